@@ -1,0 +1,1 @@
+"""Basis Actors: an actor engine for yield and market-neutral strategies, in backtest and live."""

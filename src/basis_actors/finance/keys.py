@@ -1,0 +1,69 @@
+"""Defines how a position key `venue:position_type:symbol` is read: which asset it carries and with what sign."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from basis_actors.errors import BasisError
+
+__all__ = ["LST_TOKENS", "LedgerKey", "parse_key"]
+
+LST_TOKENS: Final = ("weETH", "wstETH")
+_KINDS: Final = (
+    "BaseToken",
+    "Margin",
+    "PerpPosition",
+    "InversePerp",
+    "aToken",
+    "debtToken",
+    "flashDebt",
+    "LST",
+    "UnstakeClaim",
+    "Payable",
+)
+_ALIASES: Final = {"WETH": "ETH"}
+
+
+class LedgerKey(msgspec.Struct, frozen=True, gc=False):
+    """A position key, taken apart."""
+
+    key: str
+    venue: str
+    kind: str
+    symbol: str
+    asset: str
+    """The asset whose reference price moves it: BTC, ETH, USDT, EIGEN, ETHFI."""
+    lst: str | None
+    """The liquid staking token it counts in, else None."""
+    sign: float
+    """-1 for debt, +1 otherwise."""
+
+    @property
+    def is_perp(self) -> bool:
+        """Whether the amount is a perp size, which enters equity only through unrealised PnL."""
+        return self.kind in ("PerpPosition", "InversePerp")
+
+
+@lru_cache(maxsize=4096)
+def parse_key(key: str) -> LedgerKey:
+    """Take a position key apart. Raises BasisError POS-002 for a key that does not name a position."""
+    parts = key.split(":")
+    if len(parts) != 3 or not all(parts) or parts[1] not in _KINDS:
+        raise BasisError("POS-002", f"position key {key!r}: expected venue:position_type:symbol with type in {_KINDS}")
+    venue, kind, symbol = parts
+    token = symbol
+    if kind in ("aToken", "debtToken"):
+        prefix = "a" if kind == "aToken" else "debt"
+        if not symbol.startswith(prefix) or len(symbol) == len(prefix):
+            raise BasisError("POS-002", f"position key {key!r}: the symbol of a {kind} starts with {prefix!r}")
+        token = symbol[len(prefix) :]
+    elif kind == "PerpPosition":
+        token = symbol.removesuffix("-PERP")
+    elif kind == "InversePerp":
+        token = symbol.removesuffix("USD-PERP")
+    lst = token if token in LST_TOKENS else None
+    asset = "ETH" if lst else _ALIASES.get(token, token)
+    return LedgerKey(key, venue, kind, symbol, asset, lst, -1.0 if kind in ("debtToken", "flashDebt") else 1.0)

@@ -1,0 +1,199 @@
+"""Defines what actors ask of and tell each other, apart from views and events."""
+
+from __future__ import annotations
+
+import msgspec
+
+from basis_actors.bus import Request
+from basis_actors.messages.book import PositionsView, TickStarted, Trigger
+from basis_actors.messages.events import Mismatch
+from basis_actors.messages.execution import ExecutionHandshake, Settlement
+from basis_actors.messages.orders import Order
+
+__all__ = [
+    "ApplySettlements",
+    "CheckOrders",
+    "DecisionMade",
+    "ExecuteGroup",
+    "ExecuteOrder",
+    "ExecuteOrders",
+    "GateVerdict",
+    "GetPositions",
+    "IncomingTransfer",
+    "OrderResult",
+    "OrdersDone",
+    "Reconcile",
+    "Reconciled",
+    "ReportVenue",
+    "ResolveOrder",
+    "RouteGroup",
+    "RouteOrder",
+    "RouteReport",
+    "SettleVenue",
+    "StopTrading",
+    "TickDue",
+    "VenueReport",
+    "VenueSettled",
+]
+
+
+class TickDue(msgspec.Struct, frozen=True, gc=False):
+    """The engine tells itself that the next tick is due."""
+
+    ns: int
+
+
+class StopTrading(msgspec.Struct, frozen=True, gc=False):
+    """Control message: no order is sent after this."""
+
+    reason: str
+
+
+class DecisionMade(msgspec.Struct, frozen=True, gc=False):
+    """The strategy has decided on a tick."""
+
+    tick_number: int
+
+
+class SettleVenue(msgspec.Struct, frozen=True):
+    """Accrue up to this tick and answer with VenueSettled."""
+
+    tick: TickStarted
+
+
+class VenueSettled(msgspec.Struct, frozen=True):
+    """What changed on one venue domain up to a tick."""
+
+    domain: str
+    tick_number: int
+    settlements: tuple[Settlement, ...]
+
+
+class ExecuteOrders(msgspec.Struct, frozen=True):
+    """The orders of one decision, in order; members of a group stand next to each other."""
+
+    tick: TickStarted
+    orders: tuple[Order, ...]
+
+
+class OrderResult(msgspec.Struct, frozen=True, gc=False):
+    """How one order of a decision ended."""
+
+    operation_id: str
+    succeeded: bool
+    reconciled: bool
+    error_code: str | None = None
+
+
+class OrdersDone(msgspec.Struct, frozen=True):
+    """Every order of a decision has ended."""
+
+    tick_number: int
+    results: tuple[OrderResult, ...]
+
+
+class ExecuteOrder(Request[ExecutionHandshake], frozen=True):
+    """Asks a venue to carry out one order. The venue answers with what happened, also when that is a refusal."""
+
+    order: Order
+
+
+class ExecuteGroup(Request[tuple[ExecutionHandshake, ...]], frozen=True):
+    """Asks a chain to carry out orders in one transaction: all are confirmed, or all are rolled back or failed."""
+
+    orders: tuple[Order, ...]
+
+
+class ResolveOrder(Request[ExecutionHandshake], frozen=True):
+    """Asks the venue what became of an order whose outcome is unknown; `unknown` when it cannot tell yet."""
+
+    order: Order
+
+
+class RouteOrder(Request[ExecutionHandshake], frozen=True):
+    """Asks the venue interface manager to have the right venue carry out an order."""
+
+    order: Order
+    resolve: bool = False
+    """Only ask what became of it; nothing is sent."""
+
+
+class RouteGroup(Request[tuple[ExecutionHandshake, ...]], frozen=True):
+    """Asks the venue interface manager to have one chain carry out an atomic group."""
+
+    orders: tuple[Order, ...]
+
+
+class VenueReport(msgspec.Struct, frozen=True):
+    """Balances and positions as the venue itself shows them, by position key."""
+
+    domain: str
+    balances: dict[str, float]
+
+
+class ReportVenue(Request[VenueReport], frozen=True):
+    """Asks a venue for its own account of every position."""
+
+
+class RouteReport(Request[VenueReport], frozen=True):
+    """Asks the venue interface manager for the report of the domain that serves `venue`."""
+
+    venue: str
+
+
+class IncomingTransfer(msgspec.Struct, frozen=True, gc=False):
+    """Tells a venue that tokens are on their way to it and count as `transit:` until they arrive."""
+
+    operation_id: str
+    position_key: str
+    """Where they will be booked."""
+    transit_key: str
+    amount: float
+    arrives_ns: int
+
+
+class GetPositions(Request[PositionsView], frozen=True):
+    """Asks the position monitor for the ledger."""
+
+
+class ApplySettlements(Request[PositionsView], frozen=True):
+    """Asks the position monitor to apply settlements; those it has already applied are skipped."""
+
+    settlements: tuple[Settlement, ...]
+    announce: Trigger | None = None
+    """Publish the view that results, with this trigger."""
+
+
+class Reconciled(msgspec.Struct, frozen=True):
+    """Outcome of a reconciliation."""
+
+    success: bool
+    """The ledger agrees with the venue."""
+    as_expected: bool
+    """The operation did what the strategy expected, within its tolerances."""
+    mismatches: tuple[Mismatch, ...]
+
+
+class Reconcile(Request[Reconciled], frozen=True):
+    """Asks the position update handler to book a handshake and compare expected, booked and venue-reported amounts."""
+
+    order: Order
+    handshake: ExecutionHandshake
+    announce: bool
+    """Whether the monitors run again afterwards: after a single order and after the last of a group."""
+
+
+class GateVerdict(msgspec.Struct, frozen=True, gc=False):
+    """Whether orders may be sent."""
+
+    allowed: bool
+    error_code: str | None = None
+    reason: str | None = None
+    operation_id: str | None = None
+
+
+class CheckOrders(Request[GateVerdict], frozen=True):
+    """Asks the risk gate whether these orders, together, may be sent."""
+
+    orders: tuple[Order, ...]
+    tick: TickStarted

@@ -1,0 +1,365 @@
+"""Defines the twelve domain events: one line each in the event log, one file a type.
+
+An actor builds an event with its own fields; the fields that every event shares are filled in by the event logger
+when the line is written.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from math import isfinite
+from typing import Any, ClassVar
+
+import msgspec
+
+from basis_actors.messages.execution import DeltaSource, ExecutionStatus, PositionDelta
+from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType
+
+__all__ = [
+    "EVENT_SCHEMA_VERSION",
+    "EVENT_TYPES",
+    "AssetExposure",
+    "AtomicOperationGroupEvent",
+    "DomainEvent",
+    "ExecutionDeltaEvent",
+    "ExposureSnapshot",
+    "HealthStatusEvent",
+    "Mismatch",
+    "OperationExecutionEvent",
+    "PnLCalculation",
+    "PositionSnapshot",
+    "ReconciliationEvent",
+    "RiskAssessment",
+    "StrategyDecision",
+    "SystemErrorEvent",
+    "TightLoopExecutionEvent",
+]
+
+EVENT_SCHEMA_VERSION = 1
+"""Written to `metadata.json`; raised whenever a field changes its name or meaning."""
+
+
+class _Timed(msgspec.Struct, frozen=True):
+    timestamp: datetime
+    """Engine time, UTC."""
+
+
+class DomainEvent(_Timed, frozen=True, kw_only=True):
+    """What every event carries. All but `timestamp` and `metadata` are None until the event logger writes the line."""
+
+    FILE: ClassVar[str] = ""
+    """Stem of the event's file under `events/`."""
+
+    sequence: int | None = None
+    """Number of the line in the whole run, over all files."""
+    real_utc_time: datetime | None = None
+    correlation_id: str | None = None
+    pid: int | None = None
+    metadata: dict[str, Any] = {}
+
+
+def _require_finite(event: DomainEvent, **values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None and not isfinite(value):
+            raise ValueError(f"{type(event).__name__}.{name} is {value}; a finite number is needed")
+
+
+class PositionSnapshot(DomainEvent, frozen=True):
+    """The whole ledger after an update."""
+
+    FILE: ClassVar[str] = "positions"
+
+    positions: dict[str, float]
+    total_value_usd: float | None
+    """Equity in USD; None while a price it needs is not known."""
+    position_type: str
+    """`simulated` or `real`."""
+    trigger_source: str
+
+    def __post_init__(self) -> None:
+        if self.position_type not in ("simulated", "real"):
+            raise ValueError(f"PositionSnapshot.position_type is {self.position_type!r}; simulated or real is needed")
+        for key, amount in self.positions.items():
+            if not isfinite(amount):
+                raise ValueError(f"PositionSnapshot: position {key} is {amount}; a finite number is needed")
+
+
+class AssetExposure(msgspec.Struct, frozen=True, gc=False):
+    """Net exposure to one asset over all keys."""
+
+    quantity: float
+    """Net delta in units of the asset, perps included."""
+    usd_value: float
+    percentage: float
+    """usd_value as a fraction of equity."""
+
+
+class ExposureSnapshot(DomainEvent, frozen=True):
+    """Net exposure by asset and equity."""
+
+    FILE: ClassVar[str] = "exposures"
+
+    net_delta_usd: float | None
+    """Net delta in the assets that are neither the share class nor cash; None while a price is not known."""
+    asset_exposures: dict[str, AssetExposure]
+    total_value_usd: float | None
+    share_class_value: float
+    """Equity in the share class."""
+    trigger_source: str
+
+    def __post_init__(self) -> None:
+        _require_finite(self, share_class_value=self.share_class_value, net_delta_usd=self.net_delta_usd)
+
+
+class RiskAssessment(DomainEvent, frozen=True):
+    """What the risk monitor computed and which limits it found broken."""
+
+    FILE: ClassVar[str] = "risk_assessments"
+
+    risk_level: str
+    """`low`, `medium`, `high` or `critical`."""
+    margin_ratio: dict[str, float]
+    """(cash + unrealised PnL) / notional by venue with an open perp."""
+    warnings: tuple[str, ...]
+    breaches: tuple[str, ...]
+    trigger_source: str
+    health_factor: float | None = None
+    ltv_ratio: float | None = None
+    liquidation_threshold: float | None = None
+    peg_deviation: float | None = None
+    drawdown: float | None = None
+    """Fall of flow-adjusted equity from its peak, as a fraction."""
+
+    def __post_init__(self) -> None:
+        if self.risk_level not in ("low", "medium", "high", "critical"):
+            raise ValueError(f"RiskAssessment.risk_level is {self.risk_level!r}; low, medium, high or critical")
+
+
+class PnLCalculation(DomainEvent, frozen=True):
+    """Equity, and the change of it since the last calculation explained component by component.
+
+    Amounts are in the share class. `residual` is what no component explains; it is computed, never assigned.
+    """
+
+    FILE: ClassVar[str] = "pnl_calculations"
+
+    equity: float
+    total_pnl: float
+    """Since the start: equity - start equity - external flows."""
+    realized_pnl: float
+    unrealized_pnl: float
+    attribution: dict[str, float]
+    """Since the last calculation."""
+    attribution_total: dict[str, float]
+    """Since the start."""
+    residual: float
+    """Since the last calculation."""
+    residual_total: float
+    external_flows: float
+    """Since the start: deposits minus withdrawals, without the starting capital."""
+    fees_paid: float
+    funding_received: float
+    pnl_by_venue: dict[str, float]
+    """Since the start; sums to total_pnl."""
+    pnl_by_asset: dict[str, float]
+    """Since the start; sums to total_pnl."""
+    marks: dict[str, float]
+    """Every price that valued the book: `S:<asset>` reference, perp keys mark, `rate:<LST>` exchange rate."""
+    trigger_source: str
+
+    def __post_init__(self) -> None:
+        _require_finite(self, equity=self.equity, residual=self.residual, total_pnl=self.total_pnl)
+
+
+class StrategyDecision(DomainEvent, frozen=True):
+    """What the strategy decided at a tick, and why. Every tick has one."""
+
+    FILE: ClassVar[str] = "strategy_decisions"
+
+    decision_type: str
+    """`entry`, `exit`, `rebalance`, `hold` or `emergency_exit`."""
+    action_taken: str
+    """`entry_full`, `entry_partial`, `exit_full`, `exit_partial`, `sell_dust`, `transfer` or `none`."""
+    trigger_source: str
+    orders_generated: int
+    reasoning: str
+    market_conditions: dict[str, Any]
+    portfolio_state: dict[str, Any]
+    risk_level: str
+    constraints_violated: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.decision_type not in ("entry", "exit", "rebalance", "hold", "emergency_exit"):
+            raise ValueError(f"StrategyDecision.decision_type is {self.decision_type!r}")
+        if self.orders_generated < 0:
+            raise ValueError(f"StrategyDecision.orders_generated is {self.orders_generated}; 0 or more is needed")
+
+
+class OperationExecutionEvent(DomainEvent, frozen=True, kw_only=True):
+    """How one order ended."""
+
+    FILE: ClassVar[str] = "operation_executions"
+
+    operation_id: str
+    operation_type: OperationType
+    venue: str
+    source_venue: str
+    target_venue: str
+    source_token: str
+    target_token: str
+    status: ExecutionStatus
+    expected_deltas: tuple[ExpectedDelta, ...]
+    actual_deltas: dict[str, float]
+    fee_amount: float
+    fee_currency: str | None
+    execution_duration_ms: float
+    simulated: bool
+    error_code: str | None = None
+    error_message: str | None = None
+    atomic_group_id: str | None = None
+    sequence_in_group: int | None = None
+    operation_details: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        _require_finite(self, fee_amount=self.fee_amount, execution_duration_ms=self.execution_duration_ms)
+
+
+class AtomicOperationGroupEvent(DomainEvent, frozen=True, kw_only=True):
+    """How a group of orders ended."""
+
+    FILE: ClassVar[str] = "atomic_groups"
+
+    atomic_group_id: str
+    mode: ExecutionMode
+    operation_ids: tuple[str, ...]
+    operation_types: tuple[OperationType, ...]
+    all_succeeded: bool
+    rollback_occurred: bool
+    group_status: str
+    """`confirmed`, `failed`, `rolled_back`, `compensated` or `unknown`."""
+    total_gas_fees: float
+    total_duration_ms: float
+    rollback_reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.group_status not in ("confirmed", "failed", "rolled_back", "compensated", "unknown"):
+            raise ValueError(f"AtomicOperationGroupEvent.group_status is {self.group_status!r}")
+        if self.all_succeeded and self.rollback_occurred:
+            raise ValueError(f"group {self.atomic_group_id!r} cannot have succeeded and been rolled back")
+
+
+class TightLoopExecutionEvent(DomainEvent, frozen=True, kw_only=True):
+    """One pass of the tight loop: execute, apply, reconcile."""
+
+    FILE: ClassVar[str] = "tight_loop"
+
+    operation_id: str
+    execution_success: bool
+    reconciliation_success: bool
+    retry_count: int
+    total_duration_ms: float
+    execution_duration_ms: float
+    reconciliation_duration_ms: float
+    failure_reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.retry_count < 0:
+            raise ValueError(f"tight loop of {self.operation_id!r}: retry_count is {self.retry_count}")
+
+
+class Mismatch(msgspec.Struct, frozen=True, gc=False):
+    """One position on which two accounts of it disagree."""
+
+    position_key: str
+    expected: float
+    actual: float
+    difference: float
+    tolerance: float
+
+
+class ReconciliationEvent(DomainEvent, frozen=True, kw_only=True):
+    """A comparison of expected, booked and venue-reported amounts."""
+
+    FILE: ClassVar[str] = "reconciliation"
+
+    reconciliation_type: str
+    """`tight_loop`, `startup` or `periodic`."""
+    success: bool
+    expected: dict[str, float]
+    actual: dict[str, float]
+    venue_reported: dict[str, float]
+    mismatches: tuple[Mismatch, ...]
+    trigger_source: str
+    operation_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.reconciliation_type not in ("tight_loop", "startup", "periodic"):
+            raise ValueError(f"ReconciliationEvent.reconciliation_type is {self.reconciliation_type!r}")
+
+
+class ExecutionDeltaEvent(DomainEvent, frozen=True):
+    """One settlement as it was applied to the ledger. The sum of all of them is the ledger."""
+
+    FILE: ClassVar[str] = "execution_deltas"
+
+    source: DeltaSource
+    deltas: tuple[PositionDelta, ...]
+    domain: str
+    domain_sequence: int
+    operation_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.deltas:
+            raise ValueError(f"ExecutionDeltaEvent {self.domain}#{self.domain_sequence} changes nothing")
+
+
+class HealthStatusEvent(DomainEvent, frozen=True, kw_only=True):
+    """How one component is doing."""
+
+    FILE: ClassVar[str] = "health_status"
+
+    component: str
+    status: str
+    """`healthy`, `degraded` or `unhealthy`."""
+    checks: dict[str, bool]
+    error_count: int
+    inbox_depth: int
+    last_message_age_ms: float | None
+
+    def __post_init__(self) -> None:
+        if self.status not in ("healthy", "degraded", "unhealthy"):
+            raise ValueError(f"HealthStatusEvent.status is {self.status!r}; healthy, degraded or unhealthy is needed")
+
+
+class SystemErrorEvent(DomainEvent, frozen=True, kw_only=True):
+    """Something went wrong in a component."""
+
+    FILE: ClassVar[str] = "system_errors"
+
+    component: str
+    error_code: str
+    severity: str
+    message: str
+    stack_trace: str | None = None
+    operation_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.severity not in ("LOW", "MEDIUM", "HIGH", "CRITICAL"):
+            raise ValueError(f"SystemErrorEvent.severity is {self.severity!r}")
+
+
+EVENT_TYPES: tuple[type[DomainEvent], ...] = (
+    PositionSnapshot,
+    ExposureSnapshot,
+    RiskAssessment,
+    PnLCalculation,
+    StrategyDecision,
+    OperationExecutionEvent,
+    AtomicOperationGroupEvent,
+    TightLoopExecutionEvent,
+    ReconciliationEvent,
+    ExecutionDeltaEvent,
+    HealthStatusEvent,
+    SystemErrorEvent,
+)
+"""All event types, in the order of the documentation."""
