@@ -40,11 +40,12 @@ class LedgerKey(msgspec.Struct, frozen=True, gc=False):
     """The liquid staking token it counts in, else None."""
     sign: float
     """-1 for debt, +1 otherwise."""
-
-    @property
-    def is_perp(self) -> bool:
-        """Whether the amount is a perp size, which enters equity only through unrealised PnL."""
-        return self.kind in ("PerpPosition", "InversePerp")
+    perp: str | None
+    """`venue:symbol` of a perpetual, which enters equity only through unrealised PnL; None for everything else."""
+    reserve: str | None
+    """Underlying of an aToken or debtToken as the market names the reserve (`WETH`), else None."""
+    signed: bool
+    """Whether a negative amount is in order: perps are signed, a payable is owed."""
 
 
 @lru_cache(maxsize=4096)
@@ -66,4 +67,16 @@ def parse_key(key: str) -> LedgerKey:
         token = symbol.removesuffix("USD-PERP")
     lst = token if token in LST_TOKENS else None
     asset = "ETH" if lst else _ALIASES.get(token, token)
-    return LedgerKey(key, venue, kind, symbol, asset, lst, -1.0 if kind in ("debtToken", "flashDebt") else 1.0)
+    is_perp = kind in ("PerpPosition", "InversePerp")
+    return LedgerKey(
+        key=key,
+        venue=venue,
+        kind=kind,
+        symbol=symbol,
+        asset=asset,
+        lst=lst,
+        sign=-1.0 if kind in ("debtToken", "flashDebt") else 1.0,
+        perp=f"{venue}:{symbol}" if is_perp else None,
+        reserve=token if kind in ("aToken", "debtToken") else None,
+        signed=is_perp or kind == "Payable",
+    )

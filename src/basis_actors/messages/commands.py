@@ -29,7 +29,6 @@ __all__ = [
     "RouteGroup",
     "RouteOrder",
     "RouteReport",
-    "SettleVenue",
     "StopTrading",
     "TickDue",
     "VenueReport",
@@ -53,19 +52,15 @@ class DecisionMade(msgspec.Struct, frozen=True, gc=False):
     """The strategy has decided on a tick."""
 
     tick_number: int
-
-
-class SettleVenue(msgspec.Struct, frozen=True):
-    """Accrue up to this tick and answer with VenueSettled."""
-
-    tick: TickStarted
+    orders: int
+    """How many orders it wants done; the tick is not over before they have ended."""
 
 
 class VenueSettled(msgspec.Struct, frozen=True):
     """What changed on one venue domain up to a tick."""
 
     domain: str
-    tick_number: int
+    tick: TickStarted
     settlements: tuple[Settlement, ...]
 
 

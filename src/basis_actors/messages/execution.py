@@ -92,6 +92,8 @@ class ExecutionHandshake(msgspec.Struct, frozen=True, kw_only=True):
     executed_at: datetime | None = None
     venue_metadata: dict[str, Any] = {}
     simulated: bool
+    retryable: bool = False
+    """Whether a failed operation may be sent again: the venue definitely did nothing, for a reason that passes."""
     settlements: tuple[Settlement, ...] = ()
     """The balance changes behind `actual_deltas`, then those of fee and gas; what the ledger applies."""
 
@@ -112,6 +114,8 @@ class ExecutionHandshake(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(f"{who}: nothing may have changed, got deltas {self.actual_deltas}")
             if self.error_code is None:
                 raise ValueError(f"{who}: an operation that did not succeed needs an error_code")
+        if self.retryable and self.status is not ExecutionStatus.FAILED:
+            raise ValueError(f"{who}: only a failed operation can be retryable")
         if self.executed_at is not None and self.executed_at < self.submitted_at:
             raise ValueError(f"{who}: executed_at {self.executed_at} is before submitted_at {self.submitted_at}")
 

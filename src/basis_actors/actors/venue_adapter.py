@@ -1,0 +1,100 @@
+"""Defines the actor that owns one venue domain: an exchange account, or a wallet on a chain.
+
+It turns the domain's refusals into handshakes; whatever else a venue client raises is a failure of the component.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from basis_actors.bus import Actor, on
+from basis_actors.errors import Transient, UnknownOutcome, VenueError
+from basis_actors.messages.book import TickStarted
+from basis_actors.messages.commands import (
+    ExecuteGroup,
+    ExecuteOrder,
+    IncomingTransfer,
+    ReportVenue,
+    ResolveOrder,
+    VenueReport,
+    VenueSettled,
+)
+from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
+from basis_actors.messages.orders import Order
+from basis_actors.ports import VenueClient
+
+__all__ = ["VenueAdapter"]
+
+
+class VenueAdapter(Actor):
+    """Serves one venue domain; named after it. Tells `manager` what each tick settled."""
+
+    def __init__(self, client: VenueClient, manager: str, *, simulated: bool) -> None:
+        super().__init__(f"venue_{client.domain}")
+        self._client = client
+        self._manager = manager
+        self._simulated = simulated
+
+    @on(TickStarted)
+    async def settle(self, tick: TickStarted) -> None:
+        """Accrue up to the tick."""
+        settlements = await self._client.settle(tick)
+        self.tell(self._manager, VenueSettled(self._client.domain, tick, settlements))
+
+    @on(ExecuteOrder)
+    async def execute(self, request: ExecuteOrder) -> ExecutionHandshake:
+        """Carry out one order; a refusal is an answer, not an exception."""
+        submitted = self._engine_time()
+        try:
+            return await self._client.execute(request.order)
+        except VenueError as error:
+            return self._refusal(request.order, error, submitted)
+
+    @on(ExecuteGroup)
+    async def execute_group(self, request: ExecuteGroup) -> tuple[ExecutionHandshake, ...]:
+        """Carry out orders in one transaction."""
+        submitted = self._engine_time()
+        try:
+            return await self._client.execute_group(request.orders)
+        except VenueError as error:
+            return tuple(self._refusal(order, error, submitted) for order in request.orders)
+
+    @on(ResolveOrder)
+    async def resolve(self, request: ResolveOrder) -> ExecutionHandshake:
+        """Find out what became of an order; still unknown when the venue cannot be asked now."""
+        submitted = self._engine_time()
+        try:
+            return await self._client.resolve(request.order)
+        except (Transient, UnknownOutcome) as error:
+            return self._handshake(request.order, ExecutionStatus.UNKNOWN, error, submitted)
+
+    @on(ReportVenue)
+    async def report(self, _request: ReportVenue) -> VenueReport:
+        """The venue's own account of every position."""
+        return VenueReport(self._client.domain, await self._client.report())
+
+    @on(IncomingTransfer)
+    async def expect(self, transfer: IncomingTransfer) -> None:
+        """Note tokens that are on their way."""
+        await self._client.expect(transfer)
+
+    def _refusal(self, order: Order, error: VenueError, submitted: datetime) -> ExecutionHandshake:
+        unknown = isinstance(error, UnknownOutcome)
+        status = ExecutionStatus.UNKNOWN if unknown else ExecutionStatus.FAILED
+        return self._handshake(order, status, error, submitted)
+
+    def _handshake(
+        self, order: Order, status: ExecutionStatus, error: VenueError, submitted: datetime
+    ) -> ExecutionHandshake:
+        return ExecutionHandshake(
+            operation_id=order.operation_id,
+            status=status,
+            error_code=error.code,
+            error_message=error.message,
+            submitted_at=submitted,
+            simulated=self._simulated,
+            retryable=status is ExecutionStatus.FAILED and isinstance(error, Transient),
+        )
+
+    def _engine_time(self) -> datetime:
+        return datetime.fromtimestamp(self.now / 1e9, UTC)

@@ -1,0 +1,118 @@
+"""Defines the actor that knows which venue domain serves what, and that gathers what a tick settled everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+
+from basis_actors.bus import Actor, on
+from basis_actors.errors import BasisError
+from basis_actors.messages.book import TickSettled
+from basis_actors.messages.commands import (
+    ExecuteGroup,
+    ExecuteOrder,
+    IncomingTransfer,
+    ReportVenue,
+    ResolveOrder,
+    RouteGroup,
+    RouteOrder,
+    RouteReport,
+    VenueReport,
+    VenueSettled,
+)
+from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus, Settlement
+from basis_actors.messages.orders import OperationType, Order
+
+__all__ = ["VenueInterfaceManager"]
+
+_BY_TIME = attrgetter("timestamp")
+
+
+class VenueInterfaceManager(Actor):
+    """Routes orders to domains, and tells the position monitor of each tick once every domain has settled it.
+
+    `domains` names the domains in the order in which their settlements are booked when they carry the same time;
+    `routes` gives the domain of each venue.
+    """
+
+    def __init__(self, domains: Sequence[str], routes: Mapping[str, str], transfer_ns: Mapping[str, int]) -> None:
+        super().__init__("venue_interface_manager")
+        self._domains = tuple(domains)
+        self._routes = dict(routes)
+        self._transfer_ns = dict(transfer_ns)
+        self._settled: dict[str, VenueSettled] = {}
+
+    @on(VenueSettled)
+    def gather(self, settled: VenueSettled) -> None:
+        """Wait for every domain, then hand on what they settled, by time."""
+        waiting = self._settled
+        waiting[settled.domain] = settled
+        if len(waiting) < len(self._domains):
+            return
+        merged: list[Settlement] = []
+        for domain in self._domains:
+            merged.extend(waiting[domain].settlements)
+        merged.sort(key=_BY_TIME)
+        self._settled = {}
+        self.tell("position_monitor", TickSettled(settled.tick, tuple(merged)))
+
+    @on(RouteOrder)
+    async def route(self, request: RouteOrder) -> ExecutionHandshake:
+        """Have the venue of the order carry it out, or say what became of it."""
+        order = request.order
+        actor = f"venue_{self._domain_of(order.venue, order)}"
+        asked = ResolveOrder(order) if request.resolve else ExecuteOrder(order)
+        handshake = await self.ask(actor, asked)
+        if order.operation is OperationType.TRANSFER and handshake.status is ExecutionStatus.CONFIRMED:
+            self._announce_arrival(order, handshake)
+        return handshake
+
+    @on(RouteGroup)
+    async def route_group(self, request: RouteGroup) -> tuple[ExecutionHandshake, ...]:
+        """Have one chain carry out a group in one transaction."""
+        domains = {self._domain_of(order.venue, order) for order in request.orders}
+        if len(domains) != 1:
+            first = request.orders[0]
+            raise BasisError(
+                "VEN-001",
+                f"atomic group {first.atomic_group_id!r} spans the domains {sorted(domains)}: one transaction lives on"
+                " one chain; use a compensated group",
+            )
+        return await self.ask(f"venue_{domains.pop()}", ExecuteGroup(request.orders))
+
+    @on(RouteReport)
+    async def report(self, request: RouteReport) -> VenueReport:
+        """What the domain that serves a venue says it holds."""
+        domain = self._routes.get(request.venue)
+        if domain is None:
+            raise BasisError("VEN-004", f"venue {request.venue!r} is not configured; there are {sorted(self._routes)}")
+        return await self.ask(f"venue_{domain}", ReportVenue())
+
+    def _domain_of(self, venue: str, order: Order) -> str:
+        domain = self._routes.get(venue)
+        if domain is None:
+            raise BasisError(
+                "VEN-004",
+                f"order {order.operation_id!r} names venue {venue!r}, which is not configured; there are"
+                f" {sorted(self._routes)}",
+            )
+        return domain
+
+    def _announce_arrival(self, order: Order, handshake: ExecutionHandshake) -> None:
+        """Tell the receiving domain what is on its way, unless it stays in the domain or leaves the house."""
+        source, target = self._routes[order.source_venue], self._routes.get(order.target_venue)
+        if target is None or target == source:
+            return
+        for key, amount in handshake.actual_deltas.items():
+            if key.startswith("transit:") and amount > 0.0:
+                delay = max(self._transfer_ns[source], self._transfer_ns[target])
+                self.tell(
+                    f"venue_{target}",
+                    IncomingTransfer(
+                        operation_id=order.operation_id,
+                        position_key=order.operation_details["target_key"],
+                        transit_key=key,
+                        amount=amount,
+                        arrives_ns=self.now + delay,
+                    ),
+                )
