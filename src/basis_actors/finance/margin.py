@@ -1,0 +1,174 @@
+"""Defines cross margin: bracketed maintenance, margin ratio, the price of liquidation and what a liquidation costs.
+
+One account has cash in USDT and linear perpetuals that share it. Amounts are in USDT, prices in USDT per base unit,
+sizes in signed base units.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from math import inf
+from typing import NamedTuple
+
+__all__ = [
+    "Bracket",
+    "Close",
+    "Liquidation",
+    "PathLeg",
+    "first_breach",
+    "initial_margin",
+    "liquidate",
+    "liquidation_price",
+    "maintenance_margin",
+    "margin_ratio",
+]
+
+
+class Bracket(NamedTuple):
+    """One row of a venue's margin table: it holds for a notional in [floor, cap)."""
+
+    floor: float
+    cap: float
+    rate: float
+    """Maintenance margin as a fraction of notional."""
+    amount: float
+    """Deducted from notional x rate, so that maintenance is continuous over brackets."""
+    max_leverage: float
+
+
+class PathLeg(NamedTuple):
+    """One position on the way from one mark to another."""
+
+    size: float
+    entry: float
+    start: float
+    """Mark at the start of the way."""
+    end: float
+    brackets: Sequence[Bracket]
+
+
+class Close(NamedTuple):
+    """One position that a liquidation closed."""
+
+    price: float
+    realised: float
+
+
+class Liquidation(NamedTuple):
+    """What a liquidation books."""
+
+    closes: tuple[Close, ...]
+    fee: float
+
+
+def _bracket(notional: float, brackets: Sequence[Bracket]) -> Bracket:
+    first = brackets[0]
+    if notional < first.cap:
+        return first
+    return brackets[max(0, bisect_right(brackets, notional, key=lambda row: row.floor) - 1)]
+
+
+def maintenance_margin(notional: float, brackets: Sequence[Bracket]) -> float:
+    """Maintenance margin of a position: notional x rate - amount of its bracket (Binance USD-M leverage brackets).
+
+    Above the last cap the last bracket goes on. Brackets are sorted by floor and not empty.
+    """
+    row = _bracket(notional, brackets)
+    return notional * row.rate - row.amount
+
+
+def initial_margin(notional: float, brackets: Sequence[Bracket]) -> float:
+    """Margin that opening a position needs at least: notional / highest leverage of its bracket.
+
+    Infinite above the last cap: the venue opens no such position.
+    """
+    row = _bracket(notional, brackets)
+    return inf if notional > row.cap else notional / row.max_leverage
+
+
+def margin_ratio(cash: float, upnl: float, notional: float) -> float:
+    """(cash + unrealised PnL) / notional of an account; infinite without positions."""
+    return (cash + upnl) / notional if notional > 0.0 else inf
+
+
+def liquidation_price(
+    cash: float, size: float, entry: float, brackets: Sequence[Bracket], others: float = 0.0
+) -> float | None:
+    """Mark price at which margin balance equals maintenance when only this position's price moves.
+
+    Solves cash + others + size x (p - entry) = |size| x p x rate - amount in the bracket where p lands. `others` is
+    the sum over the other positions of unrealised PnL minus maintenance. None when no price above 0 does it. For a
+    long whose rate reaches 1 there is none either. Source: Binance USD-M liquidation price formula.
+    """
+    quantity = abs(size)
+    free = cash + others - size * entry
+    for row in brackets:
+        slope = quantity * row.rate - size
+        if slope == 0.0:
+            continue
+        price = (free + row.amount) / slope
+        last = row is brackets[-1]
+        if price > 0.0 and row.floor <= quantity * price and (quantity * price < row.cap or last):
+            return price
+    return None
+
+
+def _surplus(cash: float, legs: Sequence[PathLeg], way: float) -> float:
+    surplus = cash
+    for leg in legs:
+        price = leg.start + (leg.end - leg.start) * way
+        surplus += leg.size * (price - leg.entry) - maintenance_margin(abs(leg.size) * price, leg.brackets)
+    return surplus
+
+
+def first_breach(cash: float, legs: Sequence[PathLeg]) -> float | None:
+    """How far along the way, 0 to 1, margin balance first falls to maintenance; None when it stays above.
+
+    All legs move together from `start` to `end`. Margin balance minus maintenance is linear between the points where a
+    notional changes its bracket, so the first zero is found exactly.
+    """
+    before = _surplus(cash, legs, 0.0)
+    if before <= 0.0:
+        return 0.0
+    done = 0.0
+    for way in _kinks(legs):
+        now = _surplus(cash, legs, way)
+        if now <= 0.0:
+            return done + (way - done) * before / (before - now)
+        before, done = now, way
+    return None
+
+
+def _kinks(legs: Iterable[PathLeg]) -> list[float]:
+    kinks = {1.0}
+    for leg in legs:
+        move = abs(leg.size) * (leg.end - leg.start)
+        if move == 0.0:
+            continue
+        for row in leg.brackets:
+            way = (row.floor - abs(leg.size) * leg.start) / move
+            if 0.0 < way < 1.0:
+                kinks.add(way)
+    return sorted(kinks)
+
+
+def liquidate(cash: float, positions: Sequence[tuple[float, float, float]], fee_rate: float) -> Liquidation:
+    """Close every (size, entry, price) of an account whose cash is `cash`, with a fee on the notional closed.
+
+    The account cannot lose more than its cash. The fee (`fee_rate`, a fraction of notional at the close) takes at most
+    what the closes leave. Where the closes alone would lose more, each is moved to an effective price in favour of the
+    account, in proportion to notional, at which the losses equal the cash exactly; the venue's insurance fund bears
+    the difference, and there is no fee. An account without cash (0 or less) closes at entry, whatever its loss.
+    """
+    closes = [Close(price, size * (price - entry)) for size, entry, price in positions]
+    notional = sum(abs(size) * price for size, _, price in positions)
+    left = cash + sum(close.realised for close in closes)
+    if left >= 0.0 or notional <= 0.0:
+        return Liquidation(tuple(closes), max(0.0, min(notional * fee_rate, left)))
+    forgiven = min(-left, -sum(close.realised for close in closes)) if cash < 0.0 else -left
+    capped = []
+    for (size, entry, price), close in zip(positions, closes, strict=True):
+        relief = forgiven * abs(size) * price / notional
+        capped.append(Close(entry + (close.realised + relief) / size, close.realised + relief))
+    return Liquidation(tuple(capped), 0.0)
