@@ -1,0 +1,222 @@
+"""Creates, closes and removes run directories `logs/{correlation_id}/{pid}/`.
+
+A run directory belongs to its owner alone (directories 0700, files 0600) and is written by one run only. It holds
+`metadata.json`, component logs, and one JSONL file for each event type under `events/`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from basis_actors.errors import BasisError
+from basis_actors.logs.wall_clock import WallClock, system_clock
+from basis_actors.messages.events import EVENT_SCHEMA_VERSION
+
+__all__ = ["EVENTS_FOLDER", "METADATA_FILE", "LogDirectoryManager", "RunMetadata", "RunStatus"]
+
+EVENTS_FOLDER: Final = "events"
+METADATA_FILE: Final = "metadata.json"
+_CORRELATION_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+class RunStatus(StrEnum):
+    """How far a run has come."""
+
+    RUNNING = "running"
+    """Also what a run leaves behind that was killed."""
+    COMPLETED = "completed"
+    PARTIAL = "partial"
+    """Interrupted; what is there is in order up to that point."""
+    FAILED = "failed"
+
+
+class RunMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """Contents of `metadata.json`."""
+
+    event_schema_version: int
+    package_version: str
+    correlation_id: str
+    pid: int
+    mode: str
+    strategy: str
+    capital: float
+    """In the share class of the mode."""
+    started_at: datetime
+    config_hash: str | None = None
+    """sha256 of the effective configuration; None when the caller gave none."""
+    data_origin: str | None = None
+    """Where the market came from: a folder, `synthetic, seed 7`, a live feed."""
+    data_hashes: dict[str, str] = {}
+    """sha256 by file of the data set."""
+    status: RunStatus = RunStatus.RUNNING
+    finished_at: datetime | None = None
+    failure: str | None = None
+    """What ended the run, when its status is failed or partial."""
+
+
+class LogDirectoryManager:
+    """Everything that happens to a run directory as a whole; it has no state of its own.
+
+    >>> run_dir = LogDirectoryManager.create_run_logs(
+    ...     correlation_id="demo", pid=os.getpid(), mode="btc_basis", strategy="basis", capital=100_000.0,
+    ...     base_dir=Path("logs"),
+    ... )  # doctest: +SKIP
+    """
+
+    @staticmethod
+    def create_run_logs(
+        correlation_id: str,
+        pid: int,
+        mode: str,
+        strategy: str,
+        capital: float,
+        base_dir: Path,
+        *,
+        config_hash: str | None = None,
+        data_origin: str | None = None,
+        data_hashes: Mapping[str, str] | None = None,
+        clock: WallClock = system_clock,
+    ) -> Path:
+        """Make `base_dir/correlation_id/pid/` with `events/` and `metadata.json`, and return it.
+
+        Raises BasisError LOG-003 when the correlation id cannot be a folder name, when pid or capital make no sense,
+        when the directory already holds something, or when it cannot be made; nothing half-made is left behind.
+        """
+        _check_correlation_id(correlation_id)
+        if pid < 0:
+            raise BasisError("LOG-003", f"run {correlation_id!r}: pid must be 0 or more, got {pid}")
+        if not capital > 0.0 or capital == float("inf"):
+            raise BasisError("LOG-003", f"run {correlation_id!r}: capital must be a positive number, got {capital}")
+        metadata = RunMetadata(
+            event_schema_version=EVENT_SCHEMA_VERSION,
+            package_version=version("basis-actors"),
+            correlation_id=correlation_id,
+            pid=pid,
+            mode=mode,
+            strategy=strategy,
+            capital=capital,
+            started_at=clock(),
+            config_hash=config_hash,
+            data_origin=data_origin,
+            data_hashes=dict(data_hashes or {}),
+        )
+        run_dir = Path(base_dir) / correlation_id / str(pid)
+        try:
+            _claim(run_dir)
+            (run_dir / EVENTS_FOLDER).mkdir(mode=0o700)
+            _write_atomically(run_dir / METADATA_FILE, metadata)
+        except OSError as error:
+            for made in (run_dir / METADATA_FILE, run_dir / EVENTS_FOLDER, run_dir):
+                with suppress(OSError):
+                    made.unlink() if made.is_file() else made.rmdir()
+            raise BasisError(
+                "LOG-003",
+                f"run directory {run_dir} cannot be made: {error}; choose another log folder or make it writable",
+            ) from error
+        return run_dir
+
+    @staticmethod
+    def read_metadata(run_dir: Path) -> RunMetadata:
+        """What `metadata.json` says. Raises BasisError LOG-003 when `run_dir` is not a run directory."""
+        path = Path(run_dir) / METADATA_FILE
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=RunMetadata)
+        except OSError as error:
+            raise BasisError(
+                "LOG-003", f"{run_dir} is not a run directory: {error}; expected logs/<correlation id>/<pid>"
+            ) from error
+        except msgspec.MsgspecError as error:
+            raise BasisError("LOG-003", f"{path} cannot be read: {error}; expected the metadata of a run") from error
+
+    @staticmethod
+    def finish(
+        run_dir: Path, status: RunStatus, *, failure: str | None = None, clock: WallClock = system_clock
+    ) -> RunMetadata:
+        """Write down how the run ended, in one step: a reader sees the old metadata or the new, never a part.
+
+        Raises BasisError LOG-003 when `run_dir` is not a run directory, and LOG-001 when it cannot be written.
+        """
+        metadata = msgspec.structs.replace(
+            LogDirectoryManager.read_metadata(run_dir), status=status, finished_at=clock(), failure=failure
+        )
+        path = Path(run_dir) / METADATA_FILE
+        try:
+            _write_atomically(path, metadata)
+        except OSError as error:
+            raise BasisError("LOG-001", f"{path} cannot be written: {error}; the run ended as {status}") from error
+        return metadata
+
+    @staticmethod
+    def remove_run_logs(run_dir: Path) -> None:
+        """Delete the directory of a run that has ended, and the folder of its correlation id when that is then empty.
+
+        Raises BasisError LOG-003 when `run_dir` is not a run directory, when the run has not ended, or when something
+        cannot be deleted.
+        """
+        run_dir = Path(run_dir)
+        metadata = LogDirectoryManager.read_metadata(run_dir)
+        if metadata.status is RunStatus.RUNNING:
+            raise BasisError("LOG-003", f"{run_dir} belongs to a run that has not ended (status running); not deleted")
+        try:
+            for path in sorted(run_dir.rglob("*"), reverse=True):
+                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+            run_dir.rmdir()
+        except OSError as error:
+            raise BasisError("LOG-003", f"{run_dir} cannot be deleted completely: {error}") from error
+        with suppress(OSError):
+            run_dir.parent.rmdir()
+
+
+def _check_correlation_id(correlation_id: str) -> None:
+    if _CORRELATION_ID.fullmatch(correlation_id) is None or ".." in correlation_id:
+        raise BasisError(
+            "LOG-003",
+            f"correlation id {correlation_id[:200]!r} cannot name a folder: use 1 to 128 letters, digits, '.', '_' or "
+            "'-', starting with a letter or digit and without '..'",
+        )
+
+
+def _claim(run_dir: Path) -> None:
+    run_dir.parent.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        run_dir.parent.mkdir(mode=0o700)
+    try:
+        run_dir.mkdir(mode=0o700)
+    except FileExistsError:
+        if run_dir.is_symlink() or not run_dir.is_dir() or any(run_dir.iterdir()):
+            raise BasisError(
+                "LOG-003",
+                f"run directory {run_dir} already holds something; a run writes into a fresh one: choose another "
+                "correlation id (--correlation-id) or log folder, or delete it",
+            ) from None
+        run_dir.chmod(0o700)
+
+
+def _write_atomically(path: Path, metadata: RunMetadata) -> None:
+    text = msgspec.json.format(msgspec.json.encode(metadata), indent=2) + b"\n"
+    draft = path.with_name(path.name + ".tmp")
+    try:
+        draft.touch(mode=0o600)
+        with draft.open("wb") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
