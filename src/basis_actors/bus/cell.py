@@ -1,0 +1,298 @@
+"""Defines what a bus keeps for each actor: its inbox, its handlers, its state of life, and how its verbs send.
+
+``Actor`` is what people write; a cell is its place on a bus. The two runtimes subclass it to say how a message gets
+into the inbox and how a handler waits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from basis_actors.bus.actor import Actor
+from basis_actors.bus.asking import Ask, Pause, refuse_cycle
+from basis_actors.bus.clock import nanoseconds
+from basis_actors.bus.envelope import Cause, Envelope, Lane
+from basis_actors.bus.errors import BusError
+from basis_actors.bus.handlers import Handler
+from basis_actors.bus.messages import ActorFailed, Reason, Request
+from basis_actors.bus.supervision import RestartHistory, Supervision
+from basis_actors.bus.timers import Timer
+
+if TYPE_CHECKING:
+    from basis_actors.bus.runtime import Runtime
+
+
+class Phase(Enum):
+    """Where an actor is in its life."""
+
+    NEW = "new"
+    STARTING = "starting"
+    RUNNING = "running"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Lifecycle: run ``pre_start``. The first message of every inbox."""
+
+
+class Restarting(msgspec.Struct, frozen=True):
+    """Lifecycle: run ``pre_restart`` and ``pre_start``."""
+
+    failure: ActorFailed
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Lifecycle: the drain marker. Everything sent before it is handled, then ``post_stop`` runs."""
+
+
+class Latest(msgspec.Struct):
+    """Stands in an inbox for the newest message of a conflated series."""
+
+    key: object
+    message: object
+
+
+LIFECYCLE: dict[type, str] = {Start: "pre_start", Restarting: "pre_restart", Stop: "post_stop"}
+
+
+class ActorStats(msgspec.Struct, frozen=True):
+    """What a health monitor may want to know of an actor."""
+
+    depth: int
+    """Messages that wait, the actor's own backlog included."""
+    handled: int
+    last_message_at: int | None
+    """Nanoseconds; when the last message was handled."""
+    restarts: int
+    """Within the window of the supervision row."""
+    conflated: int
+    """Messages replaced by newer ones before they were handled."""
+    phase: Phase
+
+
+class Cell:
+    """An actor's place on a bus."""
+
+    special = False
+    """Sim only: whether the next message needs more than to be handled."""
+
+    def __init__(self, bus: Runtime, actor: Actor, policy: Supervision, credit: int, *, sink: bool) -> None:
+        self.bus = bus
+        self.actor = actor
+        self.name = actor.name
+        self.policy = policy
+        self.credit = credit
+        self.sink = sink
+        self.history = RestartHistory(policy)
+        self.correlation_id = bus.correlation_id
+        self.inbox: deque[Envelope] = deque()
+        self.control: deque[Envelope] = deque()
+        self.latest: dict[object, Envelope] = {}
+        self.room_waiters: list[Pause] = []
+        self.envelope: Envelope | None = None
+        self.waiting_on: Cell | None = None
+        self.phase = Phase.NEW
+        self.handled = 0
+        self.conflated = 0
+        self.last_at: int | None = None
+        handlers = dict(actor.handlers())
+        self.catch_all: Handler | None = handlers.pop(object, None)
+        self.subscriptions = tuple(handlers)
+        self.table: dict[type, Handler] = {
+            **handlers,
+            Start: self._start,
+            Restarting: self._restart,
+            Stop: self._stop,
+            Latest: self._open_latest,
+        }
+
+    # How messages get in, and how a handler waits: the runtimes define these.
+
+    def push(self, envelope: Envelope) -> None:
+        """Append to the message lane."""
+        raise NotImplementedError
+
+    def push_control(self, envelope: Envelope) -> None:
+        """Append to the control lane."""
+        raise NotImplementedError
+
+    def restart_with(self, envelope: Envelope) -> None:
+        """Prepend to the control lane: nothing is handled before the restart."""
+        raise NotImplementedError
+
+    # The verbs of the actor
+
+    def wrap(self, message: object, cause: Cause | None = None, causation_id: int | None = None) -> Envelope:
+        """Put a message into an envelope that follows from the one being handled, and count it."""
+        bus, parent = self.bus, self.envelope
+        bus.sequence = sequence = bus.sequence + 1
+        if parent is not None:
+            cause = cause or parent.cause
+            causation_id = parent.sequence if causation_id is None else causation_id
+        elif cause is None:
+            cause = Cause(f"{type(message).__name__}#{sequence}")
+        cause.live += 1
+        return Envelope(message, self.name, cause, sequence, causation_id or 0, self.correlation_id)
+
+    def tell(self, to: str, message: object, lane: Lane = Lane.MESSAGES) -> None:
+        bus = self.bus
+        target = bus.cells.get(to)
+        if target is None:
+            raise bus.unknown(to, message, self.name)
+        parent = self.envelope
+        if parent is None or lane is not Lane.MESSAGES:
+            envelope = self.wrap(message)
+        else:
+            bus.sequence = sequence = bus.sequence + 1
+            cause = parent.cause
+            cause.live += 1
+            envelope = Envelope(message, self.name, cause, sequence, parent.sequence, self.correlation_id)
+        if lane is Lane.MESSAGES:
+            target.push(envelope)
+        else:
+            target.push_control(envelope)
+
+    def publish(self, message: object) -> None:
+        targets = self.bus.routes.get(type(message))
+        if not targets:
+            return
+        envelope = self.wrap(message)
+        envelope.cause.live += len(targets) - 1
+        for target in targets:
+            target.push(envelope)
+
+    def log(self, event: object) -> None:
+        sink = self.bus.sink_cell
+        envelope = self.wrap(event)
+        if sink is None:
+            self.bus.undeliverable(self.bus.log_sink or "log sink", envelope, Reason.NO_LOG_SINK)
+        else:
+            sink.push(envelope)
+
+    def after(self, delay: float, message: object, new_cause: Cause | None) -> Timer:
+        parent = self.envelope
+        causation_id = 0 if parent is None else parent.sequence
+        cause = new_cause or (None if parent is None else parent.cause)
+
+        def fire() -> None:
+            self.push(self.bus.wrap(message, self.name, cause, causation_id))
+
+        return self.bus.schedule(self.bus.clock.now() + nanoseconds(delay), fire, owner=self)
+
+    async def ask(self, to: str, request: Request[Any], seconds: float | None) -> Any:
+        bus = self.bus
+        target = bus.cells.get(to)
+        if target is None:
+            raise bus.unknown(to, request, self.name)
+        if self.waiting_on is not None:
+            raise BusError(f"actor {self.name!r} asked {to!r} while it waits for {self.waiting_on.name!r}")
+        refuse_cycle(self, target)
+        parent = self.envelope
+        deadline = bus.deadline_of(self.name, to, request, seconds, None if parent is None else parent.deadline)
+        ask = Ask(self.name, bus.pause(self), self)
+        self.waiting_on = target
+        try:
+            bus.send_request(target, self.wrap(request), ask, deadline)
+            return await ask.pause
+        finally:
+            ask.close()
+
+    # Life
+
+    async def _start(self, _message: Start) -> None:
+        self.phase = Phase.STARTING
+        done = self.actor.pre_start()
+        if done is not None:
+            await done
+        self.phase = Phase.RUNNING
+
+    async def _restart(self, message: Restarting) -> None:
+        self.phase = Phase.STARTING
+        done = self.actor.pre_restart(message.failure)
+        if done is not None:
+            await done
+        await self._start(Start())
+
+    async def _stop(self, _message: Stop) -> None:
+        try:
+            if self.phase is not Phase.NEW:
+                done = self.actor.post_stop()
+                if done is not None:
+                    await done
+        finally:
+            self.stopped()
+
+    def fail(self) -> None:
+        """Take no more messages: what remains in the inbox becomes dead letters, up to the drain marker."""
+        if self.phase is not Phase.STOPPED:
+            self.phase = Phase.FAILED
+            self._deafen({Stop: self._stop})
+
+    def stopped(self) -> None:
+        """The end: whatever comes now is a dead letter."""
+        self.phase = Phase.STOPPED
+        self._deafen({})
+
+    def _deafen(self, table: dict[type, Handler]) -> None:
+        self.catch_all = None
+        self.table = table
+        self.bus.forget(self)
+
+    # Bookkeeping
+
+    def push_latest(self, key: object, message: object, sender: str, cause: Cause | None) -> Cause:
+        """Append a message, or let it take the place of an unhandled one with the same key."""
+        waiting = self.latest.get(key)
+        if waiting is not None and isinstance(waiting.message, Latest):
+            waiting.message.message = message
+            self.conflated += 1
+            return waiting.cause
+        envelope = self.bus.wrap(Latest(key, message), sender, cause)
+        self.latest[key] = envelope
+        self.push(envelope)
+        return envelope.cause
+
+    def _open_latest(self, marker: Latest) -> object:
+        del self.latest[marker.key]
+        envelope, message = self.envelope, marker.message
+        if envelope is not None:
+            envelope.message = message
+        handler = self.table.get(type(message)) or self.catch_all
+        if handler is None:
+            self.bus.record_dead(message, self.name, envelope, Reason.UNHANDLED)
+            return None
+        return handler(message)
+
+    @property
+    def dead_reason(self) -> Reason:
+        """Why a message that finds no handler here finds none."""
+        return {Phase.FAILED: Reason.FAILED, Phase.STOPPED: Reason.STOPPED}.get(self.phase, Reason.UNHANDLED)
+
+    @property
+    def depth(self) -> int:
+        """Messages that wait for this actor, its own backlog included."""
+        return len(self.inbox) + len(self.control) + self.actor.backlog
+
+    @property
+    def takes_messages(self) -> bool:
+        """Whether the actor has neither failed nor stopped."""
+        return self.phase not in (Phase.FAILED, Phase.STOPPED)
+
+    def wait_for_room(self, pause: Pause) -> None:
+        """Resolve ``pause`` when there is room in the inbox."""
+        self.room_waiters.append(pause)
+
+    def offer_room(self) -> None:
+        """Wake the sources that wait for this inbox once it is down to half of its credit."""
+        if self.depth <= self.credit // 2:
+            waiters, self.room_waiters = self.room_waiters, []
+            for waiter in waiters:
+                waiter.resolve(None)
+
+    def stats(self) -> ActorStats:
+        return ActorStats(self.depth, self.handled, self.last_at, len(self.history), self.conflated, self.phase)

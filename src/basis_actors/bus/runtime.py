@@ -1,0 +1,340 @@
+"""Defines what both runtimes have in common: who is on the bus, how messages are addressed, and what may be waited for.
+
+What differs is small: how an inbox is woken, how a handler waits, and how the bus is driven until something holds
+(``_until``). ``failure.py`` adds supervision, escalation and the drain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from basis_actors.bus.actor import Actor
+from basis_actors.bus.asking import Ask, Pause
+from basis_actors.bus.cell import LIFECYCLE, ActorStats, Cell, Latest, Phase, Start
+from basis_actors.bus.clock import BusClock, VirtualClock, nanoseconds
+from basis_actors.bus.dead_letters import DeadLetters
+from basis_actors.bus.envelope import Cause, Envelope, Lane
+from basis_actors.bus.errors import AskFailed, AskTimeout, BusError, BusStalled, UnknownActor
+from basis_actors.bus.messages import DeadLetter, Reason, Request
+from basis_actors.bus.supervision import Escalate, Supervision
+from basis_actors.bus.timers import Timer, TimerQueue
+
+R = TypeVar("R")
+
+OUTSIDE = "outside"
+BUS = "bus"
+CREDIT = 1024
+
+
+class Runtime:
+    """The part of a bus that does not depend on how it is driven."""
+
+    def __init__(
+        self,
+        clock: BusClock,
+        *,
+        log_sink: str | None = None,
+        correlation_id: str = "run",
+        stop_order: Sequence[str] = (),
+    ) -> None:
+        self.clock = clock
+        self.correlation_id = correlation_id
+        self.log_sink = log_sink
+        self.dead_letters = DeadLetters()
+        self.cells: dict[str, Cell] = {}
+        self.routes: dict[type, tuple[Cell, ...]] = {}
+        self.sink_cell: Cell | None = None
+        self.sequence = 0
+        self.timers = TimerQueue()
+        self.started = False
+        self.closed = False
+        self._stop_order = tuple(stop_order)
+        clock.attach(self._sleep, self._clock_moved)
+
+    # Who is on the bus
+
+    def add(self, actor: Actor, policy: Supervision | None = None, *, credit: int = CREDIT, sink: bool = False) -> None:
+        """Put an actor on the bus, before or after ``start``.
+
+        Args:
+            actor: its name must be new.
+            policy: its row of the supervision table; ``Escalate()`` unless given.
+            credit: how many messages may wait for it before sources have to.
+            sink: stops after all other actors, like the log sink, which is one anyway.
+        """
+        if self.closed:
+            raise BusError(f"the bus has stopped; actor {actor.name!r} cannot be added")
+        if actor.name in self.cells or actor.name in (OUTSIDE, BUS):
+            raise BusError(f"there is already an actor named {actor.name!r} on this bus; names are unique")
+        if actor._attached is not None:
+            raise BusError(f"actor {actor.name!r} is on a bus already; make a new actor for a new bus")
+        is_log_sink = actor.name == self.log_sink
+        cell = self._make_cell(actor, policy or Escalate(), credit, sink=sink or is_log_sink)
+        actor._attached = cell
+        self.cells[actor.name] = cell
+        for message_type in cell.subscriptions:
+            self.routes[message_type] = (*self.routes.get(message_type, ()), cell)
+        if is_log_sink:
+            self.sink_cell = cell
+        if self.started:
+            self._launch(cell)
+
+    def stats(self, name: str) -> ActorStats:
+        """Inbox depth, messages handled and so on of one actor."""
+        return self._cell(name, None).stats()
+
+    # Sending from outside
+
+    def post(
+        self, to: str, message: object, cause: Cause | None = None, lane: Lane = Lane.MESSAGES, sender: str = OUTSIDE
+    ) -> Cause:
+        """Send a message from outside and return its cause, a new one unless given: ``settled(cause)`` waits for it."""
+        target = self._cell(to, message)
+        envelope = self.wrap(message, sender, cause)
+        (target.push if lane is Lane.MESSAGES else target.push_control)(envelope)
+        return envelope.cause
+
+    def publish(
+        self, message: object, cause: Cause | None = None, lane: Lane = Lane.MESSAGES, sender: str = OUTSIDE
+    ) -> Cause:
+        """Send from outside to every actor with a handler for exactly this type; otherwise like ``post``."""
+        cause = cause or Cause(f"{type(message).__name__}#{self.sequence + 1}")
+        targets = self.routes.get(type(message))
+        if targets:
+            envelope = self.wrap(message, sender, cause)
+            cause.live += len(targets) - 1
+            for target in targets:
+                (target.push if lane is Lane.MESSAGES else target.push_control)(envelope)
+        return cause
+
+    def control(self, to: str, message: object) -> Cause:
+        """Send through the control lane: overtakes whatever waits there."""
+        return self.post(to, message, lane=Lane.CONTROL)
+
+    async def ask(
+        self,
+        to: str,
+        request: Request[R],
+        timeout: float | None = None,
+        *,
+        cause: Cause | None = None,
+        lane: Lane = Lane.MESSAGES,
+    ) -> R:
+        """Ask from outside. Errors as in ``Actor.ask``."""
+        target = self._cell(to, request)
+        deadline = self.deadline_of(OUTSIDE, to, request, timeout, None)
+        ask = Ask(OUTSIDE, self.pause(None))
+        self.send_request(target, self.wrap(request, OUTSIDE, cause), ask, deadline, lane)
+        try:
+            await self._wait_for(lambda: not ask.open, f"the answer of {to!r} to {type(request).__name__}")
+            answer: R = await ask.pause
+            return answer
+        finally:
+            ask.close()
+
+    # Waiting
+
+    async def settled(self, cause: Cause | None = None) -> None:
+        """Wait until nothing that belongs to ``cause`` is left: no message, no handler at work, in an ask or asleep.
+
+        Without a cause: until that holds for the whole bus. In either case what has not begun does not count: pending
+        ``after`` timers, however near, and what sources will send later.
+
+        Raises:
+            BusFailed: the bus failed; it has drained.
+            BusStalled: (SimBus) it can never happen, because nothing is ready and no timer is left.
+        """
+        if cause is None:
+            await self._wait_for(self._is_quiet, "the bus to settle")
+        else:
+            await self._wait_for(lambda: not cause.live, f"{cause!r} to settle")
+
+    async def idle(self) -> None:
+        """Wait until nothing can go on unless time passes: every actor waits for a message, an answer or the clock."""
+        await self._until(self._is_idle, self.clock.now())
+        await self._raise_failure()
+
+    async def until(self, condition: Callable[[], bool], what: str = "the condition") -> None:
+        """Wait until ``condition()`` holds, which is looked at after each message."""
+        await self._wait_for(condition, what, exact=True)
+
+    async def advance(self, seconds: float) -> None:
+        """Move a virtual or manual clock, timer by timer, letting the actors run to idleness in between."""
+        if not isinstance(self.clock, VirtualClock):
+            raise BusError(f"{type(self.clock).__name__} cannot be moved; use a VirtualClock or a ManualClock")
+        target = self.clock.now() + nanoseconds(seconds)
+        await self.idle()
+        while (due := self.timers.next_time()) is not None and due <= target:
+            self.clock.move_to(due)
+            self.timers.fire_next()
+            await self.idle()
+        self.clock.move_to(target)
+        await self.idle()
+
+    # For cells
+
+    def wrap(self, message: object, sender: str, cause: Cause | None = None, causation_id: int = 0) -> Envelope:
+        """Put a message into an envelope that follows from nothing, and count it."""
+        self.sequence = sequence = self.sequence + 1
+        if cause is None:
+            cause = Cause(f"{type(message).__name__}#{sequence}")
+        cause.live += 1
+        return Envelope(message, sender, cause, sequence, causation_id, self.correlation_id)
+
+    def unknown(self, to: str, message: object, sender: str) -> UnknownActor:
+        """The error for a name that is not on the bus."""
+        known = ", ".join(sorted(self.cells)) or "none"
+        return UnknownActor(
+            f"{sender!r} sent {type(message).__name__} to {to!r}, which is not on the bus; known: {known}"
+        )
+
+    def deadline_of(
+        self, asker: str, to: str, request: object, seconds: float | None, inherited: int | None
+    ) -> int | None:
+        """The earlier of the asker's own and its inherited deadline (ns).
+
+        Raises:
+            AskTimeout: that time has come already, so there is no point in asking.
+        """
+        if seconds is None and inherited is None:
+            return None
+        now = self.clock.now()
+        own = None if seconds is None else now + nanoseconds(seconds)
+        deadline = min(time for time in (own, inherited) if time is not None)
+        if deadline <= now:
+            raise AskTimeout(f"{asker!r} has no time left to ask {to!r} for {type(request).__name__}; nothing was sent")
+        return deadline
+
+    def send_request(
+        self, target: Cell, envelope: Envelope, ask: Ask, deadline: int | None, lane: Lane = Lane.MESSAGES
+    ) -> None:
+        """Send a question whose answer goes to ``ask``, and start its deadline."""
+        envelope.reply = ask
+        envelope.deadline = deadline
+        if deadline is not None:
+            error = f"{ask.asker!r} got no answer to {type(envelope.message).__name__} from {target.name!r} in time"
+            ask.timer = self.schedule(deadline, lambda: ask.fail(AskTimeout(error)))
+        (target.push if lane is Lane.MESSAGES else target.push_control)(envelope)
+
+    def handled(self, cell: Cell, envelope: Envelope, result: object) -> None:
+        """A handler has returned: answer if asked, and count."""
+        ask = envelope.reply
+        if ask is not None and not ask.answer(result):
+            self.record_dead(result, ask.asker, envelope, Reason.LATE_REPLY, sender=cell.name)
+        self.done(envelope.cause)
+
+    def done(self, cause: Cause) -> None:
+        """One message of ``cause`` is no more."""
+        cause.live -= 1
+        if not cause.live and cause.waiters is not None:
+            waiters, cause.waiters = cause.waiters, None
+            for waiter in waiters:
+                waiter()
+
+    def undeliverable(self, to: str, envelope: Envelope, reason: Reason) -> None:
+        """A message will not be handled: record it, tell its asker, count."""
+        if isinstance(envelope.message, Latest):
+            self.cells[to].latest.pop(envelope.message.key, None)
+            envelope.message = envelope.message.message
+        if type(envelope.message) not in LIFECYCLE:
+            self.record_dead(envelope.message, to, envelope, reason)
+        if envelope.reply is not None:
+            what = type(envelope.message).__name__
+            envelope.reply.fail(AskFailed(f"{to!r} did not handle {what}: {reason.value}"))
+        self.done(envelope.cause)
+
+    def record_dead(
+        self, message: object, to: str, envelope: Envelope | None, reason: Reason, sender: str | None = None
+    ) -> None:
+        """Record a dead letter and tell whoever has a handler for ``DeadLetter``."""
+        if sender is None:
+            sender = BUS if envelope is None else envelope.sender
+        letter = DeadLetter(message, to, sender, reason, 0 if envelope is None else envelope.sequence)
+        self.dead_letters.add(letter)
+        if isinstance(message, DeadLetter):
+            return
+        for subscriber in self.routes.get(DeadLetter, ()):
+            cause, causation = (None, 0) if envelope is None else (envelope.cause, envelope.sequence)
+            subscriber.push(self.wrap(letter, BUS, cause, causation))
+
+    def forget(self, cell: Cell) -> None:
+        """An actor takes no more messages: no subscriptions, no timers, nobody waits for room in its inbox."""
+        for message_type in cell.subscriptions:
+            self.routes[message_type] = tuple(other for other in self.routes[message_type] if other is not cell)
+        self.timers.cancel_ordinary(cell)
+        waiters, cell.room_waiters = cell.room_waiters, []
+        for waiter in waiters:
+            waiter.resolve(None)
+
+    def schedule(self, when: int, fire: Callable[[], object], owner: Cell | None = None) -> Timer:
+        """Do something at a time (ns)."""
+        return self.timers.add(when, fire, owner)
+
+    # Help for the methods above
+
+    def _cell(self, name: str, message: object) -> Cell:
+        cell = self.cells.get(name)
+        if cell is None:
+            raise self.unknown(name, message, OUTSIDE)
+        return cell
+
+    async def _wait_for(self, condition: Callable[[], bool], what: str, *, exact: bool = False) -> None:
+        holds = await self._until(condition, exact=exact)
+        await self._raise_failure()
+        if holds:
+            return
+        waiting = ", ".join(cell.name for cell in self.cells.values() if cell.envelope is not None) or "none"
+        raise BusStalled(
+            f"waiting for {what}, but nothing is ready and no timer is left; in the middle of a message: {waiting}"
+        )
+
+    async def _start_all(self) -> None:
+        if self.started:
+            raise BusError("the bus was started before")
+        self.started = True
+        for cell in list(self.cells.values()):
+            self._launch(cell)
+        starting = (Phase.NEW, Phase.STARTING)
+        await self._wait_for(lambda: all(c.phase not in starting for c in self.cells.values()), "actors to start")
+
+    def start_envelope(self) -> Envelope:
+        """The first message of an inbox."""
+        return self.wrap(Start(), BUS, Cause("start"))
+
+    # What a runtime has to provide
+
+    def _make_cell(self, actor: Actor, policy: Supervision, credit: int, *, sink: bool) -> Cell:
+        raise NotImplementedError
+
+    def _launch(self, cell: Cell) -> None:
+        """Put the start message first into the inbox, and let the actor run."""
+        raise NotImplementedError
+
+    def pause(self, owner: Any) -> Pause:
+        """Make something that ``owner`` (a cell, a source, or None for outside) can wait on."""
+        raise NotImplementedError
+
+    async def _sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+    def _clock_moved(self) -> None:
+        """The clock was advanced by hand."""
+        raise NotImplementedError
+
+    async def _until(self, condition: Callable[[], bool], limit: int | None = None, *, exact: bool = False) -> bool:
+        """Let the bus go on until ``condition()``; False if it failed, stalled, or reached the time ``limit`` first.
+
+        ``exact`` asks for a look after every message; otherwise the bus may go on a little.
+        """
+        raise NotImplementedError
+
+    async def _raise_failure(self) -> None:
+        """If the bus has failed: complete its drain and raise."""
+        raise NotImplementedError
+
+    def _is_quiet(self) -> bool:
+        raise NotImplementedError
+
+    def _is_idle(self) -> bool:
+        raise NotImplementedError
