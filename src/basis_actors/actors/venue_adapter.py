@@ -5,7 +5,7 @@ It turns the domain's refusals into handshakes; whatever else a venue client rai
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from basis_actors.bus import Actor, on
 from basis_actors.errors import Transient, UnknownOutcome, VenueError
@@ -22,6 +22,7 @@ from basis_actors.messages.commands import (
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.orders import Order
 from basis_actors.ports import VenueClient
+from basis_actors.times import utc_from_ns
 
 __all__ = ["VenueAdapter"]
 
@@ -97,4 +98,4 @@ class VenueAdapter(Actor):
         )
 
     def _engine_time(self) -> datetime:
-        return datetime.fromtimestamp(self.now / 1e9, UTC)
+        return utc_from_ns(self.now)

@@ -111,7 +111,7 @@ def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) ->
 
 
 def _perp_moves(result: Attribution, info: LedgerKey, size: float, before: PricedBook, after: PricedBook) -> None:
-    """Price on the reference, basis on the rest of the mark's move; inverse perps move in the base asset."""
+    """Price on the reference, basis on the rest of the mark's move."""
     assert info.perp is not None
     quote_0, quote_1 = before.market.perps.get(info.perp), after.market.perps.get(info.perp)
     mark_0 = quote_0.mark if quote_0 is not None else None
@@ -119,11 +119,6 @@ def _perp_moves(result: Attribution, info: LedgerKey, size: float, before: Price
     if mark_0 is None or mark_1 is None:
         return
     entry = before.entries[info.key]
-    if info.kind == "InversePerp":
-        unit_0, unit_1 = before.prices[info.asset], after.prices[info.asset]
-        result.add("price", info, size * (1.0 / mark_0 - 1.0 / mark_1) * unit_1)
-        result.add("price", info, size * (1.0 / entry - 1.0 / mark_0) * (unit_1 - unit_0))
-        return
     unit_0, unit_1 = before.prices[STABLE], after.prices[STABLE]
     spot_move = after.market.prices[info.asset] - before.market.prices[info.asset]
     result.add("price", info, size * spot_move * unit_1)
@@ -132,9 +127,7 @@ def _perp_moves(result: Attribution, info: LedgerKey, size: float, before: Price
         result.add("price", info, size * (mark_0 - entry) * (unit_1 - unit_0))
 
 
-def _funding(
-    result: Attribution, before: PricedBook, after: PricedBook, settlements: tuple[Settlement, ...]
-) -> None:
+def _funding(result: Attribution, before: PricedBook, after: PricedBook, settlements: tuple[Settlement, ...]) -> None:
     """-size x mark x rate at each stamp, on the size that was left after liquidations (they come first in a tick)."""
     stamps = after.market.funding
     if not stamps:
@@ -155,10 +148,7 @@ def _funding(
         if held is None or stamp.rate is None or stamp.mark is None:
             continue
         info, size = held
-        if info.kind == "InversePerp":
-            result.add("funding", info, -size / stamp.mark * stamp.rate * after.prices[info.asset])
-        else:
-            result.add("funding", info, -size * stamp.mark * stamp.rate * after.prices[STABLE])
+        result.add("funding", info, -size * stamp.mark * stamp.rate * after.prices[STABLE])
 
 
 _BOOKED: Final = {
@@ -215,8 +205,6 @@ def perp_fill_cost(info: LedgerKey, amount: float, fill: float, book: PricedBook
     assert info.perp is not None
     mark = book.market.perps[info.perp].mark
     assert mark is not None
-    if info.kind == "InversePerp":
-        return amount * (1.0 / fill - 1.0 / mark) * book.prices[info.asset]
     return -amount * (fill - mark) * book.prices[STABLE]
 
 
@@ -233,11 +221,7 @@ def _liquidation(result: Attribution, settlement: Settlement, before: PricedBook
             continue
         assert delta.price is not None
         entry = before.entries[delta.position_key]
-        if info.kind == "InversePerp":
-            pnl = -delta.delta_amount * (1.0 / entry - 1.0 / delta.price) * after.prices[info.asset]
-        else:
-            pnl = -delta.delta_amount * (delta.price - entry) * after.prices[STABLE]
-        realised += pnl
+        realised -= delta.delta_amount * (delta.price - entry) * after.prices[STABLE]
         result.add("liquidation", info, perp_fill_cost(info, delta.delta_amount, delta.price, after))
     if owner is not None:
         result.add("liquidation", owner, cash - realised)

@@ -16,7 +16,6 @@ _KINDS: Final = (
     "BaseToken",
     "Margin",
     "PerpPosition",
-    "InversePerp",
     "aToken",
     "debtToken",
     "flashDebt",
@@ -63,11 +62,9 @@ def parse_key(key: str) -> LedgerKey:
         token = symbol[len(prefix) :]
     elif kind == "PerpPosition":
         token = symbol.removesuffix("-PERP")
-    elif kind == "InversePerp":
-        token = symbol.removesuffix("USD-PERP")
     lst = token if token in LST_TOKENS else None
     asset = "ETH" if lst else _ALIASES.get(token, token)
-    is_perp = kind in ("PerpPosition", "InversePerp")
+    is_perp = kind == "PerpPosition"
     return LedgerKey(
         key=key,
         venue=venue,

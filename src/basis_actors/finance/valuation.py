@@ -8,29 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from basis_actors.finance.keys import parse_key
+from basis_actors.messages.book import Valuation
 from basis_actors.messages.market import MarketState
 
-__all__ = ["Valuation", "share_class_prices", "value_book"]
+__all__ = ["STABLE", "share_class_prices", "value_book"]
 
 STABLE = "USDT"
 """The currency perps settle in and prices are quoted in."""
-
-
-class Valuation(msgspec.Struct, frozen=True):
-    """A valued ledger; every number is in the share class but for `deltas`, which are asset quantities."""
-
-    values: dict[str, float]
-    """By key; a perp counts with its unrealised PnL."""
-    deltas: dict[str, float]
-    """By asset: cash, transit, claims, aTokens and staked tokens minus debt plus perp sizes."""
-    equity: float
-    unrealized: float
-    """The part of equity that is unrealised perp PnL."""
-    unpriced: tuple[str, ...]
-    """Non-zero keys without a known price; they count as 0."""
 
 
 def share_class_prices(market: MarketState, currency: str) -> dict[str, float]:
@@ -51,7 +36,7 @@ def value_book(
 ) -> Valuation:
     """Value `positions` with `prices` of the share class (see `share_class_prices`) and the marks of `market`.
 
-    Linear perps: size x (mark - entry) USDT. Inverse perps: N x (1/entry - 1/mark) of the base asset, delta N/mark.
+    A perp is worth its unrealised PnL, size x (mark - entry) USDT.
     """
     values: dict[str, float] = {}
     deltas: dict[str, float] = {}
@@ -64,14 +49,9 @@ def value_book(
         if info.perp is not None:
             quote = market.perps.get(info.perp)
             mark = quote.mark if quote is not None else None
-            if info.kind == "PerpPosition":
-                delta = amount
-                unit = prices.get(STABLE)
-                worth = None if mark is None or unit is None else amount * (mark - entries[key]) * unit
-            else:
-                delta = 0.0 if mark is None else amount / mark
-                unit = prices.get(asset)
-                worth = None if mark is None or unit is None else amount * (1.0 / entries[key] - 1.0 / mark) * unit
+            unit = prices.get(STABLE)
+            delta = amount
+            worth = None if mark is None or unit is None else amount * (mark - entries[key]) * unit
             if worth is not None:
                 unrealized += worth
         else:

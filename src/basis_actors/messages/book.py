@@ -24,6 +24,7 @@ __all__ = [
     "TickSettled",
     "TickStarted",
     "Trigger",
+    "Valuation",
 ]
 
 
@@ -60,8 +61,23 @@ class TickSettled(msgspec.Struct, frozen=True):
     """By time, then by venue in order of configuration."""
 
 
+class Valuation(msgspec.Struct, frozen=True):
+    """A valued ledger; every number is in the share class but for `deltas`, which are asset quantities."""
+
+    values: dict[str, float]
+    """By key; a perp counts with its unrealised PnL."""
+    deltas: dict[str, float]
+    """Net quantity by asset: cash, transit, claims, aTokens and staked tokens minus debt plus perp sizes."""
+    equity: float
+    """Sum of `values`."""
+    unrealized: float
+    """The part of equity that is unrealised perp PnL."""
+    unpriced: tuple[str, ...]
+    """Non-zero keys without a known price; they count as 0."""
+
+
 class PositionsView(msgspec.Struct, frozen=True):
-    """The ledger after an update."""
+    """The ledger after an update, and what it is worth."""
 
     tick: TickStarted
     trigger: Trigger
@@ -70,22 +86,18 @@ class PositionsView(msgspec.Struct, frozen=True):
     """Average entry price of each open perp position."""
     settlements: tuple[Settlement, ...]
     """What was applied since the previous view."""
+    prices: dict[str, float]
+    """Of the assets, in the share class."""
+    valuation: Valuation
 
 
 class ExposureView(msgspec.Struct, frozen=True):
-    """What the positions are worth and which risks they carry."""
+    """What the positions risk."""
 
     book: PositionsView
-    values: dict[str, float]
-    """Value of each position in the share class; a perp counts with its unrealised PnL."""
-    deltas: dict[str, float]
-    """Net quantity of each asset over all keys, perps included."""
-    equity: float
-    """Sum of `values`."""
-    unpriced: tuple[str, ...]
-    """Keys with a non-zero amount and no known price; they count as 0 in `values`."""
-    net_delta_value: float
-    """Sum of |delta| x price over the assets that are risks in this share class; share-class units."""
+    net_delta: float | None
+    """Sum of delta x price over the assets that are risks in this share class, in the share class; None while a
+    price is not known."""
 
 
 class RiskLevel(StrEnum):

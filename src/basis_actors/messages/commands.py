@@ -78,6 +78,8 @@ class OrderResult(msgspec.Struct, frozen=True, gc=False):
     succeeded: bool
     reconciled: bool
     error_code: str | None = None
+    gas: float = 0.0
+    """Gas paid, 0 or more, in the token it was paid in."""
 
 
 class OrdersDone(msgspec.Struct, frozen=True):

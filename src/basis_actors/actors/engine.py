@@ -1,0 +1,129 @@
+"""Defines the actor that gives the beat: it takes the market of each tick, publishes it, and sees the tick through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from basis_actors.bus import Actor, Cause, on
+from basis_actors.errors import BasisError, severity_of
+from basis_actors.messages.book import Flow, TickStarted
+from basis_actors.messages.commands import DecisionMade, OrdersDone, StopTrading, TickDue
+from basis_actors.messages.events import SystemErrorEvent
+from basis_actors.ports import MarketFeed
+from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns
+
+__all__ = ["Engine"]
+
+
+class Engine(Actor):
+    """Runs one tick at a time.
+
+    `flows` are the owner's deposits and withdrawals by time; the first of them is the capital, which lands at the
+    first tick. A tick that falls due while another is still at work waits for it, and only the newest one waits.
+    """
+
+    def __init__(self, feed: MarketFeed, flows: Sequence[Flow]) -> None:
+        super().__init__("engine")
+        self._feed = feed
+        self._flows = [(ns_fromutc_from_ns(flow.timestamp), flow) for flow in flows]
+        self._number = 0
+        self._awaited: int | None = None
+        self._due: TickDue | None = None
+        self._stopped = False
+
+    def pre_start(self) -> None:
+        """Set the timer of the first tick."""
+        first = self._feed.next_tick(None)
+        if first is None:
+            raise BasisError("ENGINE-001", "the market feed has no tick; choose a window that its data covers")
+        self._schedule(first)
+
+    @on(TickDue)
+    async def tick(self, due: TickDue) -> None:
+        """Take the market, publish the tick, and set the timer of the next one."""
+        if self._awaited is not None:
+            self._postpone(due)
+            return
+        await self._start(due)
+
+    @on(DecisionMade)
+    async def decided(self, decision: DecisionMade) -> None:
+        """A tick without orders is over with its decision."""
+        self._require_current(decision.tick_number)
+        if decision.orders == 0:
+            await self._finish()
+
+    @on(OrdersDone)
+    async def executed(self, done: OrdersDone) -> None:
+        """A tick with orders is over when they have ended."""
+        self._require_current(done.tick_number)
+        await self._finish()
+
+    @on(StopTrading)
+    def stop_trading(self, command: StopTrading) -> None:
+        """Pass the stop on to whoever decides and whoever sends; ticks go on."""
+        if not self._stopped:
+            self._stopped = True
+            self.control("strategy_manager", command)
+            self.control("execution_manager", command)
+
+    @property
+    def ticks_started(self) -> int:
+        """How many ticks have begun."""
+        return self._number
+
+    async def _start(self, due: TickDue) -> None:
+        market = await self._feed.take(due.ns)
+        flows = self._flows
+        now_due: list[Flow] = []
+        while flows and flows[0][0] <= due.ns:
+            now_due.append(flows.pop(0)[1])
+        tick = TickStarted(self._number, market, tuple(now_due))
+        self._awaited = tick.number
+        self._number += 1
+        self.publish(tick)
+        following = self._feed.next_tick(due.ns)
+        if following is not None:
+            self._schedule(following)
+
+    def _schedule(self, ns: int) -> None:
+        self.after((ns - self.now) / NS_PER_SECOND, TickDue(ns), new_cause=Cause(f"tick {ns}"))
+
+    async def _finish(self) -> None:
+        self._awaited = None
+        due, self._due = self._due, None
+        if due is not None:
+            await self._start(due)
+
+    def _postpone(self, due: TickDue) -> None:
+        """Keep the newest tick for later; one that it replaces is missed, and said to be."""
+        missed, self._due = self._due, due
+        if missed is not None:
+            self.log(
+                SystemErrorEvent(
+                    timestamp=utc_from_ns(missed.ns),
+                    component=self.name,
+                    error_code="ENGINE-002",
+                    severity="LOW",
+                    message=f"tick at {utc_from_ns(missed.ns).isoformat()} was skipped: tick {self._awaited} is still at work",
+                )
+            )
+
+    def _require_current(self, number: int) -> None:
+        if number != self._awaited:
+            raise BasisError(
+                "ENGINE-003", f"the end of tick {number} was reported while tick {self._awaited} is awaited"
+            )
+
+    def post_stop(self) -> None:
+        """A tick that began and never came to a decision is an error of the run."""
+        if self._awaited is not None:
+            self.log(
+                SystemErrorEvent(
+                    timestamp=utc_from_ns(self.now),
+                    component=self.name,
+                    error_code="ENGINE-002",
+                    severity=severity_of("ENGINE-002").value,
+                    message=f"tick {self._awaited} ended without a decision",
+                )
+            )

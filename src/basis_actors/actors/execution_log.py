@@ -1,0 +1,102 @@
+"""Defines how execution is written down: the events of an operation, of its tight loop, and of a group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from basis_actors.actors.execution_units import Unit
+from basis_actors.messages.commands import OrderResult
+from basis_actors.messages.events import AtomicOperationGroupEvent, OperationExecutionEvent, TightLoopExecutionEvent
+from basis_actors.messages.execution import DeltaSource, ExecutionHandshake
+from basis_actors.messages.orders import Order
+
+__all__ = ["gas_paid", "group_event", "operation_event", "tight_loop_event"]
+
+
+def operation_event(
+    timestamp: datetime, order: Order, handshake: ExecutionHandshake, duration_ms: float
+) -> OperationExecutionEvent:
+    """How one order ended. `operation_details` holds what the strategy noted and what the venue told."""
+    return OperationExecutionEvent(
+        timestamp=timestamp,
+        operation_id=order.operation_id,
+        operation_type=order.operation,
+        venue=order.venue,
+        source_venue=order.source_venue,
+        target_venue=order.target_venue,
+        source_token=order.source_token,
+        target_token=order.target_token,
+        status=handshake.status,
+        expected_deltas=order.expected_deltas,
+        actual_deltas=handshake.actual_deltas,
+        fee_amount=handshake.fee_amount,
+        fee_currency=handshake.fee_currency,
+        execution_duration_ms=duration_ms,
+        simulated=handshake.simulated,
+        error_code=handshake.error_code,
+        error_message=handshake.error_message,
+        atomic_group_id=order.atomic_group_id,
+        sequence_in_group=order.sequence_in_group,
+        operation_details={**order.operation_details, **handshake.execution_details},
+    )
+
+
+def tight_loop_event(
+    timestamp: datetime,
+    order: Order,
+    handshake: ExecutionHandshake,
+    *,
+    reconciled: bool,
+    retries: int,
+    total_ms: float,
+    execution_ms: float,
+    reconciliation_ms: float,
+) -> TightLoopExecutionEvent:
+    """One pass of the tight loop; durations in milliseconds."""
+    return TightLoopExecutionEvent(
+        timestamp=timestamp,
+        operation_id=order.operation_id,
+        execution_success=handshake.was_successful(),
+        reconciliation_success=reconciled,
+        retry_count=retries,
+        total_duration_ms=total_ms,
+        execution_duration_ms=execution_ms,
+        reconciliation_duration_ms=reconciliation_ms,
+        failure_reason=handshake.error_message,
+    )
+
+
+def gas_paid(handshake: ExecutionHandshake) -> float:
+    """Gas that an operation cost, 0 or more, in the token it was paid in; also a failed operation may cost gas."""
+    return -sum(
+        delta.delta_amount
+        for settlement in handshake.settlements
+        if settlement.source is DeltaSource.GAS
+        for delta in settlement.deltas
+    )
+
+
+def group_event(
+    timestamp: datetime,
+    unit: Unit,
+    results: Sequence[OrderResult],
+    status: str,
+    rollback_reason: str | None,
+    duration_ms: float,
+) -> AtomicOperationGroupEvent:
+    """How a group ended."""
+    assert unit.group_id is not None
+    return AtomicOperationGroupEvent(
+        timestamp=timestamp,
+        atomic_group_id=unit.group_id,
+        mode=unit.mode,
+        operation_ids=tuple(order.operation_id for order in unit.orders),
+        operation_types=tuple(order.operation for order in unit.orders),
+        all_succeeded=status == "confirmed",
+        rollback_occurred=rollback_reason is not None,
+        group_status=status,
+        total_gas_fees=sum(result.gas for result in results),
+        total_duration_ms=duration_ms,
+        rollback_reason=rollback_reason,
+    )

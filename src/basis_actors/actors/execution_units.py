@@ -1,0 +1,96 @@
+"""Defines how the orders of a decision fall into units: single orders, and groups that succeed or fail together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from basis_actors.errors import BasisError
+from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType, Order, Side
+
+__all__ = ["Unit", "opposite", "split_into_units"]
+
+
+class Unit(msgspec.Struct, frozen=True):
+    """Orders that are checked together."""
+
+    orders: tuple[Order, ...]
+    mode: ExecutionMode
+    group_id: str | None
+
+
+def split_into_units(orders: Iterable[Order]) -> tuple[Unit, ...]:
+    """Single orders and groups, in order.
+
+    Raises BasisError EXEC-003 for a group that is torn apart, mixes modes, or does not count its orders from 0
+    without gaps.
+    """
+    units: list[Unit] = []
+    open_group: list[Order] = []
+    for order in orders:
+        if open_group and order.atomic_group_id != open_group[0].atomic_group_id:
+            units.append(_group(open_group))
+            open_group = []
+        if order.atomic_group_id is None:
+            units.append(Unit((order,), ExecutionMode.SEQUENTIAL, None))
+        else:
+            open_group.append(order)
+    if open_group:
+        units.append(_group(open_group))
+    seen: set[str] = set()
+    for unit in units:
+        if unit.group_id is not None and unit.group_id in seen:
+            raise BasisError("EXEC-003", f"the orders of group {unit.group_id!r} do not stand next to each other")
+        if unit.group_id is not None:
+            seen.add(unit.group_id)
+    return tuple(units)
+
+
+def _group(orders: list[Order]) -> Unit:
+    group_id = orders[0].atomic_group_id
+    sequence = [order.sequence_in_group for order in orders]
+    if sequence != list(range(len(orders))):
+        raise BasisError(
+            "EXEC-003", f"group {group_id!r} counts its orders {sequence}; 0, 1, 2 … without gap is needed"
+        )
+    modes = {order.execution_mode for order in orders}
+    if len(modes) != 1:
+        raise BasisError("EXEC-003", f"group {group_id!r} mixes the modes {sorted(modes)}; one group has one mode")
+    mode = orders[0].execution_mode
+    if mode is ExecutionMode.COMPENSATED:
+        for order in orders:
+            if order.operation not in (OperationType.SPOT_TRADE, OperationType.PERP_TRADE):
+                raise BasisError(
+                    "EXEC-003",
+                    f"group {group_id!r} is compensated, so each leg must be a trade that a trade can undo;"
+                    f" {order.operation_id!r} is a {order.operation}",
+                )
+    return Unit(tuple(orders), mode, group_id)
+
+
+_OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY, Side.LONG: Side.SHORT, Side.SHORT: Side.LONG}
+
+
+def opposite(order: Order) -> Order:
+    """The trade that undoes `order`: the same amount the other way, outside any group, at whatever it costs."""
+    assert order.side is not None
+    deltas = tuple(
+        ExpectedDelta(delta.position_key, -delta.delta_amount, delta.token, delta.venue, delta.operation_type)
+        for delta in order.expected_deltas
+    )
+    return msgspec.structs.replace(
+        order,
+        operation_id=f"{order.operation_id}-unwind",
+        side=_OPPOSITE[order.side],
+        source_token=order.target_token,
+        target_token=order.source_token,
+        expected_deltas=deltas,
+        execution_mode=ExecutionMode.SEQUENTIAL,
+        atomic_group_id=None,
+        sequence_in_group=None,
+        strategy_intent="unwind",
+        reduce_only=order.operation is OperationType.PERP_TRADE and not order.reduce_only,
+        take_profit=None,
+        stop_loss=None,
+    )

@@ -1,0 +1,52 @@
+"""Defines the actor that shows what the book is exposed to, asset by asset."""
+
+from __future__ import annotations
+
+from basis_actors.bus import Actor, on
+from basis_actors.finance.valuation import STABLE
+from basis_actors.messages.book import ExposureView, PositionsView
+from basis_actors.messages.events import AssetExposure, ExposureSnapshot
+
+__all__ = ["ExposureMonitor"]
+
+
+class ExposureMonitor(Actor):
+    """Turns each view of the positions into net exposures. `currency` is that of the share class."""
+
+    def __init__(self, currency: str) -> None:
+        super().__init__("exposure_monitor")
+        self._neutral = (currency, STABLE)
+
+    @on(PositionsView)
+    def assess(self, book: PositionsView) -> None:
+        """Net quantity, value and share of equity of each asset; net delta over the assets that are risks."""
+        market = book.tick.market
+        usd_prices = market.prices
+        equity = book.valuation.equity
+        neutral = self._neutral
+        unit = usd_prices.get(neutral[0])
+        equity_usd = None if unit is None or book.valuation.unpriced else equity * unit
+        exposures: dict[str, AssetExposure] = {}
+        net_delta = net_delta_usd = 0.0
+        known = True
+        for asset, quantity in book.valuation.deltas.items():
+            price = usd_prices.get(asset)
+            if price is None:
+                known = known and quantity == 0.0
+                continue
+            usd_value = quantity * price
+            exposures[asset] = AssetExposure(quantity, usd_value, usd_value / equity_usd if equity_usd else 0.0)
+            if asset not in neutral:
+                net_delta += quantity * book.prices[asset]
+                net_delta_usd += usd_value
+        self.log(
+            ExposureSnapshot(
+                market.timestamp,
+                net_delta_usd if known else None,
+                exposures,
+                equity_usd,
+                equity,
+                book.trigger.value,
+            )
+        )
+        self.publish(ExposureView(book, net_delta if known else None))

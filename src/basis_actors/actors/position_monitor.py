@@ -1,0 +1,107 @@
+"""Defines the actor that keeps the ledger: it applies settlements, logs each as a delta event, and publishes views."""
+
+from __future__ import annotations
+
+from basis_actors.bus import Actor, on
+from basis_actors.finance.ledger import book_settlement
+from basis_actors.finance.valuation import share_class_prices, value_book
+from basis_actors.messages.book import PositionsView, TickSettled, TickStarted, Trigger
+from basis_actors.messages.commands import ApplySettlements, GetPositions
+from basis_actors.messages.events import ExecutionDeltaEvent, PositionSnapshot
+from basis_actors.messages.execution import Settlement
+
+__all__ = ["PositionMonitor"]
+
+
+class PositionMonitor(Actor):
+    """Owns the ledger. Every change of a position passes through here exactly once.
+
+    `currency` is that of the share class; `simulated` says which kind of venue the amounts come from.
+    """
+
+    def __init__(self, currency: str, *, simulated: bool) -> None:
+        super().__init__("position_monitor")
+        self._currency = currency
+        self._position_type = "simulated" if simulated else "real"
+        self._positions: dict[str, float] = {}
+        self._entries: dict[str, float] = {}
+        self._applied = AppliedSequences()
+        self._tick: TickStarted | None = None
+        self._unannounced: list[Settlement] = []
+
+    @on(TickSettled)
+    def tick(self, settled: TickSettled) -> None:
+        """Apply what the venues settled, then show the book to the monitors."""
+        self._apply(settled.settlements)
+        self._tick = settled.tick
+        self._announce(Trigger.TICK)
+
+    @on(ApplySettlements)
+    def apply(self, request: ApplySettlements) -> PositionsView:
+        """Apply what an execution settled."""
+        self._apply(request.settlements)
+        return self._view(Trigger.EXECUTION) if request.announce is None else self._announce(request.announce)
+
+    @on(GetPositions)
+    def show(self, _request: GetPositions) -> PositionsView:
+        """The ledger as it is now."""
+        return self._view(Trigger.RESTART)
+
+    def _apply(self, settlements: tuple[Settlement, ...]) -> None:
+        for settlement in settlements:
+            if not self._applied.is_new(settlement.domain, settlement.sequence):
+                continue
+            self._positions, self._entries = book_settlement(settlement, self._positions, self._entries)
+            self._applied.add(settlement.domain, settlement.sequence)
+            self._unannounced.append(settlement)
+            self.log(
+                ExecutionDeltaEvent(
+                    settlement.timestamp,
+                    settlement.source,
+                    settlement.deltas,
+                    settlement.domain,
+                    settlement.sequence,
+                    settlement.operation_id,
+                )
+            )
+
+    def _view(self, trigger: Trigger) -> PositionsView:
+        tick = self._tick
+        assert tick is not None, "there are positions to show only after the first tick"
+        prices = share_class_prices(tick.market, self._currency)
+        valuation = value_book(self._positions, self._entries, tick.market, prices)
+        settlements = tuple(self._unannounced)
+        return PositionsView(tick, trigger, self._positions, self._entries, settlements, prices, valuation)
+
+    def _announce(self, trigger: Trigger) -> PositionsView:
+        view = self._view(trigger)
+        self._unannounced.clear()
+        unit = view.tick.market.prices.get(self._currency)
+        value_usd = None if unit is None or view.valuation.unpriced else view.valuation.equity * unit
+        self.log(
+            PositionSnapshot(view.tick.market.timestamp, view.positions, value_usd, self._position_type, trigger.value)
+        )
+        self.publish(view)
+        return view
+
+
+class AppliedSequences:
+    """Which settlements of each domain were applied: a gapless front, and the few that ran ahead of it."""
+
+    def __init__(self) -> None:
+        self._front: dict[str, int] = {}
+        self._ahead: dict[str, set[int]] = {}
+
+    def is_new(self, domain: str, sequence: int) -> bool:
+        """Whether the settlement `sequence` of `domain` was not applied yet."""
+        return sequence >= self._front.get(domain, 0) and sequence not in self._ahead.get(domain, ())
+
+    def add(self, domain: str, sequence: int) -> None:
+        """Remember a settlement as applied."""
+        front = self._front.get(domain, 0)
+        ahead = self._ahead.setdefault(domain, set())
+        ahead.add(sequence)
+        while front in ahead:
+            ahead.remove(front)
+            front += 1
+        self._front[domain] = front

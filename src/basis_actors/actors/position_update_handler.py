@@ -1,0 +1,139 @@
+"""Defines the actor that books what an execution did and compares three accounts of it: expected, booked, venue's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from basis_actors.bus import Actor, on
+from basis_actors.errors import severity_of
+from basis_actors.finance.keys import parse_key
+from basis_actors.messages.book import PositionsView, Trigger
+from basis_actors.messages.commands import ApplySettlements, Reconcile, Reconciled, RouteReport, VenueReport
+from basis_actors.messages.events import Mismatch, ReconciliationEvent, SystemErrorEvent
+from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
+from basis_actors.messages.orders import OperationType, Order
+
+__all__ = ["PositionUpdateHandler"]
+
+_TRADES = (OperationType.SPOT_TRADE, OperationType.PERP_TRADE)
+
+
+class PositionUpdateHandler(Actor):
+    """Reconciles each operation.
+
+    `tolerance` is the relative difference allowed between ledger and venue; `domains` gives the domain of each venue
+    name that appears in position keys.
+    """
+
+    def __init__(self, tolerance: float, domains: Mapping[str, str]) -> None:
+        super().__init__("position_update_handler")
+        self._tolerance = tolerance
+        self._domains = dict(domains)
+
+    @on(Reconcile)
+    async def reconcile(self, request: Reconcile) -> Reconciled:
+        """Apply the settlements of a handshake, then compare."""
+        order, handshake = request.order, request.handshake
+        announce = Trigger.EXECUTION if request.announce else None
+        view = await self.ask("position_monitor", ApplySettlements(handshake.settlements, announce))
+        report = await self.ask("venue_interface_manager", RouteReport(order.venue))
+        disagreements = self._against_venue(view, report)
+        surprises = _against_expectation(order, handshake)
+        self._log(view, order, handshake, report, disagreements + surprises, success=not disagreements)
+        return Reconciled(not disagreements, not surprises, disagreements + surprises)
+
+    def _against_venue(self, view: PositionsView, report: VenueReport) -> tuple[Mismatch, ...]:
+        """Every position of the domain, booked against reported. Tokens in transit are two domains' business."""
+        booked = {
+            key: amount
+            for key, amount in view.positions.items()
+            if self._domains.get(parse_key(key).venue) == report.domain
+        }
+        reported = {key: amount for key, amount in report.balances.items() if parse_key(key).venue != "transit"}
+        found = []
+        for key in {**booked, **reported}:
+            have, shown = booked.get(key, 0.0), reported.get(key, 0.0)
+            allowed = self._tolerance * max(abs(have), abs(shown), 1.0)
+            if abs(have - shown) > allowed:
+                found.append(Mismatch(key, have, shown, shown - have, allowed))
+        return tuple(found)
+
+    def _log(
+        self,
+        view: PositionsView,
+        order: Order,
+        handshake: ExecutionHandshake,
+        report: VenueReport,
+        mismatches: tuple[Mismatch, ...],
+        *,
+        success: bool,
+    ) -> None:
+        timestamp = view.tick.market.timestamp
+        self.log(
+            ReconciliationEvent(
+                timestamp=timestamp,
+                reconciliation_type="tight_loop",
+                success=success,
+                expected=_expected(order),
+                actual=handshake.actual_deltas,
+                venue_reported=report.balances,
+                mismatches=mismatches,
+                trigger_source=Trigger.EXECUTION.value,
+                operation_id=order.operation_id,
+            )
+        )
+        if not mismatches:
+            return
+        code = "POS-005" if not success else "EXEC-007"
+        severity = severity_of(code).value if not success else "MEDIUM"
+        self.log(
+            SystemErrorEvent(
+                timestamp=timestamp,
+                component=self.name,
+                error_code=code,
+                severity=severity,
+                message=f"{order.operation} {order.operation_id}: " + "; ".join(map(_say, mismatches)),
+                operation_id=order.operation_id,
+            )
+        )
+
+
+def _say(mismatch: Mismatch) -> str:
+    return (
+        f"{mismatch.position_key} is {mismatch.actual:.12g} where {mismatch.expected:.12g} was expected"
+        f" (difference {mismatch.difference:.6g}, tolerance {mismatch.tolerance:.3g})"
+    )
+
+
+def _expected(order: Order) -> dict[str, float]:
+    expected: dict[str, float] = {}
+    for delta in order.expected_deltas:
+        expected[delta.position_key] = expected.get(delta.position_key, 0.0) + delta.delta_amount
+    return expected
+
+
+def _against_expectation(order: Order, handshake: ExecutionHandshake) -> tuple[Mismatch, ...]:
+    """What the strategy expected against what the venue says it did; an operation that failed is not compared."""
+    if handshake.status is not ExecutionStatus.CONFIRMED:
+        return ()
+    expected, actual = _expected(order), handshake.actual_deltas
+    found = []
+    for key in {**expected, **actual}:
+        wanted, got = expected.get(key, 0.0), actual.get(key, 0.0)
+        allowed = _allowed(order, key, wanted)
+        if abs(wanted - got) > allowed:
+            found.append(Mismatch(key, wanted, got, got - wanted, allowed))
+    return tuple(found)
+
+
+def _allowed(order: Order, key: str, wanted: float) -> float:
+    """Legs whose size depends on a price may differ by the slippage tolerance, all others by rounding only."""
+    exact = 1e-9 * max(1.0, abs(wanted))
+    priced = order.operation is OperationType.SWAP and wanted > 0.0
+    if order.operation in _TRADES and parse_key(key).kind in ("BaseToken", "Margin"):
+        base = order.pair.split("/")[0] if order.pair else ""
+        priced = parse_key(key).symbol != base
+    if not priced:
+        return exact
+    value = abs(wanted) if order.price is None else max(abs(wanted), order.amount * order.price)
+    return max(exact, order.slippage_tolerance * value)

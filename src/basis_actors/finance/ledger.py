@@ -1,0 +1,69 @@
+"""Defines how a settlement changes the ledger. The ledger is the sum of all settlements, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from basis_actors.errors import BasisError
+from basis_actors.finance.keys import parse_key
+from basis_actors.finance.perps import apply_fill
+from basis_actors.messages.execution import DeltaSource, Settlement
+
+__all__ = ["book_settlement"]
+
+_DUST: Final = 1e-12
+"""Relative size below which what is left of a position is rounding, not money."""
+_OVERDRAFT: Final = 1e-9
+_ORDERED: Final = frozenset({DeltaSource.EXECUTION, DeltaSource.TRANSFER, DeltaSource.WITHDRAWAL})
+
+
+def book_settlement(
+    settlement: Settlement, positions: Mapping[str, float], entries: Mapping[str, float]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """New positions and new average entries of perps (average cost) after a settlement; the old ones stay as they are.
+
+    Raises BasisError POS-004 when an order takes more than there is from a position that is never negative, POS-001
+    for a perp delta without a fill price, POS-002 for a key that names no position.
+    """
+    booked, prices = dict(positions), dict(entries)
+    touched: list[str] = []
+    trades_perps = False
+    for delta in settlement.deltas:
+        key, amount = delta.position_key, delta.delta_amount
+        info = parse_key(key)
+        held = booked.get(key, 0.0)
+        if info.perp is None:
+            total = held + amount
+            touched.append(key)
+        else:
+            trades_perps = True
+            if delta.price is None:
+                raise BasisError("POS-001", f"{_name(settlement)} changes {key} without a fill price")
+            fill = apply_fill(held, prices.get(key, 0.0), amount, delta.price)
+            total, prices[key] = fill.size, fill.entry
+        if abs(total) <= _DUST * max(abs(held), abs(amount)):
+            total = 0.0
+        if info.perp is not None and total == 0.0:
+            prices.pop(key, None)
+        booked[key] = total
+    # A perp's realised loss may overdraw a margin account; an order never takes more tokens than there are.
+    if settlement.source in _ORDERED and not trades_perps:
+        for key in touched:
+            _refuse_overdraft(key, positions.get(key, 0.0), booked[key], settlement)
+    return booked, prices
+
+
+def _name(settlement: Settlement) -> str:
+    order = f" of {settlement.operation_id}" if settlement.operation_id else ""
+    return f"{settlement.source} settlement {settlement.domain}#{settlement.sequence}{order}"
+
+
+def _refuse_overdraft(key: str, before: float, after: float, settlement: Settlement) -> None:
+    if after >= 0.0 or parse_key(key).signed or after >= -_OVERDRAFT * max(1.0, abs(before)):
+        return
+    raise BasisError(
+        "POS-004",
+        f"{_name(settlement)} takes {before - after:.12g} from {key}, which holds {before:.12g}: {after:.12g} is left;"
+        " a position like this is never negative",
+    )

@@ -1,0 +1,94 @@
+"""Defines what a strategy is: a pure decision on one view of the book, and the means to write its orders.
+
+A strategy never sends anything. It is given the book as it is, and returns what it wants done and why.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import msgspec
+
+from basis_actors.config import RunConfig
+from basis_actors.messages.book import BookView
+from basis_actors.messages.market import FundingStamp, MarketSpec, MarketState
+from basis_actors.messages.orders import Order
+
+__all__ = ["Decision", "Situation", "Strategy"]
+
+
+class Situation(msgspec.Struct, frozen=True):
+    """What a strategy decides on."""
+
+    book: BookView
+    pending_withdrawal: float
+    """What the owner asked back and has not got yet, in tokens of the share class."""
+    deposited: float
+    """Sum of everything the owner paid in so far, the capital included."""
+
+    @property
+    def market(self) -> MarketState:
+        """The market of this tick."""
+        return self.book.risk.exposure.book.tick.market
+
+    @property
+    def positions(self) -> dict[str, float]:
+        """The ledger."""
+        return self.book.risk.exposure.book.positions
+
+    @property
+    def entries(self) -> dict[str, float]:
+        """Average entry price by perp key."""
+        return self.book.risk.exposure.book.entries
+
+    def held(self, key: str) -> float:
+        """Amount of one position; 0 when there is none."""
+        return self.positions.get(key, 0.0)
+
+    def in_transit(self) -> bool:
+        """Whether tokens are on their way, which keeps a stage open."""
+        return any(amount != 0.0 for key, amount in self.positions.items() if key.startswith("transit:"))
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What a strategy wants at one tick, and why. The fields are those of the StrategyDecision event."""
+
+    decision_type: str
+    action: str
+    reasoning: str
+    invested: bool
+    """Whether capital is at work rather than waiting."""
+    orders: tuple[Order, ...] = ()
+    market_conditions: Mapping[str, Any] = {}
+    portfolio_state: Mapping[str, Any] = {}
+    constraints: tuple[str, ...] = ()
+
+    @classmethod
+    def hold(cls, reasoning: str, *, invested: bool, **details: Any) -> Decision:
+        """Nothing to do at this tick."""
+        return cls(decision_type="hold", action="none", reasoning=reasoning, invested=invested, **details)
+
+
+class Strategy(ABC):
+    """Base of all strategies. A new one is a subclass in a file of its own, and one line in `registry.py`."""
+
+    hedged: ClassVar[bool]
+    """Whether the strategy means to be delta neutral."""
+
+    def __init__(self, run: RunConfig, *, frictionless: bool) -> None:
+        self.run = run
+        self.frictionless = frictionless
+
+    @property
+    @abstractmethod
+    def market_spec(self) -> MarketSpec:
+        """The part of the market that this strategy and its venues need to see."""
+
+    def warm_up(self, stamps: tuple[FundingStamp, ...]) -> None:
+        """Take note of funding that was settled before the first tick. It may fill windows, never cause a trade."""
+
+    @abstractmethod
+    def decide(self, situation: Situation) -> Decision:
+        """What to do at this tick. Raises BasisError with a STRAT code when no decision can be made."""
