@@ -22,7 +22,9 @@ from basis_actors.bus.errors import (
     UnknownActor,
 )
 from basis_actors.bus.handlers import on
+from basis_actors.bus.live import LiveBus
 from basis_actors.bus.messages import ActorFailed, DeadLetter, Escalated, Reason, Request
+from basis_actors.bus.protocol import Bus
 from basis_actors.bus.sim import SimBus
 from basis_actors.bus.sources import Outlet, Source
 from basis_actors.bus.supervision import Escalate, Restart, Supervision
@@ -37,6 +39,7 @@ __all__ = [
     "AskError",
     "AskFailed",
     "AskTimeout",
+    "Bus",
     "BusError",
     "BusFailed",
     "BusStalled",
@@ -48,6 +51,7 @@ __all__ = [
     "Escalated",
     "ForeignAwait",
     "Lane",
+    "LiveBus",
     "Lost",
     "ManualClock",
     "NotOnABus",

@@ -176,7 +176,7 @@ class Actor:
 
     @property
     def backlog(self) -> int:
-        """Messages taken from the inbox whose work is not done, like a batch not yet written; counts against sources."""
+        """Messages taken from the inbox whose work is not done, like an unwritten batch; counts against sources."""
         return 0
 
     def handlers(self) -> Mapping[type, Handler]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from basis_actors.bus.actor import Actor
+from basis_actors.bus.actor import DEFER, Actor
 from basis_actors.bus.asking import Ask, Pause, refuse_cycle
 from basis_actors.bus.clock import nanoseconds
 from basis_actors.bus.envelope import Cause, Envelope, Lane
@@ -23,7 +23,7 @@ from basis_actors.bus.supervision import RestartHistory, Supervision
 from basis_actors.bus.timers import Timer
 
 if TYPE_CHECKING:
-    from basis_actors.bus.runtime import Runtime
+    from basis_actors.bus.failure import Supervised
 
 
 class Phase(Enum):
@@ -81,7 +81,7 @@ class Cell:
     special = False
     """Sim only: whether the next message needs more than to be handled."""
 
-    def __init__(self, bus: Runtime, actor: Actor, policy: Supervision, credit: int, *, sink: bool) -> None:
+    def __init__(self, bus: Supervised, actor: Actor, policy: Supervision, credit: int, *, sink: bool) -> None:
         self.bus = bus
         self.actor = actor
         self.name = actor.name
@@ -201,6 +201,20 @@ class Cell:
             return await ask.pause
         finally:
             ask.close()
+
+    def interrupt(self, envelope: Envelope) -> object:
+        """Offer a control message to the actor in the middle of a handler; ``DEFER`` when it declines."""
+        current, self.envelope = self.envelope, envelope
+        try:
+            result = self.actor.on_control(envelope.message)
+            if result is not DEFER:
+                self.bus.handled(self, envelope, result)
+        except BaseException as error:  # noqa: BLE001 - goes to supervision, or ends the run as it is
+            self.bus.control_failed(self, envelope, error)
+            return None
+        finally:
+            self.envelope = current
+        return result
 
     # Life
 

@@ -115,6 +115,15 @@ class Supervised(Runtime):
 
     def handler_failed(self, cell: Cell, envelope: Envelope, error: BaseException) -> None:
         """A handler or lifecycle hook raised."""
+        self._message_failed(cell, envelope, error, lambda report: self._restart(cell, report))
+
+    def control_failed(self, cell: Cell, envelope: Envelope, error: BaseException) -> None:
+        """``on_control`` raised in the middle of a handler: no state to restart from, so it escalates."""
+        self._message_failed(cell, envelope, error, None)
+
+    def _message_failed(
+        self, cell: Cell, envelope: Envelope, error: BaseException, restart: Callable[[ActorFailed], None] | None
+    ) -> None:
         message = envelope.message
         name = message_name(message)
         hook = type(message) in LIFECYCLE
@@ -124,7 +133,7 @@ class Supervised(Runtime):
             envelope.reply.fail(failed)
         if not hook:
             self.record_dead(message, cell.name, envelope, Reason.POISON)
-        self.failed(cell, name, None if hook else message, error, lambda report: self._restart(cell, report))
+        self.failed(cell, name, None if hook else message, error, restart)
         self.done(envelope.cause)
 
     def source_failed(self, task: SourceTask, error: BaseException) -> None:
@@ -194,6 +203,8 @@ class Supervised(Runtime):
         self.draining = True
         self._halt_input()
         lost: list[Lost] = []
+        if not await self._until(self._sources_ended, self.clock.now() + nanoseconds(seconds)):
+            lost.extend(Lost(task.name, "source", {}) for task in self._sources if not task.ended)
         for group in self._in_stop_order():
             limit = self.clock.now() + nanoseconds(seconds)
             for cell in group:

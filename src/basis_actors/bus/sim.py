@@ -236,6 +236,9 @@ class SimBus(Supervised):
         else:
             await pause
 
+    async def _until_idle(self) -> None:
+        await self._until(self._is_idle, self.clock.now())
+
     def _clock_moved(self) -> None:
         """Only ``LiveBus`` runs on a clock that others move."""
 

@@ -102,24 +102,8 @@ class SimCell(Cell):
         envelope = self.control.popleft()
         if self.coroutine is None:
             self.handle(envelope)
-        else:
-            self._interrupt(envelope)
-
-    def _interrupt(self, envelope: Envelope) -> None:
-        """Offer a control message to an actor in the middle of a handler."""
-        current, self.envelope = self.envelope, envelope
-        try:
-            result = self.actor.on_control(envelope.message)
-        except BaseException as error:  # noqa: BLE001 - goes to supervision, or ends the run as it is
-            self.bus.done(envelope.cause)
-            self.sim.failed(self, message_name(envelope.message), envelope.message, error, None)
-        else:
-            if result is DEFER:
-                self._deferred.append(envelope)
-            else:
-                self.bus.handled(self, envelope, result)
-        finally:
-            self.envelope = current
+        elif self.interrupt(envelope) is DEFER:
+            self._deferred.append(envelope)
 
     def handle(self, envelope: Envelope) -> None:
         """Run the handler of one message, until it returns or waits. ``SimBus.turn`` has the same inline."""
