@@ -214,12 +214,16 @@ class AsyncDomainEventLogger(DomainEventLogger):
         self._wanted = anyio.Event()
         self._closed = False
 
-    async def run(self) -> None:
-        """Carry out flushes as they are asked for, until closed or cancelled. Raises BasisError LOG-001."""
+    async def run(self, written: Callable[[], object] = lambda: None) -> None:
+        """Carry out flushes as they are asked for, until closed or cancelled, and call `written` after each.
+
+        Raises BasisError LOG-001.
+        """
         while not self._closed:
             await self._wanted.wait()
             self._wanted = anyio.Event()
             await self.flush_now()
+            written()
 
     def flush(self) -> None:
         """Ask `run` to write everything that was taken so far."""
@@ -246,8 +250,12 @@ class AsyncDomainEventLogger(DomainEventLogger):
             with anyio.move_on_after(self.close_seconds, shield=True) as deadline:
                 async with self._flushing:
                     self._hand_over()
-                    await self._sync(executor=self._thread)
-                    self._files.close()
+                    try:
+                        await self._sync(executor=self._thread)
+                    finally:
+                        # A thread that hangs still holds them; only then are they left to the end of the process.
+                        if not deadline.cancel_called:
+                            self._files.close()
         finally:
             self._closed = True
             self._wanted.set()

@@ -1,0 +1,180 @@
+"""Defines the actor at the end of every story: it takes each domain event, has it written, and counts it.
+
+What writing means (blocking, in a thread, not at all) is up to the sink it is given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Mapping
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from basis_actors.bus import Actor, ActorFailed, Cause, Escalated, Outlet, on
+from basis_actors.bus.handlers import Handler
+from basis_actors.errors import REGISTRY, BasisError, severity_of
+from basis_actors.logs.component import ComponentLogs
+from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger, EventSink
+from basis_actors.messages.events import (
+    EVENT_TYPES,
+    DomainEvent,
+    OperationExecutionEvent,
+    StrategyDecision,
+    SystemErrorEvent,
+)
+from basis_actors.results.accumulator import RunStatistics
+from basis_actors.times import utc_from_ns
+
+__all__ = ["EventLogger", "EventsWritten", "FlushDue", "LiveEventLogger"]
+
+_CODE: Final = re.compile(r"\w+: ([A-Z]+-\d{3}): ")
+
+
+class FlushDue(msgspec.Struct, frozen=True, gc=False):
+    """The live event logger tells itself that it may be time to write."""
+
+
+class EventsWritten(msgspec.Struct, frozen=True, gc=False):
+    """The writer tells the live event logger that a batch is on its way to the disk and there is room again."""
+
+
+class EventLogger(Actor):
+    """The log sink of the bus.
+
+    Every event is written by `sink` and counted by `statistics`, so the summary of a run needs no reading back. Errors
+    also go to the log of their component. An event that has no JSON form is replaced, under the same sequence number,
+    by a SystemErrorEvent that says so; an event that cannot be written ends the run (LOG-001, LOG-002).
+
+    Flushing is the sink's business but for four moments: the end of a tick, when the sink looks at the wall clock; a
+    critical error and an escalation, when all is written at once; and the stop, when all is brought to disk.
+    """
+
+    def __init__(
+        self,
+        sink: EventSink,
+        statistics: RunStatistics,
+        components: ComponentLogs,
+        name: str = "event_logger",
+    ) -> None:
+        super().__init__(name)
+        self.statistics = statistics
+        self._sink = sink
+        self._components = components
+
+    def handlers(self) -> Mapping[type, Handler]:
+        """Every event type, and the few messages that are no events."""
+        kinds: dict[type, Handler] = dict.fromkeys(EVENT_TYPES, self._take)
+        kinds[StrategyDecision] = self._take_decision
+        kinds[OperationExecutionEvent] = self._take_operation
+        kinds[SystemErrorEvent] = self._take_error
+        return {**super().handlers(), **kinds}
+
+    @property
+    def backlog(self) -> int:
+        """Events taken and not yet written; sources wait for them too."""
+        return self._sink.unwritten
+
+    def post_stop(self) -> Awaitable[None]:
+        """Write what is left and wait until it is on the disk."""
+        return self._sink.close()
+
+    @on(ActorFailed)
+    def actor_failed(self, failure: ActorFailed) -> None:
+        """Log the failure of an actor, after whatever that actor has logged before."""
+        code = _CODE.match(failure.exception)
+        error_code = code[1] if code and code[1] in REGISTRY else "ENGINE-002"
+        self.log(
+            SystemErrorEvent(
+                timestamp=utc_from_ns(self.now),
+                component=failure.actor,
+                error_code=error_code,
+                severity=severity_of(error_code).value,
+                message=f"{failure.actor} failed while handling {failure.message_type}: {failure.exception}",
+                stack_trace=failure.traceback,
+            )
+        )
+
+    @on(Escalated)
+    def escalated(self, _end: Escalated) -> None:
+        """Bring to disk what led to the end of the run."""
+        self._sink.flush()
+
+    def _take(self, event: DomainEvent) -> None:
+        try:
+            self._sink.log(event)
+        except BasisError as error:
+            if error.code != "LOG-004":
+                raise
+            self._take_error(
+                SystemErrorEvent(
+                    timestamp=event.timestamp,
+                    component=self.name,
+                    error_code=error.code,
+                    severity=error.severity.value,
+                    message=error.message,
+                )
+            )
+            return
+        self.statistics.observe(event)
+
+    def _take_decision(self, decision: StrategyDecision) -> None:
+        """A decision ends a tick, unless orders follow."""
+        self._take(decision)
+        self._sink.flush_if_due()
+
+    def _take_operation(self, operation: OperationExecutionEvent) -> None:
+        """What venues answer may quote a request, credentials included."""
+        if operation.error_message is not None:
+            operation = replace(operation, error_message=self._components.redactor.text(operation.error_message))
+        self._take(operation)
+
+    def _take_error(self, error: SystemErrorEvent) -> None:
+        text = self._components.redactor.text
+        trace = error.stack_trace
+        error = replace(error, message=text(error.message), stack_trace=None if trace is None else text(trace))
+        self._take(error)
+        self._components.error(error)
+        if error.severity == "CRITICAL":
+            self._sink.flush()
+
+
+class LiveEventLogger(EventLogger):
+    """An event logger whose sink writes in a thread of its own.
+
+    `write_events` has to be added to the bus as a source of this actor: it carries out the writing. Every
+    `flush_seconds` on the clock of the bus, what waits is written even if the batch is not full.
+    """
+
+    def __init__(
+        self,
+        sink: AsyncDomainEventLogger,
+        statistics: RunStatistics,
+        components: ComponentLogs,
+        name: str = "event_logger",
+    ) -> None:
+        super().__init__(sink, statistics, components, name)
+        self._writer = sink
+
+    def pre_start(self) -> None:
+        """Set the first timer."""
+        self._set_timer()
+
+    async def write_events(self, outlet: Outlet) -> None:
+        """The source: writes as it is asked to, and after each time lets those go on who waited for room."""
+        await self._writer.run(lambda: outlet.post(self.name, EventsWritten()))
+
+    @on(EventsWritten)
+    def events_written(self, _message: EventsWritten) -> None:
+        """Handling this message is what makes the bus look whether there is room again."""
+
+    @on(FlushDue)
+    def flush_due(self, _message: FlushDue) -> None:
+        """Write what waits, and set the next timer."""
+        if self._sink.unwritten:
+            self._sink.flush()
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        self.after(self._writer.flush_seconds, FlushDue(), new_cause=Cause("flush"))

@@ -1,0 +1,64 @@
+"""Takes secrets out of what is about to be logged: values under secret-looking names, and secret-looking text.
+
+It errs towards hiding: a 64-digit hexadecimal number is taken for a private key unless its name says it is a hash.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+__all__ = ["HIDDEN", "Redactor"]
+
+HIDDEN: Final = "[redacted]"
+
+_NAME = (
+    r"(?:\w*(?:secret|passw(?:or)?d|passphrase|mnemonic|private_?key|api_?key|access_?key|credential|authorization"
+    r"|auth_?token|access_?token|bearer_?token|refresh_?token|bot_?token|signature)\w*|seed_?phrase|apikey|pwd)"
+)
+_SECRET_NAME: Final = re.compile(rf"(?i)(?:{_NAME})")
+_HASH_NAME: Final = re.compile(r"(?i)(?:hash|digest|sha256|checksum)s?$")
+_PRIVATE_KEY: Final = re.compile(r"\b(?:0x)?[0-9a-fA-F]{64}\b")
+_TEXT: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), HIDDEN),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}"), rf"\1 {HIDDEN}"),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"), HIDDEN),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s:@]*:[^/\s@]+@"), rf"\1{HIDDEN}@"),
+    (re.compile(r"(\b(?:https?|wss?)://[^\s\"'?#]*?/)[A-Za-z0-9_-]{20,}(?=[/?#\s\"',)]|$)"), rf"\1{HIDDEN}"),
+    (re.compile(rf"(?i)([\"']?\b{_NAME}\b[\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s&,;)}}\]\"']+)"), rf"\1{HIDDEN}"),
+)
+
+
+class Redactor:
+    """Hides secrets. `known` are secret values of this process, hidden wherever they stand, whole or inside text."""
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        ordered = sorted({value for value in known if value}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+
+    def text(self, text: str, *, name: str = "") -> str:
+        """`text` without secrets; `name` is the field it stands in."""
+        if self._known is not None:
+            text = self._known.sub(HIDDEN, text)
+        for pattern, replacement in _TEXT:
+            text = pattern.sub(replacement, text)
+        return text if _HASH_NAME.search(name) else _PRIVATE_KEY.sub(HIDDEN, text)
+
+    def value(self, value: Any, *, name: str = "") -> Any:
+        """`value` without secrets, at any depth of dictionaries and sequences."""
+        if name and value is not None and _SECRET_NAME.fullmatch(name):
+            return HIDDEN
+        if isinstance(value, str):
+            return self.text(value, name=name)
+        if isinstance(value, bytes):
+            return self.text(value.decode("utf-8", "backslashreplace"), name=name)
+        if isinstance(value, Mapping):
+            return {key: self.value(inner, name=str(key)) for key, inner in value.items()}
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [self.value(inner, name=name) for inner in value]
+        return value
+
+    def __call__(self, _logger: object, _method: str, line: Any) -> Any:
+        """As a structlog processor."""
+        return {key: self.value(inner, name=str(key)) for key, inner in line.items()}

@@ -1,0 +1,192 @@
+"""Gathers what the summary of a run needs from the events as they pass, in memory that does not grow with ticks.
+
+One number a day is kept (flow-adjusted growth at 00:00 UTC); everything else is a counter or the last value.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from basis_actors.messages.events import (
+    AtomicOperationGroupEvent,
+    DomainEvent,
+    ExecutionDeltaEvent,
+    OperationExecutionEvent,
+    PnLCalculation,
+    PositionSnapshot,
+    StrategyDecision,
+    SystemErrorEvent,
+)
+from basis_actors.messages.execution import DeltaSource, ExecutionStatus
+
+__all__ = ["RunStatistics"]
+
+_IDLE_KINDS: Final = ("BaseToken", "Margin", "Payable")
+_NO_TIME: Final = timedelta(0)
+
+
+class RunStatistics:
+    """What one run has come to so far. Feed it every event in order through `observe`.
+
+    Amounts are in the share class. Growth is flow-adjusted: money that the owner adds or takes is neither profit nor
+    loss (time-weighted return); between flows it is simply equity over equity, so it carries no rounding of its own.
+    """
+
+    def __init__(self) -> None:
+        self.events: Counter[str] = Counter()
+        """Events by type."""
+        self.errors: Counter[str] = Counter()
+        """SystemErrorEvents by code."""
+        self.severities: Counter[str] = Counter()
+        """SystemErrorEvents by severity."""
+        self.decisions: Counter[str] = Counter()
+        """Decisions by type; each tick has one."""
+        self.operations: Counter[str] = Counter()
+        """Orders by how they ended."""
+        self.groups: Counter[str] = Counter()
+        """Groups by how they ended."""
+        self.liquidations = 0
+        self.first: PnLCalculation | None = None
+        """First calculation with any equity: the book after the capital landed, before the first order."""
+        self.last: PnLCalculation | None = None
+        self.equity_start: float | None = None
+        self.growth = 1.0
+        """Flow-adjusted equity now over that at the start."""
+        self.midnights: list[float] = []
+        """`growth` at each 00:00 UTC, before the orders of that tick; without a tick there, the last one before."""
+        self.max_drawdown = 0.0
+        """Largest fall of `growth` from an earlier peak over all calculations, as a fraction of the peak."""
+        self.max_residual = 0.0
+        """Largest |residual| of one calculation, as a fraction of equity."""
+        self.max_residual_total = 0.0
+        """Largest |residual since the start|, as a fraction of equity."""
+        self._peak = 1.0
+        self._base_growth = 1.0
+        self._base_equity = 0.0
+        self._flows = 0.0
+        self._day = 0
+        self._seen: datetime | None = None
+        self._invested = False
+        self._time = _NO_TIME
+        self._time_invested = _NO_TIME
+        self._idle_keys: dict[str, bool] = {}
+        self._observers: dict[type[DomainEvent], Callable[[Any], None]] = {
+            PositionSnapshot: self._position,
+            PnLCalculation: self._pnl,
+            StrategyDecision: self._decision,
+            OperationExecutionEvent: self._operation,
+            AtomicOperationGroupEvent: self._group,
+            ExecutionDeltaEvent: self._delta,
+            SystemErrorEvent: self._error,
+        }
+
+    def observe(self, event: DomainEvent) -> None:
+        """Take one event into account."""
+        kind = type(event)
+        self.events[kind.__name__] += 1
+        observer = self._observers.get(kind)
+        if observer is not None:
+            observer(event)
+
+    @property
+    def ticks(self) -> int:
+        """Ticks that came to a decision."""
+        return self.events["StrategyDecision"]
+
+    @property
+    def time_invested(self) -> float | None:
+        """Share of the time in which anything but cash was held; None before two moments were seen."""
+        return self._time_invested / self._time if self._time else None
+
+    def _position(self, snapshot: PositionSnapshot) -> None:
+        moment = snapshot.timestamp
+        if moment != self._seen:
+            if self._seen is not None:
+                passed = moment - self._seen
+                self._time += passed
+                if self._invested:
+                    self._time_invested += passed
+            self._seen = moment
+        idle = self._idle_keys
+        for key, amount in snapshot.positions.items():
+            if amount and not (idle[key] if key in idle else self._is_idle(key)):
+                self._invested = True
+                return
+        self._invested = False
+
+    def _is_idle(self, key: str) -> bool:
+        """Whether a position is cash: coins, margin and payables, wherever they are."""
+        idle = self._idle_keys[key] = key.split(":")[1] in _IDLE_KINDS
+        return idle
+
+    def _pnl(self, calculation: PnLCalculation) -> None:
+        self.last = calculation
+        equity = calculation.equity
+        if self.first is None:
+            if equity == 0.0:
+                return
+            self._begin(calculation)
+        previous = self.growth
+        flows = calculation.external_flows
+        base = self._base_equity
+        if flows == self._flows:
+            growth = self._base_growth * equity / base if base > 0.0 else 0.0
+        else:
+            growth = self._base_growth * (equity - (flows - self._flows)) / base if base > 0.0 else 0.0
+            self._base_growth, self._base_equity, self._flows = max(growth, 0.0), equity, flows
+        self.growth = growth
+        day = calculation.timestamp.toordinal()
+        if day != self._day:
+            self._midnights_passed(calculation.timestamp, day, previous, growth)
+        if growth > self._peak:
+            self._peak = growth
+        elif 1.0 - growth / self._peak > self.max_drawdown:
+            self.max_drawdown = 1.0 - growth / self._peak
+        size = abs(equity)
+        if abs(calculation.residual) > self.max_residual * size:
+            self.max_residual = abs(calculation.residual) / size if size else float("inf")
+        if abs(calculation.residual_total) > self.max_residual_total * size:
+            self.max_residual_total = abs(calculation.residual_total) / size if size else float("inf")
+
+    def _begin(self, calculation: PnLCalculation) -> None:
+        self.first = calculation
+        self._flows = calculation.external_flows
+        self.equity_start = self._base_equity = calculation.equity - calculation.total_pnl - calculation.external_flows
+        self._day = calculation.timestamp.toordinal()
+        if _is_midnight(calculation.timestamp):
+            self.midnights.append(1.0)
+
+    def _midnights_passed(self, moment: datetime, day: int, before: float, now: float) -> None:
+        passed = day - self._day
+        self._day = day
+        self.midnights.extend([before] * (passed - 1))
+        self.midnights.append(now if _is_midnight(moment) else before)
+
+    def _decision(self, decision: StrategyDecision) -> None:
+        self.decisions[decision.decision_type] += 1
+
+    def _operation(self, operation: OperationExecutionEvent) -> None:
+        self.operations[operation.status.value] += 1
+
+    def _group(self, group: AtomicOperationGroupEvent) -> None:
+        self.groups[group.group_status] += 1
+
+    def _delta(self, event: ExecutionDeltaEvent) -> None:
+        if event.source is DeltaSource.LIQUIDATION:
+            self.liquidations += 1
+
+    def _error(self, error: SystemErrorEvent) -> None:
+        self.errors[error.error_code] += 1
+        self.severities[error.severity] += 1
+
+    @property
+    def rejections(self) -> int:
+        """Orders that a venue or a check refused."""
+        return self.operations[ExecutionStatus.FAILED.value]
+
+
+def _is_midnight(moment: datetime) -> bool:
+    return not (moment.hour or moment.minute or moment.second or moment.microsecond)
