@@ -1,0 +1,24 @@
+"""Series and feeds: the data layout, loading with checks, and the market as it was known at each tick.
+
+`load_for` loads what a market spec needs from a folder, `build_feed` makes a feed of it, `check_dataset` reports on a
+folder, `write_dataset` writes one.
+"""
+
+from basis_actors.data.building import build_feed
+from basis_actors.data.dataset import Dataset, Series
+from basis_actors.data.feed import HistoricalFeed
+from basis_actors.data.feed_report import FeedReport
+from basis_actors.data.loading import load_dataset
+from basis_actors.data.requirements import Requirements, load_for, requirements_of
+
+__all__ = [
+    "Dataset",
+    "FeedReport",
+    "HistoricalFeed",
+    "Requirements",
+    "Series",
+    "build_feed",
+    "load_dataset",
+    "load_for",
+    "requirements_of",
+]

@@ -1,0 +1,190 @@
+"""Builds a feed from a data set and a market spec, and refuses what cannot give one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import gcd
+from typing import TYPE_CHECKING
+
+from basis_actors.data.columns import Track, delay_of
+from basis_actors.data.dataset import Dataset, Series
+from basis_actors.data.feed import FeedParts, HistoricalFeed
+from basis_actors.data.funding import DueFunding, due_funding
+from basis_actors.data.limits import Limits
+from basis_actors.data.quotes import (
+    GasLane,
+    OracleLane,
+    PerpLane,
+    ReferenceLane,
+    ReserveLane,
+    SpotLane,
+    StakingLane,
+)
+from basis_actors.data.requirements import PerpSeries, Requirements, requirements_of
+from basis_actors.data.stamps import DAY, iso
+from basis_actors.errors import DataError
+from basis_actors.messages.market import MarketSpec
+from basis_actors.times import NS_PER_SECOND
+
+if TYPE_CHECKING:
+    from basis_actors.config.models import DataConfig
+    from basis_actors.config.venues import VenueConfig
+
+__all__ = ["build_feed"]
+
+
+def build_feed(
+    dataset: Dataset,
+    spec: MarketSpec,
+    *,
+    start_ns: int,
+    end_ns: int,
+    step_ns: int,
+    data: DataConfig,
+    venues: Mapping[str, VenueConfig],
+) -> HistoricalFeed:
+    """The market of `spec` at the ticks start, start + step, ... end, both included.
+
+    Raises DataError: DATA-003 when a needed series is not in the data or the window lies outside it (saying what
+    there is), DATA-002 when the window is no window of whole ticks. A perpetual that the configuration calls optional
+    and whose series are not there is left out, and the feed's report names it.
+    """
+    ticks = _ticks(start_ns, end_ns, step_ns)
+    return _Builder(dataset, requirements_of(spec, venues), ticks, Limits.from_config(data)).build()
+
+
+class _Builder:
+    def __init__(self, dataset: Dataset, needs: Requirements, ticks: range, limits: Limits) -> None:
+        self._dataset = dataset
+        self._needs = needs
+        self._ticks = ticks
+        self._limits = limits
+        self._used: dict[str, None] = {}
+        self._proxies: list[str] = []
+        self._absent: list[str] = []
+
+    def build(self) -> HistoricalFeed:
+        needs, limits = self._needs, self._limits
+        prices = {asset: ReferenceLane(self._sources(asset, names)) for asset, names in needs.prices.items()}
+        spot = {market: SpotLane(self._track(name, limits.spot, market)) for market, name in needs.spot.items()}
+        perps = {}
+        funding: list[DueFunding] = []
+        for perp in needs.perps:
+            if self._left_out(perp):
+                continue
+            perps[perp.perp], due = self._perp(perp)
+            funding.append(due)
+        reserves = {
+            token: ReserveLane(self._track(name, limits.reserve, f"reserve {token}"))
+            for token, name in needs.reserves.items()
+        }
+        staking = {
+            lst: StakingLane(self._track(rate, limits.staking, lst), self._track(market, limits.staking, lst))
+            for lst, (rate, market) in needs.staking.items()
+        }
+        oracle = {
+            token: OracleLane(self._track(name, limits.oracle, f"oracle {token}"))
+            for token, name in needs.oracle.items()
+        }
+        gas = None if needs.gas is None else GasLane(self._track(needs.gas, limits.gas, "gas"))
+        used = tuple(self._used)
+        self._check_window([self._dataset.series[name] for name in used])
+        parts = FeedParts(
+            prices, spot, perps, tuple(funding), reserves, staking, oracle, gas,
+            used, tuple(self._proxies), tuple(self._absent),
+        )  # fmt: skip
+        return HistoricalFeed(self._dataset, parts, self._ticks)
+
+    def _series(self, name: str, purpose: str) -> Series:
+        series = self._dataset.series.get(name)
+        if series is None:
+            raise self._missing((name,), purpose)
+        self._used[name] = None
+        return series
+
+    def _track(self, name: str, limit_ns: int, purpose: str) -> Track:
+        return Track(self._series(name, purpose), limit_ns)
+
+    def _sources(self, asset: str, names: Sequence[str]) -> list[Track]:
+        there = [name for name in names if name in self._dataset.series]
+        if not there:
+            raise self._missing(names, f"the reference price of {asset}")
+        if there[0] != names[0]:
+            self._proxies.append(f"reference price of {asset}: {there[0]} instead of {names[0]}")
+        tracks = [self._track(name, self._limits.spot, asset) for name in there]
+        if not any(track.series.ns.size for track in tracks):
+            raise DataError(
+                "DATA-003",
+                f"the reference price of {asset} has no rows in {self._dataset.origin}: {' and '.join(there)} "
+                "are empty; expected closed bars in one of them",
+            )
+        return tracks
+
+    def _left_out(self, perp: PerpSeries) -> bool:
+        missing = [name for name in perp.names if name not in self._dataset.series]
+        if not missing or not perp.optional:
+            return False
+        self._absent.append(f"{perp.perp}: left out, {', '.join(missing)} not in the data")
+        return True
+
+    def _perp(self, perp: PerpSeries) -> tuple[PerpLane, DueFunding]:
+        last = self._track(perp.last, self._limits.perp, perp.perp)
+        mark = self._track(perp.mark, self._limits.mark, perp.perp)
+        series = self._series(perp.funding, perp.perp)
+        if perp.mark_is_proxy:
+            self._proxies.append(f"{perp.perp} mark: closes, highs and lows of {perp.last}")
+        if "mark_price" not in series.columns:
+            self._proxies.append(f"{perp.perp} funding: mark of {perp.mark} as known at the stamp")
+        for name in perp.names:
+            if self._dataset.series[name].ns.size == 0:
+                self._absent.append(f"{perp.perp}: {name} has no rows")
+        due = due_funding(perp.perp, series, mark.series, mark.delay_ns, self._ticks[-1])
+        return PerpLane(last, mark, self._ticks.start, self._ticks.step), due
+
+    def _missing(self, names: Sequence[str], purpose: str) -> DataError:
+        there = ", ".join(sorted(self._dataset.series)) or "nothing"
+        return DataError(
+            "DATA-003",
+            f"{' or '.join(names)}, needed for {purpose}, is not in the data ({self._dataset.origin}); "
+            f"there is: {there}",
+        )
+
+    def _check_window(self, used: Sequence[Series]) -> None:
+        """The window must lie between the first stamp and the last moment that the data can tell anything about."""
+        spans = [
+            (int(series.ns[0]), int(series.ns[-1]) + max(delay_of(series), series.step_ns or 0))
+            for series in used
+            if series.ns.size
+        ]
+        first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
+        start_ns, end_ns = self._ticks[0], self._ticks[-1]
+        if start_ns < first or end_ns > last:
+            raise DataError(
+                "DATA-003",
+                f"the window {iso(start_ns)} to {iso(end_ns)} is outside the data ({self._dataset.origin}); "
+                f"there is {iso(first)} to {iso(last)}, choose start and end within it",
+            )
+
+
+def _ticks(start_ns: int, end_ns: int, step_ns: int) -> range:
+    if step_ns <= 0 or step_ns % NS_PER_SECOND:
+        raise DataError("DATA-002", f"the tick interval is {step_ns} ns; expected a whole number of seconds above 0")
+    if start_ns > end_ns:
+        raise DataError(
+            "DATA-002", f"start {iso(start_ns)} is after end {iso(end_ns)}; expected start at or before end"
+        )
+    seconds = step_ns // NS_PER_SECOND
+    grid = gcd(step_ns, DAY)
+    if start_ns % grid:
+        raise DataError(
+            "DATA-002",
+            f"start {iso(start_ns)} is not on the tick grid of {seconds} s; the nearest earlier tick is "
+            f"{iso(start_ns - start_ns % grid)}",
+        )
+    if (end_ns - start_ns) % step_ns:
+        raise DataError(
+            "DATA-002",
+            f"end {iso(end_ns)} is not a whole number of ticks of {seconds} s after start {iso(start_ns)}; the nearest "
+            f"earlier tick is {iso(end_ns - (end_ns - start_ns) % step_ns)}",
+        )
+    return range(start_ns, end_ns + 1, step_ns)

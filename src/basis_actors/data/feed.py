@@ -1,0 +1,170 @@
+"""Gives the market as it was known at each tick, from a data set and without looking ahead.
+
+A value is known from a moment on: a bar when it closes, funding and on-chain values at their stamp. At tick T the
+feed shows the newest value known at or before T, however old; one older than its staleness limit is marked so.
+Cutting the data after T changes nothing up to T.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, repeat
+from operator import add
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basis_actors.data.columns import Lane, changes, dictionaries, with_blanks
+from basis_actors.data.dataset import Dataset
+from basis_actors.data.feed_report import FeedReport, report_feed
+from basis_actors.data.funding import DueFunding
+from basis_actors.data.quotes import (
+    GasLane,
+    OracleLane,
+    PerpLane,
+    ReferenceLane,
+    ReserveLane,
+    SpotLane,
+    StakingLane,
+)
+from basis_actors.messages.market import FundingStamp, MarketState
+from basis_actors.times import utc_from_ns
+
+__all__ = ["CHUNK", "FeedParts", "HistoricalFeed"]
+
+CHUNK: Final = 256
+"""Ticks prepared at once: enough to spread the cost of numpy calls, few enough to take about a millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedParts:
+    """What a feed is put together from, each by the name it has in the market spec and in its order."""
+
+    prices: dict[str, ReferenceLane]
+    spot: dict[str, SpotLane]
+    perps: dict[str, PerpLane]
+    funding: tuple[DueFunding, ...]
+    reserves: dict[str, ReserveLane]
+    staking: dict[str, StakingLane]
+    oracle: dict[str, OracleLane]
+    gas: GasLane | None
+    used: tuple[str, ...]
+    """Names of the series in use."""
+    proxies: tuple[str, ...]
+    absent: tuple[str, ...]
+
+
+class HistoricalFeed:
+    """A market feed over history; made by `build_feed`.
+
+    `take` is called once for each tick in order, as the port says, and never suspends. Ticks are prepared in chunks,
+    so memory does not grow with their number.
+    """
+
+    def __init__(self, dataset: Dataset, parts: FeedParts, ticks: range) -> None:
+        """`ticks` are nanoseconds since the epoch, start and end included."""
+        self.ticks: Final = ticks
+        """Times of all ticks: `len(feed.ticks)`, `feed.ticks[0]`, `feed.ticks[-1]`."""
+        self._dataset = dataset
+        self._parts = parts
+        self._due_ns: int | None = ticks[0]
+        self._states = self._generate()
+
+    def next_tick(self, after_ns: int | None) -> int | None:
+        """Time of the first tick after `after_ns` (of the first tick of all for None); None when there is no more."""
+        if after_ns is None or after_ns < self.ticks.start:
+            return self.ticks.start
+        following = after_ns - (after_ns - self.ticks.start) % self.ticks.step + self.ticks.step
+        return following if following < self.ticks.stop else None
+
+    async def take(self, ns: int) -> MarketState:
+        """The market as it is known at `ns`. Raises ValueError when `ns` is not the next tick."""
+        return self.state(ns)
+
+    def state(self, ns: int) -> MarketState:
+        """`take` without await. Raises ValueError when `ns` is not the next tick."""
+        if ns != self._due_ns:
+            raise ValueError(f"tick {ns} was asked for and {self._due_ns} is next; ticks are taken once each, in order")
+        self._due_ns = self.next_tick(ns)
+        return next(self._states)
+
+    def warmup_funding(self, perp: str, count: int) -> tuple[FundingStamp, ...]:
+        """Funding of `perp` before the first tick, oldest first, as far back as the last `count` settled rates reach.
+
+        Missing rates in between are included with rate None. Empty for a perpetual that is left out or has no history.
+        """
+        for due in self._parts.funding:
+            if due.perp == perp:
+                return due.before(self.ticks.start, count)
+        return ()
+
+    @cached_property
+    def report(self) -> FeedReport:
+        """Gaps, missed funding and stand-ins over the whole window; nothing that decides may read it."""
+        parts = self._parts
+        return report_feed(self._dataset, parts.used, parts.funding, self.ticks, parts.proxies, parts.absent)
+
+    def _generate(self) -> Iterator[MarketState]:
+        step = self.ticks.step
+        for start in range(self.ticks.start, self.ticks.stop, CHUNK * step):
+            ticks = np.arange(start, min(start + CHUNK * step, self.ticks.stop), step, dtype=np.int64)
+            yield from self._chunk(ticks)
+
+    def _chunk(self, ticks: NDArray[np.int64]) -> Iterator[MarketState]:
+        size = ticks.size
+        parts = self._parts
+        prices = {asset: lane.chunk(ticks) for asset, lane in parts.prices.items()}
+        oracle = {token: lane.chunk(ticks) for token, lane in parts.oracle.items()}
+        stale = {asset: old for asset, (_, old) in prices.items()}
+        stale |= {f"oracle:{token}": old for token, (_, old) in oracle.items()}
+        dollar: Lane[float] = Lane([1.0] * size, np.arange(size) == 0)
+        first = utc_from_ns(int(ticks[0]))
+        apart = utc_from_ns(int(ticks[0]) + self.ticks.step) - first
+        return map(
+            MarketState,
+            accumulate(repeat(apart, size - 1), add, initial=first),
+            ticks.tolist(),
+            dictionaries(("USDT", *prices), [dollar, *(lane for lane, _ in prices.values())], size),
+            _names(stale, size),
+            dictionaries(tuple(parts.spot), [lane.chunk(ticks) for lane in parts.spot.values()], size),
+            dictionaries(tuple(parts.perps), [lane.chunk(ticks) for lane in parts.perps.values()], size),
+            self._funding(ticks),
+            dictionaries([due.perp for due in parts.funding], [_missed(due, ticks) for due in parts.funding], size),
+            dictionaries(tuple(parts.reserves), [lane.chunk(ticks) for lane in parts.reserves.values()], size),
+            dictionaries(tuple(parts.staking), [lane.chunk(ticks) for lane in parts.staking.values()], size),
+            dictionaries(tuple(oracle), [lane for lane, _ in oracle.values()], size),
+            repeat(None, size) if parts.gas is None else parts.gas.chunk(ticks),
+        )
+
+    def _funding(self, ticks: NDArray[np.int64]) -> list[tuple[FundingStamp, ...]]:
+        """What fell due in (previous tick, tick]; at the first tick of all only what is stamped exactly then."""
+        begin_ns = int(ticks[0]) - (self.ticks.step if ticks[0] > self.ticks.start else 1)
+        due: dict[int, list[FundingStamp]] = {}
+        for series in self._parts.funding:
+            begin, end = np.searchsorted(series.ns, [begin_ns, int(ticks[-1])], side="right").tolist()
+            at = np.searchsorted(ticks, series.ns[begin:end], side="left").tolist()
+            for tick, row in zip(at, range(begin, end), strict=True):
+                due.setdefault(tick, []).append(series.stamp(row))
+        stamps: list[tuple[FundingStamp, ...]] = [()] * ticks.size
+        for tick, found in due.items():
+            stamps[tick] = tuple(sorted(found, key=lambda stamp: stamp.ns))
+        return stamps
+
+
+def _missed(due: DueFunding, ticks: NDArray[np.int64]) -> Lane[int]:
+    row = np.searchsorted(due.ns, ticks, side="right") - 1
+    if due.ns.size == 0:
+        return Lane([None] * ticks.size, changes(row))
+    counts = due.missed[np.maximum(row, 0)]
+    return Lane(with_blanks(counts.tolist(), row < 0), changes(counts, row < 0))
+
+
+def _names(flags: dict[str, NDArray[np.bool_]], size: int) -> list[tuple[str, ...]]:
+    """The names whose flag is set, for each tick."""
+    if not any(flag.any() for flag in flags.values()):
+        return [()] * size
+    rows = zip(*(flag.tolist() for flag in flags.values()), strict=True)
+    return [tuple(name for name, flag in zip(flags, row, strict=True) if flag) for row in rows]
