@@ -1,0 +1,162 @@
+"""Defines what the parts of a configuration must say together: strategy, limits, venues and share class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from basis_actors.config.model import Problem
+from basis_actors.config.models import ModeConfig, RiskLimits, ShareClassConfig
+from basis_actors.config.strategies import (
+    BasisConfig,
+    DirectionalConfig,
+    HedgeConfig,
+    LendingConfig,
+    LeveragedConfig,
+    LoopConfig,
+    LstConfig,
+    MarketNeutralConfig,
+)
+from basis_actors.config.venues import ExchangeVenue, LendingVenue, VenueConfig
+
+__all__ = ["mode_problems", "run_problems"]
+
+_HERE: Final = "strategy_config"
+_KINDS: Final = {
+    "spot_venue": "exchange",
+    "venue": "exchange",
+    "staking_venue": "staking",
+    "dex_venue": "dex",
+    "lending_venue": "lending",
+    "flash_venue": "flash",
+}
+"""Kind of venue that each field of a strategy names."""
+
+
+def mode_problems(mode: ModeConfig) -> Iterator[Problem]:
+    """What one mode says against itself: venues that it does not list, margin bands that cannot work, limits."""
+    for path, venue in _named_venues(mode):
+        if venue not in mode.venues:
+            listed = ", ".join(mode.venues)
+            yield Problem(path, f"names venue {venue!r}, which the mode does not list; venues: {listed}")
+    config, limits = mode.strategy_config, mode.risk_limits
+    if isinstance(config, BasisConfig | MarketNeutralConfig):
+        yield from _margin_problems(config, limits)
+    loop = _loop_of(mode)
+    if loop is not None:
+        for name in ("health_factor_reduce", "health_factor_emergency"):
+            if getattr(limits, name) is None:
+                yield _missing_limit(name, "a health factor above 1", "a leveraged strategy")
+    if isinstance(config, LstConfig) and limits.max_peg_deviation is None:
+        yield _missing_limit("max_peg_deviation", "a fraction", "a strategy that holds a staking token")
+
+
+def _missing_limit(name: str, expected: str, who: str) -> Problem:
+    return Problem(("risk_limits", name), f"missing key; {who} needs it: {expected} was expected", missing=True)
+
+
+def _loop_of(mode: ModeConfig) -> LoopConfig | None:
+    config = mode.strategy_config
+    return config.loop if isinstance(config, LeveragedConfig | MarketNeutralConfig) else None
+
+
+def _named_venues(mode: ModeConfig) -> Iterator[tuple[tuple[str, ...], str]]:
+    config = mode.strategy_config
+    for name in (*_KINDS, "reward_venue"):
+        venue = getattr(config, name, None)
+        if venue is not None:
+            yield (_HERE, name), venue
+    loop = _loop_of(mode)
+    if loop is not None:
+        yield (_HERE, "loop", "lending_venue"), loop.lending_venue
+        yield (_HERE, "loop", "flash_venue"), loop.flash_venue
+    if isinstance(config, HedgeConfig):
+        for venue in config.hedge_allocation:
+            yield (_HERE, "hedge_allocation", venue), venue
+
+
+def _margin_problems(config: BasisConfig | MarketNeutralConfig, limits: RiskLimits) -> Iterator[Problem]:
+    if not config.margin_rebalance:
+        return
+    lowest = config.margin_band_low * config.margin_target
+    if lowest <= limits.margin_ratio_reduce:
+        knob = "leverage" if isinstance(config, BasisConfig) else "stake_allocation_percentage"
+        text = (
+            f"is {getattr(config, knob):g}: margin would be topped up at margin_band_low x target ="
+            f" {config.margin_band_low:g} x {config.margin_target:.4g} = {lowest:.4g}, but risk already reduces at"
+            f" risk_limits.margin_ratio_reduce {limits.margin_ratio_reduce:g}; a lower {knob} was expected"
+        )
+        yield Problem((_HERE, knob), text)
+
+
+def run_problems(
+    mode: ModeConfig, venues: Mapping[str, VenueConfig], share_class: ShareClassConfig
+) -> Iterator[Problem]:
+    """What a mode asks of its venues and share class and does not get. Paths are those of the mode."""
+    currency = _currency_of(mode)
+    if share_class.currency != currency:
+        text = f"is {mode.share_class!r}, counted in {share_class.currency}; this strategy counts in {currency}"
+        yield Problem(("share_class",), text)
+    for path, venue in _named_venues(mode):
+        kind = "exchange" if "hedge_allocation" in path else _KINDS.get(path[-1])
+        if kind is not None and venues[venue].kind != kind:
+            yield Problem(path, f"is {venue!r}, a venue of kind {venues[venue].kind}; kind {kind} was expected")
+    yield from _market_problems(mode, venues)
+    loop = _loop_of(mode)
+    if loop is not None:
+        yield from _pool_problems(mode, loop, venues[loop.lending_venue])
+
+
+def _currency_of(mode: ModeConfig) -> str:
+    config = mode.strategy_config
+    if isinstance(config, LendingConfig):
+        return config.asset
+    if isinstance(config, DirectionalConfig):
+        return "USDT" if config.contract == "linear" else config.asset
+    return "USDT" if isinstance(config, HedgeConfig) else "ETH"
+
+
+def _market_problems(mode: ModeConfig, venues: Mapping[str, VenueConfig]) -> Iterator[Problem]:
+    config = mode.strategy_config
+    if isinstance(config, LendingConfig):
+        pool, reserve = venues[config.lending_venue], "WETH" if config.asset == "ETH" else config.asset
+        if isinstance(pool, LendingVenue) and reserve not in pool.reserves:
+            yield Problem((_HERE, "asset"), f"is {config.asset!r}; {pool.venue} has no reserve {reserve}")
+    if isinstance(config, BasisConfig | MarketNeutralConfig):
+        spot = venues[config.spot_venue]
+        if isinstance(spot, ExchangeVenue) and (spot.spot is None or config.asset not in spot.spot.markets):
+            yield Problem((_HERE, "spot_venue"), f"is {spot.venue!r}, which has no spot market {config.asset}/USDT")
+        for name in config.hedge_allocation:
+            hedge = venues[name]
+            if isinstance(hedge, ExchangeVenue) and (hedge.perp is None or config.asset not in hedge.perp.markets):
+                path = (_HERE, "hedge_allocation", name)
+                yield Problem(path, f"names {name!r}, which has no market {config.asset}-PERP")
+    if isinstance(config, DirectionalConfig):
+        venue = venues[config.venue]
+        book = "perp" if config.contract == "linear" else "inverse_perp"
+        markets = getattr(venue, book, None)
+        if isinstance(venue, ExchangeVenue) and (markets is None or config.asset not in markets.markets):
+            yield Problem((_HERE, "venue"), f"is {venue.venue!r}, which has no {book} market {config.asset}")
+
+
+def _pool_problems(mode: ModeConfig, loop: LoopConfig, pool: VenueConfig) -> Iterator[Problem]:
+    config = mode.strategy_config
+    if not isinstance(pool, LendingVenue) or not isinstance(config, LstConfig):
+        return
+    allowed = [row for row in pool.emode.values() if config.lst_type in row.collateral and "WETH" in row.debt]
+    if not allowed:
+        text = f"is {pool.venue!r}, which has no e-mode with collateral {config.lst_type} and debt WETH"
+        yield Problem((_HERE, "loop", "lending_venue"), text)
+        return
+    best = max(allowed, key=lambda row: row.ltv)
+    if loop.max_ltv > best.ltv:
+        text = f"is {loop.max_ltv:g}; at most {best.ltv:g}, the e-mode LTV of {pool.venue}, was expected"
+        yield Problem((_HERE, "loop", "max_ltv"), text)
+    reduce = mode.risk_limits.health_factor_reduce
+    at_band = best.liquidation_threshold / (loop.target_ltv + loop.ltv_band)
+    if reduce is not None and at_band <= reduce:
+        text = (
+            f"is {reduce:g}; the health factor at target_ltv + ltv_band is {best.liquidation_threshold:g} /"
+            f" {loop.target_ltv + loop.ltv_band:g} = {at_band:.4g}, and a limit below that was expected"
+        )
+        yield Problem(("risk_limits", "health_factor_reduce"), text)

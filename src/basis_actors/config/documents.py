@@ -1,0 +1,168 @@
+"""Defines how a YAML file becomes plain values that remember their lines.
+
+The scalars are those of the YAML 1.2 core schema: `1e-3` is a number, `off` and `no` are words, `2024-01-01` is text.
+A key that stands twice is refused, and so are anchors' merge keys: a file says each thing once, where it is used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from basis_actors.config.model import Problem
+from basis_actors.errors import ConfigError
+
+__all__ = ["Document", "KeyPath", "Origin", "plain", "read_document", "read_value"]
+
+KeyPath = tuple[str, ...]
+
+_INTEGER: Final = re.compile(r"[-+]?[0-9]+")
+_NUMBER: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_WORDS: Final[dict[str, bool | None]] = {
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+    "~": None,
+    "": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value was written."""
+
+    source: str
+    """File as a person would name it, or `--set`."""
+    line: int | None
+    """Counts from 1; None where there are no lines."""
+
+    def __str__(self) -> str:
+        return self.source if self.line is None else f"{self.source}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A mapping read from somewhere, with the origin of each of its keys."""
+
+    values: dict[str, Any]
+    origins: dict[KeyPath, Origin]
+    """By path; the empty path stands for the whole."""
+    problems: tuple[Problem, ...] = ()
+    """What reading already found wrong: keys that stand twice."""
+
+    def origin(self, path: KeyPath) -> Origin:
+        """Where `path` was written, or else the nearest key above it."""
+        while path not in self.origins:
+            path = path[:-1]
+        return self.origins[path]
+
+
+class _Reader:
+    """Turns the nodes of one file into values."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.origins: dict[KeyPath, Origin] = {}
+        self.problems: list[Problem] = []
+
+    def value(self, node: yaml.Node, path: KeyPath) -> Any:
+        self.origins.setdefault(path, Origin(self.source, node.start_mark.line + 1))
+        if isinstance(node, yaml.MappingNode):
+            return dict(self._items(node, path))
+        if isinstance(node, yaml.SequenceNode):
+            return tuple(self.value(item, (*path, str(index))) for index, item in enumerate(node.value))
+        return _scalar(node)
+
+    def _items(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[str, Any]]:
+        seen: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
+            here = (*path, key)
+            if key == "<<" or not isinstance(key_node, yaml.ScalarNode):
+                self.origins.setdefault(here, Origin(self.source, line))
+                self.problems.append(Problem(here, "merge keys and keys that are not words are not read; write it out"))
+                continue
+            if key in seen:
+                text = f"stands twice, on lines {seen[key]} and {line}; each key is given once: delete one"
+                self.problems.append(Problem(here, text))
+                continue
+            seen[key] = line
+            self.origins[here] = Origin(self.source, line)
+            yield key, self.value(value_node, here)
+
+
+def _scalar(node: yaml.Node) -> Any:
+    text = node.value
+    if not isinstance(node, yaml.ScalarNode) or node.style is not None:
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return float(text) if _NUMBER.fullmatch(text) else text
+
+
+def _compose(text: str, source: str) -> yaml.Node | None:
+    try:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = source if mark is None else f"{source}:{mark.line + 1}"
+        raise ConfigError("CONFIG-003", f"{where}: not YAML: {error.problem}; mend the syntax there") from error
+    except yaml.YAMLError as error:
+        raise ConfigError("CONFIG-003", f"{source}: not YAML: {error}") from error
+
+
+def read_document(file: Path, source: str) -> Document:
+    """Read a YAML file that holds one mapping; sequences become tuples.
+
+    Raises ConfigError CONFIG-003 when the file cannot be read, is not YAML or not a mapping.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("CONFIG-003", f"{source}: cannot be read ({error}); a YAML file was expected") from error
+    node = _compose(text, source)
+    if not isinstance(node, yaml.MappingNode):
+        found = "nothing" if node is None else "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
+        raise ConfigError("CONFIG-003", f"{source}: holds {found}; a mapping of keys to values was expected")
+    reader = _Reader(source)
+    values = reader.value(node, ())
+    reader.origins[()] = Origin(source, None)
+    return Document(values, reader.origins, tuple(reader.problems))
+
+
+def read_value(text: str, source: str) -> Any:
+    """Read one value as YAML would: `2` is a number, `true` a truth value, `{binance: 1}` a mapping.
+
+    Raises ConfigError CONFIG-003 when it is not YAML.
+    """
+    node = _compose(text, source)
+    if node is None:
+        return None
+    reader = _Reader(source)
+    value = reader.value(node, ())
+    if reader.problems:
+        raise ConfigError("CONFIG-003", f"{source}: {reader.problems[0].path[-1]}: {reader.problems[0].text}")
+    return value
+
+
+def plain(value: object) -> Any:
+    """`value` as a file would give it: mappings become dicts with text keys, sequences tuples."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(plain(item) for item in value)
+    return value

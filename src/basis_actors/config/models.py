@@ -1,0 +1,243 @@
+"""Defines what a run is configured with: a mode, its limits and components, its data rules and its share class.
+
+Nothing here has a default, so that a file says everything that holds; only limits that a mode has no use for may be
+left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import ValidationInfo
+
+from basis_actors.config.model import Count, Fraction, Model, NonNegative, Positive, Problem, SmallFraction, refuse
+from basis_actors.config.strategies import STRATEGY_CONFIGS, StrategyConfig
+
+__all__ = [
+    "ComponentConfig",
+    "DataConfig",
+    "EventLoggerConfig",
+    "ExecutionManagerConfig",
+    "HealthMonitorConfig",
+    "ModeConfig",
+    "PnLMonitorConfig",
+    "PositionUpdateHandlerConfig",
+    "RiskLimits",
+    "ShareClassConfig",
+    "StalenessConfig",
+    "StrategyManagerConfig",
+]
+
+
+class RiskLimits(Model):
+    """Where risk starts to act. Ratios are fractions; a limit that a mode has no use for is left out."""
+
+    enforce: bool
+    """Whether a breach makes anything happen; when false it is only reported."""
+    margin_ratio_reduce: Fraction
+    """(cash + uPnL) / notional of a venue below which the position there is reduced."""
+    margin_ratio_exit_half: Fraction
+    """The same, below which half of it is closed."""
+    margin_emergency_multiple: Annotated[float, Field(ge=1.0)]
+    """Multiple of maintenance margin below which everything there is closed."""
+    max_delta_drift: Fraction
+    """Net delta as a fraction of equity."""
+    max_drawdown: Fraction
+    """Flow-adjusted loss from the highest equity; the share class gives it when the mode does not."""
+    health_factor_reduce: Annotated[float, Field(gt=1.0)] | None = None
+    """Health factor below which leverage is reduced."""
+    health_factor_emergency: Annotated[float, Field(gt=1.0)] | None = None
+    """Health factor below which everything is unwound."""
+    max_peg_deviation: Fraction | None = None
+    """Market discount of the LST at which the position is reduced."""
+
+    @model_validator(mode="after")
+    def _check(self) -> RiskLimits:
+        refuse(self._order())
+        return self
+
+    def _order(self) -> Iterator[Problem]:
+        if self.margin_ratio_exit_half >= self.margin_ratio_reduce:
+            reduce_at = f"{self.margin_ratio_reduce:g}"
+            text = f"is {self.margin_ratio_exit_half:g}; less than margin_ratio_reduce {reduce_at} was expected"
+            yield Problem(("margin_ratio_exit_half",), text)
+        reduce, emergency = self.health_factor_reduce, self.health_factor_emergency
+        if reduce is not None and emergency is not None and emergency >= reduce:
+            text = f"is {emergency:g}; less than health_factor_reduce {reduce:g} was expected"
+            yield Problem(("health_factor_emergency",), text)
+
+
+class ExecutionManagerConfig(Model):
+    """How an order is carried out and checked."""
+
+    max_retry_attempts: Annotated[int, Field(ge=0)]
+    """Further tries after a failure that passes by itself; a refusal or an unknown outcome is never sent again."""
+    tight_loop_timeout: Positive
+    """Seconds for one order from validation to reconciliation."""
+    retry_delay_seconds: NonNegative
+    execution_timeout: Positive
+    """Seconds for one try."""
+    reconciliation_timeout: Positive
+    """Seconds."""
+
+    @model_validator(mode="after")
+    def _check(self) -> ExecutionManagerConfig:
+        refuse(self._fits_in_loop())
+        return self
+
+    def _fits_in_loop(self) -> Iterator[Problem]:
+        needed = self.execution_timeout + self.reconciliation_timeout
+        if self.tight_loop_timeout < needed:
+            text = (
+                f"is {self.tight_loop_timeout:g} s; at least execution_timeout + reconciliation_timeout"
+                f" = {needed:g} s was expected"
+            )
+            yield Problem(("tight_loop_timeout",), text)
+
+
+class StrategyManagerConfig(Model):
+    """How often a strategy decides in live."""
+
+    time_throttle_interval: NonNegative
+    """Seconds between two decisions."""
+
+
+class PnLMonitorConfig(Model):
+    """When the explanation of PnL counts as wrong."""
+
+    residual_tolerance: SmallFraction
+    """Unexplained change as a fraction of equity."""
+
+
+class PositionUpdateHandlerConfig(Model):
+    """When ledger and venue count as different."""
+
+    reconciliation_tolerance: SmallFraction
+    """Relative difference between what was applied and what the venue reports."""
+
+
+class EventLoggerConfig(Model):
+    """When events go to disk."""
+
+    batch_events: Count
+    """Over all files."""
+    flush_seconds: Positive
+    """Of wall time."""
+    unwritten_limit: Count
+    """Events that may wait; above it trading stops."""
+
+    @model_validator(mode="after")
+    def _check(self) -> EventLoggerConfig:
+        text = f"is {self.unwritten_limit}; at least batch_events {self.batch_events} was expected"
+        refuse(() if self.unwritten_limit >= self.batch_events else (Problem(("unwritten_limit",), text),))
+        return self
+
+
+class HealthMonitorConfig(Model):
+    """When a component counts as degraded or unhealthy."""
+
+    check_interval_seconds: Positive
+    """In live; a backtest checks once a tick."""
+    degraded_inbox_depth: Count
+    unhealthy_inbox_depth: Count
+    """Messages waiting."""
+    degraded_error_count: Count
+    """Errors since the last restart."""
+
+    @model_validator(mode="after")
+    def _check(self) -> HealthMonitorConfig:
+        degraded, unhealthy = self.degraded_inbox_depth, self.unhealthy_inbox_depth
+        text = f"is {unhealthy}; more than degraded_inbox_depth {degraded} was expected"
+        refuse(() if unhealthy > degraded else (Problem(("unhealthy_inbox_depth",), text),))
+        return self
+
+
+class ComponentConfig(Model):
+    """The components of the engine."""
+
+    execution_manager: ExecutionManagerConfig
+    strategy_manager: StrategyManagerConfig
+    pnl_monitor: PnLMonitorConfig
+    position_update_handler: PositionUpdateHandlerConfig
+    event_logger: EventLoggerConfig
+    health_monitor: HealthMonitorConfig
+
+
+class StalenessConfig(Model):
+    """Seconds after the moment a value was known at which it is too old for new risk, by kind of series."""
+
+    spot: Positive
+    perp: Positive
+    mark: Positive
+    reserve: Positive
+    staking: Positive
+    oracle: Positive
+    gas: Positive
+
+
+class DataConfig(Model):
+    """How old data may be and how much of it may be missing."""
+
+    staleness_seconds: StalenessConfig
+    funding_missed_limit: Count
+    """Due funding rates missing in a row that make a venue ineligible for new risk."""
+
+
+class ShareClassConfig(Model):
+    """The unit that equity, PnL and flows are counted in."""
+
+    name: str
+    currency: Literal["USDT", "ETH", "BTC"]
+    decimals: Annotated[int, Field(ge=0, le=18)]
+    drawdown_limit: Fraction
+    """Default of `risk_limits.max_drawdown`."""
+    sources: tuple[str, ...]
+
+
+class ModeConfig(Model):
+    """One mode: a strategy with its parameters, on certain venues, in one share class."""
+
+    mode: str
+    description: str
+    strategy: str
+    """Family, a key of `STRATEGY_CONFIGS`."""
+    share_class: str
+    venues: Annotated[tuple[str, ...], Field(min_length=1)]
+    """In the order in which their settlements are told."""
+    tick_interval_seconds: Count
+    enable_market_impact: bool
+    """Whether fills are worse than the reference price by the venue's impact."""
+    strategy_config: StrategyConfig
+    risk_limits: RiskLimits
+    component_config: ComponentConfig
+    data: DataConfig
+
+    @field_validator("strategy")
+    @classmethod
+    def _family_exists(cls, family: str) -> str:
+        if family not in STRATEGY_CONFIGS:
+            raise PydanticCustomError(
+                "unknown_choice",
+                "is {given}; one of {choices} was expected",
+                {"given": repr(family), "word": family, "choices": ", ".join(STRATEGY_CONFIGS)},
+            )
+        return family
+
+    @field_validator("strategy_config", mode="wrap")
+    @classmethod
+    def _of_the_family(cls, value: Any, _handler: Any, info: ValidationInfo) -> Any:
+        family = info.data.get("strategy")
+        if family is None:
+            raise PydanticCustomError("unchecked", "cannot be checked while strategy is not valid")
+        return STRATEGY_CONFIGS[family].model_validate(value)
+
+    @field_validator("venues")
+    @classmethod
+    def _named_once(cls, venues: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({venue for venue in venues if venues.count(venue) > 1})
+        if twice:
+            raise PydanticCustomError("twice", "names {names} twice", {"names": ", ".join(twice)})
+        return venues
