@@ -9,16 +9,22 @@ from basis_actors.data.dataset import Dataset, Series
 from basis_actors.data.feed import HistoricalFeed
 from basis_actors.data.feed_report import FeedReport
 from basis_actors.data.loading import load_dataset
+from basis_actors.data.report import DataReport, SeriesReport, check_dataset
 from basis_actors.data.requirements import Requirements, load_for, requirements_of
+from basis_actors.data.writing import write_dataset
 
 __all__ = [
+    "DataReport",
     "Dataset",
     "FeedReport",
     "HistoricalFeed",
     "Requirements",
     "Series",
+    "SeriesReport",
     "build_feed",
+    "check_dataset",
     "load_dataset",
     "load_for",
     "requirements_of",
+    "write_dataset",
 ]

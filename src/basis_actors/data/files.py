@@ -12,7 +12,7 @@ from basis_actors.data.catalogue import KINDS, SeriesKind, file_stem, kind_of, s
 from basis_actors.data.stamps import HOUR
 from basis_actors.errors import DataError
 
-__all__ = ["ENDINGS", "SeriesFile", "discover", "missing_series", "unknown_files"]
+__all__ = ["ENDINGS", "SeriesFile", "discover", "missing_series", "series_files", "unknown_files"]
 
 ENDINGS: Final = (".csv.gz", ".parquet")
 
@@ -59,6 +59,11 @@ def discover(folder: Path) -> dict[str, SeriesFile]:
             "give the folder that contains cex/, aave_v3/ and so on",
         )
     return dict(sorted(found.items()))
+
+
+def series_files(folder: Path) -> tuple[str, ...]:
+    """Paths inside `folder` of the files that hold a series."""
+    return tuple(relative for _, relative, stem in _candidates(folder) if split_stem(stem) is not None)
 
 
 def unknown_files(folder: Path) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from basis_actors.data.dataset import Series
 from basis_actors.messages.market import FundingStamp
 
-__all__ = ["DueFunding", "due_funding"]
+__all__ = ["DueFunding", "due_funding", "due_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def due_funding(perp: str, funding: Series, mark: Series, mark_delay_ns: int, en
     The mark of a stamp is the series' own `mark_price`; where it has none, the close of the newest bar of `mark` that
     had closed (opening time + `mark_delay_ns`) at or before the stamp.
     """
-    stamps, rows = _due(funding.ns[: np.searchsorted(funding.ns, end_ns, side="right")].tolist(), end_ns)
+    stamps, rows = due_rows(funding.ns[: np.searchsorted(funding.ns, end_ns, side="right")].tolist(), end_ns)
     ns = np.array(stamps, dtype=np.int64)
     row = np.array(rows, dtype=np.int64)
     missing = row < 0
@@ -71,8 +71,8 @@ def due_funding(perp: str, funding: Series, mark: Series, mark_delay_ns: int, en
     return DueFunding(perp, funding.name, ns, rate, np.where(np.isnan(own), known, own), _in_a_row(missing))
 
 
-def _due(stamps: list[int], end_ns: int) -> tuple[list[int], list[int]]:
-    """Due stamps up to `end_ns` and the row that settled each, -1 for none."""
+def due_rows(stamps: list[int], end_ns: int) -> tuple[list[int], list[int]]:
+    """Due stamps up to `end_ns` and the row of `stamps` that settled each, -1 for none; no stamp is after `end_ns`."""
     due: list[int] = []
     rows: list[int] = []
     interval = gap_before = 0
