@@ -11,6 +11,7 @@ from basis_actors.data.feed_report import FeedReport
 from basis_actors.data.loading import load_dataset
 from basis_actors.data.report import DataReport, SeriesReport, check_dataset
 from basis_actors.data.requirements import Requirements, load_for, requirements_of
+from basis_actors.data.window import window_of
 from basis_actors.data.writing import write_dataset
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "load_dataset",
     "load_for",
     "requirements_of",
+    "window_of",
     "write_dataset",
 ]

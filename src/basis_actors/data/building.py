@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import gcd
 from typing import TYPE_CHECKING
 
-from basis_actors.data.columns import Track, delay_of
+from basis_actors.data.columns import Track
 from basis_actors.data.dataset import Dataset, Series
 from basis_actors.data.feed import FeedParts, HistoricalFeed
 from basis_actors.data.funding import DueFunding, due_funding
@@ -21,10 +20,9 @@ from basis_actors.data.quotes import (
     StakingLane,
 )
 from basis_actors.data.requirements import PerpSeries, Requirements, requirements_of
-from basis_actors.data.stamps import DAY, iso
+from basis_actors.data.window import check_window, ticks_of
 from basis_actors.errors import DataError
 from basis_actors.messages.market import MarketSpec
-from basis_actors.times import NS_PER_SECOND
 
 if TYPE_CHECKING:
     from basis_actors.config.models import DataConfig
@@ -49,7 +47,7 @@ def build_feed(
     there is), DATA-002 when the window is no window of whole ticks. A perpetual that the configuration calls optional
     and whose series are not there is left out, and the feed's report names it.
     """
-    ticks = _ticks(start_ns, end_ns, step_ns)
+    ticks = ticks_of(start_ns, end_ns, step_ns)
     return _Builder(dataset, requirements_of(spec, venues), ticks, Limits.from_config(data)).build()
 
 
@@ -88,7 +86,7 @@ class _Builder:
         }
         gas = None if needs.gas is None else GasLane(self._track(needs.gas, limits.gas, "gas"))
         used = tuple(self._used)
-        self._check_window([self._dataset.series[name] for name in used])
+        check_window(self._dataset, used, self._ticks)
         parts = FeedParts(
             prices, spot, perps, tuple(funding), reserves, staking, oracle, gas,
             used, tuple(self._proxies), tuple(self._absent),
@@ -148,43 +146,3 @@ class _Builder:
             f"{' or '.join(names)}, needed for {purpose}, is not in the data ({self._dataset.origin}); "
             f"there is: {there}",
         )
-
-    def _check_window(self, used: Sequence[Series]) -> None:
-        """The window must lie between the first stamp and the last moment that the data can tell anything about."""
-        spans = [
-            (int(series.ns[0]), int(series.ns[-1]) + max(delay_of(series), series.step_ns or 0))
-            for series in used
-            if series.ns.size
-        ]
-        first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
-        start_ns, end_ns = self._ticks[0], self._ticks[-1]
-        if start_ns < first or end_ns > last:
-            raise DataError(
-                "DATA-003",
-                f"the window {iso(start_ns)} to {iso(end_ns)} is outside the data ({self._dataset.origin}); "
-                f"there is {iso(first)} to {iso(last)}, choose start and end within it",
-            )
-
-
-def _ticks(start_ns: int, end_ns: int, step_ns: int) -> range:
-    if step_ns <= 0 or step_ns % NS_PER_SECOND:
-        raise DataError("DATA-002", f"the tick interval is {step_ns} ns; expected a whole number of seconds above 0")
-    if start_ns > end_ns:
-        raise DataError(
-            "DATA-002", f"start {iso(start_ns)} is after end {iso(end_ns)}; expected start at or before end"
-        )
-    seconds = step_ns // NS_PER_SECOND
-    grid = gcd(step_ns, DAY)
-    if start_ns % grid:
-        raise DataError(
-            "DATA-002",
-            f"start {iso(start_ns)} is not on the tick grid of {seconds} s; the nearest earlier tick is "
-            f"{iso(start_ns - start_ns % grid)}",
-        )
-    if (end_ns - start_ns) % step_ns:
-        raise DataError(
-            "DATA-002",
-            f"end {iso(end_ns)} is not a whole number of ticks of {seconds} s after start {iso(start_ns)}; the nearest "
-            f"earlier tick is {iso(end_ns - (end_ns - start_ns) % step_ns)}",
-        )
-    return range(start_ns, end_ns + 1, step_ns)

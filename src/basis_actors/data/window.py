@@ -1,0 +1,76 @@
+"""Checks the window of a feed: whole ticks on the grid, and inside what the data covers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import gcd
+from typing import TYPE_CHECKING
+
+from basis_actors.data.columns import delay_of
+from basis_actors.data.dataset import Dataset
+from basis_actors.data.requirements import requirements_of
+from basis_actors.data.stamps import DAY, iso
+from basis_actors.errors import DataError
+from basis_actors.messages.market import MarketSpec
+from basis_actors.times import NS_PER_SECOND
+
+if TYPE_CHECKING:
+    from basis_actors.config.venues import VenueConfig
+
+__all__ = ["check_window", "ticks_of", "window_of"]
+
+
+def window_of(dataset: Dataset, spec: MarketSpec, venues: Mapping[str, VenueConfig], step_ns: int) -> tuple[int, int]:
+    """The widest window that the data gives a feed of `spec`: first and last tick in ns, both on the tick grid.
+
+    Raises DataError DATA-003 when the data has no row of any series that the spec names.
+    """
+    needs = requirements_of(spec, venues)
+    first, last = _span(dataset, [name for name in (*needs.required, *needs.optional) if name in dataset.series])
+    start_ns = -(-first // gcd(step_ns, DAY)) * gcd(step_ns, DAY)
+    return start_ns, last - (last - start_ns) % step_ns
+
+
+def check_window(dataset: Dataset, used: Iterable[str], ticks: range) -> None:
+    """Raise DataError DATA-003 when `ticks` reach out of what the series called `used` cover, saying what there is."""
+    first, last = _span(dataset, used)
+    if ticks[0] < first or ticks[-1] > last:
+        raise DataError(
+            "DATA-003",
+            f"the window {iso(ticks[0])} to {iso(ticks[-1])} is outside the data ({dataset.origin}); "
+            f"there is {iso(first)} to {iso(last)}, choose start and end within it",
+        )
+
+
+def _span(dataset: Dataset, names: Iterable[str]) -> tuple[int, int]:
+    """From the first stamp to the last moment that the data can tell anything about."""
+    series = [dataset.series[name] for name in names]
+    spans = [(int(one.ns[0]), int(one.ns[-1]) + max(delay_of(one), one.step_ns or 0)) for one in series if one.ns.size]
+    if not spans:
+        raise DataError("DATA-003", f"the series that are needed have no rows in {dataset.origin}")
+    return min(first for first, _ in spans), max(last for _, last in spans)
+
+
+def ticks_of(start_ns: int, end_ns: int, step_ns: int) -> range:
+    """The ticks from start to end, both included. Raises DataError DATA-002 when that is no number of whole ticks."""
+    if step_ns <= 0 or step_ns % NS_PER_SECOND:
+        raise DataError("DATA-002", f"the tick interval is {step_ns} ns; expected a whole number of seconds above 0")
+    if start_ns > end_ns:
+        raise DataError(
+            "DATA-002", f"start {iso(start_ns)} is after end {iso(end_ns)}; expected start at or before end"
+        )
+    seconds = step_ns // NS_PER_SECOND
+    grid = gcd(step_ns, DAY)
+    if start_ns % grid:
+        raise DataError(
+            "DATA-002",
+            f"start {iso(start_ns)} is not on the tick grid of {seconds} s; the nearest earlier tick is "
+            f"{iso(start_ns - start_ns % grid)}",
+        )
+    if (end_ns - start_ns) % step_ns:
+        raise DataError(
+            "DATA-002",
+            f"end {iso(end_ns)} is not a whole number of ticks of {seconds} s after start {iso(start_ns)}; the nearest "
+            f"earlier tick is {iso(end_ns - (end_ns - start_ns) % step_ns)}",
+        )
+    return range(start_ns, end_ns + 1, step_ns)
