@@ -1,0 +1,254 @@
+"""Shows the summary of a run to people, on a terminal of any width from 60 columns up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from math import floor, fsum, log10
+
+import msgspec
+from rich.box import ROUNDED, SIMPLE_HEAD
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from basis_actors.errors import REGISTRY
+from basis_actors.results.summary import RunSummary
+
+__all__ = ["format_amount", "print_summary", "render_summary", "summary_json"]
+
+_SIGNIFICANT = 15
+_WIDE = 110
+_BAR = 18
+_SEVERITY_STYLE = {"LOW": "dim", "MEDIUM": "yellow", "HIGH": "red", "CRITICAL": "bold red"}
+
+
+def summary_json(summary: RunSummary) -> bytes:
+    """The summary as one line of JSON; `results.summary.summary_schema` describes it."""
+    return msgspec.json.encode(summary)
+
+
+def format_amount(amount: float, decimals: int, *, scale: float | None = None) -> str:
+    """`amount` with thousands separators and the currency's decimals, but no digit that a float of size `scale` lacks.
+
+    A float has 15 digits, so 100 ETH are shown with 12 of ETH's 18 decimals; the rest would be noise.
+    """
+    size = max(abs(amount if scale is None else scale), 1.0)
+    shown = max(0, min(decimals, _SIGNIFICANT - 1 - floor(log10(size))))
+    text = f"{amount:,.{shown}f}"
+    return text.removeprefix("-") if float(text.replace(",", "")) == 0.0 else text
+
+
+def print_summary(summary: RunSummary, console: Console) -> None:
+    """Print the summary, and below it where the logs are, on one line that can be copied."""
+    console.print(render_summary(summary, console.width))
+    if summary.run_dir is not None:
+        console.print(Text.assemble(("Logs: ", "dim"), summary.run_dir), soft_wrap=True)
+
+
+def render_summary(summary: RunSummary, width: int = 80) -> RenderableType:
+    """The summary as something `rich` can print, laid out for `width` columns."""
+    result, attribution = _result(summary), _attribution(summary)
+    if width >= _WIDE:
+        body = Table.grid(padding=(0, 4, 0, 0))
+        body.add_row(result, attribution)
+        parts: list[RenderableType] = [body]
+    else:
+        parts = [result, Padding(attribution, (1, 0, 0, 0))]
+    parts.append(_activity(summary))
+    parts.extend(_notes(summary))
+    title, style = _verdict(summary)
+    return Panel(
+        Group(*parts), title=title, subtitle=_subtitle(summary), border_style=style, box=ROUNDED, padding=(1, 2)
+    )
+
+
+def _verdict(summary: RunSummary) -> tuple[Text, str]:
+    name = Text(summary.mode, style="bold")
+    if summary.failure is not None:
+        return Text.assemble(name, " · ", ("FAILED", "bold red")), "red"
+    if summary.partial:
+        return Text.assemble(name, " · ", ("PARTIAL: interrupted", "bold yellow")), "yellow"
+    return Text.assemble(name, " · ", (summary.share_class, "cyan")), "cyan"
+
+
+def _subtitle(summary: RunSummary) -> Text:
+    return Text(f"{_moment(summary.start)} → {_moment(summary.end)} UTC", style="dim")
+
+
+def _moment(moment: datetime | None) -> str:
+    return "no tick" if moment is None else moment.strftime("%Y-%m-%d %H:%M")
+
+
+def _amount(summary: RunSummary, amount: float | None) -> str:
+    if amount is None:
+        return "n/a"
+    return format_amount(amount, summary.decimals, scale=summary.equity_end or summary.equity_start or 1.0)
+
+
+def _percent(share: float | None, *, sign: bool = False) -> str:
+    if share is None:
+        return "n/a"
+    percent = round(share * 100, 2) or 0.0
+    return f"{percent:{'+' if sign and percent else ''}.2f} %"
+
+
+def _tone(value: float | None) -> str:
+    return "" if not value else ("green" if value > 0.0 else "red")
+
+
+def _pairs(rows: Iterable[tuple[str, str | Text]], title: str) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title=title, title_justify="left")
+    table.title_style = "bold"
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def _result(summary: RunSummary) -> RenderableType:
+    rows: list[tuple[str, str | Text]] = [
+        ("Equity at start", _amount(summary, summary.equity_start)),
+        ("Equity at end", Text(_amount(summary, summary.equity_end), style="bold")),
+    ]
+    if summary.external_flows:
+        rows.append(("Deposits − withdrawals", _amount(summary, summary.external_flows)))
+    rows += [
+        ("Return", Text(_percent(summary.total_return, sign=True), style=f"bold {_tone(summary.total_return)}")),
+        ("Annualised", _percent(summary.annualised_return, sign=True)),
+        ("Sharpe", "n/a" if summary.sharpe is None else f"{summary.sharpe:.2f}"),
+        ("Volatility", _percent(summary.volatility)),
+        ("Max drawdown", _percent(summary.max_drawdown)),
+        ("  within a day", _percent(summary.max_drawdown_intraday)),
+        ("Time invested", _percent(summary.time_invested)),
+    ]
+    return _pairs(rows, f"Result in {summary.currency}")
+
+
+def _attribution(summary: RunSummary) -> RenderableType:
+    table = Table(
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        title="Where it came from",
+        title_justify="left",
+    )
+    table.title_style = "bold"
+    table.add_column("component", style="dim", no_wrap=True)
+    table.add_column(summary.currency, justify="right", no_wrap=True)
+    table.add_column("of start", justify="right", no_wrap=True)
+    table.add_column("", width=_BAR, no_wrap=True)
+    parts = {name: amount for name, amount in summary.attribution.items() if amount}
+    largest = max(map(abs, parts.values()), default=0.0)
+    start = summary.equity_start
+    for name, amount in sorted(parts.items(), key=lambda part: -part[1]):
+        share = "" if not start else _percent(amount / start, sign=True)
+        table.add_row(name, _amount(summary, amount), share, _bar(amount, largest))
+    residual_known = summary.max_residual is not None and summary.max_residual <= 1e-9
+    table.add_row(
+        "residual",
+        _amount(summary, summary.residual),
+        "",
+        "" if residual_known else Text("unexplained", style="bold red"),
+    )
+    table.add_section()
+    total = fsum((*summary.attribution.values(), summary.residual))
+    table.add_row(
+        Text("total", style="bold"),
+        Text(_amount(summary, total), style="bold"),
+        "" if not start else _percent(total / start, sign=True),
+        _check(summary),
+    )
+    return table
+
+
+def _check(summary: RunSummary) -> Text:
+    """Whether the table sums to the change of equity."""
+    if summary.total_pnl is None:
+        return Text("")
+    scale = max(abs(summary.equity_end or 0.0), 1.0)
+    if abs(summary.unexplained) <= 1e-9 * scale:
+        return Text("✓ = equity change", style="green")
+    return Text(f"✗ off by {summary.unexplained:.3g}", style="bold red")
+
+
+def _bar(amount: float, largest: float) -> Text:
+    length = round(abs(amount) / largest * _BAR)
+    return Text("█" * length or "▏", style=_tone(amount))
+
+
+def _activity(summary: RunSummary) -> RenderableType:
+    speed = "" if summary.ticks_per_second is None else f"  ({summary.ticks_per_second:,.0f} a second)"
+    rows: list[tuple[str, str | Text]] = [
+        ("Ticks", f"{summary.ticks:,}{speed}"),
+        ("Decisions", _counts(summary.decisions)),
+        ("Orders", _counts(summary.orders_by_status)),
+        ("Groups", _counts(summary.groups_by_status)),
+        ("Rejections", _alarm(summary.rejections)),
+        ("Liquidations", _alarm(summary.liquidations)),
+        ("Market", _market(summary)),
+    ]
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, value)
+    return Padding(Group(Text("What happened", style="bold"), table), (1, 0, 0, 0))
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    if not counts:
+        return "none"
+    return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def _alarm(count: int) -> Text:
+    return Text("none") if not count else Text(f"{count:,}", style="bold red")
+
+
+def _market(summary: RunSummary) -> Text:
+    if summary.synthetic_seed is None:
+        return Text(summary.data_origin)
+    return Text.assemble(("synthetic", "yellow"), f", seed {summary.synthetic_seed}: generated prices, not history")
+
+
+def _notes(summary: RunSummary) -> list[RenderableType]:
+    """What a person should know before believing the numbers; nothing when there is nothing to say."""
+    blocks: list[RenderableType] = []
+    if summary.failure is not None:
+        blocks.append(_note("Failure", [Text(summary.failure, style="red")]))
+    if summary.errors:
+        blocks.append(_note("Errors", [_error_line(code, count) for code, count in summary.errors.items()]))
+    cautions = [Text(warning, style="yellow") for warning in summary.warnings]
+    cautions += [Text(f"{name}: {count:,} stamps missing", style="yellow") for name, count in summary.data_gaps.items()]
+    cautions += [
+        Text(f"{name}: {count:,} funding settlements without a rate", style="yellow")
+        for name, count in summary.missed_funding.items()
+    ]
+    if cautions:
+        blocks.append(_note("Warnings", cautions))
+    if summary.proxies:
+        blocks.append(_note("Stand-ins", [Text(proxy) for proxy in summary.proxies]))
+    return blocks
+
+
+def _note(title: str, lines: Iterable[Text]) -> RenderableType:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(style="dim", width=1)
+    table.add_column(overflow="fold")
+    for line in lines:
+        table.add_row("•", line)
+    return Padding(Group(Text(title, style="bold"), table), (1, 0, 0, 0))
+
+
+def _error_line(code: str, count: int) -> Text:
+    row = REGISTRY.get(code)
+    if row is None:
+        return Text(f"{count:,} × {code}", style="red")
+    return Text.assemble(
+        (f"{count:,} × {code}", _SEVERITY_STYLE[row.severity.value]), f" {row.meaning} ", (row.severity.value, "dim")
+    )
