@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from math import inf
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 __all__ = [
     "Bracket",
@@ -23,6 +23,10 @@ __all__ = [
     "maintenance_margin",
     "margin_ratio",
 ]
+
+
+_EDGE: Final = 1e-12
+"""Relative width by which brackets overlap, so that rounding at a boundary loses no solution."""
 
 
 class Bracket(NamedTuple):
@@ -101,15 +105,16 @@ def liquidation_price(
     the sum over the other positions of unrealised PnL minus maintenance. None when no price above 0 does it. For a
     long whose rate reaches 1 there is none either. Source: Binance USD-M liquidation price formula.
     """
-    quantity = abs(size)
+    quantity, last = abs(size), brackets[-1]
     free = cash + others - size * entry
     for row in brackets:
         slope = quantity * row.rate - size
         if slope == 0.0:
             continue
         price = (free + row.amount) / slope
-        last = row is brackets[-1]
-        if price > 0.0 and row.floor <= quantity * price and (quantity * price < row.cap or last):
+        notional = quantity * price
+        below_cap = row is last or notional < row.cap * (1.0 + _EDGE)
+        if price > 0.0 and below_cap and notional >= row.floor * (1.0 - _EDGE):
             return price
     return None
 
@@ -156,19 +161,18 @@ def _kinks(legs: Iterable[PathLeg]) -> list[float]:
 def liquidate(cash: float, positions: Sequence[tuple[float, float, float]], fee_rate: float) -> Liquidation:
     """Close every (size, entry, price) of an account whose cash is `cash`, with a fee on the notional closed.
 
-    The account cannot lose more than its cash. The fee (`fee_rate`, a fraction of notional at the close) takes at most
-    what the closes leave. Where the closes alone would lose more, each is moved to an effective price in favour of the
-    account, in proportion to notional, at which the losses equal the cash exactly; the venue's insurance fund bears
-    the difference, and there is no fee. An account without cash (0 or less) closes at entry, whatever its loss.
+    The account cannot end below zero. The fee (`fee_rate`, a fraction of notional at the close) takes at most what the
+    closes leave. Where the closes alone would lose more than there is, each is moved to an effective price in favour
+    of the account, in proportion to notional, at which it ends at exactly zero; the venue's insurance fund bears the
+    difference, and there is no fee. So every close is size x (price - entry) at the price that is returned.
     """
     closes = [Close(price, size * (price - entry)) for size, entry, price in positions]
     notional = sum(abs(size) * price for size, _, price in positions)
     left = cash + sum(close.realised for close in closes)
-    if left >= 0.0 or notional <= 0.0:
-        return Liquidation(tuple(closes), max(0.0, min(notional * fee_rate, left)))
-    forgiven = min(-left, -sum(close.realised for close in closes)) if cash < 0.0 else -left
+    if left >= 0.0:
+        return Liquidation(tuple(closes), min(notional * fee_rate, left))
     capped = []
     for (size, entry, price), close in zip(positions, closes, strict=True):
-        relief = forgiven * abs(size) * price / notional
-        capped.append(Close(entry + (close.realised + relief) / size, close.realised + relief))
+        realised = close.realised - left * abs(size) * price / notional
+        capped.append(Close(entry + realised / size, realised))
     return Liquidation(tuple(capped), 0.0)

@@ -1,0 +1,78 @@
+"""Defines a book of scaled balances: what one side of a lending account (supply or debt) holds, by token.
+
+Scaled balances are the state; what is shown grows with the index. Each line also keeps the sum of the deltas it gave
+out, so that a ledger which adds them up never drifts from the pool, and ends at exactly zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple, Self
+
+from basis_actors.finance.lending import scaled_amount, shown_amount
+from basis_actors.messages.execution import PositionDelta
+from basis_actors.messages.market import ReserveState
+
+__all__ = ["ScaledBook"]
+
+
+class _Line(NamedTuple):
+    key: str
+    scaled: float
+    told: float
+
+
+class ScaledBook:
+    """Scaled balances by reserve. `prefix` + token is the position key; `index_of` reads the index of a reserve."""
+
+    __slots__ = ("_index_of", "_lines", "_prefix")
+
+    def __init__(self, prefix: str, index_of: Callable[[ReserveState], float]) -> None:
+        self._prefix = prefix
+        self._index_of = index_of
+        self._lines: dict[str, _Line] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lines)
+
+    def copy(self) -> Self:
+        """An independent book with the same lines."""
+        twin = type(self)(self._prefix, self._index_of)
+        twin._lines = self._lines.copy()
+        return twin
+
+    def amount(self, token: str) -> float:
+        """Underlying units shown at the last accrual or change; 0.0 for a token without a line."""
+        line = self._lines.get(token)
+        return 0.0 if line is None else line.told
+
+    def accrue(self, reserves: Mapping[str, ReserveState]) -> list[PositionDelta]:
+        """Balance now minus balance before, for each line that moved, with the index it moved to."""
+        deltas = []
+        lines = self._lines
+        for token, (key, scaled, told) in lines.items():
+            index = self._index_of(reserves[token])
+            grown = scaled * index - told
+            if grown != 0.0:
+                lines[token] = _Line(key, scaled, told + grown)
+                deltas.append(PositionDelta(key, grown, None, index))
+        return deltas
+
+    def change(self, token: str, amount: float, reserve: ReserveState) -> PositionDelta:
+        """Add `amount` underlying units (signed); taking exactly what is shown leaves nothing, not even scaled dust."""
+        index = self._index_of(reserve)
+        key, scaled, told = self._lines.get(token) or _Line(self._prefix + token, 0.0, 0.0)
+        if told + amount == 0.0:
+            del self._lines[token]
+        else:
+            self._lines[token] = _Line(key, scaled + scaled_amount(amount, index), told + amount)
+        return PositionDelta(key, amount, None, index)
+
+    def report(self, reserves: Mapping[str, ReserveState]) -> dict[str, float]:
+        """Scaled balance x index of every line, by position key."""
+        return {
+            line.key: shown_amount(line.scaled, self._index_of(reserves[token])) for token, line in self._lines.items()
+        }
