@@ -218,7 +218,13 @@ class Cell:
 
     # Life
 
+    # (The runtimes count every message they handle; these three take themselves off that count.)
+
     async def _start(self, _message: Start) -> None:
+        self.handled -= 1
+        await self._begin()
+
+    async def _begin(self) -> None:
         self.phase = Phase.STARTING
         done = self.actor.pre_start()
         if done is not None:
@@ -226,13 +232,15 @@ class Cell:
         self.phase = Phase.RUNNING
 
     async def _restart(self, message: Restarting) -> None:
+        self.handled -= 1
         self.phase = Phase.STARTING
         done = self.actor.pre_restart(message.failure)
         if done is not None:
             await done
-        await self._start(Start())
+        await self._begin()
 
     async def _stop(self, _message: Stop) -> None:
+        self.handled -= 1
         try:
             if self.phase is not Phase.NEW:
                 done = self.actor.post_stop()

@@ -122,6 +122,7 @@ class LiveBus(Supervised):
             return
         if not self._drain_request.done():
             self._drain_request.set_result(seconds)
+            self.task_moves()
         await self._until(lambda: self.closed)
         if not self._lost:
             await asyncio.wait([self._host])
@@ -129,6 +130,7 @@ class LiveBus(Supervised):
     def _drain_soon(self) -> None:
         if self._drain_request is not None and not self._drain_request.done():
             self._drain_request.set_result(self._drain_seconds)
+            self.task_moves()
 
     async def _cut_off(self, cell: Cell) -> None:
         assert isinstance(cell, LiveCell)
@@ -154,7 +156,11 @@ class LiveBus(Supervised):
             return False
         timer = None if limit is None else self.schedule(limit, self.changed)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        watch = (lambda: self.closed or condition() or not (timer is None or timer.pending), future)
+
+        def over() -> bool:
+            return condition() or self.closed or not (timer is None or timer.pending)
+
+        watch = (over, future)
         self.watched.append(watch)
         self.changed()
         try:
@@ -165,14 +171,12 @@ class LiveBus(Supervised):
                 timer.cancel()
         return condition()
 
-    async def _until_idle(self) -> None:
-        await self._until(self._is_idle)
-
     def changed(self) -> None:
         """Something happened that somebody may wait for."""
         for condition, future in self.watched:
             if not future.done() and condition():
                 future.set_result(None)
+                self.task_moves()
         if self._auto and self.watched and not self._advancing and self._may_advance():
             self._advancing = True
             self.loop.call_soon(self._advance)
@@ -180,9 +184,8 @@ class LiveBus(Supervised):
     def _is_quiet(self) -> bool:
         return not self.busy and not self._soon
 
-    def _is_idle(self) -> bool:
-        due = self.timers.next_time()
-        return self.busy == self.parked and not self._soon and (due is None or due > self.clock.now())
+    def _is_resting(self) -> bool:
+        return self.busy == self.parked and not self._soon
 
     def call_soon(self, callback: Callable[[], object]) -> None:
         """Run something between two steps of tasks; until then the bus is not idle."""
@@ -195,8 +198,8 @@ class LiveBus(Supervised):
         self._soon += 1
         self.loop.call_soon(run)
 
-    def source_moves(self) -> None:
-        """A source's task has just become runnable. Until it has made its step, the bus is not idle.
+    def task_moves(self) -> None:
+        """A task that is not an actor's has just become runnable. Until it has made its step, the bus is not idle.
 
         The loop runs callbacks in order, so one scheduled now runs right after that step.
         """
@@ -237,7 +240,7 @@ class LiveBus(Supervised):
         self._fire_due()
 
     def _may_advance(self) -> bool:
-        return self._is_idle() and all(
+        return self._is_resting() and all(
             task.ended or not task.started or (isinstance(task, LiveSource) and task.waits) for task in self._sources
         )
 

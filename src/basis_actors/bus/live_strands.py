@@ -239,7 +239,7 @@ class LiveSource(SourceTask):
             return
         self.started = True
         self.live.spawn(self._run)
-        self.live.source_moves()
+        self.live.task_moves()
 
     def cancel(self) -> None:
         if not self.started:
@@ -274,4 +274,4 @@ class LiveSource(SourceTask):
     def unparked(self) -> None:
         """A wait on the bus ends: its task will move."""
         self.waits = False
-        self.live.source_moves()
+        self.live.task_moves()

@@ -152,8 +152,7 @@ class Runtime:
 
     async def idle(self) -> None:
         """Wait until nothing can go on unless time passes: every actor waits for a message, an answer or the clock."""
-        await self._until_idle()
-        await self._raise_failure()
+        await self._rest_until(self.clock.now())
 
     async def until(self, condition: Callable[[], bool], what: str = "the condition") -> None:
         """Wait until ``condition()`` holds, which is looked at after each message."""
@@ -164,13 +163,17 @@ class Runtime:
         if not isinstance(self.clock, VirtualClock):
             raise BusError(f"{type(self.clock).__name__} cannot be moved; use a VirtualClock or a ManualClock")
         target = self.clock.now() + nanoseconds(seconds)
-        await self.idle()
-        while (due := self.timers.next_time()) is not None and due <= target:
-            self.clock.move_to(due)
-            self.timers.fire_next()
-            await self.idle()
+        await self._rest_until(target)
         self.clock.move_to(target)
-        await self.idle()
+
+    async def _rest_until(self, time: int) -> None:
+        """Let the actors come to rest, fire the next timer due up to ``time``, and so on."""
+        await self._wait_for(self._is_resting, "actors to rest")
+        while (due := self.timers.next_time()) is not None and due <= time:
+            if isinstance(self.clock, VirtualClock):
+                self.clock.move_to(due)
+            self.timers.fire_next()
+            await self._wait_for(self._is_resting, "actors to rest")
 
     # For cells
 
@@ -329,9 +332,6 @@ class Runtime:
         """
         raise NotImplementedError
 
-    async def _until_idle(self) -> None:
-        raise NotImplementedError
-
     async def _raise_failure(self) -> None:
         """If the bus has failed: complete its drain and raise."""
         raise NotImplementedError
@@ -339,5 +339,5 @@ class Runtime:
     def _is_quiet(self) -> bool:
         raise NotImplementedError
 
-    def _is_idle(self) -> bool:
+    def _is_resting(self) -> bool:
         raise NotImplementedError

@@ -236,18 +236,14 @@ class SimBus(Supervised):
         else:
             await pause
 
-    async def _until_idle(self) -> None:
-        await self._until(self._is_idle, self.clock.now())
-
     def _clock_moved(self) -> None:
         """Only ``LiveBus`` runs on a clock that others move."""
 
     def _is_quiet(self) -> bool:
         return not self.ready and all(cell.envelope is None for cell in self.cells.values())
 
-    def _is_idle(self) -> bool:
-        due = self.timers.next_time()
-        return not self.ready and (due is None or due > self.clock.now())
+    def _is_resting(self) -> bool:
+        return not self.ready
 
     async def _shut_down(self, seconds: float) -> None:
         await self._drain(seconds)

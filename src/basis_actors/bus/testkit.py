@@ -12,8 +12,8 @@ In a ``conftest.py``::
             bus.post("probe", "hello")
             assert await probe.next() == "hello"
 
-No test needs to sleep: ``settled``, ``idle``, ``advance`` and ``Probe.next`` wait for what is to happen, and say so when
-it cannot happen any more.
+No test needs to sleep: ``settled``, ``idle``, ``advance`` and ``Probe.next`` wait for what is to happen, and SimBus
+says so when it cannot happen any more.
 """
 
 from __future__ import annotations
