@@ -32,11 +32,14 @@ __all__ = ["build_simulated_venues", "chain_terms", "exchange_terms", "pool_term
 _NO_IMPACT = (0.0, 0.0, 0.0)
 
 
-def build_simulated_venues(run: RunConfig, *, frictionless: bool, clock: VenueClock) -> tuple[VenueClient, ...]:
+def build_simulated_venues(
+    run: RunConfig, *, frictionless: bool, clock: VenueClock, latency_seconds: float = 0.0
+) -> tuple[VenueClient, ...]:
     """One client for each account domain of the mode; the chain comes first.
 
-    Frictionless venues charge no fee of any kind, no gas and no impact; prices, lots, margin, delays and limits stay.
-    Raises ConfigError CONFIG-004 for a venue of a kind that is not simulated, and for protocols without a wallet.
+    `latency_seconds` is how long each domain takes to carry out an order. Frictionless venues charge no fee of any
+    kind, no gas and no impact; prices, lots, margin, delays and limits stay.
+    Raises ConfigError CONFIG-004 for a venue of a kind that is not simulated, and for a mode without a wallet.
     """
     venues = [run.venues[name] for name in run.mode.venues]
     pools: list[ChainProtocol] = []
@@ -45,7 +48,7 @@ def build_simulated_venues(run: RunConfig, *, frictionless: bool, clock: VenueCl
     for venue in venues:
         if isinstance(venue, ExchangeVenue):
             terms = exchange_terms(venue, frictionless=frictionless)
-            exchanges.append(SimulatedExchange(terms, clock))
+            exchanges.append(SimulatedExchange(terms, clock, latency_seconds))
         elif isinstance(venue, ChainVenue):
             wallet = venue
         elif isinstance(venue, LendingVenue):
@@ -61,8 +64,8 @@ def build_simulated_venues(run: RunConfig, *, frictionless: bool, clock: VenueCl
             "CONFIG-004",
             f"mode {run.mode.mode}: no venue is of kind chain, so capital has nowhere to arrive; add wallet",
         )
-    chain = SimulatedChain(chain_terms(wallet, run.share_class.currency, frictionless=frictionless), pools, clock)
-    return (chain, *exchanges)
+    on_chain = chain_terms(wallet, run.share_class.currency, frictionless=frictionless)
+    return (SimulatedChain(on_chain, pools, clock, latency_seconds), *exchanges)
 
 
 def exchange_terms(venue: ExchangeVenue, *, frictionless: bool) -> ExchangeTerms:

@@ -41,11 +41,16 @@ _NO_GAS = _Gas(0.0, 0.0, 0.0)
 
 
 class SimulatedChain(SimulatedDomain):
-    """The owner's wallet on one chain, with the protocols it uses."""
+    """The owner's wallet on one chain, with the protocols it uses.
 
-    def __init__(self, terms: ChainTerms, protocols: Sequence[ChainProtocol], clock: VenueClock) -> None:
+    `latency_seconds` is how long a transaction takes to be included; 0 means that nothing here ever suspends.
+    """
+
+    def __init__(
+        self, terms: ChainTerms, protocols: Sequence[ChainProtocol], clock: VenueClock, latency_seconds: float = 0.0
+    ) -> None:
         venues = (terms.wallet, *(protocol.venue for protocol in protocols))
-        super().__init__(terms.domain, venues, clock, terms.latency_seconds)
+        super().__init__(terms.domain, venues, clock, latency_seconds)
         self._terms = terms
         self._protocols = {protocol.venue: protocol for protocol in protocols}
         self._gas_due = 0.0
@@ -75,8 +80,7 @@ class SimulatedChain(SimulatedDomain):
         """
         for order in orders:
             self._refuse_repeat(order)
-        if self._latency > 0.0:
-            await self._clock.sleep(self._latency)
+        await self._travel(*(order.operation_id for order in orders))
         submitted = self._time()
         before = self._snapshot()
         done: list[Executed] = []
@@ -173,7 +177,10 @@ class SimulatedChain(SimulatedDomain):
         self._arrive(tick.market.ns, settled)
 
     def _gas_of(self, order: Order, market: MarketState) -> _Gas:
-        """What the order pays for gas. Raises Rejected when a price it needs is not known, or nobody can pay it."""
+        """What the order pays for gas. Raises Rejected when a price it needs is not known, or nobody can pay it.
+
+        The last known gas price serves however old it is: it is a cost and values nothing.
+        """
         terms = self._terms.gas
         if terms is None or _pays_gas_owed(order):
             return _NO_GAS

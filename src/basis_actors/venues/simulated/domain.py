@@ -93,12 +93,7 @@ class SimulatedDomain:
         (account or venue rules), STRAT-006 (price unknown or stale), VEN-001 or VEN-004 (not served here).
         """
         self._refuse_repeat(order)
-        if self._latency > 0.0:
-            self._in_flight.add(order.operation_id)
-            try:
-                await self._clock.sleep(self._latency)
-            finally:
-                self._in_flight.discard(order.operation_id)
+        await self._travel(order.operation_id)
         submitted = self._time()
         try:
             executed = self._carry_out(order, self._known_market(order))
@@ -149,6 +144,16 @@ class SimulatedDomain:
         """Take note of tokens on their way; they arrive with the first tick that is not before `arrives_ns`."""
         self._arrivals.append(transfer)
         self._arrivals.sort(key=lambda expected: expected.arrives_ns)
+
+    async def _travel(self, *operation_ids: str) -> None:
+        """Let the latency pass, with the orders neither here nor there."""
+        if self._latency <= 0.0:
+            return
+        self._in_flight.update(operation_ids)
+        try:
+            await self._clock.sleep(self._latency)
+        finally:
+            self._in_flight.difference_update(operation_ids)
 
     def _carry_out(self, order: Order, market: MarketState) -> Executed:
         raise NotImplementedError

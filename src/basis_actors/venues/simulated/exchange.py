@@ -36,10 +36,13 @@ __all__ = ["SimulatedExchange"]
 
 
 class SimulatedExchange(SimulatedDomain):
-    """One account on one exchange; its domain has the name of the venue."""
+    """One account on one exchange; its domain has the name of the venue.
 
-    def __init__(self, terms: ExchangeTerms, clock: VenueClock) -> None:
-        super().__init__(terms.venue, (terms.venue,), clock, terms.latency_seconds)
+    `latency_seconds` is how long an order takes to be carried out; 0 means that nothing here ever suspends.
+    """
+
+    def __init__(self, terms: ExchangeTerms, clock: VenueClock, latency_seconds: float = 0.0) -> None:
+        super().__init__(terms.venue, (terms.venue,), clock, latency_seconds)
         self._terms = terms
         self._held: dict[str, HeldPerp] = {}
         self._guard: tuple[str, bool, float] | None = None

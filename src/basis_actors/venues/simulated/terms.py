@@ -69,7 +69,6 @@ class ExchangeTerms(msgspec.Struct, frozen=True, kw_only=True):
     """Fraction of the notional that a liquidation closes."""
     withdrawal_fees: Mapping[str, float]
     """By token, in that token; a token without an entry cannot be withdrawn."""
-    latency_seconds: float = 0.0
 
     @property
     def cash_key(self) -> str:
@@ -144,4 +143,3 @@ class ChainTerms(msgspec.Struct, frozen=True, kw_only=True):
     """Currency of the share class; deposits arrive in it."""
     gas: GasTerms | None
     """None when gas costs nothing."""
-    latency_seconds: float = 0.0
