@@ -1,15 +1,9 @@
 """Configuration: strict models of modes, venues and share classes, and how they are loaded from `configs/`."""
 
-from basis_actors.config.loading import (
-    RunConfig,
-    config_root,
-    load_mode,
-    load_share_class,
-    load_venue,
-    mode_names,
-    share_class_names,
-    venue_names,
-)
+from basis_actors.config.check import CheckResult, ModeRow, check_targets, mode_table
+from basis_actors.config.friction import without_friction
+from basis_actors.config.library import config_root, mode_names, share_class_names, venue_names
+from basis_actors.config.loading import load_mode, load_share_class, load_venue
 from basis_actors.config.models import (
     ComponentConfig,
     DataConfig,
@@ -24,6 +18,7 @@ from basis_actors.config.models import (
     StalenessConfig,
     StrategyManagerConfig,
 )
+from basis_actors.config.run import RunConfig
 from basis_actors.config.strategies import (
     BasisConfig,
     DirectionalConfig,
@@ -59,6 +54,7 @@ __all__ = [
     "BasisConfig",
     "Bracket",
     "ChainVenue",
+    "CheckResult",
     "ComponentConfig",
     "DataConfig",
     "DexVenue",
@@ -77,6 +73,7 @@ __all__ = [
     "LstConfig",
     "MarketNeutralConfig",
     "ModeConfig",
+    "ModeRow",
     "PerpConfig",
     "PerpMarket",
     "PnLMonitorConfig",
@@ -95,11 +92,14 @@ __all__ = [
     "StrategyManagerConfig",
     "TargetConfig",
     "VenueConfig",
+    "check_targets",
     "config_root",
     "load_mode",
     "load_share_class",
     "load_venue",
     "mode_names",
+    "mode_table",
     "share_class_names",
     "venue_names",
+    "without_friction",
 ]

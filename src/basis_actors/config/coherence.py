@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from basis_actors.config.explain import nearest
 from basis_actors.config.model import Problem
 from basis_actors.config.models import ModeConfig, RiskLimits, ShareClassConfig
 from basis_actors.config.strategies import (
@@ -37,8 +38,10 @@ def mode_problems(mode: ModeConfig) -> Iterator[Problem]:
     """What one mode says against itself: venues that it does not list, margin bands that cannot work, limits."""
     for path, venue in _named_venues(mode):
         if venue not in mode.venues:
+            near = nearest(venue, mode.venues)
+            hint = f"; nearest: {near}" if near else ""
             listed = ", ".join(mode.venues)
-            yield Problem(path, f"names venue {venue!r}, which the mode does not list; venues: {listed}")
+            yield Problem(path, f"names venue {venue!r}, which the mode does not list; venues: {listed}{hint}")
     config, limits = mode.strategy_config, mode.risk_limits
     if isinstance(config, BasisConfig | MarketNeutralConfig):
         yield from _margin_problems(config, limits)

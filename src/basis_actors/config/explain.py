@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from types import UnionType
-from typing import Annotated, Any, Final, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from basis_actors.config.documents import Document
 from basis_actors.config.model import Problem, Problems
+from basis_actors.errors import ConfigError
 
-__all__ = ["explain", "nearest"]
+__all__ = ["explain", "nearest", "raise_problems"]
 
 _RENAMED: Final = {"venue_manager": "execution_manager"}
 """Words that other versions of these files used, and the word to use."""
@@ -33,6 +35,28 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+def raise_problems(problems: list[Problem], document: Document, code: str) -> None:
+    """Raise one ConfigError that lists `problems`, each with file, line and key path; nothing for none.
+
+    The code is CONFIG-002 in place of CONFIG-003 when all that is wrong is missing keys.
+    """
+    if not problems:
+        return
+    if code == "CONFIG-003" and all(problem.missing for problem in problems):
+        code = "CONFIG-002"
+    lines = sorted((_line_of(problem, document) for problem in problems), key=lambda entry: entry[0])
+    if len(lines) == 1:
+        raise ConfigError(code, lines[0][1])
+    listed = "".join(f"\n  {text}" for _, text in lines)
+    raise ConfigError(code, f"{document.origin(()).source}: {len(lines)} problems{listed}")
+
+
+def _line_of(problem: Problem, document: Document) -> tuple[int, str]:
+    origin = document.origin(problem.path)
+    path = ".".join(problem.path)
+    return origin.line or 0, f"{origin}: {path}: {problem.text}" if path else f"{origin}: {problem.text}"
+
+
 def explain(error: ValidationError, model: type[BaseModel], variants: Mapping[str, type[BaseModel]]) -> list[Problem]:
     """Every problem that `error` reports for `model`.
 
@@ -43,12 +67,16 @@ def explain(error: ValidationError, model: type[BaseModel], variants: Mapping[st
     meant: set[tuple[str, ...]] = set()
     for detail in error.errors(include_url=False):
         path = tuple(str(part) for part in detail["loc"])
-        if detail["type"] == "extra_forbidden":
-            keys = _keys_at(model, path[:-1], variants)
+        if detail["type"] == "extra_forbidden" or path[-1:] == ("[key]",):
+            path = path[:-1] if path[-1] == "[key]" else path
+            keys = _keys_of(_annotation_at(model, path[:-1], variants))
             word = _RENAMED.get(path[-1]) or nearest(path[-1], keys)
             problems.append(Problem(path, _unknown_key(path[-1], word, keys)))
             if word is not None:
                 meant.add((*path[:-1], word))
+        elif detail["type"] == "missing":
+            expected = _expected(_annotation_at(model, path, variants))
+            problems.append(Problem(path, f"missing key; {expected} was expected", missing=True))
         else:
             problems.extend(_problems(detail, path))
     return [problem for problem in problems if not (problem.missing and problem.path in meant)]
@@ -65,9 +93,6 @@ def _unknown_key(key: str, word: str | None, keys: tuple[str, ...]) -> str:
 def _problems(detail: ErrorDetails, path: tuple[str, ...]) -> Iterator[Problem]:
     context = detail.get("ctx", {})
     kind = detail["type"]
-    if kind == "missing":
-        yield Problem(path, "missing key; nothing is assumed in its place: add it", missing=True)
-        return
     cause = context.get("error")
     if isinstance(cause, Problems):
         for problem in cause.found:
@@ -105,15 +130,11 @@ def _shown(value: object) -> str:
     return repr(value)
 
 
-def _keys_at(model: type[BaseModel], path: tuple[str, ...], variants: Mapping[str, type[BaseModel]]) -> tuple[str, ...]:
+def _annotation_at(model: type[BaseModel], path: tuple[str, ...], variants: Mapping[str, type[BaseModel]]) -> Any:
     annotation: Any = model
     for depth, key in enumerate(path):
-        if depth == 0 and key in variants:
-            annotation = variants[key]
-            continue
-        annotation = _step(annotation, key)
-    reached = _model_in(annotation)
-    return tuple(reached.model_fields) if reached else ()
+        annotation = variants[key] if depth == 0 and key in variants else _step(annotation, key)
+    return annotation
 
 
 def _step(annotation: Any, key: str) -> Any:
@@ -134,3 +155,26 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
             if found is not None:
                 return found
     return None
+
+
+def _keys_of(annotation: Any) -> tuple[str, ...]:
+    model = _model_in(annotation)
+    if model is not None:
+        return tuple(model.model_fields)
+    inside = get_args(annotation)
+    return get_args(inside[0]) if get_origin(annotation) is dict and get_origin(inside[0]) is Literal else ()
+
+
+def _expected(annotation: Any) -> str:
+    """What a field of this type takes, in words."""
+    model = _model_in(annotation)
+    origin = get_origin(annotation)
+    if model is not None:
+        return f"a mapping with keys {', '.join(model.model_fields)}"
+    if origin in (dict, tuple):
+        return "a mapping" if origin is dict else "a list"
+    if origin is Literal:
+        return f"one of {', '.join(str(choice) for choice in get_args(annotation))}"
+    if origin in (Annotated, Union, UnionType):
+        return _expected(get_args(annotation)[0])
+    return {bool: "true or false", int: "a whole number", float: "a number"}.get(annotation, "text")

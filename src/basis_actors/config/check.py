@@ -1,0 +1,86 @@
+"""Defines what `modes` and `config check` say: one row a mode, one result a target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from basis_actors.config.documents import read_document
+from basis_actors.config.library import config_root, mode_names, share_class_names, venue_names
+from basis_actors.config.loading import load_mode, load_share_class, load_venue
+from basis_actors.errors import ConfigError
+
+__all__ = ["CheckResult", "ModeRow", "check_targets", "mode_table"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModeRow:
+    """One mode as a table shows it."""
+
+    mode: str
+    strategy: str
+    share_class: str
+    venues: tuple[str, ...]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What came of checking one file or mode."""
+
+    target: str
+    """What was asked for; a file of the library by its path from `configs/` on."""
+    kind: str
+    """`mode`, `venue` or `share class`."""
+    error: ConfigError | None
+    """None when it can be used."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it can be used."""
+        return self.error is None
+
+
+def mode_table() -> list[ModeRow]:
+    """All modes, sorted by name. Raises ConfigError when one of them is not valid."""
+    modes = [load_mode(name).mode for name in mode_names()]
+    return [ModeRow(mode.mode, mode.strategy, mode.share_class, mode.venues, mode.description) for mode in modes]
+
+
+def check_targets(targets: Sequence[str] = ()) -> list[CheckResult]:
+    """Check modes by name and files of any kind by path; without targets, everything in `configs`.
+
+    A target that cannot be used gives a result with its error; nothing is raised.
+    """
+    if targets:
+        return [_check(target, target) for target in targets]
+    folders = (("modes", mode_names()), ("venues", venue_names()), ("share_classes", share_class_names()))
+    files = [Path(folder) / f"{name}.yaml" for folder, names in folders for name in names]
+    return [_check(str(config_root() / file), str("configs" / file)) for file in files]
+
+
+def _check(target: str, shown: str) -> CheckResult:
+    kind = "mode"
+    try:
+        kind = _kind_of(target)
+        if kind == "venue":
+            load_venue(target)
+        elif kind == "share class":
+            load_share_class(target)
+        else:
+            load_mode(target)
+    except ConfigError as error:
+        return CheckResult(shown, kind, error)
+    return CheckResult(shown, kind, None)
+
+
+def _kind_of(target: str) -> str:
+    """A venue has a kind, a share class a currency; everything else is a mode."""
+    file = Path(target)
+    if target in mode_names() or not file.is_file():
+        return "mode"
+    values = read_document(file, target).values
+    if "kind" in values:
+        return "venue"
+    return "share class" if "currency" in values else "mode"

@@ -1,0 +1,91 @@
+"""Defines the secrets that live trading needs. They come from the environment and never from a file or a log.
+
+`BASIS_ACTORS_<VENUE>__API_KEY`, `BASIS_ACTORS_<VENUE>__API_SECRET` and, for OKX, `BASIS_ACTORS_OKX__PASSPHRASE`.
+Only live trading reads them; importing or loading configuration does not.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from basis_actors.config.explain import nearest
+from basis_actors.errors import ConfigError
+
+__all__ = ["ExchangeKeys", "PassphraseKeys", "Secrets", "load_secrets"]
+
+_PREFIX: Final = "BASIS_ACTORS_"
+_NEXT: Final = "__"
+
+
+class ExchangeKeys(BaseModel):
+    """Credentials of one exchange account."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    api_key: SecretStr
+    api_secret: SecretStr
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> ExchangeKeys:
+        for name in type(self).model_fields:
+            if not getattr(self, name).get_secret_value():
+                raise ValueError(f"{name} is empty")
+        return self
+
+
+class PassphraseKeys(ExchangeKeys):
+    """Credentials of an exchange that also asks for a passphrase."""
+
+    passphrase: SecretStr
+
+
+class Secrets(BaseSettings):
+    """Everything secret; a venue without credentials is None."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX,
+        env_nested_delimiter=_NEXT,
+        env_ignore_empty=False,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
+
+    binance: ExchangeKeys | None = None
+    bybit: ExchangeKeys | None = None
+    okx: PassphraseKeys | None = None
+
+
+def load_secrets() -> Secrets:
+    """Read the secrets from the environment.
+
+    Raises ConfigError CONFIG-003 that names the variables which are unknown, incomplete or empty, never a value.
+    """
+    known = _variables()
+    strangers = sorted(name for name in os.environ if name.startswith(_PREFIX) and name not in known)
+    if strangers:
+        near = nearest(strangers[0].lower(), [name.lower() for name in known])
+        hint = f"; nearest: {near.upper()}" if near else ""
+        text = f"environment: unknown variable {', '.join(strangers)}{hint}; known: {', '.join(known)}"
+        raise ConfigError("CONFIG-003", text)
+    try:
+        return Secrets()
+    except ValidationError as error:
+        wrong = sorted(
+            {_variable(detail["loc"]) for detail in error.errors(include_input=False, include_context=False)}
+        )
+        text = f"environment: {', '.join(wrong)} missing or empty; set all variables of a venue or none"
+        raise ConfigError("CONFIG-003", text) from None
+
+
+def _variables() -> tuple[str, ...]:
+    keys: dict[str, type[ExchangeKeys]] = {"binance": ExchangeKeys, "bybit": ExchangeKeys, "okx": PassphraseKeys}
+    return tuple(_variable((venue, field)) for venue, model in keys.items() for field in model.model_fields)
+
+
+def _variable(path: tuple[int | str, ...]) -> str:
+    return _PREFIX + _NEXT.join(str(part).upper() for part in path)
