@@ -63,8 +63,8 @@ class LiveBus(Supervised):
         """Actors that are not waiting for a message."""
         self.parked = 0
         """Of these, actors that wait for an answer or for the clock."""
-        self.watched: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
-        """What is being waited for from outside."""
+        self.watched: list[tuple[Callable[[], bool | None], asyncio.Future[bool]]] = []
+        """What is being waited for from outside: whether it has come (None: not yet), and whom to tell."""
         self._auto = isinstance(given, ManualClock) and given.auto
         self._soon = 0
         self._group: TaskGroup | None = None
@@ -155,27 +155,28 @@ class LiveBus(Supervised):
         if self.closed:
             return False
         timer = None if limit is None else self.schedule(limit, self.changed)
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-        def over() -> bool:
-            return condition() or self.closed or not (timer is None or timer.pending)
+        def verdict() -> bool | None:
+            if condition():
+                return True
+            return False if self.closed or (timer is not None and not timer.pending) else None
 
-        watch = (over, future)
+        watch = (verdict, future)
         self.watched.append(watch)
         self.changed()
         try:
-            await future
+            return await future
         finally:
             self.watched.remove(watch)
             if timer is not None:
                 timer.cancel()
-        return condition()
 
     def changed(self) -> None:
         """Something happened that somebody may wait for."""
-        for condition, future in self.watched:
-            if not future.done() and condition():
-                future.set_result(None)
+        for verdict, future in self.watched:
+            if not future.done() and (holds := verdict()) is not None:
+                future.set_result(holds)
                 self.task_moves()
         if self._auto and self.watched and not self._advancing and self._may_advance():
             self._advancing = True
