@@ -78,6 +78,13 @@ class Variance(Model):
     demand: Correlation
 
 
+class VolumeNoise(Model):
+    """Log volume apart from volatility: a lasting component and independent flicker."""
+
+    lasting: Component
+    flicker: NonNegative
+
+
 class PriceModel(Model):
     """Spot prices of the coins and the volumes of all exchange bars."""
 
@@ -90,7 +97,7 @@ class PriceModel(Model):
     spot_difference: Component
     volume: dict[str, Positive]
     volume_power: NonNegative
-    volume_noise: NonNegative
+    volume_noise: VolumeNoise
 
 
 class DexStable(Model):
@@ -133,7 +140,7 @@ class Mark(Model):
     """Last price over mark price, bp."""
 
     mean: float
-    sd: NonNegative
+    sd: dict[Asset, NonNegative]
     days: Positive
 
 
@@ -146,17 +153,18 @@ class BasisModel(Model):
     okx_demand: Correlation
     okx_own_days: Positive
     okx_slow: Quantiles
-    fast: Component
+    fast_days: Positive
+    fast_sd: tuple[tuple[float, float], ...]
+    okx_fast_sd: NonNegative
     fast_shares: FastShares
     mark: Mark
 
 
 class PremiumNoise(Model):
-    """Noise of a venue's premium index around the mean basis, bp: below and above zero, and its offset."""
+    """Noise of a venue's premium around the slow basis, bp: below and above zero."""
 
     low: NonNegative
     high: NonNegative
-    offset: float
 
 
 class OkxFunding(Model):
@@ -203,6 +211,14 @@ class Supplied(Model):
     days: Positive
 
 
+class Spikes(Model):
+    """Hours in which a reserve runs short: utilization rises by `size` for each unit of a score above `above`."""
+
+    above: float
+    size: NonNegative
+    days: Positive
+
+
 class AaveReserve(Model):
     """One Aave reserve: utilization quantiles, rate curve, and the indices (supply, borrow) at the epoch."""
 
@@ -213,6 +229,7 @@ class AaveReserve(Model):
     demand: Correlation
     own_days: Positive
     fast: tuple[ShareOf, ...]
+    spikes: Spikes
     supplied: Supplied
     index: tuple[Positive, Positive]
 

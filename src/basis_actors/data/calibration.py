@@ -6,10 +6,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from basis_actors.config.documents import read_document
-from basis_actors.config.loading import config_root
+from basis_actors.config.explain import explain, raise_problems
+from basis_actors.config.library import config_root, read
 from basis_actors.config.synthetic import Calibration
-from basis_actors.errors import ConfigError
 
 __all__ = ["load_calibration"]
 
@@ -17,18 +16,12 @@ __all__ = ["load_calibration"]
 def load_calibration(file: Path | None = None) -> Calibration:
     """The calibration in `file`, for None the project's own.
 
-    Raises ConfigError CONFIG-003 naming file, line and key of everything that is wrong.
+    Raises ConfigError CONFIG-002 or CONFIG-003 naming file, line and key of everything that is missing or wrong.
     """
-    path = config_root() / "synthetic.yaml" if file is None else file
-    document = read_document(path, str(path))
-    found = [f"{document.origin(problem.path)}: {problem.text}" for problem in document.problems]
+    document = read(config_root() / "synthetic.yaml" if file is None else file)
+    raise_problems(list(document.problems), document, "CONFIG-003")
     try:
-        calibration = Calibration.model_validate(document.values)
+        return Calibration.model_validate(document.values)
     except ValidationError as error:
-        for problem in error.errors(include_url=False):
-            keys = tuple(str(key) for key in problem["loc"])
-            found.append(f"{document.origin(keys)}: {'.'.join(keys)}: {problem['msg']}; mend it there")
-        raise ConfigError("CONFIG-003", "; ".join(found)) from error
-    if found:
-        raise ConfigError("CONFIG-003", "; ".join(found))
-    return calibration
+        raise_problems(explain(error, Calibration, {}), document, "CONFIG-003")
+        raise

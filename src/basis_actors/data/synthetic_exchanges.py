@@ -55,19 +55,18 @@ def _coin_series(market: Market, coin: Coin, grid: BarGrid, stamps: NDArray[np.i
         series.columns["volume"] = _volume(market, f"{venue}_{coin}_{sort}", spot, asset.volatility, grid)
         return series
 
+    away = market.walks.difference(f"spot/bybit/{coin}", prices.spot_difference)
+    under = {"binance": spot.log_price, "bybit": spot.log_price + away, "okx": spot.log_price}
     for venue in _SPOT_VENUES:
-        path = spot.log_price
-        if venue != "binance":
-            path = path + market.walks.difference(f"spot/{venue}/{coin}", prices.spot_difference)
-        yield traded(venue, "spot", path)
+        yield traded(venue, "spot", under[venue])
     perps = BasisPaths(market.model.basis, market.model.funding, market.paths, market.demand)
     for venue in _PERP_VENUES:
-        basis = perps.basis(venue, coin)
-        last = spot.log_price + 1e-4 * basis
+        slow = perps.slow(venue, coin)
+        last = under[venue] + 1e-4 * perps.basis(venue, coin, slow)
         yield traded(venue, "perp", last)
         last -= 1e-4 * perps.last_over_mark(venue, coin)
         yield bar(f"{venue}/{coin}USDT_mark", last)
-        columns = {"funding_rate": perps.rates(venue, coin, basis)}
+        columns = {"funding_rate": perps.rates(venue, coin, slow)}
         if venue == "binance":
             every_eight = 8 * market.per_hour
             columns["mark_price"] = np.round(np.exp(last[market.paths.per_day :: every_eight]), decimals)

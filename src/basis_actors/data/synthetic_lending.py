@@ -17,6 +17,8 @@ from basis_actors.data.synthetic_paths import Array, Paths, blend, quantile_map
 __all__ = ["ReservePaths"]
 
 _HOURS_PER_YEAR = 8760.0
+_FULLEST = 0.97
+"""Utilization that spikes do not exceed."""
 _VOTE_DAYS = 28
 """Days between changes of a curve by governance."""
 
@@ -62,7 +64,10 @@ class ReservePaths:
             (part.share, self.paths.wander(f"{name}/{number}", part.days)) for number, part in enumerate(reserve.fast)
         ]
         rest = math.sqrt(1.0 - reserve.demand**2)
-        return quantile_map(reserve.demand * self.demand + rest * blend(parts), reserve.utilization)
+        usual = quantile_map(reserve.demand * self.demand + rest * blend(parts), reserve.utilization)
+        spikes = reserve.spikes
+        excess = self.paths.wander(f"{name}/spikes", spikes.days) - spikes.above
+        return np.minimum(usual + spikes.size * np.maximum(excess, 0.0), np.maximum(usual, _FULLEST))
 
     def _borrow_rate(self, utilization: Array) -> Array:
         curve, votes = self.reserve.curve, self.reserve.governance

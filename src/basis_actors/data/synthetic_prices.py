@@ -96,7 +96,9 @@ class Walks:
         steps = self.paths.per_day // 24
         average = annual * annual / 365.0 / self.paths.per_day
         relative = np.log(spot.variance / average) / 2.0
-        noise = self.model.volume_noise * self.paths.white(f"volume/{name}")
+        lasting, flicker = self.model.volume_noise.lasting, self.model.volume_noise.flicker
+        noise = lasting.sd * self.paths.wander(f"volume/{name}", lasting.days)
+        noise += flicker * self.paths.white(f"volume/{name}")
         return np.round(typical / steps * np.exp(self.model.volume_power * relative + noise), 6)
 
     def difference(self, name: str, component: Component) -> Array:
