@@ -113,12 +113,8 @@ class LogDirectoryManager:
         run_dir = Path(base_dir) / correlation_id / str(pid)
         try:
             _claim(run_dir)
-            (run_dir / EVENTS_FOLDER).mkdir(mode=0o700)
-            _write_atomically(run_dir / METADATA_FILE, metadata)
+            _furnish(run_dir, metadata)
         except OSError as error:
-            for made in (run_dir / METADATA_FILE, run_dir / EVENTS_FOLDER, run_dir):
-                with suppress(OSError):
-                    made.unlink() if made.is_file() else made.rmdir()
             raise BasisError(
                 "LOG-003",
                 f"run directory {run_dir} cannot be made: {error}; choose another log folder or make it writable",
@@ -200,6 +196,19 @@ def _claim(run_dir: Path) -> None:
                 "correlation id (--correlation-id) or log folder, or delete it",
             ) from None
         run_dir.chmod(0o700)
+
+
+def _furnish(run_dir: Path, metadata: RunMetadata) -> None:
+    events, description = run_dir / EVENTS_FOLDER, run_dir / METADATA_FILE
+    try:
+        events.mkdir(mode=0o700)
+        _write_atomically(description, metadata)
+    except OSError:
+        description.unlink(missing_ok=True)
+        for folder in (events, run_dir, run_dir.parent):
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def _write_atomically(path: Path, metadata: RunMetadata) -> None:

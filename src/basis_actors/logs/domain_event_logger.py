@@ -27,7 +27,8 @@ __all__ = ["AsyncDomainEventLogger", "DomainEventLogger", "EventSink", "NullEven
 BATCH_EVENTS: Final = 100
 FLUSH_SECONDS: Final = 5.0
 UNWRITTEN_LIMIT: Final = 100_000
-CLOSE_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 8.0
+"""Less than what the bus gives an actor to stop, so that what is missing is named here."""
 _UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError)
 
 
