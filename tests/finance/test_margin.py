@@ -1,0 +1,166 @@
+"""Cross margin: the price of liquidation against a search that knows no formula."""
+
+import json
+from math import inf
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from basis_actors.finance.margin import (
+    Bracket,
+    PathLeg,
+    first_breach,
+    initial_margin,
+    liquidate,
+    liquidation_price,
+    maintenance_margin,
+    margin_ratio,
+)
+
+BRACKETS = (
+    Bracket(0.0, 300_000.0, 0.004, 0.0, 150.0),
+    Bracket(300_000.0, 800_000.0, 0.005, 300.0, 100.0),
+    Bracket(800_000.0, 3_000_000.0, 0.0065, 1_500.0, 75.0),
+    Bracket(3_000_000.0, 12_000_000.0, 0.01, 12_000.0, 50.0),
+)
+sizes = st.floats(0.001, 150.0).flatmap(lambda size: st.sampled_from([size, -size]))
+entries = st.floats(10_000.0, 70_000.0)
+
+
+def surplus(cash: float, size: float, entry: float, price: float) -> float:
+    return cash + size * (price - entry) - maintenance_margin(abs(size) * price, BRACKETS)
+
+
+@given(st.floats(0.0, 2e7))
+def test_maintenance_is_what_the_slices_of_the_brackets_add_up_to(notional: float) -> None:
+    added = 0.0
+    for row in BRACKETS:
+        cap = inf if row is BRACKETS[-1] else row.cap
+        added += max(0.0, min(notional, cap) - row.floor) * row.rate
+    assert maintenance_margin(notional, BRACKETS) == pytest.approx(added, rel=1e-12, abs=1e-9)
+
+
+def test_initial_margin_follows_the_leverage_of_the_bracket_and_ends_at_the_last_cap() -> None:
+    assert initial_margin(150_000.0, BRACKETS) == 1_000.0
+    assert initial_margin(500_000.0, BRACKETS) == 5_000.0
+    assert initial_margin(12_000_001.0, BRACKETS) == inf
+
+
+@given(st.floats(10.0, 1e6), sizes, entries)
+def test_at_the_liquidation_price_balance_equals_maintenance(cash: float, size: float, entry: float) -> None:
+    price = liquidation_price(cash, size, entry, BRACKETS)
+    if price is None:
+        assert size > 0.0
+        assert all(surplus(cash, size, entry, mark) > 0.0 for mark in (1e-6, 1.0, entry))
+        return
+    scale = abs(size) * max(price, entry) + cash
+    assert surplus(cash, size, entry, price) == pytest.approx(0.0, abs=1e-11 * scale)
+    worse = price * (1.001 if size < 0.0 else 0.999)
+    assert surplus(cash, size, entry, worse) < 0.0
+
+
+@given(st.floats(1.0, 5.0), entries, st.floats(0.001, 5.0))
+def test_a_short_in_the_first_bracket_has_the_textbook_price(leverage: float, entry: float, size: float) -> None:
+    assume(size * entry * (1.0 + 1.0 / leverage) < 290_000.0)
+    cash = size * entry / leverage
+    expected = entry * (1.0 + 1.0 / leverage) / 1.004
+    assert liquidation_price(cash, -size, entry, BRACKETS) == pytest.approx(expected, rel=1e-12)
+
+
+def bisected(cash: float, legs: list[PathLeg]) -> float | None:
+    def left(way: float) -> float:
+        total = cash
+        for leg in legs:
+            price = leg.start + (leg.end - leg.start) * way
+            total += leg.size * (price - leg.entry) - maintenance_margin(abs(leg.size) * price, BRACKETS)
+        return total
+
+    steps = 4000
+    for step in range(steps + 1):
+        if left(step / steps) <= 0.0:
+            if step == 0:
+                return 0.0
+            low, high = (step - 1) / steps, step / steps
+            for _ in range(60):
+                middle = (low + high) / 2.0
+                low, high = (low, middle) if left(middle) <= 0.0 else (middle, high)
+            return high
+    return None
+
+
+legs = st.builds(PathLeg, sizes, entries, entries, entries, st.just(BRACKETS))
+
+
+@given(st.floats(-1e4, 1e6), st.lists(legs, min_size=1, max_size=3))
+def test_the_first_breach_on_the_way_is_found(cash: float, path: list[PathLeg]) -> None:
+    found, searched = first_breach(cash, path), bisected(cash, path)
+    if searched is None:
+        assert found is None or found >= 0.0
+        return
+    assert found is not None
+    assert found <= searched + 1e-6
+
+
+@given(st.floats(10.0, 1e5), sizes, entries, st.floats(1.0, 3.0))
+def test_one_leg_breaches_at_its_liquidation_price(cash: float, size: float, entry: float, reach: float) -> None:
+    end = entry * reach if size < 0.0 else entry / reach
+    way = first_breach(cash, [PathLeg(size, entry, entry, end, BRACKETS)])
+    price = liquidation_price(cash, size, entry, BRACKETS)
+    if way is None:
+        assert price is None or (price > end if size < 0.0 else price < end)
+    elif way > 0.0:
+        assert entry + (end - entry) * way == pytest.approx(price, rel=1e-9)
+
+
+@given(st.floats(0.0, 1e5), st.lists(st.tuples(sizes, entries, entries), min_size=1, max_size=3), st.floats(0.0, 0.05))
+def test_a_liquidated_account_ends_at_zero_or_above_and_every_close_explains_its_loss(
+    cash: float, positions: list[tuple[float, float, float]], fee_rate: float
+) -> None:
+    outcome = liquidate(cash, positions, fee_rate)
+    scale = cash + sum(abs(size) * (entry + price) for size, entry, price in positions)
+    left = cash + sum(close.realised for close in outcome.closes) - outcome.fee
+    assert left >= -1e-12 * scale
+    for (size, entry, price), close in zip(positions, outcome.closes, strict=True):
+        assert size * (close.price - entry) == pytest.approx(close.realised, abs=1e-11 * scale)
+        assert size * (close.price - price) >= -1e-12 * scale, "an effective price is never worse than the mark"
+    notional = sum(abs(size) * price for size, _, price in positions)
+    assert 0.0 <= outcome.fee <= notional * fee_rate * (1.0 + 1e-12)
+
+
+def test_the_fee_takes_no_more_than_the_close_leaves() -> None:
+    outcome = liquidate(1_000.0, [(-1.0, 40_000.0, 40_900.0)], 0.0125)
+    assert outcome.closes[0] == (40_900.0, -900.0)
+    assert outcome.fee == 100.0
+
+
+def test_a_loss_beyond_the_cash_closes_at_the_bankruptcy_price_without_fee() -> None:
+    outcome = liquidate(1_000.0, [(-1.0, 40_000.0, 42_000.0)], 0.0125)
+    assert outcome.closes[0] == (41_000.0, -1_000.0)
+    assert outcome.fee == 0.0
+
+
+def test_margin_ratio_starts_at_one_over_leverage() -> None:
+    assert margin_ratio(20_000.0, 0.0, 40_000.0) == 0.5
+    assert margin_ratio(20_000.0, 0.0, 0.0) == inf
+
+
+def test_the_published_table_is_continuous() -> None:
+    path = Path(__file__).parents[3] / "shared" / "data" / "risk" / "binance_margin.json"
+    if not path.exists():
+        pytest.skip(f"{path} is not here")
+    for rows in json.loads(path.read_text())["symbols"].values():
+        table = [
+            Bracket(
+                row["notional_floor_usdt"],
+                row["notional_cap_usdt"],
+                row["maintenance_margin_rate"],
+                row["maintenance_amount_usdt"],
+                row["max_leverage"],
+            )
+            for row in rows
+        ]
+        for row in table[1:]:
+            below = maintenance_margin(row.floor * (1.0 - 1e-12), table)
+            assert maintenance_margin(row.floor, table) == pytest.approx(below, rel=1e-9)
