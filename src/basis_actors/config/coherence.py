@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from basis_actors.config.explain import nearest
 from basis_actors.config.model import Problem
 from basis_actors.config.models import ModeConfig, RiskLimits, ShareClassConfig
+from basis_actors.config.spelling import hint
 from basis_actors.config.strategies import (
     BasisConfig,
     DirectionalConfig,
@@ -38,10 +38,8 @@ def mode_problems(mode: ModeConfig) -> Iterator[Problem]:
     """What one mode says against itself: venues that it does not list, margin bands that cannot work, limits."""
     for path, venue in _named_venues(mode):
         if venue not in mode.venues:
-            near = nearest(venue, mode.venues)
-            hint = f"; nearest: {near}" if near else ""
-            listed = ", ".join(mode.venues)
-            yield Problem(path, f"names venue {venue!r}, which the mode does not list; venues: {listed}{hint}")
+            listed = f"{', '.join(mode.venues)}{hint(venue, mode.venues)}"
+            yield Problem(path, f"names venue {venue!r}, which the mode does not list; venues: {listed}")
     config, limits = mode.strategy_config, mode.risk_limits
     if isinstance(config, BasisConfig | MarketNeutralConfig):
         yield from _margin_problems(config, limits)
@@ -104,6 +102,10 @@ def run_problems(
         kind = "exchange" if "hedge_allocation" in path else _KINDS.get(path[-1])
         if kind is not None and venues[venue].kind != kind:
             yield Problem(path, f"is {venue!r}, a venue of kind {venues[venue].kind}; kind {kind} was expected")
+    for name, configured in venues.items():
+        if configured.venue != name:
+            text = f"is {configured.venue!r}; a venue keeps its name {name!r}: leave this out"
+            yield Problem(("venue_configs", name, "venue"), text)
     yield from _market_problems(mode, venues)
     loop = _loop_of(mode)
     if loop is not None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
@@ -12,9 +11,10 @@ from pydantic_core import ErrorDetails
 
 from basis_actors.config.documents import Document
 from basis_actors.config.model import Problem, Problems
+from basis_actors.config.spelling import hint, nearest
 from basis_actors.errors import ConfigError
 
-__all__ = ["explain", "nearest", "raise_problems"]
+__all__ = ["explain", "raise_problems"]
 
 _RENAMED: Final = {"venue_manager": "execution_manager"}
 """Words that other versions of these files used, and the word to use."""
@@ -27,12 +27,6 @@ _WORDS: Final = {
     "a valid integer": "a whole number",
     "a valid number": "a number",
 }
-
-
-def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice that `word` was most likely meant to be; None when nothing is close."""
-    found = get_close_matches(word.lower(), list(choices), n=1, cutoff=0.6)
-    return found[0] if found else None
 
 
 def raise_problems(problems: list[Problem], document: Document, code: str) -> None:
@@ -115,8 +109,7 @@ def _mismatch(detail: ErrorDetails, context: Mapping[str, Any]) -> str:
     text = f"is {_shown(given)}; {expected} was expected"
     choices = context.get("expected")
     if detail["type"] == "literal_error" and isinstance(given, str) and isinstance(choices, str):
-        near = nearest(given, choices.replace(" or ", ", ").replace("'", "").split(", "))
-        text += f"; nearest: {near}" if near else ""
+        text += hint(given, choices.replace(" or ", ", ").replace("'", "").split(", "))
     return text
 
 

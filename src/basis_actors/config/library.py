@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from basis_actors.config.documents import Document, read_document
-from basis_actors.config.explain import nearest
 from basis_actors.config.model import Problem
+from basis_actors.config.spelling import hint
 from basis_actors.errors import ConfigError
 
-__all__ = ["config_root", "find", "hint", "mode_names", "read", "read_named", "share_class_names", "venue_names"]
+__all__ = ["config_root", "find", "mode_names", "read", "read_named", "share_class_names", "venue_names"]
 
 _WHAT: Final = {
     "modes": ("mode", "CONFIG-001"),
@@ -53,12 +53,6 @@ def share_class_names() -> tuple[str, ...]:
 
 def _names(folder: str) -> tuple[str, ...]:
     return tuple(sorted(file.stem for file in (config_root() / folder).glob("*.yaml")))
-
-
-def hint(word: str, choices: tuple[str, ...]) -> str:
-    """`; nearest: ...` when a choice is close to `word`, else nothing."""
-    near = nearest(word, choices)
-    return f"; nearest: {near}" if near else ""
 
 
 def find(name_or_path: str | Path, folder: str) -> Path:

@@ -13,10 +13,11 @@ from basis_actors.config.documents import Document, KeyPath, Origin
 from basis_actors.config.explain import explain, raise_problems
 from basis_actors.config.friction import without_impact
 from basis_actors.config.layers import apply_settings, branch, document_of, lay_over, put
-from basis_actors.config.library import find, hint, read, read_named, share_class_names, venue_names
+from basis_actors.config.library import find, read, read_named, share_class_names, venue_names
 from basis_actors.config.model import Model, Problem
 from basis_actors.config.models import ModeConfig, ShareClassConfig
 from basis_actors.config.run import RunConfig
+from basis_actors.config.spelling import hint
 from basis_actors.config.strategies import STRATEGY_CONFIGS
 from basis_actors.config.venues import VENUE_KINDS, VenueConfig
 
@@ -42,13 +43,18 @@ def load_mode(
     is wrong is missing keys, CONFIG-003 otherwise.
     """
     document = read_named(name_or_path, "modes")
+    name = document.values.get("mode")
     for file in overlays:
         document = lay_over(document, read(file))
     nested, dotted = document_of(overrides or {}, "overrides")
     document = lay_over(document, nested)
     for path, value in dotted:
         document = put(document, path, value, Origin("overrides", None))
-    return _assemble(apply_settings(document, settings))
+    document = apply_settings(document, settings)
+    if document.values.get("mode") != name:
+        text = f"is {document.values.get('mode')!r}; a mode keeps its name {name!r}: leave this out"
+        raise_problems([Problem(("mode",), text)], document, "CONFIG-003")
+    return _assemble(document)
 
 
 def load_venue(name_or_path: str | Path) -> VenueConfig:
@@ -112,7 +118,7 @@ def _venue(document: Document) -> VenueConfig:
     kind = document.values.get("kind")
     if not isinstance(kind, str) or kind not in VENUE_KINDS:
         found = "missing key" if kind is None else f"is {kind!r}"
-        text = f"{found}; one of {', '.join(VENUE_KINDS)} was expected"
+        text = f"{found}; one of {', '.join(VENUE_KINDS)} was expected{hint(str(kind), VENUE_KINDS)}"
         raise_problems([*document.problems, Problem(("kind",), text)], document, "CONFIG-004")
     return _validated(VENUE_KINDS[str(kind)], _with_brackets(document), "CONFIG-004")
 

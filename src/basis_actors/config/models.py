@@ -13,7 +13,18 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
-from basis_actors.config.model import Count, Fraction, Model, NonNegative, Positive, Problem, SmallFraction, refuse
+from basis_actors.config.model import (
+    Count,
+    Fraction,
+    Model,
+    NonNegative,
+    Positive,
+    Problem,
+    Problems,
+    SmallFraction,
+    refuse,
+)
+from basis_actors.config.spelling import hint
 from basis_actors.config.strategies import STRATEGY_CONFIGS, StrategyConfig
 
 __all__ = [
@@ -192,6 +203,8 @@ class ShareClassConfig(Model):
     name: str
     currency: Literal["USDT", "ETH", "BTC"]
     decimals: Annotated[int, Field(ge=0, le=18)]
+    default_capital: Positive
+    """What a backtest starts with when it is not told, in tokens."""
     drawdown_limit: Fraction
     """Default of `risk_limits.max_drawdown`."""
     sources: tuple[str, ...]
@@ -219,11 +232,8 @@ class ModeConfig(Model):
     @classmethod
     def _family_exists(cls, family: str) -> str:
         if family not in STRATEGY_CONFIGS:
-            raise PydanticCustomError(
-                "unknown_choice",
-                "is {given}; one of {choices} was expected",
-                {"given": repr(family), "word": family, "choices": ", ".join(STRATEGY_CONFIGS)},
-            )
+            expected = f"one of {', '.join(STRATEGY_CONFIGS)} was expected{hint(family, STRATEGY_CONFIGS)}"
+            raise Problems((Problem((), f"is {family!r}; {expected}"),))
         return family
 
     @field_validator("strategy_config", mode="wrap")
@@ -239,5 +249,5 @@ class ModeConfig(Model):
     def _named_once(cls, venues: tuple[str, ...]) -> tuple[str, ...]:
         twice = sorted({venue for venue in venues if venues.count(venue) > 1})
         if twice:
-            raise PydanticCustomError("twice", "names {names} twice", {"names": ", ".join(twice)})
+            raise Problems((Problem((), f"names {', '.join(twice)} twice; each venue is listed once"),))
         return venues

@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from basis_actors.config.explain import nearest
+from basis_actors.config.spelling import hint
 from basis_actors.errors import ConfigError
 
 __all__ = ["ExchangeKeys", "PassphraseKeys", "Secrets", "load_secrets"]
@@ -68,9 +68,8 @@ def load_secrets() -> Secrets:
     known = _variables()
     strangers = sorted(name for name in os.environ if name.startswith(_PREFIX) and name not in known)
     if strangers:
-        near = nearest(strangers[0].lower(), [name.lower() for name in known])
-        hint = f"; nearest: {near.upper()}" if near else ""
-        text = f"environment: unknown variable {', '.join(strangers)}{hint}; known: {', '.join(known)}"
+        text = f"environment: unknown variable {', '.join(strangers)}; known: {', '.join(known)}"
+        text += hint(strangers[0], known)
         raise ConfigError("CONFIG-003", text)
     try:
         return Secrets()
