@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from basis_actors.config.model import Fraction, Model, NonNegative, Positive
+from basis_actors.config.model import Count, Fraction, Model, NonNegative, Positive
 
 __all__ = ["AaveReserve", "Calibration", "Gas", "PriceModel", "Quantiles", "StakedToken"]
 
@@ -220,7 +220,7 @@ class Spikes(Model):
 
 
 class AaveReserve(Model):
-    """One Aave reserve: utilization quantiles, rate curve, and the indices (supply, borrow) at the epoch."""
+    """One Aave reserve: what utilization is like and what moves it, the rate curve, both indices at the epoch."""
 
     reserve_factor: Fraction
     curve: Curve
@@ -228,6 +228,7 @@ class AaveReserve(Model):
     utilization: Quantiles
     demand: Correlation
     own_days: Positive
+    smooth_hours: Count
     fast: tuple[ShareOf, ...]
     spikes: Spikes
     supplied: Supplied

@@ -1,8 +1,8 @@
 """Generates the embedded market: every series of the data layout from a seed, with no file and no network.
 
 A seed is one fixed market that begins at the epoch of the calibration and never ends; a window only shows a part of
-it. The same moment has the same value in every window, and closes, funding and all on-chain series are the same at
-every step; only the extremes inside a bar and volumes are drawn for each step apart.
+it. The same moment has the same value in every window, and prices at full hours, funding and all on-chain series are the
+same at every step; the way inside an hour, extremes of bars and volumes are drawn for each step apart.
 """
 
 from __future__ import annotations

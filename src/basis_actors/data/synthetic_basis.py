@@ -50,7 +50,7 @@ class BasisPaths:
         return quantile_map(score, model.slow)
 
     def basis(self, venue: Venue, asset: Coin, slow: Array) -> Array:
-        """log(perp / spot) at every moment, bp, over the spot price of the venue, of Binance for OKX; `slow` as of `slow`."""
+        """log(perp / spot) at every moment, bp, over the venue's own spot (Binance's for OKX), given its slow part."""
         if venue == "okx":
             return slow + self.model.okx_fast_sd * self._fast(venue, asset)
         levels, sizes = zip(*self.model.fast_sd, strict=True)
@@ -62,7 +62,7 @@ class BasisPaths:
         return mark.mean + mark.sd[asset] * self.paths.wander(f"mark/{venue}/{asset}", mark.days)
 
     def rates(self, venue: Venue, asset: Coin, slow: Array) -> Array:
-        """Funding at 00, 08 and 16 h of every day but the first, as fractions; `slow` as of `slow`."""
+        """Funding at 00, 08 and 16 h of every day but the first, as fractions; `slow` is the slow part of the basis."""
         if venue == "okx":
             return np.round(1e-4 * quantile_map(self._okx_score(asset), self.funding.okx.rates), 12)
         hourly = slow[:: self.paths.per_day // 24]

@@ -59,7 +59,7 @@ class ReservePaths:
     def _utilization(self) -> Array:
         reserve, name = self.reserve, f"aave/{self.name}/utilization"
         own_share = 1.0 - sum(part.share for part in reserve.fast)
-        parts = [(own_share, self.paths.wander(name, reserve.own_days))]
+        parts = [(own_share, self.paths.smooth(name, reserve.own_days, reserve.smooth_hours))]
         parts += [
             (part.share, self.paths.wander(f"{name}/{number}", part.days)) for number, part in enumerate(reserve.fast)
         ]

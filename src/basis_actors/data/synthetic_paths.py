@@ -78,6 +78,18 @@ class Paths:
             path = self._bridge(f"{name}/steps", path, days, self.per_day)
         return path[:-1]
 
+    def smooth(self, name: str, days: float, hours: int) -> Array:
+        """The means of `wander` over the `hours` up to each hour, scaled to variance 1, for hourly paths.
+
+        The first values, for which the window does not reach back far enough, are those of `wander`.
+        """
+        path = self.wander(name, days)
+        lag = np.arange(1, hours)
+        variance = (1.0 + 2.0 * np.sum((1.0 - lag / hours) * np.exp(-lag / (_HOURS * days)))) / hours
+        means = np.lib.stride_tricks.sliding_window_view(path, hours).mean(axis=1)
+        path[hours - 1 :] = means / math.sqrt(variance)
+        return path
+
     def _skeleton(self, name: str, days: float) -> Array:
         count = self.first + self.days + 1
         shocks = self.draws.normal(f"{name}/days", 0, count, 1).ravel()

@@ -1,8 +1,8 @@
 """Generates spot prices: random walks whose variance clusters, with weekly and daily rhythm and fat tails.
 
 Log variance is a sum of slow, daily and fast components and independent flicker. The daily skeleton fixes each day's
-return and variance; hours and finer steps share them out, so closes agree whatever the step. Volumes follow
-volatility.
+return and variance; hours and finer steps share them out, so prices at full hours agree whatever the step. Volumes
+follow volatility.
 """
 
 from __future__ import annotations

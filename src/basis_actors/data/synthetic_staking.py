@@ -12,8 +12,7 @@ from basis_actors.data.synthetic_paths import Array, Draws, Paths, blend, quanti
 
 __all__ = ["StakingPaths", "protocol_rate"]
 
-_DAY = 24
-"""Hours over which market rates are smoothed."""
+_SMOOTHED_HOURS = 24
 
 
 def protocol_rate(draws: Draws, name: str, token: StakedToken, days: int, epoch: int) -> Array:
@@ -34,7 +33,7 @@ class StakingPaths:
         """ETH per token on the market, hourly; `midnights` are the protocol rates of the window's midnights and
         one more, between which the market accrues evenly."""
         parts = [
-            (share, self._smoothed(f"staking/{name}/premium/{number}", days))
+            (share, self.paths.smooth(f"staking/{name}/premium/{number}", days, _SMOOTHED_HOURS))
             for number, (share, days) in enumerate(zip(token.premium_shares, token.premium_days, strict=True))
         ]
         premium = quantile_map(blend(parts), token.premium)
@@ -66,14 +65,6 @@ class StakingPaths:
             "base_apy_pct": quantile_map(base[paths.first :], model.etherfi_base_apy.table),
             "reward_apy_pct": self._daily("yield/etherfi/reward", reward.days, reward.table),
         }
-
-    def _smoothed(self, name: str, days: float) -> Array:
-        """Means of a path over the 24 hours up to each hour, scaled back to variance 1; the first day is left as it is."""
-        path = self.paths.wander(name, days)
-        lags = np.abs(np.subtract.outer(np.arange(_DAY), np.arange(_DAY)))
-        size = math.sqrt(np.exp(-lags / (_DAY * days)).mean())
-        path[_DAY:] = np.lib.stride_tricks.sliding_window_view(path, _DAY)[1:].mean(axis=1) / size
-        return path
 
     def _daily(self, name: str, days: float, table: Quantiles) -> Array:
         return quantile_map(self.paths.midnights(name, days)[:-1], table)
