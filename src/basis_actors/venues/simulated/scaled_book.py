@@ -20,6 +20,9 @@ class _Line(NamedTuple):
     key: str
     scaled: float
     told: float
+    """Sum of every delta that was given out: scaled x index up to rounding."""
+    told_at: float
+    """Index of the last delta."""
 
 
 class ScaledBook:
@@ -50,25 +53,25 @@ class ScaledBook:
         return 0.0 if line is None else line.told
 
     def accrue(self, reserves: Mapping[str, ReserveState]) -> list[PositionDelta]:
-        """Balance now minus balance before, for each line that moved, with the index it moved to."""
+        """Balance now minus balance before, for each line whose index moved, with that index."""
         deltas = []
         lines = self._lines
-        for token, (key, scaled, told) in lines.items():
+        for token, (key, scaled, told, last) in lines.items():
             index = self._index_of(reserves[token])
-            grown = scaled * index - told
-            if grown != 0.0:
-                lines[token] = _Line(key, scaled, told + grown)
+            if index != last:
+                grown = scaled * index - told
+                lines[token] = _Line(key, scaled, told + grown, index)
                 deltas.append(PositionDelta(key, grown, None, index))
         return deltas
 
     def change(self, token: str, amount: float, reserve: ReserveState) -> PositionDelta:
         """Add `amount` underlying units (signed); taking exactly what is shown leaves nothing, not even scaled dust."""
         index = self._index_of(reserve)
-        key, scaled, told = self._lines.get(token) or _Line(self._prefix + token, 0.0, 0.0)
+        key, scaled, told, _ = self._lines.get(token) or _Line(self._prefix + token, 0.0, 0.0, index)
         if told + amount == 0.0:
             del self._lines[token]
         else:
-            self._lines[token] = _Line(key, scaled + scaled_amount(amount, index), told + amount)
+            self._lines[token] = _Line(key, scaled + scaled_amount(amount, index), told + amount, index)
         return PositionDelta(key, amount, None, index)
 
     def report(self, reserves: Mapping[str, ReserveState]) -> dict[str, float]:
