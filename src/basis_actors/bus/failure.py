@@ -15,7 +15,7 @@ from typing import Self
 from basis_actors.bus.cell import LIFECYCLE, Cell, Phase, Restarting, Stop
 from basis_actors.bus.clock import BusClock, nanoseconds
 from basis_actors.bus.envelope import Cause, Envelope
-from basis_actors.bus.errors import AskFailed, BusFailed, Lost, StopTimeout
+from basis_actors.bus.errors import AskFailed, BusError, BusFailed, Lost, StopTimeout
 from basis_actors.bus.messages import ActorFailed, Escalated, Reason
 from basis_actors.bus.runtime import BUS, Runtime
 from basis_actors.bus.sources import Source, SourceTask, require_owner
@@ -44,6 +44,7 @@ class Supervised(Runtime):
         self.draining = False
         self._drain_seconds = drain_seconds
         self._sources: list[SourceTask] = []
+        self._sources_run = False
         self._lost: tuple[Lost, ...] = ()
         self._raised = False
 
@@ -52,15 +53,17 @@ class Supervised(Runtime):
     async def start(self) -> None:
         """Run ``pre_start`` of every actor, in the order they were added, then start the sources."""
         await self._start_all()
+        self._sources_run = True
         for task in self._sources:
-            if not task.started:
-                task.start()
+            task.start()
 
     def add_source(self, owner: str, source: Source) -> None:
         """Run ``source`` on behalf of an actor, once the bus has started."""
+        if self.draining or self.failure is not None:
+            raise BusError(f"the bus is stopping; a source of {owner!r} cannot be added")
         task = self._make_source(require_owner(self.cells, owner), source)
         self._sources.append(task)
-        if self.started and all(cell.phase is not Phase.NEW for cell in self.cells.values()):
+        if self._sources_run:
             task.start()
 
     async def exhausted(self) -> None:
@@ -208,7 +211,7 @@ class Supervised(Runtime):
         for group in self._in_stop_order():
             limit = self.clock.now() + nanoseconds(seconds)
             for cell in group:
-                if cell.phase is Phase.NEW:
+                if not self.started:
                     cell.stopped()
                 if cell.phase is not Phase.STOPPED:
                     cell.push(self.wrap(Stop(), BUS, Cause("stop")))

@@ -195,9 +195,12 @@ class SimBus(Supervised):
         return False
 
     def _jump(self, limit: int | None) -> bool:
-        """Move the clock to the earliest timer and fire it; False when there is none up to ``limit``."""
+        """Move the clock to the earliest timer and fire it; if that is beyond ``limit``, move to that and no further."""
         due = self.timers.next_time()
-        if due is None or (limit is not None and due > limit):
+        if due is None:
+            return False
+        if limit is not None and due > limit:
+            self._virtual.move_to(limit)
             return False
         self._virtual.move_to(due)
         self.timers.fire_next()
