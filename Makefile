@@ -1,0 +1,39 @@
+# Everything below sets up its own virtual environment first; a machine with Python 3.11 or newer and make is enough.
+
+PYTHON ?= python3
+VENV ?= .venv
+# Long tests in full, or in the short form that CI runs: FORM=short
+FORM ?= full
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test test-long bench lint types layers
+
+# Ninety days of a basis strategy on the embedded synthetic market.
+demo: $(READY)
+	$(BIN)/basis-actors backtest btc_basis --start 2024-01-01 --end 2024-03-31
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --import-mode=importlib -m "not long"
+
+test-long: $(READY)
+	$(BIN)/python -m pytest -n 2 --import-mode=importlib -m long --form $(FORM)
+
+bench: $(READY)
+	$(BIN)/python benchmarks/run.py
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+layers: $(READY)
+	$(BIN)/lint-imports
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $(READY)
