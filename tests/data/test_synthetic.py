@@ -82,7 +82,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_market(step
             assert columns[key] != other[name][key] or not columns[key], (name, key)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=16, deadline=None)
 @given(
     seed=st.integers(0, 2**63 - 1),
     step=st.sampled_from([900, 3600, 5400, 86400]),
@@ -100,7 +100,7 @@ def test_a_later_end_only_adds_rows(seed: int, step: int, first: int, hours: int
             assert short.series[name].columns[key].tobytes() == values[:kept].tobytes(), (name, key)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     step=st.sampled_from([1800, 3600, 86400]),
     first=st.integers(0, 800),

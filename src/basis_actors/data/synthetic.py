@@ -1,7 +1,7 @@
 """Generates the embedded market: every series of the data layout from a seed, with no file and no network.
 
 A seed is one fixed market that begins at the epoch of the calibration and never ends; a window only shows a part of
-it. The same moment has the same value in every window, and prices at full hours, funding and all on-chain series are the
+it. The same moment has the same value in every window. Prices at full hours, funding and all on-chain series are the
 same at every step; the way inside an hour, extremes of bars and volumes are drawn for each step apart.
 """
 
