@@ -25,10 +25,11 @@ class Engine(Actor):
     def __init__(self, feed: MarketFeed, flows: Sequence[Flow]) -> None:
         super().__init__("engine")
         self._feed = feed
-        self._flows = [(ns_fromutc_from_ns(flow.timestamp), flow) for flow in flows]
+        self._flows = [(ns_from_utc(flow.timestamp), flow) for flow in flows]
         self._number = 0
         self._awaited: int | None = None
         self._due: TickDue | None = None
+        self._last_taken = False
         self._stopped = False
 
     def pre_start(self) -> None:
@@ -68,6 +69,11 @@ class Engine(Actor):
             self.control("execution_manager", command)
 
     @property
+    def finished(self) -> bool:
+        """Whether the last tick is over."""
+        return self._last_taken and self._awaited is None
+
+    @property
     def ticks_started(self) -> int:
         """How many ticks have begun."""
         return self._number
@@ -83,7 +89,9 @@ class Engine(Actor):
         self._number += 1
         self.publish(tick)
         following = self._feed.next_tick(due.ns)
-        if following is not None:
+        if following is None:
+            self._last_taken = True
+        else:
             self._schedule(following)
 
     def _schedule(self, ns: int) -> None:
@@ -105,7 +113,8 @@ class Engine(Actor):
                     component=self.name,
                     error_code="ENGINE-002",
                     severity="LOW",
-                    message=f"tick at {utc_from_ns(missed.ns).isoformat()} was skipped: tick {self._awaited} is still at work",
+                    message=f"tick at {utc_from_ns(missed.ns).isoformat()} was skipped: tick {self._number - 1} is still"
+                    " at work",
                 )
             )
 

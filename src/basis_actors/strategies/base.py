@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from basis_actors.config import RunConfig
+from basis_actors.errors import BasisError
 from basis_actors.messages.book import BookView
 from basis_actors.messages.market import FundingStamp, MarketSpec, MarketState
 from basis_actors.messages.orders import Order
@@ -86,8 +87,15 @@ class Strategy(ABC):
     def market_spec(self) -> MarketSpec:
         """The part of the market that this strategy and its venues need to see."""
 
+    @property
+    def funding_history(self) -> int:
+        """How many settled rates of each perp before the first tick `warm_up` wants to see."""
+        return 0
+
     def warm_up(self, stamps: tuple[FundingStamp, ...]) -> None:
         """Take note of funding that was settled before the first tick. It may fill windows, never cause a trade."""
+        if stamps:
+            raise BasisError("STRAT-001", f"{type(self).__name__} asked for no funding history and was given some")
 
     @abstractmethod
     def decide(self, situation: Situation) -> Decision:

@@ -1,0 +1,74 @@
+"""Defines the actor that watches the others: it says how each is doing when that changes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from basis_actors.bus import Actor, ActorFailed, ActorStats, on
+from basis_actors.config import HealthMonitorConfig
+from basis_actors.messages.book import TickStarted
+from basis_actors.messages.events import HealthStatusEvent
+from basis_actors.times import utc_from_ns
+
+__all__ = ["HealthMonitor"]
+
+
+class HealthMonitor(Actor):
+    """Looks at every component once a tick and logs a HealthStatusEvent at the first look and after each change.
+
+    `stats` gives the bus's view of an actor by name.
+    """
+
+    def __init__(
+        self, config: HealthMonitorConfig, components: Sequence[str], stats: Callable[[str], ActorStats]
+    ) -> None:
+        super().__init__("health_monitor")
+        self._config = config
+        self._components = tuple(components)
+        self._stats = stats
+        self._status: dict[str, str] = {}
+        self._failures: Counter[str] = Counter()
+
+    @on(TickStarted)
+    def look(self, _tick: TickStarted) -> None:
+        """Look at every component."""
+        for component in self._components:
+            self._check(component)
+
+    @on(ActorFailed)
+    def note_failure(self, failure: ActorFailed) -> None:
+        """A component that failed is unhealthy until it has worked again."""
+        self._failures[failure.actor] += 1
+        if failure.actor in self._components:
+            self._check(failure.actor)
+
+    def _check(self, component: str) -> None:
+        stats = self._stats(component)
+        config = self._config
+        failures = self._failures[component]
+        checks = {
+            "inbox": stats.depth < config.unhealthy_inbox_depth,
+            "inbox_short": stats.depth < config.degraded_inbox_depth,
+            "errors": failures < config.degraded_error_count,
+        }
+        status = "healthy"
+        if not checks["inbox"] or failures:
+            status = "unhealthy"
+        elif not checks["inbox_short"] or not checks["errors"]:
+            status = "degraded"
+        if status == self._status.get(component):
+            return
+        self._status[component] = status
+        age = None if stats.last_message_at is None else (self.now - stats.last_message_at) / 1e6
+        self.log(
+            HealthStatusEvent(
+                timestamp=utc_from_ns(self.now),
+                component=component,
+                status=status,
+                checks=checks,
+                error_count=failures,
+                inbox_depth=stats.depth,
+                last_message_age_ms=age,
+            )
+        )

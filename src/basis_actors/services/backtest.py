@@ -1,0 +1,258 @@
+"""Runs a mode over history: prepares feed, venues and log, drives the bus slice by slice, and sums the run up."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import msgspec
+from anyio.lowlevel import checkpoint
+
+from basis_actors.actors.engine import Engine
+from basis_actors.actors.event_logger import EventLogger
+from basis_actors.actors.timing import Stopwatch
+from basis_actors.bus import Bus, BusError, LiveBus, ManualClock, SimBus, VirtualClock
+from basis_actors.bus.sim import complete
+from basis_actors.logs.component import ComponentLogs
+from basis_actors.logs.directory import LogDirectoryManager, RunStatus
+from basis_actors.logs.domain_event_logger import DomainEventLogger, EventSink, NullEventLogger
+from basis_actors.logs.wall_clock import fixed_clock, system_clock
+from basis_actors.results.accumulator import RunStatistics
+from basis_actors.results.summary import RunContext, RunSummary, summarise
+from basis_actors.services.preparation import Prepared
+from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER, add_engine
+from basis_actors.venues.simulated.build import build_simulated_venues
+
+__all__ = ["SUMMARY_FILE", "Backtest", "Progress"]
+
+SUMMARY_FILE = "summary.json"
+_SLICE_SECONDS = 0.008
+"""How long the bus goes on before whoever drives it may look up: below the 10 ms that an event loop may be held."""
+_LIVE_LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come."""
+
+    ticks: int
+    total: int
+    seconds: float
+
+
+async def _no_pause() -> None:
+    """What a run without an event loop does between two slices."""
+
+
+class Backtest:
+    """One run, from an empty bus to a summary. Use it once: `run()`, or `await run_async()` inside an event loop.
+
+    `cancel()` may be called while it runs, also from a signal handler or another thread.
+    """
+
+    def __init__(self, prepared: Prepared) -> None:
+        """Makes the run directory. Raises BasisError LOG-003 when that is not possible."""
+        request, run = prepared.request, prepared.run
+        self._prepared = prepared
+        self._pid = 0 if request.fixed_clock else os.getpid()
+        self._clock = fixed_clock if request.fixed_clock else system_clock
+        self._correlation_id = request.correlation_id or _new_name(run.mode.mode)
+        self._cancelled: str | None = None
+        self._statistics = RunStatistics()
+        self.run_dir = LogDirectoryManager.create_run_logs(
+            self._correlation_id,
+            self._pid,
+            run.mode.mode,
+            run.mode.strategy,
+            prepared.capital,
+            request.out,
+            config_hash=prepared.config_hash,
+            data_origin=prepared.dataset.origin,
+            data_hashes=prepared.dataset.hashes,
+            clock=self._clock,
+        )
+        """Where the logs are."""
+
+    def cancel(self, reason: str) -> None:
+        """End the run between two messages: the log is flushed and the summary marked partial."""
+        self._cancelled = reason
+
+    def run(self, progress: Callable[[Progress], None] = lambda _: None) -> RunSummary:
+        """Run to the end and return the summary. A run that fails has one too: partial, with the reason.
+
+        KeyboardInterrupt and its like are raised again once the log is flushed.
+        """
+        if self._prepared.request.runtime == "live":
+            return anyio.run(self.run_async, progress)
+        return complete(self._run_sim(progress, _no_pause))
+
+    async def run_async(self, progress: Callable[[Progress], None] = lambda _: None) -> RunSummary:
+        """`run` for event loops: gives way to others at least every 10 ms.
+
+        Cancelling the task ends the run like `cancel`, then raises the cancellation.
+        """
+        if self._prepared.request.runtime == "live":
+            return await self._run_live(progress)
+        return await self._run_sim(progress, checkpoint)
+
+    async def _run_sim(
+        self, progress: Callable[[Progress], None], pause: Callable[[], Awaitable[None]]
+    ) -> RunSummary:
+        bus = SimBus(
+            VirtualClock(self._prepared.feed.ticks[0]),
+            log_sink=EVENT_LOGGER,
+            correlation_id=self._correlation_id,
+            stop_order=STOP_ORDER,
+        )
+        engine = self._assemble(bus)
+        started = time.perf_counter()
+        failure: BaseException | None = None
+        try:
+            while self._cancelled is None and bus.run_slice(_SLICE_SECONDS, time.perf_counter):
+                progress(self._progress(engine, started))
+                await pause()
+            await bus.stop()
+        except BaseException as error:  # noqa: BLE001 - the summary names it, and `_finish` raises what is no failure
+            failure = error
+            if not isinstance(error, BusError):
+                complete(_stop_quietly(bus))
+        progress(self._progress(engine, started))
+        return self._finish(engine, failure, time.perf_counter() - started)
+
+    async def _run_live(self, progress: Callable[[Progress], None]) -> RunSummary:
+        bus = LiveBus(
+            ManualClock(self._prepared.feed.ticks[0], auto=True),
+            log_sink=EVENT_LOGGER,
+            correlation_id=self._correlation_id,
+            stop_order=STOP_ORDER,
+        )
+        engine = self._assemble(bus)
+        started = time.perf_counter()
+        failure: BaseException | None = None
+        try:
+            await bus.start()
+            async with anyio.create_task_group() as watchers:
+                watchers.start_soon(self._watch, engine, started, progress)
+                await bus.until(lambda: engine.finished or self._cancelled is not None, "the last tick")
+                await bus.settled()
+                watchers.cancel_scope.cancel()
+            await bus.stop()
+        except BaseException as error:  # noqa: BLE001 - as in `_run_sim`
+            failure = _innermost(error)
+            if not isinstance(failure, BusError):
+                with anyio.CancelScope(shield=True):
+                    await _stop_quietly(bus)
+        progress(self._progress(engine, started))
+        return self._finish(engine, failure, time.perf_counter() - started)
+
+    async def _watch(self, engine: Engine, started: float, progress: Callable[[Progress], None]) -> None:
+        while True:
+            progress(self._progress(engine, started))
+            await anyio.sleep(_LIVE_LOOK_SECONDS)
+
+    def _assemble(self, bus: SimBus | LiveBus) -> Engine:
+        """Make the log and the venues of this run, and put the engine on the bus."""
+        prepared, request = self._prepared, self._prepared.request
+        config = prepared.run.mode.component_config.event_logger
+        sink: EventSink = NullEventLogger()
+        if request.write_events:
+            sink = DomainEventLogger(
+                self.run_dir,
+                self._correlation_id,
+                self._pid,
+                batch_events=config.batch_events,
+                flush_seconds=config.flush_seconds,
+                clock=self._clock,
+            )
+        self._components = ComponentLogs(
+            self.run_dir, self._correlation_id, self._pid, level=request.log_level, clock=self._clock
+        )
+        self._components.announce("run started", mode=prepared.run.mode.mode, data=prepared.dataset.origin)
+        return add_engine(
+            bus,
+            run=prepared.run,
+            strategy=prepared.strategy,
+            feed=prepared.feed,
+            venues=build_simulated_venues(prepared.run, frictionless=request.frictionless, clock=bus.clock),
+            flows=prepared.flows,
+            event_logger=EventLogger(sink, self._statistics, self._components),
+            stopwatch=Stopwatch(_zero if request.fixed_clock else time.perf_counter),
+            simulated=True,
+        )
+
+    def _progress(self, engine: Engine, started: float) -> Progress:
+        return Progress(engine.ticks_started, len(self._prepared.feed.ticks), time.perf_counter() - started)
+
+    def _finish(self, engine: Engine, error: BaseException | None, seconds: float) -> RunSummary:
+        """Sum up, write the end down, and raise what is not a failure of the run but an order to stop."""
+        status, failure = self._verdict(engine, error)
+        summary = summarise(self._statistics, self._context(status, failure, seconds))
+        self._components.announce("run ended", status=status.value, failure=failure)
+        self._components.close()
+        (self.run_dir / SUMMARY_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
+        LogDirectoryManager.finish(self.run_dir, status, failure=failure, clock=self._clock)
+        if error is not None and not isinstance(error, Exception):
+            raise error
+        return summary
+
+    def _verdict(self, engine: Engine, error: BaseException | None) -> tuple[RunStatus, str | None]:
+        if isinstance(error, Exception):
+            return RunStatus.FAILED, str(error.__cause__ or error)
+        if error is not None:
+            return RunStatus.PARTIAL, f"interrupted by {type(error).__name__}"
+        if self._cancelled is not None:
+            return RunStatus.PARTIAL, self._cancelled
+        if not engine.finished:
+            return RunStatus.FAILED, "the run ended before its last tick; look at system_errors.jsonl"
+        return RunStatus.COMPLETED, None
+
+    def _context(self, status: RunStatus, failure: str | None, seconds: float) -> RunContext:
+        prepared, request, report = self._prepared, self._prepared.request, self._prepared.feed.report
+        share_class = prepared.run.share_class
+        return RunContext(
+            mode=prepared.run.mode.mode,
+            share_class=share_class.name,
+            currency=share_class.currency,
+            decimals=share_class.decimals,
+            correlation_id=self._correlation_id,
+            run_dir=str(self.run_dir),
+            seconds=0.0 if request.fixed_clock else seconds,
+            partial=status is not RunStatus.COMPLETED,
+            failure=failure,
+            runtime=request.runtime,
+            data_origin=prepared.dataset.origin,
+            synthetic_seed=prepared.dataset.seed,
+            data_gaps={name: round(hours) for name, hours in report.gap_hours.items()},
+            missed_funding=report.missed_funding,
+            proxies=(*report.proxies, *report.absent),
+        )
+
+
+async def _stop_quietly(bus: Bus) -> None:
+    """Bring everything to disk after an interruption; what ended the run is what the caller hears of."""
+    try:
+        await bus.stop()
+    except BusError:
+        return
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What a task group wrapped."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _new_name(mode: str) -> str:
+    """A name for a run that nobody named: readable, sortable, and not used before."""
+    return f"{mode}-{system_clock():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _zero() -> float:
+    """A stopwatch source for runs that have to be the same to the byte."""
+    return 0.0

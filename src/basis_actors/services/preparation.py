@@ -1,0 +1,144 @@
+"""Turns what a person asks for into everything a backtest starts from, and refuses what cannot be run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import isfinite
+from pathlib import Path
+from typing import Final, Literal
+
+from basis_actors.config import RunConfig, load_mode
+from basis_actors.data import Dataset, HistoricalFeed, build_feed, load_for
+from basis_actors.data.stamps import DAY, iso
+from basis_actors.data.synthetic import SyntheticGenerator
+from basis_actors.data.window import window_of
+from basis_actors.errors import ConfigError, DataError
+from basis_actors.messages.book import Flow
+from basis_actors.messages.market import MarketSpec
+from basis_actors.strategies.base import Strategy
+from basis_actors.strategies.registry import build_strategy
+from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns
+
+__all__ = ["BacktestRequest", "Prepared", "prepare"]
+
+DEMO_DAYS: Final = 90
+"""Length of the window on the synthetic market when none is asked for."""
+_WARMUP_DAYS: Final = 30
+"""Days before the start that are loaded, so that windows of settled funding can be full at the first tick."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BacktestRequest:
+    """What to run. Only the mode is needed; without `data` it runs on the synthetic market of `seed`."""
+
+    mode: str | Path
+    """Name of a mode, or a mode file."""
+    data: Path | None = None
+    """Folder in the data layout; None for the synthetic market."""
+    seed: int = 7
+    """Of the synthetic market."""
+    start: datetime | None = None
+    """First tick; None for the first that the data cover."""
+    end: datetime | None = None
+    """Last tick, included; None for the last that the data cover, or 90 days on the synthetic market."""
+    capital: float | None = None
+    """In tokens of the share class; None for the share class's own."""
+    flows: Sequence[Flow] = ()
+    """Deposits and withdrawals after the start."""
+    frictionless: bool = False
+    """No fees, no gas, no impact."""
+    overlays: Sequence[Path] = ()
+    """Configuration files laid over the mode."""
+    settings: Sequence[str] = ()
+    """`a.b=c` on top of them."""
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    """The same as a mapping."""
+    out: Path = Path("logs")
+    """Where run directories are made."""
+    correlation_id: str | None = None
+    """Name of the run; None for one made from mode, time and process."""
+    write_events: bool = True
+    log_level: str = "info"
+    runtime: Literal["sim", "live"] = "sim"
+    fixed_clock: bool = False
+    """Whether wall clock, durations and pid are fixed, so that two runs write the same bytes."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a backtest starts from."""
+
+    request: BacktestRequest
+    run: RunConfig
+    config_hash: str
+    """sha256 of the effective configuration."""
+    dataset: Dataset
+    feed: HistoricalFeed
+    strategy: Strategy
+    capital: float
+    flows: tuple[Flow, ...]
+    """By time, the capital first."""
+
+
+def prepare(request: BacktestRequest) -> Prepared:
+    """Load configuration and data, and check the window and the flows.
+
+    Raises ConfigError or DataError for whatever is wrong with them, BasisError STRAT-003 for a mode that cannot be
+    run yet.
+    """
+    run = load_mode(request.mode, request.overrides, overlays=request.overlays, settings=request.settings)
+    strategy = build_strategy(run, frictionless=request.frictionless)
+    capital = run.share_class.default_capital if request.capital is None else request.capital
+    if not isfinite(capital) or capital <= 0.0:
+        raise ConfigError("CONFIG-003", f"capital is {capital}; more than 0 {run.share_class.currency} was expected")
+    step = run.mode.tick_interval_seconds * NS_PER_SECOND
+    dataset, start, end = _market(request, run, strategy.market_spec, step)
+    feed = build_feed(
+        dataset,
+        strategy.market_spec,
+        start_ns=start,
+        end_ns=end,
+        step_ns=step,
+        data=run.mode.data,
+        venues=run.venues,
+    )
+    for perp in strategy.market_spec.perps:
+        strategy.warm_up(feed.warmup_funding(perp, strategy.funding_history))
+    flows = (Flow(utc_from_ns(start), capital), *_checked(request.flows, start, end))
+    config_hash = hashlib.sha256(run.model_dump_json().encode()).hexdigest()
+    return Prepared(request, run, config_hash, dataset, feed, strategy, capital, flows)
+
+
+def _market(request: BacktestRequest, run: RunConfig, spec: MarketSpec, step: int) -> tuple[Dataset, int, int]:
+    """The data and the window: what was asked for, else what there is."""
+    start = None if request.start is None else ns_from_utc(request.start)
+    end = None if request.end is None else ns_from_utc(request.end)
+    if start is not None and end is not None and start > end:
+        raise DataError("DATA-002", f"start {iso(start)} is after end {iso(end)}; expected start at or before end")
+    if request.data is not None:
+        dataset = load_for(request.data, spec, run.venues)
+        first, last = window_of(dataset, spec, run.venues, step)
+        return dataset, first if start is None else start, last if end is None else end
+    generator = SyntheticGenerator(request.seed, min(run.mode.tick_interval_seconds, 86_400))
+    if start is None:
+        start = generator.epoch_ns
+    if end is None:
+        end = start + DEMO_DAYS * DAY
+    return generator.generate(max(generator.epoch_ns, start - _WARMUP_DAYS * DAY), end), start, end
+
+
+def _checked(flows: Sequence[Flow], start: int, end: int) -> tuple[Flow, ...]:
+    """Flows by time. Raises ConfigError for one outside the window, or of nothing."""
+    for flow in flows:
+        if not isfinite(flow.amount) or flow.amount == 0.0:
+            raise ConfigError("CONFIG-003", f"flow at {flow.timestamp.isoformat()} is of {flow.amount}; an amount is needed")
+        if not start < ns_from_utc(flow.timestamp) <= end:
+            raise ConfigError(
+                "CONFIG-003",
+                f"flow at {flow.timestamp.isoformat()} is outside the window {iso(start)} to {iso(end)}; the capital"
+                " itself lands at the start",
+            )
+    return tuple(sorted(flows, key=lambda flow: flow.timestamp))

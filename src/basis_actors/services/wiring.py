@@ -1,0 +1,125 @@
+"""Puts the actors of one engine on a bus. Which bus, which feed and which venues is for the caller to say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from basis_actors.actors.engine import Engine
+from basis_actors.actors.event_logger import EventLogger
+from basis_actors.actors.execution_manager import ExecutionManager
+from basis_actors.actors.exposure_monitor import ExposureMonitor
+from basis_actors.actors.health_monitor import HealthMonitor
+from basis_actors.actors.pnl_monitor import PnLMonitor
+from basis_actors.actors.position_monitor import PositionMonitor
+from basis_actors.actors.position_update_handler import PositionUpdateHandler
+from basis_actors.actors.risk_gate import RiskGate
+from basis_actors.actors.risk_monitor import RiskBounds, RiskMonitor
+from basis_actors.actors.strategy_manager import StrategyManager
+from basis_actors.actors.timing import Stopwatch
+from basis_actors.actors.venue_adapter import VenueAdapter
+from basis_actors.actors.venue_interface_manager import VenueInterfaceManager
+from basis_actors.bus import Actor, Bus
+from basis_actors.config import ChainVenue, ExchangeVenue, LendingVenue, RunConfig
+from basis_actors.finance.margin import Bracket
+from basis_actors.messages.book import Flow
+from basis_actors.ports import MarketFeed, VenueClient
+from basis_actors.strategies.base import Strategy
+from basis_actors.strategies.order_writer import margin_key
+from basis_actors.times import NS_PER_SECOND
+
+__all__ = ["EVENT_LOGGER", "STOP_ORDER", "add_engine"]
+
+EVENT_LOGGER = "event_logger"
+STOP_ORDER = ("engine", "strategy_manager", "execution_manager", "position_update_handler", "risk_gate")
+"""Who stops first; the rest follows in reverse order of joining, the event logger last."""
+
+
+def add_engine(
+    bus: Bus,
+    *,
+    run: RunConfig,
+    strategy: Strategy,
+    feed: MarketFeed,
+    venues: Sequence[VenueClient],
+    flows: Sequence[Flow],
+    event_logger: EventLogger,
+    stopwatch: Stopwatch,
+    simulated: bool,
+) -> Engine:
+    """Add every actor of an engine to `bus`, and return the one that gives the beat.
+
+    The first of `flows` is the capital. The bus has to have `EVENT_LOGGER` as its log sink.
+    """
+    components = run.mode.component_config
+    currency = run.share_class.currency
+    routes = {venue: client.domain for client in venues for venue in client.venues}
+    minimum = {name: venue.minimum_notional for name, venue in run.venues.items() if isinstance(venue, ExchangeVenue)}
+    tolerance = components.position_update_handler.reconciliation_tolerance
+    manager = VenueInterfaceManager([client.domain for client in venues], routes, _transfer_delays(run))
+    engine = Engine(feed, flows)
+    actors: list[Actor] = [
+        PnLMonitor(components.pnl_monitor.residual_tolerance),
+        RiskMonitor(_bounds(run, strategy)),
+        ExposureMonitor(currency),
+        PositionMonitor(currency, simulated=simulated),
+        *(VenueAdapter(client, manager.name, simulated=simulated) for client in venues),
+        manager,
+        RiskGate(minimum),
+        PositionUpdateHandler(tolerance, _ledger_domains(run)),
+        ExecutionManager(components.execution_manager, stopwatch, simulated=simulated),
+        StrategyManager(strategy),
+        engine,
+    ]
+    actors.append(HealthMonitor(components.health_monitor, [actor.name for actor in actors], bus.stats))
+    for actor in (event_logger, *actors):
+        bus.add(actor)
+    return engine
+
+
+def _bounds(run: RunConfig, strategy: Strategy) -> RiskBounds:
+    limits = run.mode.risk_limits
+    exchanges = {name: venue for name, venue in run.venues.items() if isinstance(venue, ExchangeVenue)}
+    brackets = {
+        f"{name}:{asset}-PERP": tuple(Bracket(*_row(row)) for row in market.brackets)
+        for name, venue in exchanges.items()
+        if venue.perp is not None
+        for asset, market in venue.perp.markets.items()
+    }
+    return RiskBounds(
+        currency=run.share_class.currency,
+        margin_keys={name: margin_key(run, name) for name in exchanges},
+        brackets=brackets,
+        margin_ratio_reduce=limits.margin_ratio_reduce,
+        margin_ratio_exit_half=limits.margin_ratio_exit_half,
+        margin_emergency_multiple=limits.margin_emergency_multiple,
+        max_delta_drift=limits.max_delta_drift,
+        max_drawdown=limits.max_drawdown,
+        delta_is_limited=strategy.hedged,
+    )
+
+
+def _row(row: object) -> tuple[float, float, float, float, float]:
+    from basis_actors.config import Bracket as Configured
+
+    assert isinstance(row, Configured)
+    return row.floor, row.cap, row.rate, row.amount, row.max_leverage
+
+
+def _transfer_delays(run: RunConfig) -> dict[str, int]:
+    """Nanoseconds between sending and arrival, by domain; the slower end decides."""
+    delays: dict[str, int] = {}
+    for venue in run.venues.values():
+        if isinstance(venue, ExchangeVenue | ChainVenue):
+            delays[venue.domain] = round(venue.transfer_delay_seconds * NS_PER_SECOND)
+    return delays
+
+
+def _ledger_domains(run: RunConfig) -> dict[str, str]:
+    """Domain by the venue name that position keys begin with."""
+    domains = {name: venue.domain for name, venue in run.venues.items()}
+    for venue in run.venues.values():
+        if isinstance(venue, LendingVenue):
+            domains[venue.ledger_name] = venue.domain
+        if isinstance(venue, ChainVenue):
+            domains["gas"] = venue.domain
+    return domains

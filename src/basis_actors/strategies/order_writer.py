@@ -1,0 +1,215 @@
+"""Defines how a strategy writes orders: ids, expected fills and expected deltas, for one decision at one tick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from basis_actors.config import ExchangeVenue, RunConfig
+from basis_actors.errors import BasisError
+from basis_actors.finance.costs import fill_price, impact_bps
+from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType, Order, Side
+from basis_actors.strategies.base import Situation
+from basis_actors.strategies.expected import (
+    perp_trade_deltas,
+    spot_trade_deltas,
+    supply_deltas,
+    transfer_deltas,
+    withdraw_deltas,
+)
+
+__all__ = ["EXTERNAL", "OrderWriter", "margin_key", "spot_cash_key", "trading_cost"]
+
+EXTERNAL = "external"
+"""The venue name of the owner's own account outside, where withdrawals go."""
+
+
+def spot_cash_key(venue: str) -> str:
+    """Key of the USDT that pays for spot on an exchange."""
+    return f"{venue}:BaseToken:USDT"
+
+
+def margin_key(run: RunConfig, venue: str) -> str:
+    """Key of the USDT that margins perps on an exchange: the futures wallet where that is an account of its own."""
+    return f"{venue}:Margin:USDT" if exchange(run, venue).account == "split" else spot_cash_key(venue)
+
+
+def exchange(run: RunConfig, venue: str) -> ExchangeVenue:
+    """The configuration of an exchange. Raises BasisError STRAT-003 when the venue is something else."""
+    config = run.venues[venue]
+    if not isinstance(config, ExchangeVenue):
+        raise BasisError("STRAT-003", f"{venue} is a {config.kind}; this strategy trades there and needs an exchange")
+    return config
+
+
+def trading_cost(run: RunConfig, venue: str, market: str, size_usd: float, *, frictionless: bool) -> float:
+    """What a market order costs at most, fee and impact, as a fraction of its notional."""
+    if frictionless:
+        return 0.0
+    config = exchange(run, venue)
+    section = config.spot if "/" in market else config.perp
+    if section is None:
+        raise BasisError("STRAT-003", f"{venue} has no {market} market configured")
+    return section.taker_fee + impact_bps(size_usd, config.impact_bps[market]) / 1e4
+
+
+class OrderWriter:
+    """Writes the orders of one decision. Ids derive from the mode, the tick and a counter, nothing else."""
+
+    def __init__(self, run: RunConfig, situation: Situation, slippage_tolerance: float, *, frictionless: bool) -> None:
+        self._run = run
+        self._situation = situation
+        self._tolerance = slippage_tolerance
+        self._frictionless = frictionless
+        self._tick = situation.book.risk.exposure.book.tick.number
+        self._count = 0
+        self._groups = 0
+
+    def spot(self, venue: str, base: str, side: Side, amount: float, intent: str) -> Order:
+        """A market order against USDT at the venue's last spot price."""
+        pair = f"{base}/USDT"
+        quote = self._situation.market.spot[f"{venue}:{base}"]
+        price = self._expected_fill(venue, pair, quote.price, amount, buying=side is Side.BUY)
+        tokens = ("USDT", base) if side is Side.BUY else (base, "USDT")
+        return self._order(
+            venue,
+            OperationType.SPOT_TRADE,
+            amount,
+            tokens,
+            spot_trade_deltas(venue, base, "USDT", side, amount, price),
+            intent,
+            pair=pair,
+            side=side,
+            price=price,
+        )
+
+    def perp(self, venue: str, base: str, side: Side, amount: float, intent: str, *, reduce_only: bool) -> Order:
+        """A market order at the perpetual's last price."""
+        symbol = f"{base}-PERP"
+        quote = self._situation.market.perps[f"{venue}:{symbol}"]
+        assert quote.last is not None, "a perp without a price is not tradable, and left out before"
+        price = self._expected_fill(venue, symbol, quote.last, amount, buying=side is Side.LONG)
+        key = f"{venue}:PerpPosition:{symbol}"
+        deltas = perp_trade_deltas(
+            venue,
+            symbol,
+            side,
+            amount,
+            price,
+            size=self._situation.held(key),
+            entry=self._situation.entries.get(key),
+            cash_key=margin_key(self._run, venue),
+        )
+        return self._order(
+            venue,
+            OperationType.PERP_TRADE,
+            amount,
+            ("USDT", symbol),
+            deltas,
+            intent,
+            pair=symbol,
+            side=side,
+            price=price,
+            reduce_only=reduce_only,
+        )
+
+    def transfer(self, source_key: str, target_key: str, amount: float, intent: str) -> Order:
+        """Move tokens from one account to another; `external:…` as target pays out to the owner."""
+        source, target = source_key.split(":", 1)[0], target_key.split(":", 1)[0]
+        token = source_key.rsplit(":", 1)[1]
+        leaves = target == EXTERNAL
+        same_domain = not leaves and self._run.venues[source].domain == self._run.venues[target].domain
+        deltas = transfer_deltas(source_key, target_key, amount, same_domain=same_domain)
+        return self._order(
+            source,
+            OperationType.TRANSFER,
+            amount,
+            (token, token),
+            deltas[:1] if leaves else deltas,
+            intent,
+            target_venue=target,
+            details={"source_key": source_key, "target_key": target_key},
+        )
+
+    def supply(self, token: str, amount: float) -> Order:
+        """Lend to Aave from the wallet. The index of the moment is noted, for whoever checks the interest later."""
+        index = self._situation.market.reserves[token].supply_index
+        return self._order(
+            "aave_v3",
+            OperationType.SUPPLY,
+            amount,
+            (token, f"a{token}"),
+            supply_deltas(token, amount),
+            "supply",
+            source_venue="wallet",
+            details={"aave_supply_index": index},
+        )
+
+    def withdraw(self, token: str, amount: float) -> Order:
+        """Take back from Aave to the wallet."""
+        index = self._situation.market.reserves[token].supply_index
+        return self._order(
+            "aave_v3",
+            OperationType.WITHDRAW,
+            amount,
+            (f"a{token}", token),
+            withdraw_deltas(token, amount),
+            "withdraw",
+            target_venue="wallet",
+            details={"aave_supply_index": index},
+        )
+
+    def group(self, orders: Sequence[Order], mode: ExecutionMode) -> tuple[Order, ...]:
+        """The same orders as one group, in this order."""
+        group_id = f"{self._run.mode.mode}-{self._tick:06d}-g{self._groups}"
+        self._groups += 1
+        return tuple(
+            msgspec.structs.replace(order, execution_mode=mode, atomic_group_id=group_id, sequence_in_group=number)
+            for number, order in enumerate(orders)
+        )
+
+    def _expected_fill(self, venue: str, market: str, reference: float, amount: float, *, buying: bool) -> float:
+        if self._frictionless:
+            return reference
+        steps = exchange(self._run, venue).impact_bps[market]
+        return fill_price(reference, impact_bps(amount * reference, steps), buying=buying)
+
+    def _order(
+        self,
+        venue: str,
+        operation: OperationType,
+        amount: float,
+        tokens: tuple[str, str],
+        deltas: tuple[ExpectedDelta, ...],
+        intent: str,
+        *,
+        source_venue: str | None = None,
+        target_venue: str | None = None,
+        details: dict[str, object] | None = None,
+        pair: str | None = None,
+        side: Side | None = None,
+        price: float | None = None,
+        reduce_only: bool = False,
+    ) -> Order:
+        mode = self._run.mode.mode
+        number, self._count = self._count, self._count + 1
+        return Order(
+            operation_id=f"{mode}-{self._tick:06d}-{number:02d}",
+            venue=venue,
+            operation=operation,
+            amount=amount,
+            source_venue=source_venue or venue,
+            target_venue=target_venue or venue,
+            source_token=tokens[0],
+            target_token=tokens[1],
+            expected_deltas=deltas,
+            operation_details=details or {},
+            pair=pair,
+            side=side,
+            price=price,
+            strategy_intent=intent,
+            strategy_id=mode,
+            slippage_tolerance=self._tolerance,
+            reduce_only=reduce_only,
+        )

@@ -1,0 +1,93 @@
+"""Defines pure lending: everything the wallet holds beyond the gas reserve is supplied to Aave and stays there."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from basis_actors.config import LendingConfig, RunConfig
+from basis_actors.messages.market import MarketSpec
+from basis_actors.messages.orders import ExecutionMode, Order
+from basis_actors.strategies.base import Decision, Situation, Strategy
+from basis_actors.strategies.order_writer import EXTERNAL, OrderWriter
+
+__all__ = ["PureLending"]
+
+_RESERVES = {"USDT": "USDT", "ETH": "WETH"}
+
+
+class PureLending(Strategy):
+    """Supplies one asset. Withdrawals are taken back from Aave and paid out at the same tick."""
+
+    hedged: ClassVar[bool] = False
+
+    def __init__(self, run: RunConfig, *, frictionless: bool) -> None:
+        super().__init__(run, frictionless=frictionless)
+        assert isinstance(run.mode.strategy_config, LendingConfig)
+        self._config = run.mode.strategy_config
+        self._reserve = _RESERVES[self._config.asset]
+        self._wallet = f"wallet:BaseToken:{self._config.asset}"
+        self._supplied = f"aave:aToken:a{self._reserve}"
+        self._kept = 0.0 if frictionless else self._config.gas_reserve_eth
+
+    @property
+    def market_spec(self) -> MarketSpec:
+        """The reserve, gas, and the price of ETH, in which gas is paid."""
+        token = self._reserve
+        return MarketSpec(assets=("ETH",), reserves=(token,), oracle=(token,), gas=True)
+
+    def decide(self, situation: Situation) -> Decision:
+        """Pay out what the owner asked for, else supply what lies idle."""
+        market = situation.market
+        reserve = market.reserves.get(self._reserve)
+        idle, supplied = situation.held(self._wallet), situation.held(self._supplied)
+        invested = supplied > 0.0
+        if reserve is None or not reserve.fresh:
+            state = "not known yet" if reserve is None else "older than its staleness limit"
+            return Decision.hold(
+                f"the Aave reserve {self._reserve} is {state}", invested=invested, constraints=("STRAT-006",)
+            )
+        conditions = {"supply_apr": reserve.supply_apr, "utilization": reserve.utilization}
+        if not self.frictionless and (market.gas is None or "ETH" not in market.prices):
+            return Decision.hold("the cost of gas is not known yet", invested=invested, constraints=("STRAT-006",))
+        writer = OrderWriter(self.run, situation, 0.0, frictionless=self.frictionless)
+        if situation.pending_withdrawal > 0.0:
+            return self._pay_out(situation, writer, idle, supplied, conditions)
+        free = idle - self._kept
+        if free > self._config.dust_delta * situation.book.equity:
+            return Decision(
+                decision_type="entry" if not invested else "rebalance",
+                action="entry_full" if not invested else "entry_partial",
+                reasoning=f"{free:.6f} {self._config.asset} lies idle at a supply rate of {reserve.supply_apr:.4%}",
+                invested=True,
+                orders=(writer.supply(self._reserve, free),),
+                market_conditions=conditions,
+            )
+        return Decision.hold("everything is supplied", invested=invested, market_conditions=conditions)
+
+    def _pay_out(
+        self, situation: Situation, writer: OrderWriter, idle: float, supplied: float, conditions: dict[str, float]
+    ) -> Decision:
+        wanted = situation.pending_withdrawal
+        available = max(0.0, idle - self._kept)
+        if wanted > available + supplied:
+            return Decision.hold(
+                f"a withdrawal of {wanted:.6f} {self._config.asset} is more than the {available + supplied:.6f} there is",
+                invested=supplied > 0.0,
+                market_conditions=conditions,
+                constraints=("EXEC-004",),
+            )
+        orders: list[Order] = []
+        # Gas of these two operations may come out of the same wallet, so the reserve is topped up on the way.
+        missing = wanted - available
+        if missing > 0.0:
+            orders.append(writer.withdraw(self._reserve, min(supplied, missing)))
+        orders.append(writer.transfer(self._wallet, f"{EXTERNAL}:BaseToken:{self._config.asset}", wanted, "pay_out"))
+        everything = missing >= supplied
+        return Decision(
+            decision_type="exit" if everything else "rebalance",
+            action="exit_full" if everything else "exit_partial",
+            reasoning=f"the owner withdraws {wanted:.6f} {self._config.asset}",
+            invested=not everything,
+            orders=writer.group(orders, ExecutionMode.SEQUENTIAL) if len(orders) > 1 else tuple(orders),
+            market_conditions=conditions,
+        )
