@@ -1,0 +1,357 @@
+"""One suite of invariants for every simulated venue: whatever is asked of it, in any order, at any market.
+
+Actions are drawn without regard to whether the account can afford them, so that refusals are as common as fills.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.venues.worlds import HOUR, START, Desk, chain_desk, exchange_desk, in_group
+
+from basis_actors.errors import Rejected
+from basis_actors.finance.keys import parse_key
+from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, Settlement
+from basis_actors.messages.market import FundingStamp
+from basis_actors.messages.orders import OperationType, Order, OrderType, Side
+
+Action = tuple[str, dict[str, Any]]
+
+assets = st.sampled_from(["BTC", "BTC", "ETH"])
+shares = st.one_of(st.floats(0.05, 1.1), st.sampled_from([1.0, 1.0, 1.0 + 1e-10, 1e9]))
+seldom = st.sampled_from([False] * 7 + [True])
+ticks = st.fixed_dictionaries(
+    {
+        "btc": st.floats(25_000.0, 90_000.0),
+        "eth": st.floats(1_000.0, 4_000.0),
+        "swing": st.sampled_from([0.0, 0.02, 0.1, 0.4]),
+        "rates": st.lists(st.one_of(st.none(), st.floats(-0.02, 0.02)), max_size=3),
+        "grown": st.floats(-1e-4, 0.01),
+        "stale": seldom,
+        "flow": st.sampled_from([0.0, 0.0, 500.0, -500.0]),
+        "hours": st.integers(1, 48),
+    }
+)
+trades = st.fixed_dictionaries(
+    {
+        "share": shares,
+        "asset": assets,
+        "up": st.booleans(),
+        "closing": st.booleans(),
+        "ragged": seldom,
+        "limit": st.sampled_from([None] * 5 + [30_000.0, 60_000.0]),
+    }
+)
+moves = st.fixed_dictionaries({"share": shares, "route": st.integers(0, 9)})
+loans = st.fixed_dictionaries(
+    {
+        "operation": st.sampled_from(
+            [
+                OperationType.SUPPLY,
+                OperationType.SUPPLY,
+                OperationType.BORROW,
+                OperationType.WITHDRAW,
+                OperationType.REPAY,
+            ]
+        ),
+        "token": st.sampled_from(["USDT"] * 5 + ["ETH"] * 6 + ["weETH"] * 4 + ["DAI"]),
+        "share": shares,
+    }
+)
+
+
+def named(kind: str, parameters: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[Action]:
+    return parameters.map(lambda drawn: (kind, drawn))
+
+
+on_exchange = st.lists(
+    st.one_of(
+        named("tick", ticks),
+        named("tick", ticks),
+        named("spot", trades),
+        named("perp", trades),
+        named("perp", trades),
+        named("move", moves),
+    ),
+    min_size=5,
+    max_size=25,
+)
+on_chain = st.lists(
+    st.one_of(
+        named("tick", ticks),
+        named("loan", loans),
+        named("loan", loans),
+        named("move", moves),
+        named("group", st.fixed_dictionaries({"loans": st.lists(loans, min_size=1, max_size=4)})),
+    ),
+    min_size=5,
+    max_size=25,
+)
+
+
+def rich_chain(currency: str, *, free: bool) -> Desk:
+    desk = chain_desk(currency, free=free, capital=10_000.0)
+    desk.give("wallet:BaseToken:USDT", 50_000.0)
+    desk.give("etherfi:LST:weETH", 40.0)
+    return desk
+
+
+EXCHANGES: dict[str, Callable[[], Desk]] = {
+    "split": exchange_desk,
+    "unified": lambda: exchange_desk(unified=True),
+    "frictionless": lambda: exchange_desk(free=True),
+}
+CHAINS: dict[str, Callable[[], Desk]] = {
+    "usdt class": lambda: rich_chain("USDT", free=False),
+    "eth class": lambda: rich_chain("ETH", free=False),
+    "frictionless": lambda: rich_chain("USDT", free=True),
+}
+
+
+class Fills:
+    """An account of perp fills in exact fractions, which knows neither average entries nor realised profit."""
+
+    def __init__(self) -> None:
+        self.cost: dict[str, Fraction] = {}
+        self.size: dict[str, Fraction] = {}
+        self.entry: dict[str, Fraction] = {}
+        self.turnover = 1.0
+
+    def add(self, key: str, amount: float, price: float) -> None:
+        quantity, paid = Fraction(amount), Fraction(amount) * Fraction(price)
+        held = self.size.get(key, Fraction(0))
+        after = held + quantity
+        if held == 0 or (abs(after) > abs(held) and held * after > 0):
+            self.entry[key] = (held * self.entry.get(key, Fraction(0)) + paid) / after
+        elif held * after < 0:
+            self.entry[key] = Fraction(price)
+        if abs(after) < Fraction(1, 10**9):
+            after = Fraction(0)
+        self.size[key] = after
+        self.cost[key] = self.cost.get(key, Fraction(0)) + paid
+        self.turnover += abs(amount) * price
+
+    def realised(self) -> float:
+        """What closing has brought: cost of what is held at its average entry, minus what all fills cost."""
+        return float(sum(self.size[key] * self.entry.get(key, Fraction(0)) - self.cost[key] for key in self.cost))
+
+
+class Auditor:
+    """Follows a desk and checks each settlement against what its source is allowed to do."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.fills = Fills()
+        self.realised = 0.0
+        self.seen = len(desk.settlements)
+        self.units = 1.0
+
+    def check(self) -> None:
+        for settlement in self.desk.settlements[self.seen :]:
+            self._check_settlement(settlement)
+        self.seen = len(self.desk.settlements)
+        report, ledger = self.desk.report(), self.desk.ledger
+        for key in {*report, *ledger}:
+            if not key.startswith("transit:"):
+                shown, summed = report.get(key, 0.0), ledger.get(key, 0.0)
+                assert shown == pytest.approx(summed, rel=1e-12, abs=1e-9), key
+        for key, amount in report.items():
+            signed = parse_key(key).signed or key in ("binance:Margin:USDT", "bybit:BaseToken:USDT")
+            assert amount > 0.0 or signed, f"{key} is {amount}"
+        for key, size in self.fills.size.items():
+            assert float(size) == pytest.approx(report.get(key, 0.0), abs=1e-9)
+        assert self.realised == pytest.approx(self.fills.realised(), abs=1e-10 * self.fills.turnover)
+
+    def _check_settlement(self, settlement: Settlement) -> None:
+        deltas = [(parse_key(delta.position_key), delta) for delta in settlement.deltas]
+        perps = [(info, delta) for info, delta in deltas if info.perp is not None]
+        source = settlement.source
+        for info, delta in perps:
+            assert delta.price is not None, "every perp delta carries its price"
+            self.fills.add(info.key, delta.delta_amount, delta.price)
+        if source in (DeltaSource.FEE, DeltaSource.GAS):
+            assert len(deltas) == 1
+            assert deltas[0][1].delta_amount < 0.0
+        elif source is DeltaSource.TRANSFER or (source is DeltaSource.EXECUTION and not perps):
+            self._check_conserved(deltas)
+        elif source is DeltaSource.EXECUTION:
+            self.realised += sum(delta.delta_amount for info, delta in deltas if info.perp is None)
+        elif source is DeltaSource.LIQUIDATION and perps:
+            self.realised += sum(delta.delta_amount for _, delta in deltas[1 : 2 * len(perps) : 2])
+            assert len(deltas) in (2 * len(perps), 2 * len(perps) + 1)
+            if len(deltas) > 2 * len(perps):
+                assert deltas[-1][1].delta_amount < 0.0, "what follows the closes is the fee"
+        elif source is DeltaSource.ACCRUAL:
+            assert all(info.reserve is not None for info, _ in deltas)
+
+    def _check_conserved(self, deltas: Iterable[tuple[Any, Any]]) -> None:
+        """Value in equals value out: a token moves, or is traded at the price that the settlement names."""
+        worth: dict[str, Fraction] = {}
+        scale = 0.0
+        for info, delta in deltas:
+            traded = delta.price is not None
+            unit = "USDT" if traded else f"{info.asset}{info.lst or ''}"
+            amount = Fraction(delta.delta_amount) * int(info.sign) * (Fraction(delta.price) if traded else 1)
+            worth[unit] = worth.get(unit, Fraction(0)) + amount
+            scale = max(scale, float(abs(amount)))
+        for unit, rest in worth.items():
+            assert abs(float(rest)) <= 1e-12 * scale, f"{unit}: {float(rest)} appeared from nothing"
+
+
+def agree(answer: ExecutionHandshake) -> None:
+    """Handshake and settlements tell the same story."""
+    summed: dict[str, float] = {}
+    costs = 0.0
+    for settlement in answer.settlements:
+        assert settlement.operation_id == answer.operation_id
+        for delta in settlement.deltas:
+            if settlement.source in (DeltaSource.FEE, DeltaSource.GAS):
+                costs -= delta.delta_amount
+            else:
+                summed[delta.position_key] = summed.get(delta.position_key, 0.0) + delta.delta_amount
+    assert summed == answer.actual_deltas
+    assert costs == pytest.approx(answer.fee_amount, rel=1e-9)
+
+
+def go_on(desk: Desk, drawn: dict[str, Any], index: list[float]) -> None:
+    hour = desk.hour + drawn["hours"]
+    index[0] *= 1.0 + drawn["grown"]
+    venue = desk.venue.domain
+    funding = [
+        FundingStamp(
+            START + (hour - 1) * HOUR + (place + 1) * HOUR // 4, f"{venue}:{asset}-PERP", rate, drawn["btc"] / 20
+        )
+        for place, (rate, asset) in enumerate(zip(drawn["rates"], ("BTC", "ETH", "BTC"), strict=False))
+    ]
+    desk.tick(
+        hours=drawn["hours"],
+        btc=drawn["btc"],
+        eth=drawn["eth"],
+        highs={"BTC": drawn["btc"] * (1 + drawn["swing"]), "ETH": drawn["eth"] * (1 + drawn["swing"])},
+        lows={"BTC": drawn["btc"] * (1 - drawn["swing"]), "ETH": drawn["eth"] * (1 - drawn["swing"])},
+        funding=funding,
+        supply=dict.fromkeys(("USDT", "WETH", "weETH"), index[0]),
+        borrow=dict.fromkeys(("USDT", "WETH", "weETH"), index[0] ** 1.5),
+        fresh=not drawn["stale"],
+        flows=(drawn["flow"],) if drawn["flow"] else (),
+    )
+
+
+def order_of(desk: Desk, kind: str, drawn: dict[str, Any]) -> Order:
+    held = desk.report()
+    if kind == "loan":
+        return loan_of(desk, held, drawn)
+    if kind == "move":
+        return move_of(desk, held, drawn)
+    home, asset = desk.venue.domain, drawn["asset"]
+    price = 40_000.0 if asset == "BTC" else 2_000.0
+    cash = held.get(f"{home}:BaseToken:USDT", 0.0) + held.get(f"{home}:Margin:USDT", 0.0)
+    coins = held.get(f"{home}:BaseToken:{asset}", 0.0)
+    size = held.get(f"{home}:PerpPosition:{asset}-PERP", 0.0)
+    more = {} if drawn["limit"] is None else {"price": drawn["limit"], "order_type": OrderType.LIMIT}
+    closing = drawn["closing"]
+    if kind == "spot":
+        amount = drawn["share"] * (coins if closing else 0.9 * cash / price)
+        return desk.spot(Side.SELL if closing else Side.BUY, on_the_lot(amount, 1e-5, drawn), asset, **more)
+    amount = drawn["share"] * (abs(size) if closing else 8.0 * max(cash, 0.0) / price)
+    up = size < 0.0 if closing else drawn["up"]
+    side = Side.LONG if up else Side.SHORT
+    return desk.perp(side, on_the_lot(amount, 0.001, drawn), asset, reduce_only=closing and drawn["up"], **more)
+
+
+def on_the_lot(amount: float, lot: float, drawn: dict[str, Any]) -> float:
+    """Lots counted in plain floats, noise included, as a careless caller would."""
+    return max(amount, lot) if drawn["ragged"] else max(round(amount / lot), 1) * lot
+
+
+def loan_of(desk: Desk, held: dict[str, float], drawn: dict[str, Any]) -> Order:
+    token, operation = drawn["token"], drawn["operation"]
+    reserve = "WETH" if token == "ETH" else token
+    keys = {
+        OperationType.SUPPLY: "etherfi:LST:weETH" if token == "weETH" else f"wallet:BaseToken:{token}",
+        OperationType.WITHDRAW: f"aave:aToken:a{reserve}",
+        OperationType.REPAY: f"aave:debtToken:debt{reserve}",
+    }
+    base = held.get(keys[operation], 1e-3) if operation in keys else 30_000.0 if token == "USDT" else 15.0
+    return desk.lend(operation, base * drawn["share"], token)
+
+
+def move_of(desk: Desk, held: dict[str, float], drawn: dict[str, Any]) -> Order:
+    home = desk.venue.venues[0]
+    usdt, margin, owed = f"{home}:BaseToken:USDT", f"{home}:Margin:USDT", "gas:Payable:USDT"
+    routes = [
+        (usdt, margin, home),
+        (margin, usdt, home),
+        (margin, usdt, home),
+        (usdt, "elsewhere:BaseToken:USDT", "elsewhere"),
+        (f"{home}:BaseToken:BTC", "elsewhere:BaseToken:BTC", "elsewhere"),
+        (f"{home}:BaseToken:ETH", "elsewhere:BaseToken:ETH", "elsewhere"),
+        (usdt, owed, home),
+        (usdt, "external:BaseToken:USDT", "external"),
+        (owed, usdt, home),
+        (usdt, f"{home}:BaseToken:BTC", home),
+    ]
+    source, target, venue = routes[drawn["route"]]
+    amount = max(abs(held.get(owed if target == owed else source, 0.0)), 1e-3) * drawn["share"]
+    return desk.transfer(amount, source, target, venue)
+
+
+def refusal_of(desk: Desk, order: Order) -> Rejected | None:
+    """Send an order; what the venue said when it refused."""
+    try:
+        agree(desk.send(order))
+    except Rejected as refusal:
+        return refusal
+    return None
+
+
+def play(desk: Desk, actions: list[Action]) -> None:
+    auditor, index = Auditor(desk), [1.03]
+    auditor.check()
+    for kind, drawn in actions:
+        before, told = desk.report(), len(desk.settlements)
+        if kind == "tick":
+            go_on(desk, drawn, index)
+        elif kind == "group":
+            answers = desk.group(*in_group([order_of(desk, "loan", one) for one in drawn["loans"]]))
+            done = [answer.was_successful() for answer in answers]
+            assert all(done) or not any(done)
+            if not any(done):
+                gas = ("gas:Payable:USDT", "wallet:BaseToken:ETH")
+                same = [
+                    {key: amount for key, amount in shown.items() if key not in gas}
+                    for shown in (before, desk.report())
+                ]
+                assert same[0] == same[1]
+            for answer in answers:
+                if answer.was_successful():
+                    agree(answer)
+        else:
+            refusal = refusal_of(desk, order_of(desk, kind, drawn))
+            if refusal is not None:
+                assert refusal.code in ("EXEC-003", "EXEC-004", "STRAT-006", "VEN-004")
+                assert desk.report() == before
+                assert len(desk.settlements) == told
+        auditor.check()
+
+
+relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.mark.parametrize("world", EXCHANGES)
+@relaxed
+@given(actions=on_exchange)
+def test_exchange_accounts_keep_every_invariant(world: str, actions: list[Action]) -> None:
+    play(EXCHANGES[world](), actions)
+
+
+@pytest.mark.parametrize("world", CHAINS)
+@relaxed
+@given(actions=on_chain)
+def test_chain_accounts_keep_every_invariant(world: str, actions: list[Action]) -> None:
+    play(CHAINS[world](), actions)
