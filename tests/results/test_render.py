@@ -109,7 +109,8 @@ class TestContent:
         text = shown(summary())
         for expected in (
             "btc_basis", "usdt_stable", "100,000.000000", "110,936.880000", "+10.94 %", "5.44", "1.23 %", "2.34 %",
-            "87.50 %", "2024-01-01 00:00 → 2025-01-01 00:00 UTC", "8,785  (16,894 a second)", "8,784 hold, 1 entry", "/data",
+            "87.50 %", "2024-01-01 00:00 → 2025-01-01 00:00 UTC", "8,785  (16,894 a second)", "8,784 hold, 1 entry",
+            "/data",
         ):  # fmt: skip
             assert expected in text
 
