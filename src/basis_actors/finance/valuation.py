@@ -44,6 +44,9 @@ def value_book(
     equity = 0.0
     unrealized = 0.0
     for key, amount in positions.items():
+        if amount == 0.0:
+            values[key] = 0.0
+            continue
         info = parse_key(key)
         asset = info.asset
         if info.perp is not None:
@@ -64,8 +67,7 @@ def value_book(
             worth = None if price is None else delta * price
         if worth is None:
             worth = 0.0
-            if amount != 0.0:
-                unpriced.append(key)
+            unpriced.append(key)
         values[key] = worth
         equity += worth
         deltas[asset] = deltas.get(asset, 0.0) + delta
