@@ -114,11 +114,10 @@ class SimBus(Supervised):
         end = stopwatch() + budget_seconds
         if not self.started:
             complete(self.start())
-        while stopwatch() < end:
-            if not complete(self._until(_once(), until)):
-                complete(self.stop())
-                return False
-        return True
+        if complete(self._until(lambda: stopwatch() >= end, until)):
+            return True
+        complete(self.stop())
+        return False
 
     async def _run(self, until: int | None) -> None:
         if not self.started:
@@ -195,7 +194,7 @@ class SimBus(Supervised):
         return False
 
     def _jump(self, limit: int | None) -> bool:
-        """Move the clock to the earliest timer and fire it; if that is beyond ``limit``, move to that and no further."""
+        """Move the clock to the earliest timer and fire it; if that is beyond ``limit``, move there and no further."""
         due = self.timers.next_time()
         if due is None:
             return False
@@ -258,12 +257,6 @@ class SimBus(Supervised):
     async def _cut_off(self, cell: Cell) -> None:
         assert isinstance(cell, SimCell)
         cell.cut_off()
-
-
-def _once() -> Callable[[], bool]:
-    """A condition that holds from the second look on."""
-    looks = iter((False,))
-    return lambda: next(looks, True)
 
 
 def complete(coroutine: Coroutine[Any, Any, T]) -> T:

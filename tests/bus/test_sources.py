@@ -1,0 +1,211 @@
+"""Sources: input that the runtime runs on an actor's behalf, and the one place where backpressure acts."""
+
+import msgspec
+import pytest
+
+from basis_actors.bus import Actor, BusError, Outlet, UnknownActor, on
+from basis_actors.bus.testkit import Probe, Runtimes
+
+
+class Bar(msgspec.Struct, frozen=True, gc=False):
+    symbol: str
+    number: int
+
+
+class Consumer(Actor):
+    """Takes its time with every message, and remembers how full its inbox got."""
+
+    def __init__(self, name: str, seconds: float = 1.0) -> None:
+        super().__init__(name)
+        self.seconds = seconds
+        self.deepest = 0
+        self.bars: list[Bar] = []
+
+    @on(Bar)
+    async def bar(self, message: Bar) -> None:
+        self.deepest = max(self.deepest, self._cell.depth + 1)
+        await self.sleep(self.seconds)
+        self.bars.append(message)
+
+
+async def test_a_source_feeds_the_bus_until_it_ends(runtime: Runtimes) -> None:
+    async def feed(outlet: Outlet) -> None:
+        for number in range(5):
+            await outlet.room("probe")
+            outlet.post("probe", Bar("BTC", number))
+
+    probe = Probe("probe")
+    async with runtime.bus() as bus:
+        bus.add(probe)
+        bus.add_source("probe", feed)
+        await bus.exhausted()
+    assert [message.number for message in probe.of(Bar)] == list(range(5))
+    assert {envelope.sender for envelope in probe.envelopes} == {"probe"}
+
+
+async def test_a_slow_consumer_makes_its_source_wait(runtime: Runtimes) -> None:
+    async def feed(outlet: Outlet) -> None:
+        for number in range(50):
+            await outlet.room("slow")
+            outlet.post("slow", Bar("BTC", number))
+
+    slow = Consumer("slow")
+    async with runtime.bus() as bus:
+        bus.add(slow, credit=8)
+        bus.add_source("slow", feed)
+        await bus.exhausted()
+    assert [bar.number for bar in slow.bars] == list(range(50))
+    assert slow.deepest <= 9
+
+
+async def test_unwritten_log_events_count_against_sources(runtime: Runtimes) -> None:
+    class BatchingSink(Actor):
+        def __init__(self, name: str) -> None:
+            super().__init__(name)
+            self.batch: list[object] = []
+            self.written = 0
+            self.deepest = 0
+
+        @property
+        def backlog(self) -> int:
+            return len(self.batch)
+
+        @on(object)
+        async def keep(self, event: object) -> None:
+            self.batch.append(event)
+            self.deepest = max(self.deepest, self._cell.depth)
+            if len(self.batch) >= 10:
+                await self.sleep(1.0)
+                self.written += len(self.batch)
+                self.batch = []
+
+    class Logging(Actor):
+        @on(Bar)
+        def bar(self, message: Bar) -> None:
+            self.log(message)
+
+    async def feed(outlet: Outlet) -> None:
+        for number in range(200):
+            await outlet.room("logging")
+            outlet.post("logging", Bar("BTC", number))
+
+    sink = BatchingSink("sink")
+    async with runtime.bus(log_sink="sink") as bus:
+        bus.add(Logging("logging"), credit=4)
+        bus.add(sink, credit=20)
+        bus.add_source("logging", feed)
+        await bus.exhausted()
+    assert sink.written == 200
+    assert sink.deepest <= 20 + 4
+
+
+async def test_market_data_conflates_to_the_latest_per_key(runtime: Runtimes) -> None:
+    async def feed(outlet: Outlet) -> None:
+        for number in range(10):
+            for symbol in ("BTC", "ETH"):
+                outlet.latest("slow", Bar(symbol, number), key=symbol)
+        outlet.post("slow", Bar("SOL", 0))
+
+    slow = Consumer("slow")
+    async with runtime.bus() as bus:
+        bus.add(slow)
+        bus.add_source("slow", feed)
+        await bus.exhausted()
+        assert slow.bars[-3:] == [Bar("BTC", 9), Bar("ETH", 9), Bar("SOL", 0)]
+        assert len(slow.bars) + bus.stats("slow").conflated == 21
+
+
+async def test_conflation_to_subscribers_is_per_subscriber_and_keeps_the_cause(runtime: Runtimes) -> None:
+    async def feed(outlet: Outlet) -> None:
+        outlet.publish_latest(Bar("BTC", 1))
+        outlet.publish_latest(Bar("BTC", 2))
+        cause = outlet.latest("probe", Bar("BTC", 3))
+        await outlet.settled(cause)
+        assert outlet.post("probe", "settled").label.startswith("str")
+
+    probe, slow = Probe("probe", Bar), Consumer("slow")
+    async with runtime.bus() as bus:
+        bus.add(probe)
+        bus.add(slow)
+        bus.add_source("probe", feed)
+        await bus.exhausted()
+    assert probe.received == [Bar("BTC", 3), "settled"]
+    assert slow.bars == [Bar("BTC", 2)]
+
+
+async def test_a_schedule_of_ticks_waits_for_each_to_settle(runtime: Runtimes) -> None:
+    seen: list[tuple[int, int]] = []
+
+    async def schedule(outlet: Outlet) -> None:
+        for number in range(4):
+            cause = outlet.publish(Bar("tick", number))
+            await outlet.settled(cause)
+            seen.append((len(slow.bars), outlet.now))
+            await outlet.sleep(3600.0 - 1.0)
+
+    slow = Consumer("slow")
+    async with runtime.bus() as bus:
+        bus.add(slow)
+        bus.add_source("slow", schedule)
+        await bus.exhausted()
+        assert bus.clock.now() == 4 * 3_600_000_000_000
+    assert seen == [(n + 1, (n * 3600 + 1) * 1_000_000_000) for n in range(4)]
+
+
+async def test_stop_ends_sources_first(runtime: Runtimes) -> None:
+    async def endless(outlet: Outlet) -> None:
+        number = 0
+        while True:
+            await outlet.room("slow")
+            outlet.post("slow", Bar("BTC", number))
+            number += 1
+
+    slow = Consumer("slow")
+    async with runtime.bus() as bus:
+        bus.add(slow, credit=4)
+        bus.add_source("slow", endless)
+        await bus.until(lambda: len(slow.bars) >= 3)
+        await bus.stop(deadline=60.0)
+    assert [bar.number for bar in slow.bars] == list(range(len(slow.bars)))
+    assert bus.dead_letters.count == 0
+
+
+async def test_a_source_waiting_for_an_actor_that_fails_is_not_stuck(runtime: Runtimes) -> None:
+    class Broken(Consumer):
+        @on(Bar)
+        async def bar(self, message: Bar) -> None:
+            await self.sleep(1.0)
+            raise ValueError("broken")
+
+    async def feed(outlet: Outlet) -> None:
+        for number in range(10):
+            await outlet.room("broken")
+            outlet.post("broken", Bar("BTC", number))
+
+    bus = runtime.bus()
+    bus.add(Broken("broken"), credit=2)
+    bus.add_source("broken", feed)
+    await bus.start()
+    with pytest.raises(Exception, match="'broken' failed while handling Bar"):
+        await bus.exhausted()
+
+
+async def test_sources_are_checked(runtime: Runtimes) -> None:
+    errors: list[Exception] = []
+
+    async def lost(outlet: Outlet) -> None:
+        try:
+            outlet.latest("nobody", Bar("BTC", 1))
+        except UnknownActor as error:
+            errors.append(error)
+
+    bus = runtime.bus()
+    with pytest.raises(BusError, match="there is no actor 'ghost'"):
+        bus.add_source("ghost", lost)
+    bus.add(Probe("probe"))
+    bus.add_source("probe", lost)
+    async with bus:
+        await bus.exhausted()
+    assert len(errors) == 1
+    with pytest.raises(BusError, match="the bus is stopping"):
+        bus.add_source("probe", lost)
