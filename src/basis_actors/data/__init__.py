@@ -1,7 +1,7 @@
 """Series and feeds: the data layout, loading with checks, and the market as it was known at each tick.
 
 `load_for` loads what a market spec needs from a folder, `build_feed` makes a feed of it, `check_dataset` reports on a
-folder, `write_dataset` writes one.
+folder, `write_dataset` writes one. `SyntheticGenerator` makes data without any folder.
 """
 
 from basis_actors.data.building import build_feed
@@ -11,6 +11,7 @@ from basis_actors.data.feed_report import FeedReport
 from basis_actors.data.loading import load_dataset
 from basis_actors.data.report import DataReport, SeriesReport, check_dataset
 from basis_actors.data.requirements import Requirements, load_for, requirements_of
+from basis_actors.data.synthetic import SyntheticGenerator
 from basis_actors.data.window import window_of
 from basis_actors.data.writing import write_dataset
 
@@ -22,6 +23,7 @@ __all__ = [
     "Requirements",
     "Series",
     "SeriesReport",
+    "SyntheticGenerator",
     "build_feed",
     "check_dataset",
     "load_dataset",

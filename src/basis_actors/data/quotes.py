@@ -86,7 +86,7 @@ class PerpLane:
             stop = int(end[closed][-1])
             high[closed] = np.maximum.reduceat(self._mark.column("high")[:stop], begin[closed])
             low[closed] = np.minimum.reduceat(self._mark.column("low")[:stop], begin[closed])
-        changed = changes(last, last_fresh, mark, mark_fresh, closed) | closed
+        changed = changes(last, last_fresh, mark, mark_fresh, closed)
 
         def build(at: NDArray[np.intp]) -> list[PerpQuote | None]:
             lasts = floats(self._last.column("close")[np.maximum(last[at], 0)], last[at] < 0)

@@ -26,29 +26,31 @@ def window_of(dataset: Dataset, spec: MarketSpec, venues: Mapping[str, VenueConf
     Raises DataError DATA-003 when the data has no row of any series that the spec names.
     """
     needs = requirements_of(spec, venues)
-    first, last = _span(dataset, [name for name in (*needs.required, *needs.optional) if name in dataset.series])
-    start_ns = -(-first // gcd(step_ns, DAY)) * gcd(step_ns, DAY)
-    return start_ns, last - (last - start_ns) % step_ns
+    names = [name for name in (*needs.required, *needs.optional) if name in dataset.series]
+    first_ns, until_ns = _span(dataset, names)
+    grid = gcd(step_ns, DAY)
+    start_ns = -(-first_ns // grid) * grid
+    return start_ns, until_ns - 1 - (until_ns - 1 - start_ns) % step_ns
 
 
 def check_window(dataset: Dataset, used: Iterable[str], ticks: range) -> None:
     """Raise DataError DATA-003 when `ticks` reach out of what the series called `used` cover, saying what there is."""
-    first, last = _span(dataset, used)
-    if ticks[0] < first or ticks[-1] > last:
+    first_ns, until_ns = _span(dataset, used)
+    if ticks[0] < first_ns or ticks[-1] >= until_ns:
         raise DataError(
             "DATA-003",
-            f"the window {iso(ticks[0])} to {iso(ticks[-1])} is outside the data ({dataset.origin}); "
-            f"there is {iso(first)} to {iso(last)}, choose start and end within it",
+            f"the window {iso(ticks[0])} to {iso(ticks[-1])} is outside the data ({dataset.origin}); there is "
+            f"{iso(first_ns)} to before {iso(until_ns)}, choose start and end within it",
         )
 
 
 def _span(dataset: Dataset, names: Iterable[str]) -> tuple[int, int]:
-    """From the first stamp to the last moment that the data can tell anything about."""
-    series = [dataset.series[name] for name in names]
-    spans = [(int(one.ns[0]), int(one.ns[-1]) + max(delay_of(one), one.step_ns or 0)) for one in series if one.ns.size]
-    if not spans:
+    """From the first stamp to the moment at which a row after the last one should have become known, which is out."""
+    series = [one for name in names if (one := dataset.series[name]).ns.size]
+    if not series:
         raise DataError("DATA-003", f"the series that are needed have no rows in {dataset.origin}")
-    return min(first for first, _ in spans), max(last for _, last in spans)
+    first_ns = min(int(one.ns[0]) for one in series)
+    return first_ns, max(int(one.ns[-1]) + delay_of(one) + (one.step_ns or 1) for one in series)
 
 
 def ticks_of(start_ns: int, end_ns: int, step_ns: int) -> range:
