@@ -67,7 +67,6 @@ def test_it_says_that_it_is_synthetic_and_which_seed() -> None:
 
 def test_another_parameter_has_another_hash() -> None:
     usual = SyntheticGenerator(1, 3600)
-    assert usual.calibration is not None
     funding = usual.calibration.funding.model_copy(update={"interest": 2.0})
     other = SyntheticGenerator(1, 3600, usual.calibration.model_copy(update={"funding": funding}))
     assert other.generate(EPOCH, EPOCH).hashes != usual.generate(EPOCH, EPOCH).hashes

@@ -8,7 +8,7 @@ same at every step; the way inside an hour, extremes of bars and volumes are dra
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from math import gcd
 
@@ -45,8 +45,8 @@ class SyntheticGenerator:
 
     seed: int
     step_seconds: int
-    calibration: Calibration | None = None
-    """What the market is like; `configs/synthetic.yaml` for None."""
+    calibration: Calibration = field(default_factory=load_calibration)
+    """What the market is like; `configs/synthetic.yaml` unless another is given."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= _LARGEST_SEED:
@@ -55,18 +55,11 @@ class SyntheticGenerator:
         if step <= 0 or step % 60 or 86400 % step:
             text = "expected whole minutes that divide a day, such as 60, 300, 3600 or 86400"
             raise DataError("DATA-002", f"synthetic step of {step} s; {text}")
-        if self.calibration is None:
-            object.__setattr__(self, "calibration", load_calibration())
 
     @property
     def epoch_ns(self) -> int:
         """The first moment there is, in nanoseconds since 1970."""
-        return ns_from_utc(datetime.fromisoformat(self._model.epoch))
-
-    @property
-    def _model(self) -> Calibration:
-        assert self.calibration is not None
-        return self.calibration
+        return ns_from_utc(datetime.fromisoformat(self.calibration.epoch))
 
     def generate(self, start_ns: int, end_ns: int) -> Dataset:
         """All series with the rows stamped from 00:00 UTC of the day of `start_ns` up to and including `end_ns`.
@@ -84,7 +77,7 @@ class SyntheticGenerator:
         everything: dict[str, Series] = {}
         for series in (*exchange_series(market), *chain_series(market)):
             everything[series.name] = _cut(series, start_ns - start_ns % DAY, end_ns)
-        digest = hashlib.sha256(self._model.model_dump_json().encode()).hexdigest()
+        digest = hashlib.sha256(self.calibration.model_dump_json().encode()).hexdigest()
         origin = f"synthetic, seed {self.seed}"
         return Dataset(dict(sorted(everything.items())), origin, self.seed, {"synthetic parameters": digest})
 
@@ -94,7 +87,7 @@ class SyntheticGenerator:
         days = (end_ns - origin_ns) // DAY + 2 - first
         step_ns = self.step_seconds * 10**9
         paths = Paths(Draws(self.seed), first, days, DAY // gcd(step_ns, HOUR))
-        return Market(self._model, paths, origin_ns, _LEAD_DAYS, step_ns)
+        return Market(self.calibration, paths, origin_ns, _LEAD_DAYS, step_ns)
 
 
 def _cut(series: Series, first_ns: int, last_ns: int) -> Series:
