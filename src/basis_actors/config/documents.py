@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import yaml
 
@@ -21,6 +21,8 @@ __all__ = ["Document", "KeyPath", "Origin", "plain", "read_document", "read_valu
 
 KeyPath = tuple[str, ...]
 
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_QUOTED: Final = ("'", '"', "|", ">")
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _NUMBER: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: Final[dict[str, bool | None]] = {
@@ -82,7 +84,7 @@ class _Reader:
             return dict(self._items(node, path))
         if isinstance(node, yaml.SequenceNode):
             return tuple(self.value(item, (*path, str(index))) for index, item in enumerate(node.value))
-        return _scalar(node)
+        return _scalar(cast(yaml.ScalarNode, node))
 
     def _items(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[str, Any]]:
         seen: dict[str, int] = {}
@@ -103,9 +105,9 @@ class _Reader:
             yield key, self.value(value_node, here)
 
 
-def _scalar(node: yaml.Node) -> Any:
+def _scalar(node: yaml.ScalarNode) -> Any:
     text = node.value
-    if not isinstance(node, yaml.ScalarNode) or node.style is not None:
+    if node.style in _QUOTED:
         return text
     if text in _WORDS:
         return _WORDS[text]
@@ -116,7 +118,7 @@ def _scalar(node: yaml.Node) -> Any:
 
 def _compose(text: str, source: str) -> yaml.Node | None:
     try:
-        return yaml.compose(text, Loader=yaml.SafeLoader)
+        return yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = source if mark is None else f"{source}:{mark.line + 1}"

@@ -14,7 +14,7 @@ from basis_actors.config.model import Problem, Problems
 from basis_actors.config.spelling import hint, nearest
 from basis_actors.errors import ConfigError
 
-__all__ = ["explain", "raise_problems"]
+__all__ = ["explain", "raise_problems", "refusal"]
 
 _RENAMED: Final = {"venue_manager": "execution_manager"}
 """Words that other versions of these files used, and the word to use."""
@@ -30,19 +30,23 @@ _WORDS: Final = {
 
 
 def raise_problems(problems: list[Problem], document: Document, code: str) -> None:
-    """Raise one ConfigError that lists `problems`, each with file, line and key path; nothing for none.
+    """Raise `refusal` when there are problems; nothing for none."""
+    if problems:
+        raise refusal(problems, document, code)
 
-    The code is CONFIG-002 in place of CONFIG-003 when all that is wrong is missing keys.
+
+def refusal(problems: list[Problem], document: Document, code: str) -> ConfigError:
+    """One error that lists `problems` (one or more) by line, each with file, line and key path.
+
+    Its code is CONFIG-002 in place of CONFIG-003 when all that is wrong is missing keys.
     """
-    if not problems:
-        return
     if code == "CONFIG-003" and all(problem.missing for problem in problems):
         code = "CONFIG-002"
     lines = sorted((_line_of(problem, document) for problem in problems), key=lambda entry: entry[0])
     if len(lines) == 1:
-        raise ConfigError(code, lines[0][1])
+        return ConfigError(code, lines[0][1])
     listed = "".join(f"\n  {text}" for _, text in lines)
-    raise ConfigError(code, f"{document.origin(()).source}: {len(lines)} problems{listed}")
+    return ConfigError(code, f"{document.origin(()).source}: {len(lines)} problems{listed}")
 
 
 def _line_of(problem: Problem, document: Document) -> tuple[int, str]:

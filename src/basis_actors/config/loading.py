@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from basis_actors.config.coherence import mode_problems, run_problems
 from basis_actors.config.documents import Document, KeyPath, Origin
-from basis_actors.config.explain import explain, raise_problems
+from basis_actors.config.explain import explain, raise_problems, refusal
 from basis_actors.config.friction import without_impact
 from basis_actors.config.layers import apply_settings, branch, document_of, lay_over, put
 from basis_actors.config.library import find, read, read_named, share_class_names, venue_names
@@ -149,8 +149,7 @@ def _validated(model: type[_M], document: Document, code: str) -> _M:
     try:
         found = model.model_validate(document.values)
     except ValidationError as error:
-        problems = explain(error, model, {"strategy_config": config} if config else {})
-        raise_problems([*document.problems, *problems], document, code)
-        raise
+        problems = [*document.problems, *explain(error, model, {"strategy_config": config} if config else {})]
+        raise refusal(problems, document, code) from None
     raise_problems(list(document.problems), document, code)
     return found
