@@ -340,18 +340,35 @@ def play(desk: Desk, actions: list[Action]) -> None:
         auditor.check()
 
 
-relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def examples(count: int) -> settings:
+    return settings(max_examples=count, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("world", EXCHANGES)
-@relaxed
+@examples(60)
 @given(actions=on_exchange)
 def test_exchange_accounts_keep_every_invariant(world: str, actions: list[Action]) -> None:
     play(EXCHANGES[world](), actions)
 
 
 @pytest.mark.parametrize("world", CHAINS)
-@relaxed
+@examples(60)
 @given(actions=on_chain)
 def test_chain_accounts_keep_every_invariant(world: str, actions: list[Action]) -> None:
+    play(CHAINS[world](), actions)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("world", EXCHANGES)
+@examples(2000)
+@given(actions=on_exchange)
+def test_exchange_accounts_keep_every_invariant_for_long(world: str, actions: list[Action]) -> None:
+    play(EXCHANGES[world](), actions)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("world", CHAINS)
+@examples(2000)
+@given(actions=on_chain)
+def test_chain_accounts_keep_every_invariant_for_long(world: str, actions: list[Action]) -> None:
     play(CHAINS[world](), actions)

@@ -101,6 +101,21 @@ def test_added_margin_moves_the_price_away() -> None:
     assert desk.tick(highs={"BTC": 80_000.0}) != ()
 
 
+def test_adding_to_a_position_moves_the_price_nearer() -> None:
+    desk = short(4.0)
+    assert desk.tick(highs={"BTC": 48_000.0}) == ()
+    desk.send(desk.perp(Side.SHORT, 1.0))
+    expected = 40_000.0 * (1.0 + 1.0 / 8.0) / 1.004
+    assert closing_price(desk.tick(highs={"BTC": 48_000.0})) == pytest.approx(expected, rel=1e-12)
+
+
+def test_reducing_a_position_moves_the_price_away() -> None:
+    desk = short(4.0, amount=2.0)
+    assert desk.tick(highs={"BTC": 49_000.0}) == ()
+    desk.send(desk.perp(Side.LONG, 1.0))
+    assert desk.tick(highs={"BTC": 59_000.0}) == ()
+
+
 def test_an_account_below_maintenance_at_the_last_mark_is_closed_there() -> None:
     desk = short(2.0)
     drain = FundingStamp(START + (desk.hour + 1) * HOUR, "binance:BTC-PERP", -0.498, 40_000.0)

@@ -1,0 +1,1 @@
+"""Everything that carries out orders: simulated venues, and the adapters of live ones."""

@@ -7,7 +7,7 @@ settled tick. Whole positions are liquidated at once, where an exchange would do
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from basis_actors.finance.keys import parse_key
 from basis_actors.finance.margin import initial_margin, liquidate, liquidation_price
@@ -35,6 +35,24 @@ if TYPE_CHECKING:
 __all__ = ["SimulatedExchange"]
 
 
+class _Guard(NamedTuple):
+    """A mark that the only position of an account must reach before its margin needs a closer look."""
+
+    held: HeldPerp
+    cash: float
+    price: float
+
+
+def _guard(held: HeldPerp, cash: float) -> _Guard:
+    short = held.size < 0.0
+    price = liquidation_price(cash, held.size, held.entry, held.line.brackets)
+    if price is None:
+        # No such price: a long with more cash than it paid is safe at any; every other case is looked at each tick.
+        safe = not short and cash > held.size * held.entry
+        return _Guard(held, cash, 0.0 if short or safe else inf)
+    return _Guard(held, cash, price * (1.0 - ALL_OF_IT) if short else price * (1.0 + ALL_OF_IT))
+
+
 class SimulatedExchange(SimulatedDomain):
     """One account on one exchange; its domain has the name of the venue.
 
@@ -45,7 +63,7 @@ class SimulatedExchange(SimulatedDomain):
         super().__init__(terms.venue, (terms.venue,), clock, latency_seconds)
         self._terms = terms
         self._held: dict[str, HeldPerp] = {}
-        self._guard: tuple[str, bool, float] | None = None
+        self._guard: _Guard | None = None
 
     async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
         """Liquidate on the bar just closed, then book arrivals and funding in the order of their stamps."""
@@ -63,16 +81,13 @@ class SimulatedExchange(SimulatedDomain):
                 payment = funding_payment(held.size, stamp.mark, stamp.rate)
                 delta = PositionDelta(self._terms.margin_key, payment, stamp.rate)
                 settled.append(self._book(DeltaSource.FUNDING, utc_from_ns(stamp.ns), (delta,)))
-                self._guard = None
         if self._arrivals:
             self._arrive(market.ns, settled)
-            self._guard = None
         return tuple(settled)
 
     def _carry_out(self, order: Order, market: MarketState) -> Executed:
         if order.venue not in self._venues:
             raise unconfigured(order, f"{self._domain} serves {self._venues}")
-        self._guard = None
         if order.operation is OperationType.SPOT_TRADE:
             return self._trade_spot(order, market)
         if order.operation is OperationType.PERP_TRADE:
@@ -219,27 +234,16 @@ class SimulatedExchange(SimulatedDomain):
         """Whether a liquidation is possible on this bar; exact for one position, always true for several."""
         if len(self._held) > 1:
             return True
-        guard = self._guard
-        if guard is None:
-            guard = self._guard = self._single_guard()
-        quote, short, price = guard
-        start, bar = before.perps[quote].mark, market.perps[quote]
-        assert start is not None, f"{quote} was opened without a mark"
-        if short:
-            return start >= price or (bar.mark_high is not None and bar.mark_high >= price)
-        return start <= price or (bar.mark_low is not None and bar.mark_low <= price)
-
-    def _single_guard(self) -> tuple[str, bool, float]:
-        """Quote, direction and liquidation price of the only position, a hair on the careful side."""
         (held,) = self._held.values()
         cash = self._balances.get(self._terms.margin_key, 0.0)
-        price = liquidation_price(cash, held.size, held.entry, held.line.brackets)
-        short = held.size < 0.0
-        if price is None:
-            # No such price: a long with more cash than it paid is safe at any; every other case is looked at each tick.
-            safe = not short and cash > held.size * held.entry
-            return held.quote, short, 0.0 if short or safe else inf
-        return held.quote, short, price * (1.0 - ALL_OF_IT) if short else price * (1.0 + ALL_OF_IT)
+        guard = self._guard
+        if guard is None or guard.held is not held or guard.cash != cash:
+            guard = self._guard = _guard(held, cash)
+        start, bar = before.perps[held.quote].mark, market.perps[held.quote]
+        assert start is not None, f"{held.quote} was opened without a mark"
+        if held.size < 0.0:
+            return start >= guard.price or (bar.mark_high is not None and bar.mark_high >= guard.price)
+        return start <= guard.price or (bar.mark_low is not None and bar.mark_low <= guard.price)
 
     def _liquidate(self, before: MarketState, market: MarketState, settled: list[Settlement]) -> None:
         """Close every position where margin balance meets maintenance; the account never ends below zero.
@@ -264,4 +268,3 @@ class SimulatedExchange(SimulatedDomain):
             deltas.append(PositionDelta(margin_key, -cash if exhausted else -outcome.fee))
         settled.append(self._book(DeltaSource.LIQUIDATION, before.timestamp, deltas))
         self._held.clear()
-        self._guard = None
