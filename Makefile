@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test test-long bench lint types layers
 
-# Ninety days of a basis strategy on the embedded synthetic market.
+# A basis strategy on ninety days of the embedded synthetic market.
 demo: $(READY)
 	$(BIN)/basis-actors backtest btc_basis --start 2024-01-01 --end 2024-03-31
 

@@ -94,6 +94,8 @@ def test_a_mode_may_set_its_own_drawdown_limit() -> None:
         ("strategy_config.leverage=off", "is 'off'; a number was expected"),
         ("venue_configs.bynance.account=split", "names a venue that the mode does not list"),
         ("venue_configs.binance.perp.taker=0", "perp.taker: unknown key; nearest valid key: taker_fee"),
+        ("venue_configs=5", "venue_configs: is 5; a mapping from venues to their keys was expected"),
+        ("venue_configs.binance=5", "venue_configs.binance: is 5; a mapping of keys was expected"),
         ("mode=eth_basis", "is 'eth_basis'; a mode keeps its name 'btc_basis': leave this out"),
         ("venue_configs.binance.venue=okx", "is 'okx'; a venue keeps its name 'binance': leave this out"),
     ],

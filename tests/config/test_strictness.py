@@ -217,7 +217,12 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, told: s
             "brackets have no gaps: 200000 was expected",
         ),
         ("binance", "kind: exchange", "kind: exchang", "kind: is 'exchang'; one of exchange, chain,"),
-        ("bybit", "brackets_from: binance", "brackets_from: binanc", "unknown venue 'binanc'; nearest: binance"),
+        (
+            "bybit",
+            "brackets_from: binance",
+            "brackets_from: binanc",
+            "brackets_from: is 'binanc'; one of aave_v3, binance,",
+        ),
         ("bybit", "brackets_from: binance", "brackets_from: okx", "whose perp market BTC has no brackets of its own"),
         (
             "bybit",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -69,10 +69,11 @@ def load_share_class(name_or_path: str | Path) -> ShareClassConfig:
 
 def _assemble(document: Document) -> RunConfig:
     per_venue = branch(document, ("venue_configs",))
+    given = document.values.get("venue_configs", {})
     values = {key: value for key, value in document.values.items() if key != "venue_configs"}
     document = _with_drawdown_limit(Document(values, document.origins, document.problems))
     mode = _validated(ModeConfig, document, "CONFIG-003")
-    raise_problems([*mode_problems(mode), *_unlisted(per_venue, mode)], document, "CONFIG-003")
+    raise_problems([*mode_problems(mode), *_venue_config_problems(given, mode)], document, "CONFIG-003")
     venues = {name: _listed_venue(name, index, document, per_venue) for index, name in enumerate(mode.venues)}
     share_class = load_share_class(mode.share_class)
     raise_problems(list(run_problems(mode, venues, share_class)), document, "CONFIG-003")
@@ -81,13 +82,16 @@ def _assemble(document: Document) -> RunConfig:
     return RunConfig(mode=mode, venues=venues, share_class=share_class)
 
 
-def _unlisted(per_venue: Document, mode: ModeConfig) -> list[Problem]:
-    listed = ", ".join(mode.venues)
-    return [
-        Problem(("venue_configs", name), f"names a venue that the mode does not list; venues: {listed}")
-        for name in per_venue.values
-        if name not in mode.venues
-    ]
+def _venue_config_problems(given: object, mode: ModeConfig) -> Iterator[Problem]:
+    if not isinstance(given, dict):
+        yield Problem(("venue_configs",), f"is {given!r}; a mapping from venues to their keys was expected")
+        return
+    for name, keys in given.items():
+        if name not in mode.venues:
+            listed = f"{', '.join(mode.venues)}{hint(name, mode.venues)}"
+            yield Problem(("venue_configs", name), f"names a venue that the mode does not list; venues: {listed}")
+        elif not isinstance(keys, dict):
+            yield Problem(("venue_configs", name), f"is {keys!r}; a mapping of keys was expected")
 
 
 def _with_drawdown_limit(document: Document) -> Document:
@@ -133,6 +137,9 @@ def _with_brackets(document: Document) -> Document:
             path: KeyPath = (book, "markets", base, "brackets")
             if "brackets" in market:
                 raise_problems([Problem(path, "give brackets or brackets_from, not both")], document, "CONFIG-004")
+            if lender not in venue_names():
+                text = f"is {lender!r}; one of {', '.join(venue_names())} was expected{hint(lender, venue_names())}"
+                raise_problems([Problem((*path[:-1], "brackets_from"), text)], document, "CONFIG-004")
             own = lender == document.values.get("venue")
             source = document if own else read_named(lender, "venues")
             table = branch(source, ("perp", "markets", base)).values.get("brackets")
