@@ -293,7 +293,7 @@ def altered_after(dataset: Dataset, moment: int, random: np.random.Generator) ->
     return Dataset(series, dataset.origin)
 
 
-SETTINGS = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @SETTINGS
