@@ -20,8 +20,10 @@ test: $(READY)
 test-long: $(READY)
 	$(BIN)/python -m pytest -n 2 --import-mode=importlib -m long --form $(FORM)
 
+# Every script of benchmarks/ apart from the baselines that they compare with.
 bench: $(READY)
-	$(BIN)/python benchmarks/run.py
+	set -e; for script in $(filter-out %_baseline.py,$(wildcard benchmarks/*.py)); do \
+	    printf '\n== %s\n' "$$script"; $(BIN)/python "$$script"; done
 
 lint: $(READY)
 	$(BIN)/ruff check .
