@@ -122,19 +122,21 @@ class DomainEventLogger:
         that, and the next flush goes on where this one stopped.
         """
         sequence = self.sequence
+        lines = self._lines.get(type(event))
+        if lines is None:
+            raise _unknown_type(event)
         try:
-            lines = self._lines[type(event)]
             force_setattr(event, "sequence", sequence)
             force_setattr(event, "real_utc_time", self._clock())
             force_setattr(event, "correlation_id", self.correlation_id)
             force_setattr(event, "pid", self.pid)
             self._encode_into(event, lines, -1)
-        except KeyError:
-            raise _unknown_type(event) from None
-        except _UNENCODABLE as error:
-            # A failed encoding leaves the beginning of a line behind; a raw newline only ever ends a line.
+        except BaseException as error:
+            # A failed encoding, and an interruption after one, leave a line without an end; nothing else ends in none.
             del lines[lines.rfind(b"\n") + 1 :]
-            raise _unencodable(event, error) from error
+            if isinstance(error, _UNENCODABLE):
+                raise _unencodable(event, error) from error
+            raise
         lines += b"\n"
         self.sequence = sequence = sequence + 1
         if sequence >= self._flush_at:
@@ -163,10 +165,14 @@ class DomainEventLogger:
 
     def _hand_over(self) -> None:
         """Give the finished lines to the files, and begin the next batch."""
+        put = self._files.put
         for file, lines in enumerate(self._lines.values()):
             if lines:
-                self._files.put(file, bytes(lines))
-                lines.clear()
+                handed_over = (file, bytes(lines))
+                try:
+                    lines.clear()
+                finally:  # also when an interruption comes here; `put` is done before one can come
+                    put(handed_over)
         self._flush_at = self.sequence + self.batch_events
         self._last_flush = self._monotonic()
 

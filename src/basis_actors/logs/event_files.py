@@ -1,14 +1,18 @@
 """Holds the event files of a run open and appends finished lines to them.
 
 What is handed over is written exactly once: bytes leave the queue only when the operating system has taken them, so
-a write that fails or is given up half-way can be repeated from where it stopped. One thread writes at a time.
+a write that fails or is interrupted half-way can be repeated from where it stopped. One thread writes at a time.
+
+CPython raises an interruption (Ctrl-C) only where a function is called; the comments on order below count on that.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from basis_actors.errors import BasisError
@@ -29,6 +33,10 @@ class EventFiles:
         self._paths = [folder / f"{stem}.jsonl" for stem in stems]
         self._descriptors: list[int] = []
         self._queue: deque[tuple[int, bytes]] = deque()
+        self.put: Callable[[tuple[int, bytes]], None] = self._queue.append
+        """Queue complete lines for the file with this number, in the order of the stems; nothing is written yet."""
+        self._taken = [0] * len(stems)
+        self._interrupted = False
         self._one_writer = threading.Lock()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         try:
@@ -48,26 +56,44 @@ class EventFiles:
                 "LOG-003", f"event files in {folder} cannot be made: {error}; make the folder writable"
             ) from error
 
-    def put(self, file: int, lines: bytes) -> None:
-        """Queue complete lines for the file with this number, in the order of the stems. Nothing is written yet."""
-        self._queue.append((file, lines))
-
     def write(self) -> None:
         """Write everything that is queued. Raises BasisError LOG-001; what was not written stays queued."""
         queue = self._queue
         with self._one_writer:
+            if self._interrupted:
+                self._account_for_interruption()
             while queue:
                 file, lines = queue[0]
                 try:
                     taken = os.write(self._descriptors[file], lines)
+                    self._advance(file, lines, taken)
                 except OSError as error:
                     raise self._failure(file, error) from error
-                if taken == len(lines):
-                    self.lines_written += lines.count(b"\n")
-                    queue.popleft()
-                else:
-                    self.lines_written += lines.count(b"\n", 0, taken)
-                    queue[0] = (file, lines[taken:])
+                except BaseException:
+                    self._interrupted = True
+                    raise
+
+    def _advance(self, file: int, lines: bytes, taken: int) -> None:
+        """Count the first `taken` bytes of the head of the queue as written."""
+        complete = lines.count(b"\n", 0, taken)
+        left = lines[taken:]
+        # All or nothing from here: the only function called is the last, and it is done before it can be interrupted.
+        self.lines_written += complete
+        self._taken[file] += taken
+        if left:
+            self._queue[0] = (file, left)
+        else:
+            self._queue.popleft()
+
+    def _account_for_interruption(self) -> None:
+        """An interruption may have come between writing and counting: the size of the file tells."""
+        if self._queue:
+            file, lines = self._queue[0]
+            status = os.fstat(self._descriptors[file])
+            grown = status.st_size - self._taken[file]
+            if stat.S_ISREG(status.st_mode) and grown:
+                self._advance(file, lines, grown)
+        self._interrupted = False
 
     def sync(self) -> None:
         """Write everything that is queued, then wait until it is on the disk. Raises BasisError LOG-001."""

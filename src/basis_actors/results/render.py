@@ -224,7 +224,9 @@ def _notes(summary: RunSummary) -> list[RenderableType]:
     if summary.errors:
         blocks.append(_note("Errors", [_error_line(code, count) for code, count in summary.errors.items()]))
     cautions = [Text(warning, style="yellow") for warning in summary.warnings]
-    cautions += [Text(f"{name}: {count:,} stamps missing", style="yellow") for name, count in summary.data_gaps.items()]
+    cautions += [
+        Text(f"{name}: {hours:,.0f} hours missing", style="yellow") for name, hours in summary.data_gaps.items()
+    ]
     cautions += [
         Text(f"{name}: {count:,} funding settlements without a rate", style="yellow")
         for name, count in summary.missed_funding.items()

@@ -41,8 +41,8 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
     runtime: str = "sim"
     data_origin: str
     synthetic_seed: int | None = None
-    data_gaps: Mapping[str, int] = {}
-    """Stamps that are missing inside the window, by series."""
+    data_gaps: Mapping[str, float] = {}
+    """Hours that are missing inside the window, by series."""
     missed_funding: Mapping[str, int] = {}
     """Funding settlements that were due and have no rate, by perp."""
     proxies: Sequence[str] = ()
@@ -105,7 +105,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     data_origin: Annotated[str, _about("Where the market came from.")]
     synthetic_seed: Annotated[int | None, _about("Seed of the synthetic market; null for real data.")]
-    data_gaps: Annotated[dict[str, int], _about("Missing stamps by series.")]
+    data_gaps: Annotated[dict[str, float], _about("Hours missing inside the window, by series.")]
     missed_funding: Annotated[dict[str, int], _about("Due funding settlements without a rate, by perp.")]
     proxies: Annotated[list[str], _about("What stood in for data or rules that are not there.")]
     warnings: Annotated[list[str], _about("What a person should know before believing the numbers.")]
