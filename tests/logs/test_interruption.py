@@ -63,7 +63,7 @@ def test_an_interruption_costs_at_most_the_event_it_strikes(
         logger = DomainEventLogger(run_dir, "r", 1, batch_events=3, clock=fixed_clock)
         events = [decision if number % 2 else snapshot(number) for number in range(EVENTS)]
         struck = log_interrupted(logger, events, place)
-        anyio.run(logger.close)
+        logger._files.close()
         lines = [
             json.loads(line)
             for stem in ("positions", "strategy_decisions")
