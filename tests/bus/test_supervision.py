@@ -125,7 +125,13 @@ async def test_pre_start_may_be_what_is_restarted(runtime: Runtimes) -> None:
     bus = runtime.bus()
     bus.add(fragile, Restart(2, 60.0))
     async with bus:
-        assert fragile.life == ["pre_start", *["pre_restart after pre_start", "pre_start"] * 2]
+        assert fragile.life == [
+            "pre_start",
+            "pre_restart after pre_start",
+            "pre_start",
+            "pre_restart after restart",
+            "pre_start",
+        ]
         assert bus.stats("fragile").phase is Phase.RUNNING
 
 

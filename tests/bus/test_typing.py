@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SNIPPET = '''
+SNIPPET = """
 from typing_extensions import reveal_type
 
 import msgspec
@@ -79,7 +79,7 @@ async def outside(bus: Bus) -> None:
 
 
 either: tuple[Bus, Bus] = (SimBus(), LiveBus())
-'''
+"""
 
 
 def test_mypy_accepts_what_is_right_and_refuses_what_is_wrong(tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ from basis_actors.bus.errors import (
     StopTimeout,
     UnknownActor,
 )
-from basis_actors.bus.handlers import on
+from basis_actors.bus.handlers import Handler, on
 from basis_actors.bus.live import LiveBus
 from basis_actors.bus.messages import ActorFailed, DeadLetter, Escalated, Reason, Request
 from basis_actors.bus.protocol import Bus
-from basis_actors.bus.sim import SimBus
+from basis_actors.bus.sim import SimBus, complete
 from basis_actors.bus.sources import Outlet, Source
 from basis_actors.bus.supervision import Escalate, Restart, Supervision
 from basis_actors.bus.timers import Timer
@@ -50,6 +50,7 @@ __all__ = [
     "Escalate",
     "Escalated",
     "ForeignAwait",
+    "Handler",
     "Lane",
     "LiveBus",
     "Lost",
@@ -68,5 +69,6 @@ __all__ = [
     "UnknownActor",
     "VirtualClock",
     "WallClock",
+    "complete",
     "on",
 ]

@@ -6,9 +6,9 @@ This file is the whole model. Which runtime carries the messages (``sim.py``, ``
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Never, TypeVar, cast
 
-from basis_actors.bus.envelope import Cause, Envelope, Lane
+from basis_actors.bus.envelope import Cause, Envelope
 from basis_actors.bus.errors import BusError, NotOnABus
 from basis_actors.bus.handlers import Handler, handler_names
 from basis_actors.bus.messages import ActorFailed, Request
@@ -29,6 +29,16 @@ class _Defer:
 
 DEFER: Final = _Defer()
 """What ``on_control`` returns to leave a message in the control lane until the current handler has returned."""
+
+
+class Detached:
+    """Stands where an actor's place on a bus will be, and says so to whoever needs it too early."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, verb: str) -> Never:
+        raise NotOnABus(f"actor {self._name!r} has not been added to a bus yet, so it can neither send nor wait")
 
 
 class Actor:
@@ -79,7 +89,7 @@ class Actor:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._attached: Cell | None = None
+        self._cell: Cell = cast("Cell", Detached(name))
 
     # Lifecycle: override what you need. Each may be ``def`` or ``async def`` and may use every verb.
 
@@ -137,7 +147,7 @@ class Actor:
 
     def control(self, to: str, message: object) -> None:
         """Like ``tell``, through the control lane: overtakes what waits there; see also ``on_control``."""
-        self._cell.tell(to, message, Lane.CONTROL)
+        self._cell.tell_control(to, message)
 
     def log(self, event: object) -> None:
         """Send to the actor that is the log sink of the bus. Same order guarantee as ``tell``."""
@@ -182,12 +192,6 @@ class Actor:
     def handlers(self) -> Mapping[type, Handler]:
         """The message types this actor handles, each with its bound handler. Read once, when the actor is added."""
         return {message_type: getattr(self, name) for message_type, name in handler_names(type(self)).items()}
-
-    @property
-    def _cell(self) -> Cell:
-        if self._attached is None:
-            raise NotOnABus(f"actor {self.name!r} has not been added to a bus yet, so it can neither send nor wait")
-        return self._attached
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}>"

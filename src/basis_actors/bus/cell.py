@@ -15,7 +15,7 @@ import msgspec
 from basis_actors.bus.actor import DEFER, Actor
 from basis_actors.bus.asking import Ask, Pause, refuse_cycle
 from basis_actors.bus.clock import nanoseconds
-from basis_actors.bus.envelope import Cause, Envelope, Lane
+from basis_actors.bus.envelope import Cause, Envelope
 from basis_actors.bus.errors import BusError
 from basis_actors.bus.handlers import Handler
 from basis_actors.bus.messages import ActorFailed, Reason, Request
@@ -57,7 +57,7 @@ class Latest(msgspec.Struct):
     message: object
 
 
-LIFECYCLE: dict[type, str] = {Start: "pre_start", Restarting: "pre_restart", Stop: "post_stop"}
+LIFECYCLE: dict[type, str] = {Start: "pre_start", Restarting: "restart", Stop: "post_stop"}
 
 
 class ActorStats(msgspec.Struct, frozen=True):
@@ -139,23 +139,26 @@ class Cell:
         cause.live += 1
         return Envelope(message, self.name, cause, sequence, causation_id or 0, self.correlation_id)
 
-    def tell(self, to: str, message: object, lane: Lane = Lane.MESSAGES) -> None:
+    def tell(self, to: str, message: object) -> None:
         bus = self.bus
         target = bus.cells.get(to)
         if target is None:
             raise bus.unknown(to, message, self.name)
         parent = self.envelope
-        if parent is None or lane is not Lane.MESSAGES:
-            envelope = self.wrap(message)
-        else:
-            bus.sequence = sequence = bus.sequence + 1
-            cause = parent.cause
-            cause.live += 1
-            envelope = Envelope(message, self.name, cause, sequence, parent.sequence, self.correlation_id)
-        if lane is Lane.MESSAGES:
-            target.push(envelope)
-        else:
-            target.push_control(envelope)
+        if parent is None:
+            target.push(self.wrap(message))
+            return
+        # What follows is ``wrap``, inline: this is the path of most messages.
+        bus.sequence = sequence = bus.sequence + 1
+        cause = parent.cause
+        cause.live += 1
+        target.push(Envelope(message, self.name, cause, sequence, parent.sequence, self.correlation_id))
+
+    def tell_control(self, to: str, message: object) -> None:
+        target = self.bus.cells.get(to)
+        if target is None:
+            raise self.bus.unknown(to, message, self.name)
+        target.push_control(self.wrap(message))
 
     def publish(self, message: object) -> None:
         targets = self.bus.routes.get(type(message))

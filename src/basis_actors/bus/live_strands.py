@@ -175,8 +175,8 @@ class LiveCell(Cell):
                 bus.handled(self, envelope, result)
             if self.room_waiters:
                 self.offer_room()
-            if bus.watched:
-                bus.changed()
+            if bus.watched and inbox:
+                bus.changed()  # when the inbox is empty, the actor is about to say so itself
             count += 1
             if count >= MESSAGES_PER_TURN or time.perf_counter() > turn_ends:
                 return await self._give_way()

@@ -56,7 +56,7 @@ class ActorFailed(msgspec.Struct, frozen=True):
 
     actor: str
     message_type: str
-    """Name of the message's type; ``pre_start``, ``post_stop`` or ``source`` when no message was being handled."""
+    """Name of the message's type; ``pre_start``, ``restart``, ``post_stop`` or ``source`` when there was none."""
     exception: str
     """Type and text of the exception."""
     traceback: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from basis_actors.bus.actor import Actor
+from basis_actors.bus.actor import Actor, Detached
 from basis_actors.bus.asking import Ask, Pause
 from basis_actors.bus.cell import LIFECYCLE, ActorStats, Cell, Latest, Phase, Start
 from basis_actors.bus.clock import BusClock, VirtualClock, nanoseconds
@@ -67,11 +67,11 @@ class Runtime:
             raise BusError(f"the bus has stopped; actor {actor.name!r} cannot be added")
         if actor.name in self.cells or actor.name in (OUTSIDE, BUS):
             raise BusError(f"there is already an actor named {actor.name!r} on this bus; names are unique")
-        if actor._attached is not None:
+        if not isinstance(actor._cell, Detached):
             raise BusError(f"actor {actor.name!r} is on a bus already; make a new actor for a new bus")
         is_log_sink = actor.name == self.log_sink
         cell = self._make_cell(actor, policy or Escalate(), credit, sink=sink or is_log_sink)
-        actor._attached = cell
+        actor._cell = cell
         self.cells[actor.name] = cell
         for message_type in cell.subscriptions:
             self.routes[message_type] = (*self.routes.get(message_type, ()), cell)
