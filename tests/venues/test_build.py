@@ -15,7 +15,6 @@ from basis_actors.messages.orders import OperationType
 from basis_actors.ports import VenueClient
 from basis_actors.venues.simulated.build import build_simulated_venues, chain_terms, exchange_terms, pool_terms
 
-
 configured = cache(load_mode)
 
 
