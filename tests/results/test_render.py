@@ -120,6 +120,13 @@ class TestContent:
         assert [name for name in text.split() if name in names] == list(names)
         assert "staking" not in text
 
+    def test_rounding_noise_and_gaps_of_no_length_are_left_out(self) -> None:
+        noisy = summary(
+            attribution={"price": -1.6e-12, "funding": 10_936.88}, data_gaps={"a": 0}, missed_funding={"b": 0}
+        )
+        assert "price" not in shown(noisy)
+        assert "Warnings" not in shown(noisy)
+
     def test_a_sum_that_holds_is_marked(self) -> None:
         assert "10,936.880000   +10.94 %   ✓ = equity change" in shown(summary())
 

@@ -142,7 +142,8 @@ def _attribution(summary: RunSummary) -> RenderableType:
     table.add_column(summary.currency, justify="right", no_wrap=True)
     table.add_column("of start", justify="right", no_wrap=True)
     table.add_column("", width=_BAR, no_wrap=True)
-    parts = {name: amount for name, amount in summary.attribution.items() if amount}
+    nothing = _amount(summary, 0.0)
+    parts = {name: amount for name, amount in summary.attribution.items() if _amount(summary, amount) != nothing}
     largest = max(map(abs, parts.values()), default=0.0)
     start = summary.equity_start
     for name, amount in sorted(parts.items(), key=lambda part: -part[1]):
@@ -230,6 +231,7 @@ def _notes(summary: RunSummary) -> list[RenderableType]:
     cautions += [
         Text(f"{name}: {count:,} funding settlements without a rate", style="yellow")
         for name, count in summary.missed_funding.items()
+        if count
     ]
     if cautions:
         blocks.append(_note("Warnings", cautions))
