@@ -33,6 +33,9 @@ MEASURED: dict[str, float] = {
     "BTC volatility": 0.515,
     "ETH volatility": 0.694,
     "BTC kurtosis": 9.1,
+    "ETH kurtosis": 19.1,
+    "BTC skewness": -0.21,
+    "ETH skewness": -0.63,
     "BTC 0.1%": -0.0337,
     "BTC 99.9%": 0.0285,
     "ETH 0.1%": -0.0454,
@@ -194,6 +197,7 @@ def price_statistics(get: Callable[[str, str], np.ndarray]) -> dict[str, float]:
         r = returns[coin] = np.diff(np.log(get(f"cex/binance/{coin}USDT_spot", "close")))
         found[f"{coin} volatility"] = float(r.std() * 8760**0.5)
         found[f"{coin} kurtosis"] = float(np.mean((r - r.mean()) ** 4) / r.var() ** 2 - 3.0)
+        found[f"{coin} skewness"] = float(np.mean((r - r.mean()) ** 3) / r.std() ** 3)
         found[f"{coin} 0.1%"], found[f"{coin} 99.9%"] = np.quantile(r, [0.001, 0.999]).tolist()
         found[f"{coin} AC1"] = lagged(r, 1)
         found |= {f"{coin} AC{lag} abs": lagged(np.abs(r), lag) for lag in (1, 24)}
@@ -363,7 +367,7 @@ def test_the_mean_over_seeds_is_near_the_measured_value(
 
 PLANTED: list[tuple[str, Any, str]] = [
     ("prices.correlation", 0.60, "returns hourly"),
-    ("prices.variance.flicker", 1.5, "BTC AC1 abs"),
+    ("prices.assets.BTC.flicker", 1.5, "BTC AC1 abs"),
     ("basis.mark.sd", {"BTC": 2.0, "ETH": 2.0}, "BTC last over mark sd"),
     ("funding.band", 1.0, "binance BTC funding slope"),
     ("staking.usdt_usd.days", 1.0, "USDT oracle AC1"),

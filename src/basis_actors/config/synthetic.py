@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 
 from basis_actors.config.model import Count, Fraction, Model, NonNegative, Positive
 
-__all__ = ["AaveReserve", "Calibration", "Gas", "PriceModel", "Quantiles", "StakedToken"]
+__all__ = ["AaveReserve", "Calibration", "Coin", "Gas", "PriceModel", "Quantiles", "StakedToken"]
 
 Correlation = Annotated[float, Field(ge=-1, le=1)]
 
@@ -28,7 +28,7 @@ def _increasing(rows: tuple[tuple[float, float], ...]) -> tuple[tuple[float, flo
 
 
 Quantiles = Annotated[tuple[tuple[float, float], ...], AfterValidator(_increasing)]
-Asset = Literal["BTC", "ETH"]
+Coin = Literal["BTC", "ETH"]
 
 
 class Component(Model):
@@ -61,18 +61,19 @@ class PricedAsset(Model):
 
 
 class SpotAsset(PricedAsset):
-    """A coin in USDT with the tick its prices are rounded to."""
+    """A coin in USDT with the tick its prices are rounded to, the tails and the skewness of its hourly returns."""
 
     tick: Positive
+    flicker: NonNegative
+    asymmetry: NonNegative
 
 
 class Variance(Model):
-    """Log variance of returns as a sum of a slow, a daily and a fast component and independent flicker."""
+    """Log variance of returns as a sum of a slow, a daily and a fast component, and flicker inside an hour."""
 
     slow: Component
     daily: Component
     fast: Component
-    flicker: NonNegative
     minute_flicker: NonNegative
     shared: Fraction
     demand: Correlation
@@ -88,7 +89,7 @@ class VolumeNoise(Model):
 class PriceModel(Model):
     """Spot prices of the coins and the volumes of all exchange bars."""
 
-    assets: dict[Asset, SpotAsset]
+    assets: dict[Coin, SpotAsset]
     correlation: Correlation
     variance: Variance
     weekday: Annotated[tuple[Positive, ...], Field(min_length=7, max_length=7)]
@@ -140,7 +141,7 @@ class Mark(Model):
     """Last price over mark price, bp."""
 
     mean: float
-    sd: dict[Asset, NonNegative]
+    sd: dict[Coin, NonNegative]
     days: Positive
 
 

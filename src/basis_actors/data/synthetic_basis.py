@@ -13,13 +13,12 @@ from typing import Literal
 
 import numpy as np
 
-from basis_actors.config.synthetic import BasisModel, FundingModel, PremiumNoise
+from basis_actors.config.synthetic import BasisModel, Coin, FundingModel, PremiumNoise
 from basis_actors.data.synthetic_paths import Array, Paths, blend, quantile_map
 
-__all__ = ["BasisPaths", "Coin", "Venue"]
+__all__ = ["BasisPaths", "Venue"]
 
 Venue = Literal["binance", "bybit", "okx"]
-Coin = Literal["BTC", "ETH"]
 
 _STAMPS = 3
 """Funding stamps a day."""

@@ -8,10 +8,11 @@ from math import log10
 import numpy as np
 from numpy.typing import NDArray
 
+from basis_actors.config.synthetic import Coin
 from basis_actors.data.dataset import Series
 from basis_actors.data.stamps import DAY
 from basis_actors.data.synthetic_bars import BarGrid, Extremes, bars
-from basis_actors.data.synthetic_basis import BasisPaths, Coin, Venue
+from basis_actors.data.synthetic_basis import BasisPaths, Venue
 from basis_actors.data.synthetic_market import Market
 from basis_actors.data.synthetic_paths import Array, quantile_map
 from basis_actors.data.synthetic_prices import SpotPath

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from basis_actors.config.synthetic import Component, PricedAsset, PriceModel
+from basis_actors.config.synthetic import Coin, Component, PricedAsset, PriceModel
 from basis_actors.data.synthetic_paths import Array, Paths
 
 __all__ = ["Rhythm", "SpotPath", "Walks"]
@@ -64,16 +64,16 @@ class Walks:
                 load = self.model.correlation
                 rest = math.sqrt(1.0 - load * load)
                 own = tuple(load * common + rest * part for common, part in zip(shared, own, strict=True))
-            spots[name] = self._walk(asset, rhythms[name], own)
+            spots[name] = self._walk(asset, rhythms[name], own, asset.asymmetry)
         return spots, rhythms
 
     def token(self, name: str, asset: PricedAsset, rhythm: Rhythm) -> SpotPath:
         """An independent walk with the rhythm of a coin."""
-        return self._walk(asset, rhythm, self._normals(name))
+        return self._walk(asset, rhythm, self._normals(name), 0.0)
 
-    def rhythm(self, name: str) -> Rhythm:
+    def rhythm(self, name: Coin) -> Rhythm:
         """How the variance of the coin `name` is spread over time."""
-        variance = self.model.variance
+        variance, asset = self.model.variance, self.model.assets[name]
         since = self.paths.since_origin(24)
         slow = math.sqrt(1.0 - variance.demand**2) * self._midnights("slow", name, variance.slow.days, since)
         slow += variance.demand * self.demand
@@ -86,7 +86,7 @@ class Walks:
         hours = self.paths.hourly
         fast = self._shared("fast", name, lambda path: hours.wander(path, variance.fast.days))
         flicker = self._shared("flicker", name, hours.white)
-        weight = np.exp(variance.fast.sd * fast + variance.flicker * flicker).reshape(-1, 24)
+        weight = np.exp(variance.fast.sd * fast + asset.flicker * flicker).reshape(-1, 24)
         weight *= np.array(self.model.hour)
         weight /= weight.sum(axis=1, keepdims=True)
         return Rhythm(day, weight, self._step_shares(name))
@@ -105,7 +105,7 @@ class Walks:
         """A stationary difference of log prices from its size in bp."""
         return component.sd * 1e-4 * self.paths.wander(name, component.days)
 
-    def _walk(self, asset: PricedAsset, rhythm: Rhythm, normals: tuple[Array, ...]) -> SpotPath:
+    def _walk(self, asset: PricedAsset, rhythm: Rhythm, normals: tuple[Array, ...], asymmetry: float) -> SpotPath:
         by_day, by_hour, by_step = normals
         paths = self.paths
         variance = asset.volatility**2 / 365.0 * rhythm.day
@@ -113,6 +113,7 @@ class Walks:
         level = np.concatenate(([0.0], np.cumsum(returns)))
         midnight = math.log(asset.level) + level[:-1] - level[self.epoch]
         split, spread = _share_out(returns[paths.first :], variance[paths.first :], rhythm.hour, by_hour)
+        split += asymmetry * self._surprise(variance[paths.first :], rhythm.hour)
         if paths.per_day > 24:
             split, spread = _share_out(split, spread, rhythm.step, by_step)
         inside = np.cumsum(split.reshape(paths.days, paths.per_day), axis=1)
@@ -120,6 +121,15 @@ class Walks:
         path[:, 0] = midnight[paths.first :]
         path[:, 1:] = midnight[paths.first :, None] + inside[:, :-1]
         return SpotPath(path.ravel(), spread)
+
+    def _surprise(self, variance: Array, shares: Array) -> Array:
+        """By how much each hour's variance falls short of what the hour of day lets expect, as a return.
+
+        In units of the usual hour's variance times its sd; adds up to nothing over a day. A multiple of it makes
+        violent hours fall more often than they rise.
+        """
+        usual = np.array(self.model.hour) / np.sum(self.model.hour)
+        return (np.sqrt(24.0 * variance)[:, None] * (usual - shares)).ravel()
 
     def _normals(self, name: str) -> tuple[Array, ...]:
         since, paths = self.paths.since_origin(24), self.paths
