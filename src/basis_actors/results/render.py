@@ -226,7 +226,9 @@ def _notes(summary: RunSummary) -> list[RenderableType]:
         blocks.append(_note("Errors", [_error_line(code, count) for code, count in summary.errors.items()]))
     cautions = [Text(warning, style="yellow") for warning in summary.warnings]
     cautions += [
-        Text(f"{name}: {hours:,.0f} hours missing", style="yellow") for name, hours in summary.data_gaps.items()
+        Text(f"{name}: {hours:,.0f} hours missing", style="yellow")
+        for name, hours in summary.data_gaps.items()
+        if hours
     ]
     cautions += [
         Text(f"{name}: {count:,} funding settlements without a rate", style="yellow")
