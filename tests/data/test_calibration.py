@@ -35,7 +35,7 @@ def test_the_project_s_own_calibration_is_valid() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("volatility: 0.515}", "volatilty: 0.515}", "volatilty"),
+        ("volatility: 0.515,", "volatilty: 0.515,", "volatilty"),
         ("correlation: 0.83", "correlation: 1.83", "prices.correlation"),
         ("[0.05, -30.6]", "[0.95, -30.6]", "quantile rows must rise"),
         ("  band: 5.0\n", "", "funding.band"),

@@ -28,12 +28,12 @@ STUDENT = 3.2
 PERPS = (("binance", "BTC"), ("binance", "ETH"), ("bybit", "BTC"), ("bybit", "ETH"), ("okx", "ETH"))
 FUNDED = (*PERPS, ("okx", "BTC"))
 
-# Section 1 to 7 of the calibration statistics; units as there (bp, percent, gwei, fractions per year).
+# Section 1 to 7 of the calibration statistics; units as there (bp, percent, gwei, fractions per year). ETH's kurtosis
+# of 19.1 is left out: one hour makes it (13.7 without 2025-02-03 01:00), so its tails are tested by quantiles.
 MEASURED: dict[str, float] = {
     "BTC volatility": 0.515,
     "ETH volatility": 0.694,
     "BTC kurtosis": 9.1,
-    "ETH kurtosis": 19.1,
     "BTC skewness": -0.21,
     "ETH skewness": -0.63,
     "BTC 0.1%": -0.0337,

@@ -64,4 +64,4 @@ def bars(log_price: Array, extremes: Extremes, grid: BarGrid, decimals: int | No
     columns = {"open": np.exp(left), "high": np.exp(high), "low": np.exp(low), "close": np.exp(right)}
     if decimals is None:
         return columns
-    return {name: np.round(values, decimals) for name, values in columns.items()}
+    return {name: values.round(decimals) for name, values in columns.items()}

@@ -53,7 +53,8 @@ class BasisPaths:
         if venue == "okx":
             return slow + self.model.okx_fast_sd * self._fast(venue, asset)
         levels, sizes = zip(*self.model.fast_sd, strict=True)
-        return slow + np.interp(slow, levels, sizes) * self._fast(venue, asset)
+        size: Array = np.interp(slow, levels, sizes)
+        return slow + size * self._fast(venue, asset)
 
     def last_over_mark(self, venue: Venue, asset: Coin) -> Array:
         """log(last / mark) of the perpetual at every moment, bp."""

@@ -70,7 +70,7 @@ def _coin_series(market: Market, coin: Coin, grid: BarGrid, stamps: NDArray[np.i
         columns = {"funding_rate": perps.rates(venue, coin, slow)}
         if venue == "binance":
             every_eight = 8 * market.per_hour
-            columns["mark_price"] = np.round(np.exp(last[market.paths.per_day :: every_eight]), decimals)
+            columns["mark_price"] = np.exp(last[market.paths.per_day :: every_eight]).round(decimals)
         times = market.stamps_of_days(market.paths.first + 1, market.paths.days - 1, 3)
         yield Series(f"cex/{venue}/{coin}USDT_funding", times, columns, None)
 

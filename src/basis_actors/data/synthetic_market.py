@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from basis_actors.config.synthetic import Calibration
+from basis_actors.config.synthetic import Calibration, Coin
 from basis_actors.data.stamps import DAY
 from basis_actors.data.synthetic_paths import Array, Paths, blend
 from basis_actors.data.synthetic_prices import Rhythm, SpotPath, Walks
@@ -53,7 +53,7 @@ class Market:
         return Walks(self.model.prices, self.paths, self.weekday, self.epoch, self.hourly_demand_since_origin[::24])
 
     @cached_property
-    def coins(self) -> tuple[dict[str, SpotPath], dict[str, Rhythm]]:
+    def coins(self) -> tuple[dict[Coin, SpotPath], dict[Coin, Rhythm]]:
         """Spot paths and rhythms of variance, by coin."""
         return self.walks.coins()
 

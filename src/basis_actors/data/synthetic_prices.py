@@ -51,7 +51,7 @@ class Walks:
     demand: Array
     """Demand at every midnight from the origin."""
 
-    def coins(self) -> tuple[dict[str, SpotPath], dict[str, Rhythm]]:
+    def coins(self) -> tuple[dict[Coin, SpotPath], dict[Coin, Rhythm]]:
         """Spot paths of all coins, correlated, and their rhythms."""
         shared: tuple[Array, ...] | None = None
         spots, rhythms = {}, {}
@@ -129,7 +129,8 @@ class Walks:
         violent hours fall more often than they rise.
         """
         usual = np.array(self.model.hour) / np.sum(self.model.hour)
-        return (np.sqrt(24.0 * variance)[:, None] * (usual - shares)).ravel()
+        surprise: Array = np.sqrt(24.0 * variance)[:, None] * (usual - shares)
+        return surprise.ravel()
 
     def _normals(self, name: str) -> tuple[Array, ...]:
         since, paths = self.paths.since_origin(24), self.paths
@@ -144,7 +145,8 @@ class Walks:
             return np.ones((self.paths.days * 24, 1))
         flicker = self._shared("minute", name, self.paths.white)
         weight = np.exp(self.model.variance.minute_flicker * flicker).reshape(-1, steps)
-        return weight / weight.sum(axis=1, keepdims=True)
+        shares: Array = weight / weight.sum(axis=1, keepdims=True)
+        return shares
 
     def _midnights(self, part: str, name: str, days: float, since: Paths) -> Array:
         return self._shared(part, name, lambda path: since.midnights(path, days)[:-1])

@@ -19,7 +19,8 @@ def protocol_rate(draws: Draws, name: str, token: StakedToken, days: int, epoch:
     """ETH per token at every midnight from the origin, `days` + 1 values; `token.rate` at day `epoch`."""
     growth = quantile_map(_echoed(draws, f"staking/{name}", token.echo, days), token.growth) / 36500.0
     level = np.concatenate(([0.0], np.cumsum(growth)))
-    return token.rate * np.exp(level - level[epoch])
+    rates: Array = token.rate * np.exp(level - level[epoch])
+    return rates
 
 
 @dataclass(frozen=True, slots=True)
