@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from basis_actors.bus import Actor, BusError, Cause, Request, SimBus, on
+from basis_actors.bus import Actor, BusError, Cause, Request, on
 from basis_actors.bus.testkit import Probe, Runtimes
 
 
@@ -159,7 +159,7 @@ async def test_advance_runs_timers_one_by_one(runtime: Runtimes) -> None:
         assert probe.received == [1, -1, 10, -10]
 
 
-async def test_waiting_for_what_cannot_come_is_refused_inside_a_handler() -> None:
+async def test_waiting_for_the_bus_is_refused_inside_a_handler(runtime: Runtimes) -> None:
     class Impatient(Actor):
         error: Exception | None = None
 
@@ -170,11 +170,11 @@ async def test_waiting_for_what_cannot_come_is_refused_inside_a_handler() -> Non
             except BusError as error:
                 self.error = error
 
-    impatient, bus = Impatient("impatient"), SimBus()
+    impatient, bus = Impatient("impatient"), runtime.bus()
     async with bus:
         bus.add(impatient)
         await bus.settled(bus.post("impatient", Step(0)))
-    assert "being driven already" in str(impatient.error)
+    assert "cannot wait for their own bus" in str(impatient.error)
 
 
 @pytest.mark.parametrize("count", [1, 1000])

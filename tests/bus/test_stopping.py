@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from basis_actors.bus import Actor, AskFailed, BusError, BusFailed, Lost, Reason, Request, StopTimeout, on
+from basis_actors.bus import Actor, AskFailed, BusError, BusFailed, Lost, Outlet, Reason, Request, StopTimeout, on
 from basis_actors.bus.testkit import Probe, Runtimes
 
 
@@ -200,6 +200,49 @@ async def test_the_asker_of_an_abandoned_actor_fails(runtime: Runtimes) -> None:
     with pytest.raises(StopTimeout):
         await bus.stop()
     assert "did not stop in time" in str(asker.error)
+
+
+async def test_asking_an_actor_that_stops_meanwhile_fails_at_once(runtime: Runtimes) -> None:
+    """The request arrives behind the drain marker."""
+
+    class Asker(Actor):
+        failed_at = 0
+
+        @on(Note)
+        async def note(self, _message: Note) -> None:
+            await self.sleep(1.0)
+            try:
+                await self.ask("a", Question())
+            except AskFailed:
+                self.failed_at = self.now
+
+    asker = Asker("asker")
+    bus = runtime.bus(stop_order=("a",))
+    bus.add(Ender("a", []))
+    bus.add(asker)
+    await bus.start()
+    await bus.settled()
+    bus.post("a", Stall(2.0))
+    bus.post("asker", Note("go"))
+    await bus.stop()
+    assert asker.failed_at == 2_000_000_000
+
+
+async def test_conflated_messages_that_were_lost_go_by_their_own_name(runtime: Runtimes) -> None:
+    async def feed(outlet: Outlet) -> None:
+        outlet.post("slow", Stall(1000.0))
+        for text in "abc":
+            outlet.latest("slow", Note(text))
+
+    bus = runtime.bus()
+    bus.add(Ender("slow", []))
+    bus.add_source("slow", feed)
+    await bus.start()
+    await bus.until(lambda: bus.stats("slow").handled == 1 and bus.stats("slow").conflated == 2)
+    with pytest.raises(StopTimeout) as error:
+        await bus.stop()
+    assert error.value.lost == (Lost("slow", "Stall", {"Note": 1}),)
+    assert bus.dead_letters[-1].message == Note("c")
 
 
 async def test_stopping_twice_or_without_start_is_harmless(runtime: Runtimes) -> None:

@@ -4,7 +4,6 @@ Start reading in ``actor.py``. This package knows nothing of trading.
 """
 
 from basis_actors.bus.actor import DEFER, Actor
-from basis_actors.bus.cell import ActorStats, Phase
 from basis_actors.bus.clock import Clock, ManualClock, VirtualClock, WallClock
 from basis_actors.bus.envelope import Cause, Envelope, Lane
 from basis_actors.bus.errors import (
@@ -22,6 +21,7 @@ from basis_actors.bus.errors import (
     UnknownActor,
 )
 from basis_actors.bus.handlers import Handler, on
+from basis_actors.bus.lifecycle import ActorStats, Phase
 from basis_actors.bus.live import LiveBus
 from basis_actors.bus.messages import ActorFailed, DeadLetter, Escalated, Reason, Request
 from basis_actors.bus.protocol import Bus

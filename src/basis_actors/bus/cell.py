@@ -7,10 +7,7 @@ into the inbox and how a handler waits.
 from __future__ import annotations
 
 from collections import deque
-from enum import Enum
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from basis_actors.bus.actor import DEFER, Actor
 from basis_actors.bus.asking import Ask, Pause, refuse_cycle
@@ -18,61 +15,13 @@ from basis_actors.bus.clock import nanoseconds
 from basis_actors.bus.envelope import Cause, Envelope
 from basis_actors.bus.errors import BusError
 from basis_actors.bus.handlers import Handler
-from basis_actors.bus.messages import ActorFailed, Reason, Request
+from basis_actors.bus.lifecycle import ActorStats, Latest, Phase, Restarting, Start, Stop
+from basis_actors.bus.messages import Reason, Request
 from basis_actors.bus.supervision import RestartHistory, Supervision
 from basis_actors.bus.timers import Timer
 
 if TYPE_CHECKING:
     from basis_actors.bus.failure import Supervised
-
-
-class Phase(Enum):
-    """Where an actor is in its life."""
-
-    NEW = "new"
-    STARTING = "starting"
-    RUNNING = "running"
-    FAILED = "failed"
-    STOPPED = "stopped"
-
-
-class Start(msgspec.Struct, frozen=True):
-    """Lifecycle: run ``pre_start``. The first message of every inbox."""
-
-
-class Restarting(msgspec.Struct, frozen=True):
-    """Lifecycle: run ``pre_restart`` and ``pre_start``."""
-
-    failure: ActorFailed
-
-
-class Stop(msgspec.Struct, frozen=True):
-    """Lifecycle: the drain marker. Everything sent before it is handled, then ``post_stop`` runs."""
-
-
-class Latest(msgspec.Struct):
-    """Stands in an inbox for the newest message of a conflated series."""
-
-    key: object
-    message: object
-
-
-LIFECYCLE: dict[type, str] = {Start: "pre_start", Restarting: "restart", Stop: "post_stop"}
-
-
-class ActorStats(msgspec.Struct, frozen=True):
-    """What a health monitor may want to know of an actor."""
-
-    depth: int
-    """Messages that wait, the actor's own backlog included."""
-    handled: int
-    last_message_at: int | None
-    """Nanoseconds; when the last message was handled."""
-    restarts: int
-    """Within the window of the supervision row."""
-    conflated: int
-    """Messages replaced by newer ones before they were handled."""
-    phase: Phase
 
 
 class Cell:

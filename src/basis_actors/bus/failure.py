@@ -12,18 +12,15 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from basis_actors.bus.cell import LIFECYCLE, Cell, Phase, Restarting, Stop
+from basis_actors.bus.cell import Cell
 from basis_actors.bus.clock import BusClock, nanoseconds
 from basis_actors.bus.envelope import Cause, Envelope
 from basis_actors.bus.errors import AskFailed, BusError, BusFailed, Lost, StopTimeout
+from basis_actors.bus.lifecycle import LIFECYCLE, Phase, Restarting, Stop, message_name
 from basis_actors.bus.messages import ActorFailed, Escalated, Reason
-from basis_actors.bus.runtime import BUS, Runtime
+from basis_actors.bus.post_office import BUS
+from basis_actors.bus.runtime import Runtime
 from basis_actors.bus.sources import Source, SourceTask, require_owner
-
-
-def message_name(message: object) -> str:
-    """How reports name a message: its type, or the hook that a lifecycle message stands for."""
-    return LIFECYCLE.get(type(message), type(message).__name__)
 
 
 class Supervised(Runtime):
@@ -234,10 +231,10 @@ class Supervised(Runtime):
         if interrupted is not None and cell.envelope is interrupted:
             cell.envelope = None
             self.undeliverable(cell.name, interrupted, Reason.LOST)
-        self._bury(cell, Reason.LOST)
+        self.bury(cell, Reason.LOST)
         return Lost(cell.name, handling, dict(Counter(message_name(e.message) for e in waiting)))
 
-    def _bury(self, cell: Cell, reason: Reason) -> None:
+    def bury(self, cell: Cell, reason: Reason) -> None:
         """Make dead letters of what is left in an inbox."""
         for lane in (cell.control, cell.inbox):
             while lane:
@@ -247,7 +244,7 @@ class Supervised(Runtime):
         for cell in self.cells.values():
             if cell.phase is not Phase.STOPPED:
                 cell.stopped()
-            self._bury(cell, Reason.STOPPED)
+            self.bury(cell, Reason.STOPPED)
         self.timers.clear()
         self.closed = True
 

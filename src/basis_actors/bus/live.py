@@ -150,6 +150,9 @@ class LiveBus(Supervised):
     # Waiting
 
     async def _until(self, condition: Callable[[], bool], limit: int | None = None, *, exact: bool = False) -> bool:  # noqa: ARG002 - always exact
+        owner = OWNER.get()
+        if owner is not None and owner.bus is self:
+            raise BusError("handlers and sources cannot wait for their own bus; they use their own verbs to wait")
         if condition():
             return True
         if self.closed:

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from basis_actors.bus.actor import DEFER, Actor
-from basis_actors.bus.cell import Cell, Phase
+from basis_actors.bus.cell import Cell
 from basis_actors.bus.envelope import Envelope
+from basis_actors.bus.lifecycle import Phase
+from basis_actors.bus.messages import Reason
 from basis_actors.bus.sources import Outlet, Source, SourceTask
 from basis_actors.bus.supervision import Supervision
 
@@ -177,12 +179,13 @@ class LiveCell(Cell):
                 self.offer_room()
             if bus.watched and inbox:
                 bus.changed()  # when the inbox is empty, the actor is about to say so itself
+            if self.phase is Phase.STOPPED:
+                bus.bury(self, Reason.STOPPED)
+                return
             count += 1
             if count >= MESSAGES_PER_TURN or time.perf_counter() > turn_ends:
-                return await self._give_way()
-            if self.phase is Phase.STOPPED:
-                return None
-        return None
+                await self._give_way()
+                return
 
     async def _give_way(self) -> None:
         try:

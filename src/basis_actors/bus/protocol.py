@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from basis_actors.bus.actor import Actor
-from basis_actors.bus.cell import ActorStats
 from basis_actors.bus.clock import Clock
 from basis_actors.bus.dead_letters import DeadLetters
 from basis_actors.bus.envelope import Cause, Lane
+from basis_actors.bus.lifecycle import ActorStats
 from basis_actors.bus.messages import Request
 from basis_actors.bus.sources import Source
 from basis_actors.bus.supervision import Supervision

@@ -176,7 +176,7 @@ class SimBus(Supervised):
 
     async def _until(self, condition: Callable[[], bool], limit: int | None = None, *, exact: bool = False) -> bool:
         if self._turning:
-            raise BusError("the bus is being driven already: handlers and sources use their own verbs to wait")
+            raise BusError("handlers and sources cannot wait for their own bus; they use their own verbs to wait")
         self._turning = True
         count = 1 if exact else _BATCH
         try:

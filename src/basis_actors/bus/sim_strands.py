@@ -16,7 +16,7 @@ from basis_actors.bus.asking import Pause
 from basis_actors.bus.cell import Cell
 from basis_actors.bus.envelope import Envelope
 from basis_actors.bus.errors import ForeignAwait
-from basis_actors.bus.failure import message_name
+from basis_actors.bus.lifecycle import message_name
 from basis_actors.bus.sources import Outlet, Source, SourceTask
 from basis_actors.bus.supervision import Supervision
 
