@@ -38,10 +38,8 @@ def test_terms_are_those_of_the_files() -> None:
     assert terms.spot["BTC/USDT"].impact_bps == (4.0, 6.0, 12.0)
     assert terms.perps["BTC-PERP"].impact_bps == (3.0, 4.0, 8.0)
     assert terms.margin_key == "binance:Margin:USDT"
-    assert not terms.unified
     assert maintenance_margin(500_000.0, terms.perps["BTC-PERP"].brackets) == pytest.approx(2_200.0)
     assert exchange_terms(bybit, frictionless=False).margin_key == "bybit:BaseToken:USDT"
-    assert exchange_terms(bybit, frictionless=False).unified
 
 
 def costs(terms: msgspec.Struct) -> list[float]:

@@ -125,15 +125,13 @@ class SimulatedExchange(SimulatedDomain):
         if line is None:
             raise unconfigured(order, f"no perpetual {order.pair!r}; there are {sorted(terms.perps)}")
         name = f"{terms.venue}:{line.pair}"
-        last, _ = perp_reference(order, name, market)
-        fill = price_trade(order, line, last)
+        fill = price_trade(order, line, perp_reference(order, name, market))
         held = self._held.get(name)
         size, entry = (held.size, held.entry) if held is not None else (0.0, 0.0)
         wanted = size + (fill.quantity if order.side is Side.LONG else -fill.quantity)
         target = on_lots(wanted, line.lot)
-        if order.reduce_only and (
-            size == 0.0 or (target != 0.0 and (target > 0.0) != (size > 0.0)) or abs(target) > abs(size)
-        ):
+        adds_risk = abs(target) > abs(size) or target * size < 0.0
+        if order.reduce_only and adds_risk:
             raise refused(order, f"reduce_only {order.side} of {fill.quantity!r} does not fit a position of {size!r}")
         if not (order.reduce_only and target == 0.0):
             require_minimum(order, line, fill, terms.minimum_notional)
@@ -143,8 +141,7 @@ class SimulatedExchange(SimulatedDomain):
         filled = Fill(abs(traded), fill.price)
         fee = filled.fee(terms.perp_fee)
         moved = HeldPerp(key, name, after.size, after.entry, line)
-        adds = abs(after.size) > abs(size) or (size != 0.0 and after.size != 0.0 and (after.size > 0.0) != (size > 0.0))
-        if adds:
+        if adds_risk:
             self._require_margin(order, market, moved, after.realised - fee)
         deltas = [PositionDelta(key, traded, fill.price)]
         if after.realised != 0.0:

@@ -75,11 +75,6 @@ class ExchangeTerms(msgspec.Struct, frozen=True, kw_only=True):
         """Where spot trades are paid from and withdrawals start."""
         return f"{self.venue}:BaseToken:USDT"
 
-    @property
-    def unified(self) -> bool:
-        """Whether spot cash and perp margin are one balance."""
-        return self.margin_key == self.cash_key
-
 
 class GasTerms(msgspec.Struct, frozen=True):
     """What operations on the chain cost and who pays."""

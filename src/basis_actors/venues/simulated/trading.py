@@ -57,14 +57,14 @@ def spot_reference(order: Order, venue: str, market: MarketState, asset: str) ->
     return price
 
 
-def perp_reference(order: Order, quote_name: str, market: MarketState) -> tuple[float, float]:
-    """Last price and mark of a perpetual. Raises Rejected STRAT-006 when one is unknown or the last price is stale."""
+def perp_reference(order: Order, quote_name: str, market: MarketState) -> float:
+    """Last price of a perpetual. Raises Rejected STRAT-006 when it is stale, or when it or the mark is not known yet."""
     quote = market.perps.get(quote_name)
     if quote is None or quote.last is None or quote.mark is None:
         raise not_known(order, f"{quote_name} has no last and mark price yet at {market.timestamp.isoformat()}")
     if not quote.last_fresh:
         raise not_known(order, f"the last price of {quote_name} is older than its staleness limit; wait for it")
-    return quote.last, quote.mark
+    return quote.last
 
 
 def price_trade(order: Order, line: SpotMarket | PerpMarket, reference: float) -> Fill:
