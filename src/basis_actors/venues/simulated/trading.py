@@ -58,7 +58,7 @@ def spot_reference(order: Order, venue: str, market: MarketState, asset: str) ->
 
 
 def perp_reference(order: Order, quote_name: str, market: MarketState) -> float:
-    """Last price of a perpetual. Raises Rejected STRAT-006 when it is stale, or when it or the mark is not known yet."""
+    """Last price of a perpetual. Raises Rejected STRAT-006 when it is stale, or it or the mark is not known yet."""
     quote = market.perps.get(quote_name)
     if quote is None or quote.last is None or quote.mark is None:
         raise not_known(order, f"{quote_name} has no last and mark price yet at {market.timestamp.isoformat()}")
