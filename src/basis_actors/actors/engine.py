@@ -113,8 +113,7 @@ class Engine(Actor):
                     component=self.name,
                     error_code="ENGINE-002",
                     severity="LOW",
-                    message=f"tick at {utc_from_ns(missed.ns).isoformat()} was skipped: tick {self._number - 1} is still"
-                    " at work",
+                    message=f"tick at {utc_from_ns(missed.ns).isoformat()} was skipped: an earlier one still works",
                 )
             )
 

@@ -15,7 +15,8 @@ __all__ = ["HealthMonitor"]
 
 
 class HealthMonitor(Actor):
-    """Looks at every component once a tick and logs a HealthStatusEvent at the first look and after each change.
+    """Looks at every component at the first tick and at one of them, in turn, at each tick after that; at once at one
+    that fails. Logs a HealthStatusEvent at the first look and after each change.
 
     `stats` gives the bus's view of an actor by name.
     """
@@ -29,12 +30,17 @@ class HealthMonitor(Actor):
         self._stats = stats
         self._status: dict[str, str] = {}
         self._failures: Counter[str] = Counter()
+        self._turn = 0
 
     @on(TickStarted)
     def look(self, _tick: TickStarted) -> None:
-        """Look at every component."""
-        for component in self._components:
-            self._check(component)
+        """Look at all components the first time, then at one of them in turn."""
+        if not self._status:
+            for component in self._components:
+                self._check(component)
+            return
+        self._turn = (self._turn + 1) % len(self._components)
+        self._check(self._components[self._turn])
 
     @on(ActorFailed)
     def note_failure(self, failure: ActorFailed) -> None:

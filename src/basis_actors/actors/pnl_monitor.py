@@ -5,6 +5,7 @@ from __future__ import annotations
 from basis_actors.bus import Actor, on
 from basis_actors.errors import severity_of
 from basis_actors.finance.attribution import COMPONENTS, Attribution, PricedBook, attribute
+from basis_actors.finance.keys import parse_key
 from basis_actors.messages.book import BookView, PositionsView, RiskView, Valuation
 from basis_actors.messages.events import PnLCalculation, SystemErrorEvent
 from basis_actors.messages.market import MarketState
@@ -103,13 +104,10 @@ class PnLMonitor(Actor):
 def _marks(market: MarketState, positions: dict[str, float]) -> dict[str, float]:
     """Every price behind the valuation."""
     marks = {f"S:{asset}": price for asset, price in market.prices.items()}
-    for perp, quote in market.perps.items():
-        if quote.mark is not None and perp in _perps_of(positions):
-            marks[perp] = quote.mark
+    for key, size in positions.items():
+        perp = parse_key(key).perp
+        if perp is not None and size and (mark := market.perps[perp].mark) is not None:
+            marks[perp] = mark
     for lst, staking in market.staking.items():
         marks[f"rate:{lst}"] = staking.eth_per_lst
     return marks
-
-
-def _perps_of(positions: dict[str, float]) -> set[str]:
-    return {key.replace(":PerpPosition:", ":") for key, size in positions.items() if size and ":PerpPosition:" in key}

@@ -7,7 +7,6 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import anyio
 import msgspec
@@ -100,9 +99,7 @@ class Backtest:
             return await self._run_live(progress)
         return await self._run_sim(progress, checkpoint)
 
-    async def _run_sim(
-        self, progress: Callable[[Progress], None], pause: Callable[[], Awaitable[None]]
-    ) -> RunSummary:
+    async def _run_sim(self, progress: Callable[[Progress], None], pause: Callable[[], Awaitable[None]]) -> RunSummary:
         bus = SimBus(
             VirtualClock(self._prepared.feed.ticks[0]),
             log_sink=EVENT_LOGGER,

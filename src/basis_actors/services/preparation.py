@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import isfinite
 from pathlib import Path
 from typing import Final, Literal
@@ -134,7 +134,7 @@ def _checked(flows: Sequence[Flow], start: int, end: int) -> tuple[Flow, ...]:
     """Flows by time. Raises ConfigError for one outside the window, or of nothing."""
     for flow in flows:
         if not isfinite(flow.amount) or flow.amount == 0.0:
-            raise ConfigError("CONFIG-003", f"flow at {flow.timestamp.isoformat()} is of {flow.amount}; an amount is needed")
+            raise ConfigError("CONFIG-003", f"flow at {flow.timestamp.isoformat()} is {flow.amount}; not 0 is needed")
         if not start < ns_from_utc(flow.timestamp) <= end:
             raise ConfigError(
                 "CONFIG-003",

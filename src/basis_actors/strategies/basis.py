@@ -15,7 +15,8 @@ from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.strategies.basis_moves import BasisMoves, Found
 from basis_actors.strategies.funding_window import FundingWindow
 from basis_actors.strategies.hedge_book import read_hedge_book
-from basis_actors.strategies.order_writer import OrderWriter, exchange
+from basis_actors.strategies.hedge_terms import hedge_terms
+from basis_actors.strategies.order_writer import OrderWriter
 
 __all__ = ["Basis"]
 
@@ -32,6 +33,14 @@ class Basis(Strategy):
         super().__init__(run, frictionless=frictionless)
         assert isinstance(run.mode.strategy_config, BasisConfig)
         self._config = run.mode.strategy_config
+        self._terms = hedge_terms(
+            run,
+            self._config.asset,
+            self._config.spot_venue,
+            self._config.hedge_allocation,
+            frictionless=frictionless,
+        )
+        self._missed_limit = run.mode.data.funding_missed_limit
         self._window = FundingWindow(self._config.funding_window, self._config.funding_minimum)
         self._reference: float | None = None
         """Flow-adjusted equity at the last rebalance."""
@@ -39,15 +48,10 @@ class Basis(Strategy):
     @property
     def market_spec(self) -> MarketSpec:
         """Spot, one perp a venue, and gas with the price it is paid in."""
-        asset, config = self._config.asset, self._config
         return MarketSpec(
-            assets=tuple(dict.fromkeys((asset, "ETH"))),
-            spot=(f"{config.spot_venue}:{asset}",),
-            perps=tuple(
-                f"{venue}:{asset}-PERP"
-                for venue in config.hedge_allocation
-                if (section := exchange(self.run, venue).perp) is not None and asset in section.markets
-            ),
+            assets=tuple(dict.fromkeys((self._config.asset, "ETH"))),
+            spot=(self._terms.spot_market,),
+            perps=tuple(leg.perp for leg in self._terms.legs.values()),
             gas=True,
         )
 
@@ -63,38 +67,34 @@ class Basis(Strategy):
     def decide(self, situation: Situation) -> Decision:
         """The first rule that wants something decides, otherwise hold."""
         self._window.add(situation.market.funding)
-        config = self._config
-        book = read_hedge_book(self.run, situation, config.asset, config.spot_venue, config.hedge_allocation)
+        config, terms = self._config, self._terms
+        book = read_hedge_book(terms, situation, config.hedge_allocation, self._missed_limit)
         if book is None:
             return Decision.hold(
                 f"the spot price of {config.asset} is not known yet", invested=False, constraints=("STRAT-006",)
             )
-        weights = {f"{venue}:{config.asset}-PERP": share for venue, share in book.weights.items()}
-        funding = self._window.mean(weights)
-        writer = OrderWriter(self.run, situation, config.slippage_tolerance, frictionless=self.frictionless)
-        adjusted = situation.book.equity - situation.book.external_flows
+        funding = self._window.mean({terms.legs[venue].perp: share for venue, share in book.weights.items()})
+        adjusted = book.equity - situation.book.external_flows
         moves = BasisMoves(
-            self.run,
             config,
+            self.run.mode.risk_limits,
+            terms,
             book,
-            writer,
-            frictionless=self.frictionless,
+            OrderWriter(self.run, situation, config.slippage_tolerance, frictionless=self.frictionless),
             funding=funding,
             wanted=situation.pending_withdrawal,
             maintenance=situation.book.risk.maintenance_ratio,
             drift=None if self._reference is None else adjusted / self._reference - 1.0,
         )
         found = next((found for rule in _RULES if (found := rule(moves)) is not None), _NOTHING)
-        decision_type, action, reasoning, orders = found
-        if action in ("entry_full", "exit_full", "rebalance_full"):
-            self._reference = None if action == "exit_full" else adjusted
-            action = "entry_partial" if action == "rebalance_full" else action
+        if found.resets:
+            self._reference = None if found.action == "exit_full" else adjusted
         return Decision(
-            decision_type=decision_type,
-            action=action,
-            reasoning=reasoning,
+            decision_type=found.decision_type,
+            action=found.action,
+            reasoning=found.reasoning,
             invested=not book.flat,
-            orders=orders,
+            orders=found.orders,
             market_conditions={"spot": book.price, "funding_mean": funding, "left_out": book.left_out},
             portfolio_state={
                 "spot_held": book.spot,
@@ -104,7 +104,7 @@ class Basis(Strategy):
         )
 
 
-_NOTHING: Final[Found] = ("hold", "none", "within all bands", ())
+_NOTHING: Final = Found("hold", "none", "within all bands")
 
 _RULES: Final[tuple[Callable[[BasisMoves], Found | None], ...]] = (
     BasisMoves.level_delta,

@@ -6,20 +6,21 @@ from collections.abc import Mapping
 
 import msgspec
 
-from basis_actors.config import RunConfig
 from basis_actors.messages.market import MarketState
 from basis_actors.strategies.base import Situation
-from basis_actors.strategies.order_writer import exchange, margin_key, spot_cash_key
+from basis_actors.strategies.hedge_terms import HedgeTerms, LegTerms
 
-__all__ = ["HedgeBook", "Leg", "eligible_weights", "read_hedge_book"]
+__all__ = ["WALLET", "HedgeBook", "Leg", "read_hedge_book"]
+
+WALLET = "wallet:BaseToken:USDT"
 
 
 class Leg(msgspec.Struct, frozen=True):
-    """The short of one venue. Sizes are given as positive base quantities of the short; a long counts negative."""
+    """The short of one venue."""
 
-    venue: str
-    perp: str
+    terms: LegTerms
     short: float
+    """Base quantity of the short, positive; a long would count negative."""
     mark: float | None
     tradable: bool
     """Whether last price and mark are fresh, so that an order can be sent."""
@@ -27,17 +28,15 @@ class Leg(msgspec.Struct, frozen=True):
     """USDT in the margin account."""
     margin: float
     """Cash plus unrealised PnL."""
-    lot: float
+    notional: float
+    """Value of the short at mark, USDT."""
+    ratio: float | None
+    """Margin / notional; None without a position."""
 
     @property
-    def notional(self) -> float:
-        """Value of the short at mark, USDT."""
-        return 0.0 if self.mark is None else self.short * self.mark
-
-    @property
-    def ratio(self) -> float | None:
-        """Margin / notional; None without a position."""
-        return self.margin / self.notional if self.notional > 0.0 else None
+    def venue(self) -> str:
+        """Where it is."""
+        return self.terms.venue
 
 
 class HedgeBook(msgspec.Struct, frozen=True):
@@ -51,6 +50,10 @@ class HedgeBook(msgspec.Struct, frozen=True):
     spot_cash: float
     wallet_cash: float
     legs: dict[str, Leg]
+    short: float
+    """Sum of all shorts."""
+    flat: bool
+    """Whether there is no perp position."""
     weights: dict[str, float]
     """Share of the short by venue that may take new risk now; sums to 1, empty when none may."""
     left_out: tuple[str, ...]
@@ -58,76 +61,69 @@ class HedgeBook(msgspec.Struct, frozen=True):
     equity: float
     in_transit: bool
 
-    @property
-    def short(self) -> float:
-        """Sum of all shorts."""
-        return sum(leg.short for leg in self.legs.values())
-
-    @property
-    def flat(self) -> bool:
-        """Whether there is no perp position."""
-        return all(leg.short == 0.0 for leg in self.legs.values())
-
-
-def eligible_weights(
-    allocation: Mapping[str, float], symbol: str, market: MarketState, missed_limit: int
-) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Shares renormalised over the venues whose price, mark and last due funding are fresh now; and those left out.
-
-    `symbol` is the perp's, `BTC-PERP`. A venue that has missed `missed_limit` due rates in a row is left out.
-    """
-    shares: dict[str, float] = {}
-    left_out = []
-    for venue, share in allocation.items():
-        perp = f"{venue}:{symbol}"
-        quote = market.perps.get(perp)
-        missed = market.funding_missed.get(perp)
-        fresh = quote is not None and quote.last_fresh and quote.mark_fresh
-        if share > 0.0 and fresh and missed is not None and missed < missed_limit:
-            shares[venue] = share
-        else:
-            left_out.append(venue)
-    total = sum(shares.values())
-    return {venue: share / total for venue, share in shares.items()}, tuple(left_out)
-
 
 def read_hedge_book(
-    run: RunConfig,
-    situation: Situation,
-    asset: str,
-    spot_venue: str,
-    allocation: Mapping[str, float],
+    terms: HedgeTerms, situation: Situation, allocation: Mapping[str, float], missed_limit: int
 ) -> HedgeBook | None:
-    """The book as it is; None while the spot price is not known."""
+    """The book as it is; None while the spot price is not known.
+
+    A venue may take new risk while its price, mark and last due funding are fresh: with fewer than `missed_limit` due
+    rates missing in a row. The shares of `allocation` are renormalised over those venues.
+    """
     market = situation.market
-    quote = market.spot.get(f"{spot_venue}:{asset}")
+    quote = market.spot.get(terms.spot_market)
     if quote is None:
         return None
-    symbol = f"{asset}-PERP"
+    positions, entries = situation.positions, situation.entries
     legs: dict[str, Leg] = {}
-    for venue in allocation:
-        perp = f"{venue}:{symbol}"
-        perp_quote = market.perps.get(perp)
-        key = f"{venue}:PerpPosition:{symbol}"
-        cash = situation.held(margin_key(run, venue))
-        size = situation.held(key)
-        mark = perp_quote.mark if perp_quote is not None else None
-        profit = size * (mark - situation.entries[key]) if size != 0.0 and mark is not None else 0.0
-        section = exchange(run, venue).perp
-        tradable = perp_quote is not None and perp_quote.last_fresh and perp_quote.mark_fresh
-        if section is None or asset not in section.markets:
+    short = 0.0
+    flat = True
+    for venue, leg_terms in terms.legs.items():
+        perp = market.perps.get(leg_terms.perp)
+        size = positions.get(leg_terms.position_key, 0.0)
+        cash = positions.get(leg_terms.margin_key, 0.0)
+        mark = None if perp is None else perp.mark
+        tradable = perp is not None and perp.last_fresh and perp.mark_fresh
+        if size == 0.0:
+            legs[venue] = Leg(leg_terms, 0.0, mark, tradable, cash, cash, 0.0, None)
             continue
-        legs[venue] = Leg(venue, perp, -size, mark, tradable, cash, cash + profit, section.markets[asset].lot)
-    weights, left_out = eligible_weights(allocation, symbol, market, run.mode.data.funding_missed_limit)
+        flat = False
+        short -= size
+        if mark is None:
+            legs[venue] = Leg(leg_terms, -size, None, False, cash, cash, 0.0, None)
+            continue
+        margin = cash + size * (mark - entries[leg_terms.position_key])
+        notional = abs(size) * mark
+        legs[venue] = Leg(leg_terms, -size, mark, tradable, cash, margin, notional, margin / notional)
+    weights, left_out = _weights(allocation, legs, market, missed_limit)
     return HedgeBook(
-        price=quote.price,
-        spot_tradable=quote.fresh,
-        spot=situation.held(f"{spot_venue}:BaseToken:{asset}"),
-        spot_cash=situation.held(spot_cash_key(spot_venue)),
-        wallet_cash=situation.held("wallet:BaseToken:USDT"),
-        legs=legs,
-        weights=weights,
-        left_out=left_out,
-        equity=situation.book.equity,
-        in_transit=situation.in_transit(),
+        quote.price,
+        quote.fresh,
+        positions.get(terms.spot_key, 0.0),
+        positions.get(terms.spot_cash_key, 0.0),
+        positions.get(WALLET, 0.0),
+        legs,
+        short,
+        flat,
+        weights,
+        left_out,
+        situation.book.equity,
+        situation.in_transit(),
     )
+
+
+def _weights(
+    allocation: Mapping[str, float], legs: Mapping[str, Leg], market: MarketState, missed_limit: int
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    shares: dict[str, float] = {}
+    left_out: list[str] = []
+    total = 0.0
+    for venue, share in allocation.items():
+        leg = legs.get(venue)
+        missed = None if leg is None else market.funding_missed.get(leg.terms.perp)
+        if share > 0.0 and leg is not None and leg.tradable and missed is not None and missed < missed_limit:
+            shares[venue] = share
+            total += share
+        else:
+            left_out.append(venue)
+    return {venue: share / total for venue, share in shares.items()}, tuple(left_out)

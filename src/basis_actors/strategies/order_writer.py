@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from basis_actors.config import ExchangeVenue, RunConfig
+from basis_actors.config import ExchangeVenue, RunConfig, SpotMarket
 from basis_actors.errors import BasisError
 from basis_actors.finance.costs import fill_price, impact_bps
 from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType, Order, Side
@@ -19,7 +19,7 @@ from basis_actors.strategies.expected import (
     withdraw_deltas,
 )
 
-__all__ = ["EXTERNAL", "OrderWriter", "margin_key", "spot_cash_key", "trading_cost"]
+__all__ = ["EXTERNAL", "OrderWriter", "exchange", "margin_key", "spot_cash_key", "spot_market"]
 
 EXTERNAL = "external"
 """The venue name of the owner's own account outside, where withdrawals go."""
@@ -43,15 +43,12 @@ def exchange(run: RunConfig, venue: str) -> ExchangeVenue:
     return config
 
 
-def trading_cost(run: RunConfig, venue: str, market: str, size_usd: float, *, frictionless: bool) -> float:
-    """What a market order costs at most, fee and impact, as a fraction of its notional."""
-    if frictionless:
-        return 0.0
-    config = exchange(run, venue)
-    section = config.spot if "/" in market else config.perp
-    if section is None:
-        raise BasisError("STRAT-003", f"{venue} has no {market} market configured")
-    return section.taker_fee + impact_bps(size_usd, config.impact_bps[market]) / 1e4
+def spot_market(run: RunConfig, venue: str, asset: str) -> SpotMarket:
+    """The spot market of an asset against USDT. Raises BasisError STRAT-003 when the venue has none configured."""
+    section = exchange(run, venue).spot
+    if section is None or asset not in section.markets:
+        raise BasisError("STRAT-003", f"{venue} has no spot market {asset}/USDT configured, which the strategy trades")
+    return section.markets[asset]
 
 
 class OrderWriter:

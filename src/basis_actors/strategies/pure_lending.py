@@ -71,7 +71,7 @@ class PureLending(Strategy):
         available = max(0.0, idle - self._kept)
         if wanted > available + supplied:
             return Decision.hold(
-                f"a withdrawal of {wanted:.6f} {self._config.asset} is more than the {available + supplied:.6f} there is",
+                f"a withdrawal of {wanted:.6f} {self._config.asset} is more than there is: {available + supplied:.6f}",
                 invested=supplied > 0.0,
                 market_conditions=conditions,
                 constraints=("EXEC-004",),

@@ -1,0 +1,235 @@
+"""Defines how the basis trade turns intentions into sizes and orders: both legs at once, money where it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from basis_actors.finance.costs import from_lots, lots_in, round_down_to_lot
+from basis_actors.messages.orders import ExecutionMode, Order, Side
+from basis_actors.strategies.hedge_book import WALLET, HedgeBook, Leg
+from basis_actors.strategies.hedge_terms import HedgeTerms
+from basis_actors.strategies.order_writer import OrderWriter
+
+__all__ = ["BasisDesk"]
+
+_TRANSFER_COST_LIMIT = 0.005
+"""Share of an amount that moving it may cost."""
+_CENT = 0.01
+
+
+class BasisDesk:
+    """Sizes and orders on the book of one tick. `margin_target` is the margin ratio that a short is opened with."""
+
+    def __init__(self, terms: HedgeTerms, book: HedgeBook, writer: OrderWriter, margin_target: float) -> None:
+        self._terms = terms
+        self._book = book
+        self._write = writer
+        self._margin_target = margin_target
+
+    # Sizes
+
+    @property
+    def spot_cost(self) -> float:
+        """What spot costs at most, as a fraction: the class of the largest order that equity allows."""
+        return self._terms.spot_cost(self._book.equity)
+
+    def target(self, equity: float) -> dict[str, float]:
+        """Short by venue that `equity` carries, over the venues that may take risk.
+
+        Spot at its cost and margin of the target ratio: q x P x (1 + spot cost + target + perp cost) = equity.
+        """
+        book = self._book
+        perp_cost = sum(share * self._perp_cost(venue) for venue, share in book.weights.items())
+        quantity = equity / (book.price * (1.0 + self.spot_cost + self._margin_target + perp_cost))
+        return self.lots({venue: share * quantity for venue, share in book.weights.items()})
+
+    def lots(self, sizes: Mapping[str, float]) -> dict[str, float]:
+        """Whole lots by venue; what is below a venue's minimum order is left out."""
+        rounded = {}
+        for venue, size in sizes.items():
+            terms = self._terms.legs[venue]
+            lots = round_down_to_lot(size, terms.lot)
+            if lots * self._book.price >= terms.minimum_notional:
+                rounded[venue] = lots
+        return rounded
+
+    def headroom(self) -> dict[str, float]:
+        """How much more each eligible venue could be short with the margin it has."""
+        return {
+            venue: max(0.0, (leg := self._book.legs[venue]).margin - leg.notional * self._margin_target)
+            / self._margin_per_unit(venue)
+            for venue in self._book.weights
+        }
+
+    def affordable(self, target: Mapping[str, float], dust: float) -> tuple[dict[str, float], tuple[Order, ...]]:
+        """What of `target` the cash on the exchanges pays for, and the transfers inside the spot exchange it takes."""
+        book, terms = self._book, self._terms
+        unit = book.price * (1.0 + self.spot_cost)
+        margins = {venue: leg.margin for venue, leg in book.legs.items()}
+        spot_cash = book.spot_cash
+        shifts: tuple[Order, ...] = ()
+        home = terms.legs.get(terms.spot_venue)
+        if home is not None and home.venue in target and home.margin_key != terms.spot_cash_key:
+            lacking = target[home.venue] * self._margin_per_unit(home.venue) - margins[home.venue]
+            shift = min(lacking, spot_cash) if lacking > 0.0 else 0.0
+            if lacking < 0.0 and sum(target.values()) * unit - spot_cash > dust:
+                shift = -min(-lacking, sum(target.values()) * unit - spot_cash)
+            if shift > 0.0:
+                shifts = self.move(terms.spot_cash_key, home.margin_key, shift)
+            elif shift < 0.0:
+                shifts = self.move(home.margin_key, terms.spot_cash_key, -shift)
+            margins[home.venue] += shift
+            spot_cash -= shift
+        sizes = {v: min(size, max(0.0, margins[v]) / self._margin_per_unit(v)) for v, size in target.items()}
+        total, limit = sum(sizes.values()), spot_cash / unit
+        if total > limit:
+            sizes = {venue: size * limit / total for venue, size in sizes.items()}
+        return self.lots(sizes), shifts
+
+    def needs(self, sizes: Mapping[str, float]) -> dict[str, float]:
+        """Cash by account that new legs of these sizes take."""
+        needed = {self._terms.spot_cash_key: sum(sizes.values()) * self._book.price * (1.0 + self.spot_cost)}
+        for venue, size in sizes.items():
+            key = self._terms.legs[venue].margin_key
+            needed[key] = needed.get(key, 0.0) + size * self._margin_per_unit(venue)
+        return needed
+
+    def idle_cash(self) -> dict[str, float]:
+        """Cash that no leg uses, by account; on margin accounts only while there is no position at all."""
+        book, terms = self._book, self._terms
+        idle = {WALLET: book.wallet_cash, terms.spot_cash_key: book.spot_cash}
+        if book.flat:
+            for leg in book.legs.values():
+                idle[leg.terms.margin_key] = leg.cash
+        return {key: amount for key, amount in idle.items() if amount > 0.0}
+
+    def spot_lots(self, amount: float) -> float:
+        """Whole lots of spot."""
+        return round_down_to_lot(amount, self._terms.spot_lot)
+
+    def _perp_cost(self, venue: str) -> float:
+        return self._terms.legs[venue].cost(self._book.equity)
+
+    def _margin_per_unit(self, venue: str) -> float:
+        return self._book.price * (self._margin_target + self._perp_cost(venue))
+
+    # Trades
+
+    def open(self, sizes: Mapping[str, float], intent: str) -> tuple[Order, ...]:
+        """Both legs in one compensated group: the shorts, then the spot that they hedge."""
+        sizes = {venue: size for venue, size in sizes.items() if size > 0.0}
+        total = self.spot_lots(sum(sizes.values()))
+        if total * self._book.price < self._terms.minimum_notional:
+            return ()
+        asset = self._terms.asset
+        legs = [self._write.perp(v, asset, Side.SHORT, size, intent, reduce_only=False) for v, size in sizes.items()]
+        legs.append(self._write.spot(self._terms.spot_venue, asset, Side.BUY, total, intent))
+        return self._write.group(legs, ExecutionMode.COMPENSATED)
+
+    def shrink(self, sizes: Mapping[str, float], intent: str) -> tuple[Order, ...]:
+        """Buy back shorts and sell as much spot, in one compensated group."""
+        sizes = {venue: size for venue, size in sizes.items() if size > 0.0}
+        total = self.spot_lots(min(sum(sizes.values()), self._book.spot))
+        if not sizes or total * self._book.price < self._terms.minimum_notional:
+            return ()
+        legs = [self.buy_back(venue, size, intent) for venue, size in sizes.items()]
+        legs.append(self.sell_spot(total, intent))
+        return self._write.group(legs, ExecutionMode.COMPENSATED)
+
+    def close(self, share: float, intent: str) -> tuple[Order, ...]:
+        """A share of every leg that can be traded now; a leg without a price keeps its spot."""
+        if not self._book.spot_tradable:
+            return ()
+        sizes = {}
+        for venue, leg in self._book.legs.items():
+            if leg.tradable and leg.short > 0.0:
+                sizes[venue] = leg.short if share >= 1.0 else round_down_to_lot(leg.short * share, leg.terms.lot)
+        return self.shrink(sizes, intent)
+
+    def buy_back(self, venue: str, amount: float, intent: str) -> Order:
+        """Reduce a short."""
+        return self._write.perp(venue, self._terms.asset, Side.LONG, amount, intent, reduce_only=True)
+
+    def sell_spot(self, amount: float, intent: str) -> Order:
+        """Reduce the spot leg."""
+        return self._write.spot(self._terms.spot_venue, self._terms.asset, Side.SELL, amount, intent)
+
+    def restore(self, low: Iterable[Leg]) -> tuple[Order, ...]:
+        """Bring the margin ratio of these venues back to the target: with idle cash, else by shrinking both legs.
+
+        With q sold on spot and bought back on the perp and the proceeds moved over, M + qP = (Q - q) P / L, so
+        q = (QP / L - M) / ((1 + 1/L) P). A venue that cannot be traded now gets the cash that another leg frees.
+        """
+        book, target = self._book, self._margin_target
+        low = list(low)
+        spare = book.spot_cash
+        cuts: dict[str, float] = {}
+        sums: list[tuple[str, float]] = []
+        proceeds = book.price * (1.0 - self.spot_cost)
+        for leg in low:
+            lacking = leg.notional * target - leg.margin
+            used = min(spare, lacking)
+            if not self.worth_moving(self._terms.spot_cash_key, used):
+                used = 0.0
+            spare -= used
+            lacking -= used
+            source = leg if leg.tradable else self._strongest(low)
+            cut = 0.0
+            if lacking > 0.0 and source is not None and book.spot_tradable:
+                assert leg.mark is not None
+                unit = proceeds + (target * leg.mark if source is leg else 0.0)
+                cut = min(_lots_up(lacking / unit, source.terms.lot), source.short - cuts.get(source.venue, 0.0))
+                cuts[source.venue] = cuts.get(source.venue, 0.0) + cut
+            sums.append((leg.terms.margin_key, used + cut * proceeds))
+        trades = self.shrink(cuts, "margin")
+        if not trades and any(cuts.values()):
+            return ()
+        return (
+            *trades,
+            *(order for key, amount in sums for order in self.move(self._terms.spot_cash_key, key, amount)),
+        )
+
+    def _strongest(self, low: list[Leg]) -> Leg | None:
+        """The tradable leg with the highest margin ratio among those that are not low themselves."""
+        able = [leg for leg in self._book.legs.values() if leg.tradable and leg.ratio is not None and leg not in low]
+        return max(able, key=lambda leg: leg.ratio or 0.0, default=None)
+
+    # Money
+
+    def collect(self, available: Mapping[str, float], wanted: Mapping[str, float]) -> tuple[Order, ...]:
+        """Move cash from accounts with more than they need to accounts with less, near ones first."""
+        surplus = {key: amount - wanted.get(key, 0.0) for key, amount in available.items()}
+        orders: list[Order] = []
+        for target, need in wanted.items():
+            missing = need - available.get(target, 0.0)
+            domain = self._terms.domain_of(target)
+            for source in sorted(surplus, key=lambda key: self._terms.domain_of(key) != domain):
+                amount = min(missing, surplus[source])
+                if source == target or not self.worth_moving(source, amount):
+                    continue
+                surplus[source] -= amount
+                missing -= amount
+                orders += self.move(source, target, amount)
+        return tuple(orders)
+
+    def move(self, source: str, target: str, amount: float) -> tuple[Order, ...]:
+        """A transfer of whole cents, less what leaving the source costs; nothing when no cent is left."""
+        if source == target:
+            return ()
+        if self._terms.domain_of(source) != self._terms.domain_of(target):
+            amount -= self._leaving_cost(source)
+        cents = round_down_to_lot(max(0.0, amount), _CENT)
+        return (self._write.transfer(source, target, cents, "margin"),) if cents > 0.0 else ()
+
+    def worth_moving(self, source: str, amount: float) -> bool:
+        """Whether a transfer is not eaten up by its cost."""
+        return amount > _CENT and self._leaving_cost(source) <= _TRANSFER_COST_LIMIT * amount
+
+    def _leaving_cost(self, source: str) -> float:
+        return self._terms.withdrawal_fees.get(self._terms.domain_of(source), 0.0)
+
+
+def _lots_up(amount: float, lot: float) -> float:
+    """The smallest multiple of `lot` that is not less than `amount`."""
+    whole = lots_in(amount, lot)
+    return from_lots(whole + (amount - from_lots(whole, lot) > lot * 1e-6), lot)
