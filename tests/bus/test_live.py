@@ -278,6 +278,21 @@ async def test_cancelling_the_owner_of_the_bus_still_drains_it() -> None:
     assert sink.written == [Go(number) for number in range(5)]
 
 
+async def test_a_cancelled_scope_around_the_bus_waits_for_the_drain() -> None:
+    disk = Gate()
+    disk.opened.set()
+    sink = FileSink("sink", disk)
+    with anyio.CancelScope() as scope:
+        async with LiveBus(log_sink="sink") as bus:
+            bus.add(sink)
+            for number in range(5):
+                bus.post("sink", Go(number))
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert bus.closed
+    assert sink.written == [Go(number) for number in range(5)]
+
+
 async def test_cancellation_in_the_middle_of_a_flush_does_not_tear_it() -> None:
     """The owner is cancelled while the disk is at work; the flush completes, and so does the one of post_stop."""
     disk = Gate()

@@ -262,8 +262,11 @@ class Cell:
         self.room_waiters.append(pause)
 
     def offer_room(self) -> None:
-        """Wake the sources that wait for this inbox once it is down to half of its credit."""
-        if self.depth <= self.credit // 2:
+        """Wake the sources that wait for this inbox once it is down to half of its credit, or empty.
+
+        (A backlog above half may rest there: then only another message moves it.)
+        """
+        if self.depth <= self.credit // 2 or not self.inbox:
             waiters, self.room_waiters = self.room_waiters, []
             for waiter in waiters:
                 waiter.resolve(None)

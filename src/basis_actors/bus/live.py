@@ -123,9 +123,11 @@ class LiveBus(Supervised):
         if not self._drain_request.done():
             self._drain_request.set_result(seconds)
             self.task_moves()
-        await self._until(lambda: self.closed)
-        if not self._lost:
-            await asyncio.wait([self._host])
+        # A drain has a deadline of its own, so a cancelled scope around the bus waits for it.
+        with anyio.CancelScope(shield=True):
+            await self._until(lambda: self.closed)
+            if not self._lost:
+                await asyncio.wait([self._host])
 
     def _drain_soon(self) -> None:
         if self._drain_request is not None and not self._drain_request.done():
