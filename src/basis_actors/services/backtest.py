@@ -1,28 +1,30 @@
-"""Runs a mode over history: prepares feed, venues and log, drives the bus slice by slice, and sums the run up."""
+"""Runs a prepared mode over history: puts venues, log and engine on a bus, drives it slice by slice, and sums up."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 import anyio
 import msgspec
-from anyio.lowlevel import checkpoint
 
 from basis_actors.actors.engine import Engine
 from basis_actors.actors.event_logger import EventLogger
 from basis_actors.actors.timing import Stopwatch
-from basis_actors.bus import Bus, BusError, LiveBus, ManualClock, SimBus, VirtualClock
+from basis_actors.bus import Bus, BusError, BusFailed, LiveBus, ManualClock, SimBus, VirtualClock
 from basis_actors.bus.sim import complete
+from basis_actors.errors import BasisError
 from basis_actors.logs.component import ComponentLogs
 from basis_actors.logs.directory import LogDirectoryManager, RunStatus
 from basis_actors.logs.domain_event_logger import DomainEventLogger, EventSink, NullEventLogger
 from basis_actors.logs.wall_clock import fixed_clock, system_clock
 from basis_actors.results.accumulator import RunStatistics
 from basis_actors.results.summary import RunContext, RunSummary, summarise
+from basis_actors.services.hosts import Alone, Host, OnLoop
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER, add_engine
 from basis_actors.venues.simulated.build import build_simulated_venues
@@ -30,8 +32,9 @@ from basis_actors.venues.simulated.build import build_simulated_venues
 __all__ = ["SUMMARY_FILE", "Backtest", "Progress"]
 
 SUMMARY_FILE = "summary.json"
-_SLICE_SECONDS = 0.008
-"""How long the bus goes on before whoever drives it may look up: below the 10 ms that an event loop may be held."""
+_SLICE_SECONDS = 0.005
+"""How long the bus goes on before whoever drives it may look up. It looks at the time every few hundred messages only,
+so this is well below the 10 ms that an event loop may be held."""
 _LIVE_LOOK_SECONDS = 0.1
 
 
@@ -42,10 +45,6 @@ class Progress:
     ticks: int
     total: int
     seconds: float
-
-
-async def _no_pause() -> None:
-    """What a run without an event loop does between two slices."""
 
 
 class Backtest:
@@ -88,7 +87,7 @@ class Backtest:
         """
         if self._prepared.request.runtime == "live":
             return anyio.run(self.run_async, progress)
-        return complete(self._run_sim(progress, _no_pause))
+        return complete(self._run_sim(progress, Alone()))
 
     async def run_async(self, progress: Callable[[Progress], None] = lambda _: None) -> RunSummary:
         """`run` for event loops: gives way to others at least every 10 ms.
@@ -97,29 +96,36 @@ class Backtest:
         """
         if self._prepared.request.runtime == "live":
             return await self._run_live(progress)
-        return await self._run_sim(progress, checkpoint)
+        return await self._run_sim(progress, OnLoop())
 
-    async def _run_sim(self, progress: Callable[[Progress], None], pause: Callable[[], Awaitable[None]]) -> RunSummary:
+    async def _run_sim(self, progress: Callable[[Progress], None], host: Host) -> RunSummary:
         bus = SimBus(
             VirtualClock(self._prepared.feed.ticks[0]),
             log_sink=EVENT_LOGGER,
             correlation_id=self._correlation_id,
             stop_order=STOP_ORDER,
         )
-        engine = self._assemble(bus)
+        engine = await host.aside(lambda: self._assemble(bus))
         started = time.perf_counter()
+
+        def watch() -> float:
+            """Seconds; none are left once there is nothing to do but to end."""
+            return inf if engine.finished or self._cancelled is not None else time.perf_counter()
+
         failure: BaseException | None = None
         try:
-            while self._cancelled is None and bus.run_slice(_SLICE_SECONDS, time.perf_counter):
+            await bus.start()
+            while watch() < inf and bus.run_slice(_SLICE_SECONDS, watch):
                 progress(self._progress(engine, started))
-                await pause()
-            await bus.stop()
+                await host.pause()
+            if not bus.closed:
+                await bus.settled()
+            await host.aside(lambda: complete(bus.stop()))
         except BaseException as error:  # noqa: BLE001 - the summary names it, and `_finish` raises what is no failure
             failure = error
             if not isinstance(error, BusError):
-                complete(_stop_quietly(bus))
-        progress(self._progress(engine, started))
-        return self._finish(engine, failure, time.perf_counter() - started)
+                await host.aside(lambda: complete(_stop_quietly(bus)))
+        return await host.aside(lambda: self._finish(engine, failure, time.perf_counter() - started))
 
     async def _run_live(self, progress: Callable[[Progress], None]) -> RunSummary:
         bus = LiveBus(
@@ -144,7 +150,6 @@ class Backtest:
             if not isinstance(failure, BusError):
                 with anyio.CancelScope(shield=True):
                     await _stop_quietly(bus)
-        progress(self._progress(engine, started))
         return self._finish(engine, failure, time.perf_counter() - started)
 
     async def _watch(self, engine: Engine, started: float, progress: Callable[[Progress], None]) -> None:
@@ -156,26 +161,30 @@ class Backtest:
         """Make the log and the venues of this run, and put the engine on the bus."""
         prepared, request = self._prepared, self._prepared.request
         config = prepared.run.mode.component_config.event_logger
-        sink: EventSink = NullEventLogger()
-        if request.write_events:
-            sink = DomainEventLogger(
-                self.run_dir,
-                self._correlation_id,
-                self._pid,
-                batch_events=config.batch_events,
-                flush_seconds=config.flush_seconds,
-                clock=self._clock,
+        try:
+            sink: EventSink = NullEventLogger()
+            if request.write_events:
+                sink = DomainEventLogger(
+                    self.run_dir,
+                    self._correlation_id,
+                    self._pid,
+                    batch_events=config.batch_events,
+                    flush_seconds=config.flush_seconds,
+                    clock=self._clock,
+                )
+            self._components = ComponentLogs(
+                self.run_dir, self._correlation_id, self._pid, level=request.log_level, clock=self._clock
             )
-        self._components = ComponentLogs(
-            self.run_dir, self._correlation_id, self._pid, level=request.log_level, clock=self._clock
-        )
+        except BasisError as error:
+            LogDirectoryManager.finish(self.run_dir, RunStatus.FAILED, failure=str(error), clock=self._clock)
+            raise
         self._components.announce("run started", mode=prepared.run.mode.mode, data=prepared.dataset.origin)
         return add_engine(
             bus,
             run=prepared.run,
             strategy=prepared.strategy,
             feed=prepared.feed,
-            venues=build_simulated_venues(prepared.run, frictionless=request.frictionless, clock=bus.clock),
+            venues=build_simulated_venues(prepared.run, clock=bus.clock),
             flows=prepared.flows,
             event_logger=EventLogger(sink, self._statistics, self._components),
             stopwatch=Stopwatch(_zero if request.fixed_clock else time.perf_counter),
@@ -189,22 +198,31 @@ class Backtest:
         """Sum up, write the end down, and raise what is not a failure of the run but an order to stop."""
         status, failure = self._verdict(engine, error)
         summary = summarise(self._statistics, self._context(status, failure, seconds))
-        self._components.announce("run ended", status=status.value, failure=failure)
-        self._components.close()
-        (self.run_dir / SUMMARY_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(summary)))
-        LogDirectoryManager.finish(self.run_dir, status, failure=failure, clock=self._clock)
+        try:
+            self._components.announce("run ended", status=status.value, failure=failure)
+            (self.run_dir / SUMMARY_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
+            LogDirectoryManager.finish(self.run_dir, status, failure=failure, clock=self._clock)
+        except (OSError, BasisError) as problem:
+            text = f"{failure or 'the run ended'}; that could not be written down in {self.run_dir}: {problem}"
+            summary = summarise(self._statistics, self._context(RunStatus.FAILED, text, seconds))
+        finally:
+            self._components.close()
         if error is not None and not isinstance(error, Exception):
             raise error
         return summary
 
     def _verdict(self, engine: Engine, error: BaseException | None) -> tuple[RunStatus, str | None]:
         if isinstance(error, Exception):
-            return RunStatus.FAILED, str(error.__cause__ or error)
+            return RunStatus.FAILED, _reason(error)
         if error is not None:
             return RunStatus.PARTIAL, f"interrupted by {type(error).__name__}"
-        if self._cancelled is not None:
-            return RunStatus.PARTIAL, self._cancelled
+        critical = self._statistics.severities["CRITICAL"]
+        if critical:
+            codes = ", ".join(self._statistics.errors)
+            return RunStatus.FAILED, f"{critical} critical errors were logged, among {codes}; see system_errors.jsonl"
         if not engine.finished:
+            if self._cancelled is not None:
+                return RunStatus.PARTIAL, self._cancelled
             return RunStatus.FAILED, "the run ended before its last tick; look at system_errors.jsonl"
         return RunStatus.COMPLETED, None
 
@@ -220,12 +238,12 @@ class Backtest:
             run_dir=str(self.run_dir),
             seconds=0.0 if request.fixed_clock else seconds,
             partial=status is not RunStatus.COMPLETED,
-            failure=failure,
+            failure=failure if status is RunStatus.FAILED else None,
             runtime=request.runtime,
             data_origin=prepared.dataset.origin,
             synthetic_seed=prepared.dataset.seed,
-            data_gaps={name: round(hours) for name, hours in report.gap_hours.items()},
-            missed_funding=report.missed_funding,
+            data_gaps={use.name: sum(gap.rows for gap in use.gaps) for use in report.series if use.gaps},
+            missed_funding={perp: count for perp, count in report.missed_funding.items() if count},
             proxies=(*report.proxies, *report.absent),
         )
 
@@ -236,6 +254,12 @@ async def _stop_quietly(bus: Bus) -> None:
         await bus.stop()
     except BusError:
         return
+
+
+def _reason(error: Exception) -> str:
+    """What a person is told of a failure: a coded error says everything itself, any other needs to be placed."""
+    cause = error.__cause__ if isinstance(error, BusFailed) else None
+    return str(cause if isinstance(cause, BasisError) else error) or type(error).__name__
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -8,24 +8,31 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from math import isfinite
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
-from basis_actors.config import RunConfig, load_mode
+from basis_actors.config import RunConfig, load_mode, without_friction
 from basis_actors.data import Dataset, HistoricalFeed, build_feed, load_for
 from basis_actors.data.stamps import DAY, iso
 from basis_actors.data.synthetic import SyntheticGenerator
 from basis_actors.data.window import window_of
 from basis_actors.errors import ConfigError, DataError
+from basis_actors.logs.component import LOG_LEVELS
 from basis_actors.messages.book import Flow
 from basis_actors.messages.market import MarketSpec
 from basis_actors.strategies.base import Strategy
 from basis_actors.strategies.registry import build_strategy
 from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns
 
-__all__ = ["BacktestRequest", "Prepared", "prepare"]
+__all__ = ["DEFAULT_SEED", "DEMO_DAYS", "BacktestRequest", "Prepared", "Runtime", "generate_market", "prepare"]
 
+Runtime = Literal["sim", "live"]
+
+DEFAULT_SEED: Final = 7
+"""Of the synthetic market when none is asked for."""
 DEMO_DAYS: Final = 90
 """Length of the window on the synthetic market when none is asked for."""
+_LARGEST_MARKET: Final = 2_000_000
+"""Bars a series that the synthetic market is made for at most, which takes about two gigabytes of memory."""
 _WARMUP_DAYS: Final = 30
 """Days before the start that are loaded, so that windows of settled funding can be full at the first tick."""
 
@@ -38,7 +45,7 @@ class BacktestRequest:
     """Name of a mode, or a mode file."""
     data: Path | None = None
     """Folder in the data layout; None for the synthetic market."""
-    seed: int = 7
+    seed: int = DEFAULT_SEED
     """Of the synthetic market."""
     start: datetime | None = None
     """First tick; None for the first that the data cover."""
@@ -50,6 +57,8 @@ class BacktestRequest:
     """Deposits and withdrawals after the start."""
     frictionless: bool = False
     """No fees, no gas, no impact."""
+    always_in: bool = False
+    """Whether a mode that waits for funding to be worth it stays invested whatever funding does."""
     overlays: Sequence[Path] = ()
     """Configuration files laid over the mode."""
     settings: Sequence[str] = ()
@@ -62,7 +71,7 @@ class BacktestRequest:
     """Name of the run; None for one made from mode, time and process."""
     write_events: bool = True
     log_level: str = "info"
-    runtime: Literal["sim", "live"] = "sim"
+    runtime: Runtime = "sim"
     fixed_clock: bool = False
     """Whether wall clock, durations and pid are fixed, so that two runs write the same bytes."""
 
@@ -89,8 +98,14 @@ def prepare(request: BacktestRequest) -> Prepared:
     Raises ConfigError or DataError for whatever is wrong with them, BasisError STRAT-003 for a mode that cannot be
     run yet.
     """
+    _require_known("runtime", request.runtime, get_args(Runtime))
+    _require_known("log level", request.log_level.lower(), LOG_LEVELS)
     run = load_mode(request.mode, request.overrides, overlays=request.overlays, settings=request.settings)
-    strategy = build_strategy(run, frictionless=request.frictionless)
+    if request.always_in:
+        run = _always_in(run)
+    if request.frictionless:
+        run = without_friction(run)
+    strategy = build_strategy(run)
     capital = run.share_class.default_capital if request.capital is None else request.capital
     if not isfinite(capital) or capital <= 0.0:
         raise ConfigError("CONFIG-003", f"capital is {capital}; more than 0 {run.share_class.currency} was expected")
@@ -122,12 +137,45 @@ def _market(request: BacktestRequest, run: RunConfig, spec: MarketSpec, step: in
         dataset = load_for(request.data, spec, run.venues)
         first, last = window_of(dataset, spec, run.venues, step)
         return dataset, first if start is None else start, last if end is None else end
-    generator = SyntheticGenerator(request.seed, min(run.mode.tick_interval_seconds, 86_400))
+    step_seconds = min(run.mode.tick_interval_seconds, 86_400)
+    generator = SyntheticGenerator(request.seed, step_seconds)
     if start is None:
         start = generator.epoch_ns
     if end is None:
         end = start + DEMO_DAYS * DAY
-    return generator.generate(max(generator.epoch_ns, start - _WARMUP_DAYS * DAY), end), start, end
+    first = start if start < generator.epoch_ns else max(generator.epoch_ns, start - _WARMUP_DAYS * DAY)
+    return generate_market(generator, first, end), start, end
+
+
+def generate_market(generator: SyntheticGenerator, start: int, end: int) -> Dataset:
+    """The synthetic market from `start` to `end` (ns).
+
+    Raises DataError DATA-002 for a window that memory cannot hold, and as `SyntheticGenerator.generate` does.
+    """
+    bars = (end - start) // (generator.step_seconds * NS_PER_SECOND)
+    if bars > _LARGEST_MARKET:
+        raise DataError(
+            "DATA-002",
+            f"the window {iso(start)} to {iso(end)} has {bars:,} bars of {generator.step_seconds} s; the synthetic"
+            f" market is made for {_LARGEST_MARKET:,} at most: choose a shorter window or a longer step",
+        )
+    return generator.generate(start, end)
+
+
+def _require_known(what: str, given: str, known: Sequence[str]) -> None:
+    if given not in known:
+        raise ConfigError("CONFIG-003", f"{what} {given!r} is not known; expected one of {', '.join(known)}")
+
+
+def _always_in(run: RunConfig) -> RunConfig:
+    """The same mode without its tests of funding."""
+    config = run.mode.strategy_config
+    if "always_in" not in type(config).model_fields:
+        raise ConfigError(
+            "CONFIG-003", f"mode {run.mode.mode!r} has no entry test that --always-in could switch off; leave it out"
+        )
+    mode = run.mode.model_copy(update={"strategy_config": config.model_copy(update={"always_in": True})})
+    return run.model_copy(update={"mode": mode})
 
 
 def _checked(flows: Sequence[Flow], start: int, end: int) -> tuple[Flow, ...]:
