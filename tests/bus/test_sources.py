@@ -100,6 +100,27 @@ async def test_unwritten_log_events_count_against_sources(runtime: Runtimes, bat
     assert sink.deepest <= credit + 4 + 1
 
 
+async def test_a_backlog_that_rests_above_half_of_the_credit_lets_the_source_go_on(runtime: Runtimes) -> None:
+    """24 events fill one batch of 15 and leave 9, which only another event will move."""
+
+    class Batching(Probe):
+        @property
+        def backlog(self) -> int:
+            return len(self.received) % 15
+
+    async def feed(outlet: Outlet) -> None:
+        for number in range(24):
+            outlet.post("sink", Bar("BTC", number))
+        await outlet.room("sink")
+        outlet.post("sink", "more")
+
+    sink = Batching("sink")
+    async with runtime.bus() as bus:
+        bus.add(sink, credit=16)
+        bus.add_source("sink", feed)
+        await sink.next_of(str)
+
+
 async def test_market_data_conflates_to_the_latest_per_key(runtime: Runtimes) -> None:
     async def feed(outlet: Outlet) -> None:
         for number in range(10):
