@@ -90,9 +90,13 @@ class PostOffice:
         """One message of ``cause`` is no more."""
         cause.live -= 1
         if not cause.live and cause.waiters is not None:
-            waiters, cause.waiters = cause.waiters, None
-            for waiter in waiters:
-                waiter()
+            self.wake_waiters(cause)
+
+    def wake_waiters(self, cause: Cause) -> None:
+        """Nothing of ``cause`` is left: tell the sources that wait for that."""
+        waiters, cause.waiters = cause.waiters, None
+        for waiter in waiters or ():
+            waiter()
 
     def undeliverable(self, to: str, envelope: Envelope, reason: Reason) -> None:
         """A message will not be handled: record it, tell its asker, count."""

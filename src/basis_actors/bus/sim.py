@@ -168,8 +168,7 @@ class SimBus(Supervised):
             cause = envelope.cause
             cause.live -= 1
             if cause.waiters is not None and not cause.live:
-                cause.live += 1
-                self.done(cause)
+                self.wake_waiters(cause)
         return True
 
     # What the base asks of a runtime
