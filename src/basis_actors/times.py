@@ -1,4 +1,4 @@
-"""Defines the two forms of time in the engine, aware UTC datetimes and integer nanoseconds, and the way between them."""
+"""Defines the two forms of time, aware UTC datetimes and integer nanoseconds, and how one becomes the other."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from tests.venues.worlds import StillClock
 
-from basis_actors.config import RunConfig, load_mode
+from basis_actors.config import RunConfig, load_mode, without_friction
 from basis_actors.config.venues import ChainVenue, ExchangeVenue, LendingVenue
 from basis_actors.errors import ConfigError
 from basis_actors.finance.margin import maintenance_margin
@@ -19,7 +19,7 @@ configured = cache(load_mode)
 
 
 def built(run: RunConfig, **more: Any) -> tuple[VenueClient, ...]:
-    return build_simulated_venues(run, frictionless=False, clock=StillClock(), **more)
+    return build_simulated_venues(run, clock=StillClock(), **more)
 
 
 def test_the_chain_comes_first_and_the_exchanges_follow_in_their_order() -> None:
@@ -33,13 +33,13 @@ def test_terms_are_those_of_the_files() -> None:
     binance, bybit = run.venues["binance"], run.venues["bybit"]
     assert isinstance(binance, ExchangeVenue)
     assert isinstance(bybit, ExchangeVenue)
-    terms = exchange_terms(binance, frictionless=False)
+    terms = exchange_terms(binance)
     assert (terms.spot_fee, terms.perp_fee, terms.liquidation_fee) == (0.001, 0.0005, 0.0125)
     assert terms.spot["BTC/USDT"].impact_bps == (4.0, 6.0, 12.0)
     assert terms.perps["BTC-PERP"].impact_bps == (3.0, 4.0, 8.0)
     assert terms.margin_key == "binance:Margin:USDT"
     assert maintenance_margin(500_000.0, terms.perps["BTC-PERP"].brackets) == pytest.approx(2_200.0)
-    assert exchange_terms(bybit, frictionless=False).margin_key == "bybit:BaseToken:USDT"
+    assert exchange_terms(bybit).margin_key == "bybit:BaseToken:USDT"
 
 
 def costs(terms: msgspec.Struct) -> list[float]:
@@ -61,19 +61,23 @@ def costs(terms: msgspec.Struct) -> list[float]:
 
 
 def test_a_frictionless_exchange_is_one_whose_every_cost_is_zero() -> None:
-    for venue in configured("eth_basis").venues.values():
+    run = configured("eth_basis")
+    free_run = without_friction(run)
+    for name, venue in run.venues.items():
         if isinstance(venue, ExchangeVenue):
-            assert any(costs(exchange_terms(venue, frictionless=False)))
-            free = exchange_terms(venue, frictionless=True)
+            free_venue = free_run.venues[name]
+            assert isinstance(free_venue, ExchangeVenue)
+            free = msgspec.structs.replace(exchange_terms(free_venue), liquidation_fee=0.0)
+            assert any(costs(exchange_terms(venue)))
             assert not any(costs(free))
-            assert set(free.perps) == set(exchange_terms(venue, frictionless=False).perps)
+            assert set(free.perps) == set(exchange_terms(venue).perps)
 
 
 def test_a_mode_without_market_impact_has_none_in_its_fills() -> None:
     run = load_mode("btc_basis", {"enable_market_impact": False})
     binance = run.venues["binance"]
     assert isinstance(binance, ExchangeVenue)
-    assert exchange_terms(binance, frictionless=False).spot["BTC/USDT"].impact_bps == (0.0, 0.0, 0.0)
+    assert exchange_terms(binance).spot["BTC/USDT"].impact_bps == (0.0, 0.0, 0.0)
 
 
 def test_gas_is_paid_where_the_share_class_says() -> None:
@@ -81,18 +85,20 @@ def test_gas_is_paid_where_the_share_class_says() -> None:
     assert isinstance(wallet, ChainVenue)
     paid_from = {}
     for currency in ("USDT", "ETH", "BTC"):
-        gas = chain_terms(wallet, currency, frictionless=False).gas
+        gas = chain_terms(wallet, currency).gas
         assert gas is not None
         assert set(gas.units) >= {"supply", "withdraw", "borrow", "repay", "transfer", "transfer_eth"}
         paid_from[currency] = gas.paid_from
     assert paid_from == {"USDT": "gas:Payable:USDT", "ETH": "wallet:BaseToken:ETH", "BTC": "gas:Payable:BTC"}
-    assert chain_terms(wallet, "USDT", frictionless=True).gas is None
+    free = without_friction(configured("pure_lending_eth")).venues["wallet"]
+    assert isinstance(free, ChainVenue)
+    assert chain_terms(free, "USDT").gas is None
 
 
 def test_every_operation_that_is_simulated_on_chain_has_its_gas() -> None:
     wallet = configured("pure_lending_usdt").venues["wallet"]
     assert isinstance(wallet, ChainVenue)
-    gas = chain_terms(wallet, "USDT", frictionless=False).gas
+    gas = chain_terms(wallet, "USDT").gas
     assert gas is not None
     names = {OperationType.SUPPLY, OperationType.WITHDRAW, OperationType.BORROW, OperationType.REPAY}
     assert {operation.value for operation in names} <= set(gas.units)

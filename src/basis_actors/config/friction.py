@@ -16,7 +16,8 @@ _NO_IMPACT = (0.0, 0.0, 0.0)
 def without_friction(run: RunConfig) -> RunConfig:
     """`run` without trading, withdrawal, swap and flash-loan fees, gas, gas reserve and price impact.
 
-    Liquidation fees stay: they are part of what a liquidation is, not of what trading costs.
+    Prices, lots, margin, delays and limits stay, and so do liquidation fees: they are part of what a liquidation is,
+    not of what trading costs.
     """
     config = run.mode.strategy_config
     if hasattr(config, "gas_reserve_eth"):

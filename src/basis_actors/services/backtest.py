@@ -59,11 +59,12 @@ class Backtest:
         self._prepared = prepared
         self._pid = 0 if request.fixed_clock else os.getpid()
         self._clock = fixed_clock if request.fixed_clock else system_clock
-        self._correlation_id = request.correlation_id or _new_name(run.mode.mode)
+        self.correlation_id = request.correlation_id or _new_name(run.mode.mode)
+        """Name of the run."""
         self._cancelled: str | None = None
         self._statistics = RunStatistics()
         self.run_dir = LogDirectoryManager.create_run_logs(
-            self._correlation_id,
+            self.correlation_id,
             self._pid,
             run.mode.mode,
             run.mode.strategy,
@@ -102,7 +103,7 @@ class Backtest:
         bus = SimBus(
             VirtualClock(self._prepared.feed.ticks[0]),
             log_sink=EVENT_LOGGER,
-            correlation_id=self._correlation_id,
+            correlation_id=self.correlation_id,
             stop_order=STOP_ORDER,
         )
         engine = await host.aside(lambda: self._assemble(bus))
@@ -131,7 +132,7 @@ class Backtest:
         bus = LiveBus(
             ManualClock(self._prepared.feed.ticks[0], auto=True),
             log_sink=EVENT_LOGGER,
-            correlation_id=self._correlation_id,
+            correlation_id=self.correlation_id,
             stop_order=STOP_ORDER,
         )
         engine = self._assemble(bus)
@@ -166,14 +167,14 @@ class Backtest:
             if request.write_events:
                 sink = DomainEventLogger(
                     self.run_dir,
-                    self._correlation_id,
+                    self.correlation_id,
                     self._pid,
                     batch_events=config.batch_events,
                     flush_seconds=config.flush_seconds,
                     clock=self._clock,
                 )
             self._components = ComponentLogs(
-                self.run_dir, self._correlation_id, self._pid, level=request.log_level, clock=self._clock
+                self.run_dir, self.correlation_id, self._pid, level=request.log_level, clock=self._clock
             )
         except BasisError as error:
             LogDirectoryManager.finish(self.run_dir, RunStatus.FAILED, failure=str(error), clock=self._clock)
@@ -234,7 +235,7 @@ class Backtest:
             share_class=share_class.name,
             currency=share_class.currency,
             decimals=share_class.decimals,
-            correlation_id=self._correlation_id,
+            correlation_id=self.correlation_id,
             run_dir=str(self.run_dir),
             seconds=0.0 if request.fixed_clock else seconds,
             partial=status is not RunStatus.COMPLETED,

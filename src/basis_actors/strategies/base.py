@@ -78,9 +78,8 @@ class Strategy(ABC):
     hedged: ClassVar[bool]
     """Whether the strategy means to be delta neutral."""
 
-    def __init__(self, run: RunConfig, *, frictionless: bool) -> None:
+    def __init__(self, run: RunConfig) -> None:
         self.run = run
-        self.frictionless = frictionless
 
     @property
     @abstractmethod

@@ -29,8 +29,8 @@ class Basis(Strategy):
 
     hedged: ClassVar[bool] = True
 
-    def __init__(self, run: RunConfig, *, frictionless: bool) -> None:
-        super().__init__(run, frictionless=frictionless)
+    def __init__(self, run: RunConfig) -> None:
+        super().__init__(run)
         assert isinstance(run.mode.strategy_config, BasisConfig)
         self._config = run.mode.strategy_config
         self._terms = hedge_terms(
@@ -38,7 +38,6 @@ class Basis(Strategy):
             self._config.asset,
             self._config.spot_venue,
             self._config.hedge_allocation,
-            frictionless=frictionless,
         )
         self._missed_limit = run.mode.data.funding_missed_limit
         self._window = FundingWindow(self._config.funding_window, self._config.funding_minimum)
@@ -80,7 +79,7 @@ class Basis(Strategy):
             self.run.mode.risk_limits,
             terms,
             book,
-            OrderWriter(self.run, situation, config.slippage_tolerance, frictionless=self.frictionless),
+            OrderWriter(self.run, situation, config.slippage_tolerance),
             funding=funding,
             wanted=situation.pending_withdrawal,
             maintenance=situation.book.risk.maintenance_ratio,

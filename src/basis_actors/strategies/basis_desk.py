@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import inf
 
 from basis_actors.finance.costs import from_lots, lots_in, round_down_to_lot
 from basis_actors.messages.orders import ExecutionMode, Order, Side
@@ -15,6 +16,10 @@ __all__ = ["BasisDesk"]
 _TRANSFER_COST_LIMIT = 0.005
 """Share of an amount that moving it may cost."""
 _CENT = 0.01
+_COST_OF_FREEING = 1.005
+"""Freeing money costs fees and impact on both legs, less than this."""
+_ABOVE_MINIMUM = 1.01
+"""An order a little above the smallest is still one after its impact."""
 
 
 class BasisDesk:
@@ -54,12 +59,17 @@ class BasisDesk:
         return rounded
 
     def headroom(self) -> dict[str, float]:
-        """How much more each eligible venue could be short with the margin it has."""
-        return {
-            venue: max(0.0, (leg := self._book.legs[venue]).margin - leg.notional * self._margin_target)
-            / self._margin_per_unit(venue)
-            for venue in self._book.weights
-        }
+        """How much more each eligible venue could be short with the margin it has.
+
+        Profit that is not realised is margin, but fees are paid in cash.
+        """
+        room = {}
+        for venue in self._book.weights:
+            leg = self._book.legs[venue]
+            by_margin = (leg.margin - leg.notional * self._margin_target) / self._margin_per_unit(venue)
+            fee = self._book.price * leg.terms.fee
+            room[venue] = max(0.0, min(by_margin, leg.cash / fee if fee > 0.0 else by_margin))
+        return room
 
     def affordable(self, target: Mapping[str, float], dust: float) -> tuple[dict[str, float], tuple[Order, ...]]:
         """What of `target` the cash on the exchanges pays for, and the transfers inside the spot exchange it takes."""
@@ -103,6 +113,19 @@ class BasisDesk:
                 idle[leg.terms.margin_key] = leg.cash
         return {key: amount for key, amount in idle.items() if amount > 0.0}
 
+    def payable_cash(self) -> dict[str, float]:
+        """Cash that can leave each account while its leg keeps the target margin ratio, beside what leaving costs."""
+        cash = {self._terms.spot_cash_key: self._book.spot_cash}
+        for leg in self._book.legs.values():
+            free = min(leg.cash, leg.margin - leg.notional * self._margin_target)
+            key = leg.terms.margin_key
+            cash[key] = min(cash[key], free) if key in cash else free
+        return {
+            key: whole
+            for key, amount in cash.items()
+            if (whole := round_down_to_lot(max(0.0, amount - self._leaving_cost(key)), _CENT)) > 0.0
+        }
+
     def spot_lots(self, amount: float) -> float:
         """Whole lots of spot."""
         return round_down_to_lot(amount, self._terms.spot_lot)
@@ -144,6 +167,23 @@ class BasisDesk:
         for venue, leg in self._book.legs.items():
             if leg.tradable and leg.short > 0.0:
                 sizes[venue] = leg.short if share >= 1.0 else round_down_to_lot(leg.short * share, leg.terms.lot)
+        return self.shrink(sizes, intent)
+
+    def free(self, amount: float, intent: str) -> tuple[Order, ...]:
+        """Shrink both legs by as much as frees `amount` USDT, the same share of every leg that can be traded now.
+
+        Each cut is rounded up to a lot and to the smallest order, so that also a small amount comes free.
+        """
+        book = self._book
+        legs = [leg for leg in book.legs.values() if leg.tradable and leg.short > 0.0]
+        worth = sum(leg.short * book.price + min(leg.margin, leg.notional * self._margin_target) for leg in legs)
+        if not book.spot_tradable or worth <= 0.0:
+            return ()
+        share = min(1.0, _COST_OF_FREEING * amount / worth)
+        sizes = {}
+        for leg in legs:
+            least = max(share * leg.short, _ABOVE_MINIMUM * leg.terms.minimum_notional / book.price)
+            sizes[leg.venue] = leg.short if share == 1.0 else min(leg.short, _lots_up(least, leg.terms.lot))
         return self.shrink(sizes, intent)
 
     def buy_back(self, venue: str, amount: float, intent: str) -> Order:
@@ -212,6 +252,17 @@ class BasisDesk:
                 orders += self.move(source, target, amount)
         return tuple(orders)
 
+    def bring(self, amount: float, available: Mapping[str, float]) -> tuple[Order, ...]:
+        """Transfers that bring at least `amount` to the wallet, from the fullest accounts first, whatever they cost."""
+        orders: list[Order] = []
+        for source in sorted(available, key=lambda key: -available[key]):
+            if amount <= 0.0:
+                break
+            sent = min(available[source], _lots_up(amount, _CENT))
+            amount -= sent
+            orders.append(self._write.transfer(source, WALLET, sent, "pay_out"))
+        return tuple(orders)
+
     def move(self, source: str, target: str, amount: float) -> tuple[Order, ...]:
         """A transfer of whole cents, less what leaving the source costs; nothing when no cent is left."""
         if source == target:
@@ -222,8 +273,9 @@ class BasisDesk:
         return (self._write.transfer(source, target, cents, "margin"),) if cents > 0.0 else ()
 
     def worth_moving(self, source: str, amount: float) -> bool:
-        """Whether a transfer is not eaten up by its cost."""
-        return amount > _CENT and self._leaving_cost(source) <= _TRANSFER_COST_LIMIT * amount
+        """Whether a transfer is not eaten up by its cost; what no order can be made of is left where it is."""
+        enough = amount >= self._terms.minimum_notional
+        return enough and self._leaving_cost(source) <= _TRANSFER_COST_LIMIT * amount
 
     def _leaving_cost(self, source: str) -> float:
         return self._terms.withdrawal_fees.get(self._terms.domain_of(source), 0.0)

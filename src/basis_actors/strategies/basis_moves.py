@@ -17,6 +17,10 @@ from basis_actors.strategies.order_writer import EXTERNAL, OrderWriter
 __all__ = ["BasisMoves", "Found"]
 
 
+_CASH_KEPT = 0.02
+"""Cash that stays on a margin account, as a fraction of its notional, however much unrealised profit there is."""
+
+
 class Found(msgspec.Struct, frozen=True):
     """What a rule wants."""
 
@@ -126,19 +130,15 @@ class BasisMoves:
         if wanted > book.equity:
             return Found("hold", "none", f"a withdrawal of {wanted:.2f} is more than the equity {book.equity:.2f} USDT")
         missing = wanted - book.wallet_cash
-        idle = desk.idle_cash()
-        elsewhere = sum(idle.values()) - book.wallet_cash
-        if elsewhere >= missing:
-            # Leaving an exchange costs a fee, which the owner is not to miss.
-            fees = sum(self._terms.withdrawal_fees.values())
-            orders = desk.collect(idle, {WALLET: min(wanted + fees, book.wallet_cash + elsewhere)})
+        elsewhere = desk.payable_cash()
+        lacking = missing - sum(elsewhere.values())
+        if lacking <= 0.0:
+            orders = desk.bring(missing, elsewhere)
             return Found("rebalance", "transfer", f"moving {missing:.2f} USDT to the wallet", orders)
-        freed = sum(leg.margin for leg in book.legs.values()) + book.spot * book.price
-        share = min(1.0, 1.005 * (missing - elsewhere) / freed) if freed > 0.0 else 1.0
-        orders = desk.close(share, "withdrawal")
+        orders = desk.free(lacking, "withdrawal")
         if not orders:
-            return Found("hold", "none", "the position cannot be reduced for a withdrawal now")
-        return Found("exit", "exit_partial", f"freeing {missing:.2f} USDT for a withdrawal", orders)
+            return Found("hold", "none", f"{lacking:.2f} USDT for a withdrawal cannot be freed now")
+        return Found("exit", "exit_partial", f"freeing {lacking:.2f} USDT for a withdrawal", orders)
 
     # The position.
 
@@ -166,12 +166,13 @@ class BasisMoves:
                 return Found("hold", "none", reason)
         target = desk.target(book.equity)
         feasible, shifts = desk.affordable(target, self._dust)
-        if sum(feasible.values()) >= (1.0 - config.position_deviation_threshold) * sum(target.values()) > 0.0:
-            orders = desk.open(feasible, "entry")
-            if orders:
-                reason = "always in" if config.always_in else f"mean funding {self._funding:.6f} pays"
-                return Found("entry", "entry_full", reason, shifts + orders, resets=True)
-        orders = desk.collect(desk.idle_cash(), desk.needs(target))
+        complete = sum(feasible.values()) >= (1.0 - config.position_deviation_threshold) * sum(target.values()) > 0.0
+        orders = () if complete else desk.collect(desk.idle_cash(), desk.needs(target))
+        # Where the rest is not worth moving, the position is opened with what is there.
+        opened = () if orders else desk.open(feasible, "entry")
+        if opened:
+            reason = "always in" if config.always_in else f"mean funding {self._funding:.6f} pays"
+            return Found("entry", "entry_full", reason, shifts + opened, resets=True)
         if not orders:
             return Found(
                 "hold", "none", f"equity of {book.equity:.2f} USDT is too little to open the smallest position"
@@ -203,7 +204,9 @@ class BasisMoves:
             if leg.ratio is None or leg.ratio <= ceiling or leg.mark is None:
                 continue
             added = (leg.margin - leg.notional * target) / ((1.0 + target) * leg.mark)
-            surplus = min(added * book.price * (1.0 + desk.spot_cost), leg.cash)
+            # Fees and funding are paid in cash, so profit that is not realised cannot stand in for all of it.
+            spare = leg.cash - _CASH_KEPT * leg.notional
+            surplus = min(added * book.price * (1.0 + desk.spot_cost), spare)
             if desk.worth_moving(leg.terms.margin_key, surplus):
                 names.append(f"{leg.venue} {leg.ratio:.4f}")
                 orders += desk.move(leg.terms.margin_key, self._terms.spot_cash_key, surplus)

@@ -12,8 +12,6 @@ from basis_actors.strategies.order_writer import exchange, margin_key, spot_cash
 
 __all__ = ["HedgeTerms", "LegTerms", "hedge_terms"]
 
-_NO_IMPACT = (0.0, 0.0, 0.0)
-
 
 class LegTerms(msgspec.Struct, frozen=True):
     """One perpetual of one venue."""
@@ -66,10 +64,8 @@ class HedgeTerms(msgspec.Struct, frozen=True):
         return self.domains[key.split(":", 1)[0]]
 
 
-def hedge_terms(
-    run: RunConfig, asset: str, spot_venue: str, venues: Iterable[str], *, frictionless: bool
-) -> HedgeTerms:
-    """Read the terms of spot on `spot_venue` and of perps on `venues`; frictionless ones cost nothing.
+def hedge_terms(run: RunConfig, asset: str, spot_venue: str, venues: Iterable[str]) -> HedgeTerms:
+    """Read the terms of spot on `spot_venue` and of perps on `venues`.
 
     Raises BasisError STRAT-003 for a venue that is no exchange or has no spot market of the asset.
     """
@@ -86,8 +82,8 @@ def hedge_terms(
             margin_key=margin_key(run, venue),
             lot=config.perp.markets[asset].lot,
             minimum_notional=config.minimum_notional,
-            fee=0.0 if frictionless else config.perp.taker_fee,
-            impact=_NO_IMPACT if frictionless else config.impact_bps[symbol],
+            fee=config.perp.taker_fee,
+            impact=config.impact_bps[symbol],
         )
     home = exchange(run, spot_venue)
     market = spot_market(run, spot_venue, asset)
@@ -99,12 +95,12 @@ def hedge_terms(
         spot_cash_key=spot_cash_key(spot_venue),
         spot_lot=market.lot,
         minimum_notional=home.minimum_notional,
-        spot_fee=0.0 if frictionless or home.spot is None else home.spot.taker_fee,
-        spot_impact=_NO_IMPACT if frictionless else home.impact_bps[f"{asset}/USDT"],
+        spot_fee=0.0 if home.spot is None else home.spot.taker_fee,
+        spot_impact=home.impact_bps[f"{asset}/USDT"],
         legs=legs,
         domains={name: venue.domain for name, venue in run.venues.items()},
         withdrawal_fees={
-            exchange(run, venue).domain: 0.0 if frictionless else exchange(run, venue).withdrawal_fees["USDT"]
+            exchange(run, venue).domain: exchange(run, venue).withdrawal_fees["USDT"]
             for venue in dict.fromkeys((spot_venue, *legs))
         },
     )

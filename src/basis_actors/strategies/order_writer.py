@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from basis_actors.config import ExchangeVenue, RunConfig, SpotMarket
+from basis_actors.config import ChainVenue, ExchangeVenue, RunConfig, SpotMarket
+from basis_actors.config.venues import GasOperation
 from basis_actors.errors import BasisError
 from basis_actors.finance.costs import fill_price, impact_bps
 from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType, Order, Side
@@ -19,7 +20,7 @@ from basis_actors.strategies.expected import (
     withdraw_deltas,
 )
 
-__all__ = ["EXTERNAL", "OrderWriter", "exchange", "margin_key", "spot_cash_key", "spot_market"]
+__all__ = ["EXTERNAL", "OrderWriter", "exchange", "gas_units", "margin_key", "spot_cash_key", "spot_market"]
 
 EXTERNAL = "external"
 """The venue name of the owner's own account outside, where withdrawals go."""
@@ -43,6 +44,14 @@ def exchange(run: RunConfig, venue: str) -> ExchangeVenue:
     return config
 
 
+def gas_units(run: RunConfig, operation: GasOperation) -> int:
+    """Gas that an operation takes. Raises BasisError STRAT-003 for a mode without a chain."""
+    for venue in run.venues.values():
+        if isinstance(venue, ChainVenue):
+            return venue.gas_units[operation]
+    raise BasisError("STRAT-003", f"mode {run.mode.mode} has no wallet on a chain, which the strategy needs")
+
+
 def spot_market(run: RunConfig, venue: str, asset: str) -> SpotMarket:
     """The spot market of an asset against USDT. Raises BasisError STRAT-003 when the venue has none configured."""
     section = exchange(run, venue).spot
@@ -54,11 +63,10 @@ def spot_market(run: RunConfig, venue: str, asset: str) -> SpotMarket:
 class OrderWriter:
     """Writes the orders of one decision. Ids derive from the mode, the tick and a counter, nothing else."""
 
-    def __init__(self, run: RunConfig, situation: Situation, slippage_tolerance: float, *, frictionless: bool) -> None:
+    def __init__(self, run: RunConfig, situation: Situation, slippage_tolerance: float) -> None:
         self._run = run
         self._situation = situation
         self._tolerance = slippage_tolerance
-        self._frictionless = frictionless
         self._tick = situation.book.risk.exposure.book.tick.number
         self._count = 0
         self._groups = 0
@@ -167,8 +175,6 @@ class OrderWriter:
         )
 
     def _expected_fill(self, venue: str, market: str, reference: float, amount: float, *, buying: bool) -> float:
-        if self._frictionless:
-            return reference
         steps = exchange(self._run, venue).impact_bps[market]
         return fill_price(reference, impact_bps(amount * reference, steps), buying=buying)
 

@@ -8,7 +8,7 @@ from basis_actors.config import LendingConfig, RunConfig
 from basis_actors.messages.market import MarketSpec
 from basis_actors.messages.orders import ExecutionMode, Order
 from basis_actors.strategies.base import Decision, Situation, Strategy
-from basis_actors.strategies.order_writer import EXTERNAL, OrderWriter
+from basis_actors.strategies.order_writer import EXTERNAL, OrderWriter, gas_units
 
 __all__ = ["PureLending"]
 
@@ -20,14 +20,15 @@ class PureLending(Strategy):
 
     hedged: ClassVar[bool] = False
 
-    def __init__(self, run: RunConfig, *, frictionless: bool) -> None:
-        super().__init__(run, frictionless=frictionless)
+    def __init__(self, run: RunConfig) -> None:
+        super().__init__(run)
         assert isinstance(run.mode.strategy_config, LendingConfig)
         self._config = run.mode.strategy_config
         self._reserve = _RESERVES[self._config.asset]
         self._wallet = f"wallet:BaseToken:{self._config.asset}"
         self._supplied = f"aave:aToken:a{self._reserve}"
-        self._kept = 0.0 if frictionless else self._config.gas_reserve_eth
+        self._kept = self._config.gas_reserve_eth
+        self._pays_gas = gas_units(run, "supply") > 0
 
     @property
     def market_spec(self) -> MarketSpec:
@@ -47,9 +48,9 @@ class PureLending(Strategy):
                 f"the Aave reserve {self._reserve} is {state}", invested=invested, constraints=("STRAT-006",)
             )
         conditions = {"supply_apr": reserve.supply_apr, "utilization": reserve.utilization}
-        if not self.frictionless and (market.gas is None or "ETH" not in market.prices):
+        if self._pays_gas and (market.gas is None or "ETH" not in market.prices):
             return Decision.hold("the cost of gas is not known yet", invested=invested, constraints=("STRAT-006",))
-        writer = OrderWriter(self.run, situation, 0.0, frictionless=self.frictionless)
+        writer = OrderWriter(self.run, situation, 0.0)
         if situation.pending_withdrawal > 0.0:
             return self._pay_out(situation, writer, idle, supplied, conditions)
         free = idle - self._kept

@@ -18,7 +18,7 @@ STRATEGIES: Final[dict[str, type[Strategy]]] = {
 }
 
 
-def build_strategy(run: RunConfig, *, frictionless: bool) -> Strategy:
+def build_strategy(run: RunConfig) -> Strategy:
     """The strategy of a mode. Raises BasisError STRAT-003 for a family that cannot be run yet."""
     kind = STRATEGIES.get(run.mode.strategy)
     if kind is None:
@@ -27,4 +27,4 @@ def build_strategy(run: RunConfig, *, frictionless: bool) -> Strategy:
             f"mode {run.mode.mode!r} uses the strategy {run.mode.strategy!r}, which cannot be run yet; strategies that"
             f" can be run: {', '.join(STRATEGIES)}",
         )
-    return kind(run, frictionless=frictionless)
+    return kind(run)

@@ -29,16 +29,13 @@ from basis_actors.venues.simulated.terms import (
 
 __all__ = ["build_simulated_venues", "chain_terms", "exchange_terms", "pool_terms"]
 
-_NO_IMPACT = (0.0, 0.0, 0.0)
-
 
 def build_simulated_venues(
-    run: RunConfig, *, frictionless: bool, clock: VenueClock, latency_seconds: float = 0.0
+    run: RunConfig, *, clock: VenueClock, latency_seconds: float = 0.0
 ) -> tuple[VenueClient, ...]:
     """One client for each account domain of the mode; the chain comes first.
 
-    `latency_seconds` is how long each domain takes to carry out an order. Frictionless venues charge no fee of any
-    kind, no gas and no impact; prices, lots, margin, delays and limits stay.
+    `latency_seconds` is how long each domain takes to carry out an order.
     Raises ConfigError CONFIG-004 for a venue of a kind that is not simulated, and for a mode without a wallet.
     """
     venues = [run.venues[name] for name in run.mode.venues]
@@ -47,7 +44,7 @@ def build_simulated_venues(
     exchanges: list[VenueClient] = []
     for venue in venues:
         if isinstance(venue, ExchangeVenue):
-            terms = exchange_terms(venue, frictionless=frictionless)
+            terms = exchange_terms(venue)
             exchanges.append(SimulatedExchange(terms, clock, latency_seconds))
         elif isinstance(venue, ChainVenue):
             wallet = venue
@@ -64,25 +61,20 @@ def build_simulated_venues(
             "CONFIG-004",
             f"mode {run.mode.mode}: no venue is of kind chain, so capital has nowhere to arrive; add wallet",
         )
-    on_chain = chain_terms(wallet, run.share_class.currency, frictionless=frictionless)
+    on_chain = chain_terms(wallet, run.share_class.currency)
     return (SimulatedChain(on_chain, pools, clock, latency_seconds), *exchanges)
 
 
-def exchange_terms(venue: ExchangeVenue, *, frictionless: bool) -> ExchangeTerms:
+def exchange_terms(venue: ExchangeVenue) -> ExchangeTerms:
     """Terms of an exchange account; a mode without market impact has none in its venue configuration."""
-    costs = 0.0 if frictionless else 1.0
-    spot, perp, name = venue.spot, venue.perp, venue.venue
-
-    def impact_of(pair: str) -> tuple[float, float, float]:
-        return _NO_IMPACT if frictionless else venue.impact_bps[pair]
-
+    spot, perp, name, impact = venue.spot, venue.perp, venue.venue, venue.impact_bps
     spot_lines = {
-        f"{asset}/USDT": SpotMarket(f"{asset}/USDT", asset, row.lot, row.min_amount, impact_of(f"{asset}/USDT"))
+        f"{asset}/USDT": SpotMarket(f"{asset}/USDT", asset, row.lot, row.min_amount, impact[f"{asset}/USDT"])
         for asset, row in (spot.markets if spot is not None else {}).items()
     }
     perp_lines = {
         f"{asset}-PERP": PerpMarket(
-            f"{asset}-PERP", row.lot, row.min_amount, impact_of(f"{asset}-PERP"), tuple(_brackets(row))
+            f"{asset}-PERP", row.lot, row.min_amount, impact[f"{asset}-PERP"], tuple(_brackets(row))
         )
         for asset, row in (perp.markets if perp is not None else {}).items()
     }
@@ -91,11 +83,11 @@ def exchange_terms(venue: ExchangeVenue, *, frictionless: bool) -> ExchangeTerms
         margin_key=f"{name}:Margin:USDT" if venue.account == "split" else f"{name}:BaseToken:USDT",
         spot=spot_lines,
         perps=perp_lines,
-        spot_fee=spot.taker_fee * costs if spot is not None else 0.0,
-        perp_fee=perp.taker_fee * costs if perp is not None else 0.0,
+        spot_fee=spot.taker_fee if spot is not None else 0.0,
+        perp_fee=perp.taker_fee if perp is not None else 0.0,
         minimum_notional=venue.minimum_notional,
-        liquidation_fee=venue.liquidation_fee * costs,
-        withdrawal_fees={token: fee * costs for token, fee in venue.withdrawal_fees.items()},
+        liquidation_fee=venue.liquidation_fee,
+        withdrawal_fees=dict(venue.withdrawal_fees),
     )
 
 
@@ -104,10 +96,13 @@ def _brackets(market: PerpMarketConfig) -> Iterable[Bracket]:
         yield Bracket(row.floor, row.cap, row.rate, row.amount, row.max_leverage)
 
 
-def chain_terms(wallet: ChainVenue, currency: str, *, frictionless: bool) -> ChainTerms:
-    """Terms of the wallet for a share class: in the ETH class gas is paid in ETH, in others it is booked as owed."""
+def chain_terms(wallet: ChainVenue, currency: str) -> ChainTerms:
+    """Terms of the wallet for a share class: in the ETH class gas is paid in ETH, in others it is booked as owed.
+
+    Where no operation takes any gas there is none to pay, and so no gas price to know.
+    """
     gas = None
-    if not frictionless:
+    if any(wallet.gas_units.values()):
         paid_from = "wallet:BaseToken:ETH" if currency == "ETH" else f"gas:Payable:{currency}"
         units = {str(name): float(count) for name, count in wallet.gas_units.items()}
         gas = GasTerms(units, wallet.priority_fee_cap_gwei, paid_from, currency)
