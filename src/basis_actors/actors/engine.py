@@ -14,12 +14,15 @@ from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns
 
 __all__ = ["Engine"]
 
+_DAY_NS = 86_400 * NS_PER_SECOND
+
 
 class Engine(Actor):
     """Runs one tick at a time.
 
     `flows` are the owner's deposits and withdrawals by time; the first of them is the capital, which lands at the
-    first tick. A tick that falls due while another is still at work waits for it, and only the newest one waits.
+    first tick. At the first tick of each day the ledger is compared with the venues. A tick that falls due while
+    another is still at work waits for it, and only the newest one waits.
     """
 
     def __init__(self, feed: MarketFeed, flows: Sequence[Flow]) -> None:
@@ -30,6 +33,7 @@ class Engine(Actor):
         self._awaited: int | None = None
         self._due: TickDue | None = None
         self._last_taken = False
+        self._reconciled_day = -1
         self._stopped = False
 
     def pre_start(self) -> None:
@@ -84,7 +88,9 @@ class Engine(Actor):
         now_due: list[Flow] = []
         while flows and flows[0][0] <= due.ns:
             now_due.append(flows.pop(0)[1])
-        tick = TickStarted(self._number, market, tuple(now_due))
+        day = due.ns // _DAY_NS
+        tick = TickStarted(self._number, market, tuple(now_due), reconcile=day != self._reconciled_day)
+        self._reconciled_day = day
         self._awaited = tick.number
         self._number += 1
         self.publish(tick)

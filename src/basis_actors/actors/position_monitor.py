@@ -6,7 +6,7 @@ from basis_actors.bus import Actor, on
 from basis_actors.finance.ledger import book_settlement
 from basis_actors.finance.valuation import share_class_prices, value_book
 from basis_actors.messages.book import PositionsView, TickSettled, TickStarted, Trigger
-from basis_actors.messages.commands import ApplySettlements, GetPositions
+from basis_actors.messages.commands import ApplySettlements, CheckLedger, GetPositions
 from basis_actors.messages.events import ExecutionDeltaEvent, PositionSnapshot
 from basis_actors.messages.execution import Settlement
 
@@ -34,7 +34,9 @@ class PositionMonitor(Actor):
         """Apply what the venues settled, then show the book to the monitors."""
         self._apply(settled.settlements)
         self._tick = settled.tick
-        self._announce(Trigger.TICK)
+        view = self._announce(Trigger.TICK)
+        if settled.reports:
+            self.tell("position_update_handler", CheckLedger(view, settled.reports))
 
     @on(ApplySettlements)
     def apply(self, request: ApplySettlements) -> PositionsView:

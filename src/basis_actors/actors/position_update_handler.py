@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from basis_actors.bus import Actor, on
-from basis_actors.errors import severity_of
+from basis_actors.errors import BasisError, severity_of
 from basis_actors.finance.keys import parse_key
-from basis_actors.messages.book import PositionsView, Trigger
-from basis_actors.messages.commands import ApplySettlements, Reconcile, Reconciled, RouteReport, VenueReport
+from basis_actors.messages.book import PositionsView, Trigger, VenueReport
+from basis_actors.messages.commands import ApplySettlements, CheckLedger, Reconcile, Reconciled, RouteReport
 from basis_actors.messages.events import Mismatch, ReconciliationEvent, SystemErrorEvent
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.orders import OperationType, Order
@@ -42,20 +42,48 @@ class PositionUpdateHandler(Actor):
         self._log(view, order, handshake, report, disagreements + surprises, success=not disagreements)
         return Reconciled(not disagreements, not surprises, disagreements + surprises)
 
+    @on(CheckLedger)
+    def check_ledger(self, check: CheckLedger) -> None:
+        """Compare everything, tokens in transit included, with what all domains showed together."""
+        view = check.view
+        shown: dict[str, float] = {}
+        for report in check.reports:
+            for key, amount in report.balances.items():
+                shown[key] = shown.get(key, 0.0) + amount
+        mismatches = self._compare(view.positions, shown)
+        self.log(
+            ReconciliationEvent(
+                timestamp=view.tick.market.timestamp,
+                reconciliation_type="periodic",
+                success=not mismatches,
+                expected=view.positions,
+                actual=view.positions,
+                venue_reported=shown,
+                mismatches=mismatches,
+                trigger_source=Trigger.TICK.value,
+            )
+        )
+        if mismatches:
+            raise BasisError("POS-005", "the ledger and the venues disagree: " + "; ".join(map(_say, mismatches)))
+
     def _against_venue(self, view: PositionsView, report: VenueReport) -> tuple[Mismatch, ...]:
-        """Every position of the domain, booked against reported. Tokens in transit are two domains' business."""
+        """Every position of one domain. Tokens in transit are two domains' business."""
         booked = {
             key: amount
             for key, amount in view.positions.items()
             if self._domains.get(parse_key(key).venue) == report.domain
         }
-        reported = {key: amount for key, amount in report.balances.items() if parse_key(key).venue != "transit"}
+        shown = {key: amount for key, amount in report.balances.items() if parse_key(key).venue != "transit"}
+        return self._compare(booked, shown)
+
+    def _compare(self, booked: Mapping[str, float], shown: Mapping[str, float]) -> tuple[Mismatch, ...]:
+        """Positions on which ledger and venue differ by more than the tolerance."""
         found = []
-        for key in {**booked, **reported}:
-            have, shown = booked.get(key, 0.0), reported.get(key, 0.0)
-            allowed = self._tolerance * max(abs(have), abs(shown), 1.0)
-            if abs(have - shown) > allowed:
-                found.append(Mismatch(key, have, shown, shown - have, allowed))
+        for key in {**booked, **shown}:
+            have, there = booked.get(key, 0.0), shown.get(key, 0.0)
+            allowed = self._tolerance * max(abs(have), abs(there), 1.0)
+            if abs(have - there) > allowed:
+                found.append(Mismatch(key, have, there, there - have, allowed))
         return tuple(found)
 
     def _log(

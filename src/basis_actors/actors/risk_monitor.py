@@ -52,7 +52,7 @@ class RiskMonitor(Actor):
         book = exposure.book
         findings = _Findings()
         ratios, maintenance = self._margins(book, findings)
-        drawdown = self._drawdown(book)
+        drawdown = self._drawdown(book, findings)
         if drawdown > self._bounds.max_drawdown:
             findings.breach(RiskLevel.HIGH, f"drawdown {drawdown:.4f} above the limit {self._bounds.max_drawdown}")
         self._check_delta(exposure, findings)
@@ -114,9 +114,12 @@ class RiskMonitor(Actor):
             limit = bounds.margin_ratio_reduce
             findings.breach(RiskLevel.HIGH, f"margin ratio of {venue} {ratio:.4f} at or below {limit}")
 
-    def _drawdown(self, book: PositionsView) -> float:
+    def _drawdown(self, book: PositionsView, findings: _Findings) -> float:
         for settlement in book.settlements:
-            if settlement.source in (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL):
+            if settlement.source is DeltaSource.LIQUIDATION:
+                keys = ", ".join(delta.position_key for delta in settlement.deltas if delta.price is not None)
+                findings.breach(RiskLevel.CRITICAL, f"liquidated on {settlement.domain}: {keys}")
+            elif settlement.source in (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL):
                 for delta in settlement.deltas:
                     self._flows += delta.delta_amount * book.prices[parse_key(delta.position_key).asset]
         # The owner's money counts as principal: a profit or loss moves the ratio, a flow does not.

@@ -9,14 +9,13 @@ from datetime import datetime
 
 from basis_actors.bus import Actor, on
 from basis_actors.errors import Transient, UnknownOutcome, VenueError
-from basis_actors.messages.book import TickStarted
+from basis_actors.messages.book import TickStarted, VenueReport
 from basis_actors.messages.commands import (
     ExecuteGroup,
     ExecuteOrder,
     IncomingTransfer,
     ReportVenue,
     ResolveOrder,
-    VenueReport,
     VenueSettled,
 )
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
@@ -39,8 +38,10 @@ class VenueAdapter(Actor):
     @on(TickStarted)
     async def settle(self, tick: TickStarted) -> None:
         """Accrue up to the tick."""
-        settlements = await self._client.settle(tick)
-        self.tell(self._manager, VenueSettled(self._client.domain, tick, settlements))
+        client = self._client
+        settlements = await client.settle(tick)
+        report = VenueReport(client.domain, await client.report()) if tick.reconcile else None
+        self.tell(self._manager, VenueSettled(client.domain, tick, settlements, report))
 
     @on(ExecuteOrder)
     async def execute(self, request: ExecuteOrder) -> ExecutionHandshake:

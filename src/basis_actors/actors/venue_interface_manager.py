@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from basis_actors.bus import Actor, on
 from basis_actors.errors import BasisError
-from basis_actors.messages.book import TickSettled
+from basis_actors.messages.book import TickSettled, VenueReport
 from basis_actors.messages.commands import (
     ExecuteGroup,
     ExecuteOrder,
@@ -17,7 +17,6 @@ from basis_actors.messages.commands import (
     RouteGroup,
     RouteOrder,
     RouteReport,
-    VenueReport,
     VenueSettled,
 )
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus, Settlement
@@ -53,8 +52,9 @@ class VenueInterfaceManager(Actor):
         for domain in self._domains:
             merged.extend(waiting[domain].settlements)
         merged.sort(key=_BY_TIME)
+        reports = tuple(part.report for part in waiting.values() if part.report is not None)
         self._settled = {}
-        self.tell("position_monitor", TickSettled(settled.tick, tuple(merged)))
+        self.tell("position_monitor", TickSettled(settled.tick, tuple(merged), reports))
 
     @on(RouteOrder)
     async def route(self, request: RouteOrder) -> ExecutionHandshake:

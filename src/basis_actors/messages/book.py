@@ -25,6 +25,7 @@ __all__ = [
     "TickStarted",
     "Trigger",
     "Valuation",
+    "VenueReport",
 ]
 
 
@@ -51,6 +52,15 @@ class TickStarted(msgspec.Struct, frozen=True):
     market: MarketState
     flows: tuple[Flow, ...] = ()
     """Flows that fall due at this tick; the capital is the first of them."""
+    reconcile: bool = False
+    """Whether the ledger is compared with every venue once this tick is settled."""
+
+
+class VenueReport(msgspec.Struct, frozen=True):
+    """Balances and positions as the venue itself shows them, by position key."""
+
+    domain: str
+    balances: dict[str, float]
 
 
 class TickSettled(msgspec.Struct, frozen=True):
@@ -59,6 +69,8 @@ class TickSettled(msgspec.Struct, frozen=True):
     tick: TickStarted
     settlements: tuple[Settlement, ...]
     """By time, then by venue in order of configuration."""
+    reports: tuple[VenueReport, ...] = ()
+    """Of every domain, right after it has settled; only when the tick is to be reconciled."""
 
 
 class Valuation(msgspec.Struct, frozen=True):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from basis_actors.bus import Request
-from basis_actors.messages.book import PositionsView, TickStarted, Trigger
+from basis_actors.messages.book import PositionsView, TickStarted, Trigger, VenueReport
 from basis_actors.messages.events import Mismatch
 from basis_actors.messages.execution import ExecutionHandshake, Settlement
 from basis_actors.messages.orders import Order
 
 __all__ = [
     "ApplySettlements",
+    "CheckLedger",
     "CheckOrders",
     "DecisionMade",
     "ExecuteGroup",
@@ -31,7 +32,6 @@ __all__ = [
     "RouteReport",
     "StopTrading",
     "TickDue",
-    "VenueReport",
     "VenueSettled",
 ]
 
@@ -62,6 +62,8 @@ class VenueSettled(msgspec.Struct, frozen=True):
     domain: str
     tick: TickStarted
     settlements: tuple[Settlement, ...]
+    report: VenueReport | None = None
+    """What the domain shows right after it has settled; only when the tick is to be reconciled."""
 
 
 class ExecuteOrders(msgspec.Struct, frozen=True):
@@ -121,13 +123,6 @@ class RouteGroup(Request[tuple[ExecutionHandshake, ...]], frozen=True):
     orders: tuple[Order, ...]
 
 
-class VenueReport(msgspec.Struct, frozen=True):
-    """Balances and positions as the venue itself shows them, by position key."""
-
-    domain: str
-    balances: dict[str, float]
-
-
 class ReportVenue(Request[VenueReport], frozen=True):
     """Asks a venue for its own account of every position."""
 
@@ -159,6 +154,13 @@ class ApplySettlements(Request[PositionsView], frozen=True):
     settlements: tuple[Settlement, ...]
     announce: Trigger | None = None
     """Publish the view that results, with this trigger."""
+
+
+class CheckLedger(msgspec.Struct, frozen=True):
+    """Compare the whole ledger with what every domain showed at the same moment."""
+
+    view: PositionsView
+    reports: tuple[VenueReport, ...]
 
 
 class Reconciled(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from basis_actors.actors.event_logger import EventLogger
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Bus, BusError, BusFailed, LiveBus, ManualClock, SimBus, VirtualClock
 from basis_actors.bus.sim import complete
+from basis_actors.config import RunConfig
 from basis_actors.errors import BasisError
 from basis_actors.logs.component import ComponentLogs
 from basis_actors.logs.directory import LogDirectoryManager, RunStatus
@@ -54,7 +55,7 @@ class Backtest:
     """
 
     def __init__(self, prepared: Prepared) -> None:
-        """Makes the run directory. Raises BasisError LOG-003 when that is not possible."""
+        """Makes the run directory and opens its logs. Raises BasisError LOG-003 when that is not possible."""
         request, run = prepared.request, prepared.run
         self._prepared = prepared
         self._pid = 0 if request.fixed_clock else os.getpid()
@@ -76,6 +77,14 @@ class Backtest:
             clock=self._clock,
         )
         """Where the logs are."""
+        try:
+            self._components = ComponentLogs(
+                self.run_dir, self.correlation_id, self._pid, level=request.log_level, clock=self._clock
+            )
+            self._sink = self._open_event_log()
+        except BasisError as error:
+            LogDirectoryManager.finish(self.run_dir, RunStatus.FAILED, failure=str(error), clock=self._clock)
+            raise
 
     def cancel(self, reason: str) -> None:
         """End the run between two messages: the log is flushed and the summary marked partial."""
@@ -106,7 +115,7 @@ class Backtest:
             correlation_id=self.correlation_id,
             stop_order=STOP_ORDER,
         )
-        engine = await host.aside(lambda: self._assemble(bus))
+        engine = self._assemble(bus)
         started = time.perf_counter()
 
         def watch() -> float:
@@ -115,6 +124,7 @@ class Backtest:
 
         failure: BaseException | None = None
         try:
+            progress(self._progress(engine, started))
             await bus.start()
             while watch() < inf and bus.run_slice(_SLICE_SECONDS, watch):
                 progress(self._progress(engine, started))
@@ -151,34 +161,29 @@ class Backtest:
             if not isinstance(failure, BusError):
                 with anyio.CancelScope(shield=True):
                     await _stop_quietly(bus)
-        return self._finish(engine, failure, time.perf_counter() - started)
+        return await OnLoop().aside(lambda: self._finish(engine, failure, time.perf_counter() - started))
 
     async def _watch(self, engine: Engine, started: float, progress: Callable[[Progress], None]) -> None:
         while True:
             progress(self._progress(engine, started))
             await anyio.sleep(_LIVE_LOOK_SECONDS)
 
+    def _open_event_log(self) -> EventSink:
+        if not self._prepared.request.write_events:
+            return NullEventLogger()
+        config = self._prepared.run.mode.component_config.event_logger
+        return DomainEventLogger(
+            self.run_dir,
+            self.correlation_id,
+            self._pid,
+            batch_events=config.batch_events,
+            flush_seconds=config.flush_seconds,
+            clock=self._clock,
+        )
+
     def _assemble(self, bus: SimBus | LiveBus) -> Engine:
-        """Make the log and the venues of this run, and put the engine on the bus."""
+        """Make the venues of this run, and put the engine on the bus."""
         prepared, request = self._prepared, self._prepared.request
-        config = prepared.run.mode.component_config.event_logger
-        try:
-            sink: EventSink = NullEventLogger()
-            if request.write_events:
-                sink = DomainEventLogger(
-                    self.run_dir,
-                    self.correlation_id,
-                    self._pid,
-                    batch_events=config.batch_events,
-                    flush_seconds=config.flush_seconds,
-                    clock=self._clock,
-                )
-            self._components = ComponentLogs(
-                self.run_dir, self.correlation_id, self._pid, level=request.log_level, clock=self._clock
-            )
-        except BasisError as error:
-            LogDirectoryManager.finish(self.run_dir, RunStatus.FAILED, failure=str(error), clock=self._clock)
-            raise
         self._components.announce("run started", mode=prepared.run.mode.mode, data=prepared.dataset.origin)
         return add_engine(
             bus,
@@ -187,7 +192,7 @@ class Backtest:
             feed=prepared.feed,
             venues=build_simulated_venues(prepared.run, clock=bus.clock),
             flows=prepared.flows,
-            event_logger=EventLogger(sink, self._statistics, self._components),
+            event_logger=EventLogger(self._sink, self._statistics, self._components),
             stopwatch=Stopwatch(_zero if request.fixed_clock else time.perf_counter),
             simulated=True,
         )
@@ -245,7 +250,7 @@ class Backtest:
             synthetic_seed=prepared.dataset.seed,
             data_gaps={use.name: sum(gap.rows for gap in use.gaps) for use in report.series if use.gaps},
             missed_funding={perp: count for perp, count in report.missed_funding.items() if count},
-            proxies=(*report.proxies, *report.absent),
+            proxies=(*report.proxies, *report.absent, *_stand_ins(prepared.run)),
         )
 
 
@@ -273,6 +278,11 @@ def _innermost(error: BaseException) -> BaseException:
 def _new_name(mode: str) -> str:
     """A name for a run that nobody named: readable, sortable, and not used before."""
     return f"{mode}-{system_clock():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _stand_ins(run: RunConfig) -> list[str]:
+    """What the configuration of the venues says stands in for something they do not publish."""
+    return [f"{venue.venue}: {text}" for venue in run.venues.values() for text in venue.proxies]
 
 
 def _zero() -> float:
