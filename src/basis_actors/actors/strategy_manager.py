@@ -11,6 +11,8 @@ from basis_actors.strategies.base import Decision, Situation, Strategy
 
 __all__ = ["StrategyManager"]
 
+_ROUNDING = 1e-12
+
 
 class StrategyManager(Actor):
     """Hosts one strategy. After StopTrading it still decides to hold, and says why."""
@@ -47,13 +49,18 @@ class StrategyManager(Actor):
         if self._stopped is not None:
             decision = Decision.hold(f"trading is stopped: {self._stopped}", invested=self._invested)
         else:
-            situation = Situation(book, self._requested - self._paid_out, self._deposited)
+            situation = Situation(book, self._pending(), self._deposited)
             decision = self._strategy.decide(situation)
             self._invested = decision.invested
         self._report(tick, book, decision)
         self.tell("engine", DecisionMade(tick.number, len(decision.orders)))
         if decision.orders:
             self.tell("execution_manager", ExecuteOrders(tick, decision.orders))
+
+    def _pending(self) -> float:
+        """What the owner waits for; what sums leave over as rounding is nothing."""
+        pending = self._requested - self._paid_out
+        return pending if pending > _ROUNDING * self._requested else 0.0
 
     def _count_flows(self, book: BookView) -> None:
         view = book.risk.exposure.book

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from math import inf
 
 from basis_actors.finance.costs import from_lots, lots_in, round_down_to_lot
 from basis_actors.messages.orders import ExecutionMode, Order, Side
@@ -258,7 +257,7 @@ class BasisDesk:
         for source in sorted(available, key=lambda key: -available[key]):
             if amount <= 0.0:
                 break
-            sent = min(available[source], _lots_up(amount, _CENT))
+            sent = min(available[source], max(_CENT, _lots_up(amount, _CENT)))
             amount -= sent
             orders.append(self._write.transfer(source, WALLET, sent, "pay_out"))
         return tuple(orders)

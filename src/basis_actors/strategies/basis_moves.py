@@ -192,9 +192,9 @@ class BasisMoves:
         return Found("rebalance", "exit_partial", f"margin ratio below {floor:.4f}: {names}", orders)
 
     def release_margin(self) -> Found | None:
-        """A venue above its band gives back what its short does not need."""
+        """A venue above its band gives back what its short does not need, unless idle cash is about to use it."""
         config, book, desk = self._config, self._book, self._desk
-        if not config.margin_rebalance or book.flat:
+        if not config.margin_rebalance or book.flat or self._growth():
             return None
         target = config.margin_target
         ceiling = config.margin_band_high * target
@@ -233,18 +233,30 @@ class BasisMoves:
     def deploy(self) -> Found | None:
         """Put idle cash to work: open both legs where there is margin for them, else spread the cash first."""
         book, desk = self._book, self._desk
-        if book.flat or not book.weights or not book.spot_tradable or not self._config.margin_rebalance:
+        if book.flat or not self._may_grow():
             return None
+        orders = desk.open(self._growth(), "deploy")
+        if orders:
+            return Found("rebalance", "entry_partial", f"{book.spot_cash:.2f} USDT lies idle", orders)
         idle = desk.idle_cash()
         pool = sum(idle.values())
         if pool <= max(self._dust, 2.0 * self._terms.minimum_notional):
             return None
+        orders = desk.collect(idle, desk.needs(desk.target(pool)))
+        return Found("rebalance", "transfer", f"{pool:.2f} USDT lies idle", orders) if orders else None
+
+    def _may_grow(self) -> bool:
+        book = self._book
+        return bool(book.weights) and book.spot_tradable and self._config.margin_rebalance
+
+    def _growth(self) -> dict[str, float]:
+        """What can be opened now beside the position: as much as free margin and spot cash both allow."""
+        book, desk = self._book, self._desk
+        if not self._may_grow():
+            return {}
         headroom = desk.headroom()
         room = sum(headroom.values())
         amount = min(room, book.spot_cash / (book.price * (1.0 + desk.spot_cost)))
-        if amount * book.price > max(self._dust, self._terms.minimum_notional):
-            orders = desk.open(desk.lots({venue: amount * part / room for venue, part in headroom.items()}), "deploy")
-            if orders:
-                return Found("rebalance", "entry_partial", f"{book.spot_cash:.2f} USDT lies idle", orders)
-        orders = desk.collect(idle, desk.needs(desk.target(pool)))
-        return Found("rebalance", "transfer", f"{pool:.2f} USDT lies idle", orders) if orders else None
+        if amount * book.price <= max(self._dust, self._terms.minimum_notional):
+            return {}
+        return desk.lots({venue: amount * part / room for venue, part in headroom.items()})
