@@ -78,8 +78,8 @@ class PureLending(Strategy):
                 constraints=("EXEC-004",),
             )
         orders: list[Order] = []
-        # Gas of these two operations may come out of the same wallet, so the reserve is topped up on the way.
-        missing = wanted - available
+        # Gas comes out of the same wallet in the ETH mode: what is short of the reserve is taken back with the rest.
+        missing = wanted + self._kept - idle
         if missing > 0.0:
             orders.append(writer.withdraw(self._reserve, min(supplied, missing)))
         orders.append(writer.transfer(self._wallet, f"{EXTERNAL}:BaseToken:{self._config.asset}", wanted, "pay_out"))
