@@ -125,6 +125,7 @@ class DomainEventLogger:
         lines = self._lines.get(type(event))
         if lines is None:
             raise _unknown_type(event)
+        start = len(lines)
         try:
             force_setattr(event, "sequence", sequence)
             force_setattr(event, "real_utc_time", self._clock())
@@ -132,8 +133,8 @@ class DomainEventLogger:
             force_setattr(event, "pid", self.pid)
             self._encode_into(event, lines, -1)
         except BaseException as error:
-            # A failed encoding, and an interruption after one, leave a line without an end; nothing else ends in none.
-            del lines[lines.rfind(b"\n") + 1 :]
+            # A failed encoding leaves more than half a line: the buffer may have grown by bytes that nobody has set.
+            del lines[start:]
             if isinstance(error, _UNENCODABLE):
                 raise _unencodable(event, error) from error
             raise

@@ -213,6 +213,19 @@ class TestConcurrentWriters:
 
 
 class TestErrors:
+    def test_what_json_cannot_say_leaves_no_byte_behind(self, tmp_path: Path, snapshot: MakeSnapshot) -> None:
+        logger = DomainEventLogger(tmp_path, "test123", 12345, batch_events=10_000)
+        odd = msgspec.structs.replace(snapshot(1.0), metadata={"long": "x" * 700, "odd": object()})
+        for number in range(300):
+            logger.log(snapshot(float(number)))
+            freed = [b"\n" * 1_000 for _ in range(4)]  # memory that a growing buffer may be given next
+            del freed
+            with pytest.raises(BasisError, match="LOG-004"):
+                logger.log(odd)
+        logger.flush()
+        lines = (tmp_path / "events" / "positions.jsonl").read_bytes().splitlines()
+        assert [json.loads(line)["sequence"] for line in lines] == list(range(300))
+
     def test_what_json_cannot_say_is_named_and_takes_no_number(self, tmp_path: Path, snapshot: MakeSnapshot) -> None:
         events = logger(tmp_path)
         events.log(snapshot(1.0))
