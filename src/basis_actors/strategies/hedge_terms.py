@@ -30,8 +30,8 @@ class LegTerms(msgspec.Struct, frozen=True):
     """bps by size class."""
 
     def cost(self, size_usd: float) -> float:
-        """Fee and impact of a market order of this size, as a fraction of notional."""
-        return self.fee + impact_bps(size_usd, self.impact) / 1e4
+        """Fee and impact of a market order of this size, as a fraction of notional at the price before impact."""
+        return _cost(self.fee, impact_bps(size_usd, self.impact))
 
 
 class HedgeTerms(msgspec.Struct, frozen=True):
@@ -56,8 +56,8 @@ class HedgeTerms(msgspec.Struct, frozen=True):
     """USDT that taking money out costs, by domain."""
 
     def spot_cost(self, size_usd: float) -> float:
-        """Fee and impact of a market order of this size, as a fraction of notional."""
-        return self.spot_fee + impact_bps(size_usd, self.spot_impact) / 1e4
+        """Fee and impact of a market order of this size, as a fraction of notional at the price before impact."""
+        return _cost(self.spot_fee, impact_bps(size_usd, self.spot_impact))
 
     def domain_of(self, key: str) -> str:
         """Account domain of a position key."""
@@ -104,3 +104,8 @@ def hedge_terms(run: RunConfig, asset: str, spot_venue: str, venues: Iterable[st
             for venue in dict.fromkeys((spot_venue, *legs))
         },
     )
+
+
+def _cost(fee: float, impact: float) -> float:
+    """What a buyer pays beyond the price before impact; `fee` is a fraction of what is paid, `impact` in bps."""
+    return (1.0 + fee) * (1.0 + impact / 1e4) - 1.0
