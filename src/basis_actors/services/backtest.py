@@ -99,14 +99,16 @@ class Backtest:
             return anyio.run(self.run_async, progress)
         return complete(self._run_sim(progress, Alone()))
 
-    async def run_async(self, progress: Callable[[Progress], None] = lambda _: None) -> RunSummary:
-        """`run` for event loops: gives way to others at least every 10 ms.
+    async def run_async(
+        self, progress: Callable[[Progress], None] = lambda _: None, host: Host | None = None
+    ) -> RunSummary:
+        """`run` for event loops: gives way to others at least every 10 ms, also together with runs of the same `host`.
 
         Cancelling the task ends the run like `cancel`, then raises the cancellation.
         """
         if self._prepared.request.runtime == "live":
             return await self._run_live(progress)
-        return await self._run_sim(progress, OnLoop())
+        return await self._run_sim(progress, host or OnLoop())
 
     async def _run_sim(self, progress: Callable[[Progress], None], host: Host) -> RunSummary:
         bus = SimBus(
@@ -124,13 +126,16 @@ class Backtest:
 
         failure: BaseException | None = None
         try:
-            progress(self._progress(engine, started))
             await bus.start()
-            while watch() < inf and bus.run_slice(_SLICE_SECONDS, watch):
+            progress(self._progress(engine, started))
+            while watch() < inf:
+                async with host.turn():
+                    if not bus.run_slice(_SLICE_SECONDS, watch):
+                        break
                 progress(self._progress(engine, started))
-                await host.pause()
             if not bus.closed:
                 await bus.settled()
+            progress(self._progress(engine, started))
             await host.aside(lambda: complete(bus.stop()))
         except BaseException as error:  # noqa: BLE001 - the summary names it, and `_finish` raises what is no failure
             failure = error
@@ -155,6 +160,7 @@ class Backtest:
                 await bus.until(lambda: engine.finished or self._cancelled is not None, "the last tick")
                 await bus.settled()
                 watchers.cancel_scope.cancel()
+            progress(self._progress(engine, started))
             await bus.stop()
         except BaseException as error:  # noqa: BLE001 - as in `_run_sim`
             failure = _innermost(error)
