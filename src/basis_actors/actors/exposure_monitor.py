@@ -46,7 +46,7 @@ class ExposureMonitor(Actor):
                 exposures,
                 equity_usd,
                 equity,
-                book.trigger.value,
+                book.trigger,
             )
         )
         self.publish(ExposureView(book, net_delta if known else None))

@@ -85,7 +85,7 @@ class PnLMonitor(Actor):
                 self._by_venue.copy(),
                 self._by_asset.copy(),
                 _marks(market, book.positions),
-                book.trigger.value,
+                book.trigger,
             )
         )
         if abs(residual) > self._tolerance * abs(valuation.equity):

@@ -60,7 +60,7 @@ class PositionUpdateHandler(Actor):
                 actual=view.positions,
                 venue_reported=shown,
                 mismatches=mismatches,
-                trigger_source=Trigger.TICK.value,
+                trigger_source=Trigger.TICK,
             )
         )
         if mismatches:
@@ -106,7 +106,7 @@ class PositionUpdateHandler(Actor):
                 actual=handshake.actual_deltas,
                 venue_reported=report.balances,
                 mismatches=mismatches,
-                trigger_source=Trigger.EXECUTION.value,
+                trigger_source=Trigger.EXECUTION,
                 operation_id=order.operation_id,
             )
         )

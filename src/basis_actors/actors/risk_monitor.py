@@ -61,11 +61,11 @@ class RiskMonitor(Actor):
         self.log(
             RiskAssessment(
                 book.tick.market.timestamp,
-                findings.level.value,
+                findings.level,
                 ratios,
                 tuple(findings.warnings),
                 tuple(findings.breaches),
-                book.trigger.value,
+                book.trigger,
                 drawdown=drawdown,
             )
         )

@@ -80,12 +80,12 @@ class StrategyManager(Actor):
                 tick.market.timestamp,
                 decision.decision_type,
                 decision.action,
-                Trigger.TICK.value,
+                Trigger.TICK,
                 len(decision.orders),
                 decision.reasoning,
                 dict(decision.market_conditions),
                 {"invested": decision.invested, **decision.portfolio_state},
-                book.risk.level.value,
+                book.risk.level,
                 decision.constraints,
             )
         )

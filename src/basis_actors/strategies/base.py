@@ -48,10 +48,6 @@ class Situation(msgspec.Struct, frozen=True):
         """Amount of one position; 0 when there is none."""
         return self.positions.get(key, 0.0)
 
-    def in_transit(self) -> bool:
-        """Whether tokens are on their way, which keeps a stage open."""
-        return any(amount != 0.0 for key, amount in self.positions.items() if key.startswith("transit:"))
-
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What a strategy wants at one tick, and why. The fields are those of the StrategyDecision event."""

@@ -85,7 +85,12 @@ class Basis(Strategy):
             maintenance=situation.book.risk.maintenance_ratio,
             drift=None if self._reference is None else adjusted / self._reference - 1.0,
         )
-        found = next((found for rule in _RULES if (found := rule(moves)) is not None), _NOTHING)
+        found = _NOTHING
+        for rule in _RULES:
+            wanted = rule(moves)
+            if wanted is not None:
+                found = wanted
+                break
         if found.resets:
             self._reference = None if found.action == "exit_full" else adjusted
         return Decision(

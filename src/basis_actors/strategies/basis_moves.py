@@ -90,7 +90,7 @@ class BasisMoves:
     def obey_margin_limits(self) -> Found | None:
         """Absolute limits of the margin ratio: emergency exit, exit half, reduce."""
         limits, desk = self._limits, self._desk
-        if not limits.enforce:
+        if not limits.enforce or self._book.lowest_ratio > max((limits.margin_ratio_reduce, *self._emergencies())):
             return None
         low = [leg for leg in self._book.legs.values() if leg.ratio is not None]
         low = [leg for leg in low if (leg.ratio or 0.0) <= max(limits.margin_ratio_reduce, self._emergency(leg.venue))]
@@ -113,6 +113,9 @@ class BasisMoves:
     def wait_for_arrivals(self) -> Found | None:
         """A stage is open while money is on its way."""
         return Found("hold", "none", "waiting for a transfer to arrive") if self._book.in_transit else None
+
+    def _emergencies(self) -> list[float]:
+        return [self._limits.margin_emergency_multiple * ratio for ratio in self._maintenance.values()]
 
     def _emergency(self, venue: str) -> float:
         return self._limits.margin_emergency_multiple * self._maintenance.get(venue, 0.0)
@@ -181,9 +184,9 @@ class BasisMoves:
 
     def top_up_margin(self) -> Found | None:
         """A venue below its band gets its target ratio back: idle cash first, else both legs shrink a little."""
-        if not self._config.margin_rebalance:
-            return None
         floor = self._config.margin_band_low * self._config.margin_target
+        if not self._config.margin_rebalance or self._book.lowest_ratio >= floor:
+            return None
         low = [leg for leg in self._book.legs.values() if leg.ratio is not None and leg.ratio < floor]
         orders = self._desk.restore(low) if low else ()
         if not orders:
@@ -194,10 +197,10 @@ class BasisMoves:
     def release_margin(self) -> Found | None:
         """A venue above its band gives back what its short does not need, unless idle cash is about to use it."""
         config, book, desk = self._config, self._book, self._desk
-        if not config.margin_rebalance or book.flat or self._growth():
-            return None
         target = config.margin_target
         ceiling = config.margin_band_high * target
+        if not config.margin_rebalance or book.highest_ratio <= ceiling or self._growth():
+            return None
         orders: list[Order] = []
         names = []
         for leg in book.legs.values():
@@ -235,8 +238,8 @@ class BasisMoves:
         book, desk = self._book, self._desk
         if book.flat or not self._may_grow():
             return None
-        orders = desk.open(self._growth(), "deploy")
-        if orders:
+        growth = self._growth()
+        if growth and (orders := desk.open(growth, "deploy")):
             return Found("rebalance", "entry_partial", f"{book.spot_cash:.2f} USDT lies idle", orders)
         idle = desk.idle_cash()
         pool = sum(idle.values())
@@ -252,7 +255,7 @@ class BasisMoves:
     def _growth(self) -> dict[str, float]:
         """What can be opened now beside the position: as much as free margin and spot cash both allow."""
         book, desk = self._book, self._desk
-        if not self._may_grow():
+        if book.spot_cash <= max(self._dust, self._terms.minimum_notional) or not self._may_grow():
             return {}
         headroom = desk.headroom()
         room = sum(headroom.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 import msgspec
 
@@ -13,6 +14,7 @@ from basis_actors.strategies.hedge_terms import HedgeTerms, LegTerms
 __all__ = ["WALLET", "HedgeBook", "Leg", "read_hedge_book"]
 
 WALLET = "wallet:BaseToken:USDT"
+_CASH_IN_TRANSIT = "transit:BaseToken:USDT"
 
 
 class Leg(msgspec.Struct, frozen=True):
@@ -54,6 +56,10 @@ class HedgeBook(msgspec.Struct, frozen=True):
     """Sum of all shorts."""
     flat: bool
     """Whether there is no perp position."""
+    lowest_ratio: float
+    """Lowest margin ratio of all legs; infinite without any."""
+    highest_ratio: float
+    """Highest margin ratio of all legs; 0 without any."""
     weights: dict[str, float]
     """Share of the short by venue that may take new risk now; sums to 1, empty when none may."""
     left_out: tuple[str, ...]
@@ -78,6 +84,7 @@ def read_hedge_book(
     legs: dict[str, Leg] = {}
     short = 0.0
     flat = True
+    lowest, highest = inf, 0.0
     for venue, leg_terms in terms.legs.items():
         perp = market.perps.get(leg_terms.perp)
         size = positions.get(leg_terms.position_key, 0.0)
@@ -94,7 +101,9 @@ def read_hedge_book(
             continue
         margin = cash + size * (mark - entries[leg_terms.position_key])
         notional = abs(size) * mark
-        legs[venue] = Leg(leg_terms, -size, mark, tradable, cash, margin, notional, margin / notional)
+        ratio = margin / notional
+        lowest, highest = min(lowest, ratio), max(highest, ratio)
+        legs[venue] = Leg(leg_terms, -size, mark, tradable, cash, margin, notional, ratio)
     weights, left_out = _weights(allocation, legs, market, missed_limit)
     return HedgeBook(
         quote.price,
@@ -105,10 +114,12 @@ def read_hedge_book(
         legs,
         short,
         flat,
+        lowest,
+        highest,
         weights,
         left_out,
         situation.book.equity,
-        situation.in_transit(),
+        any((positions.get(_CASH_IN_TRANSIT), positions.get(terms.transit_key))),
     )
 
 

@@ -43,6 +43,8 @@ class HedgeTerms(msgspec.Struct, frozen=True):
     """Name in the market: `binance:BTC`."""
     spot_key: str
     spot_cash_key: str
+    transit_key: str
+    """Key of the asset while it is on its way between venues."""
     spot_lot: float
     minimum_notional: float
     """Smallest spot order, USDT."""
@@ -93,6 +95,7 @@ def hedge_terms(run: RunConfig, asset: str, spot_venue: str, venues: Iterable[st
         spot_market=f"{spot_venue}:{asset}",
         spot_key=f"{spot_venue}:BaseToken:{asset}",
         spot_cash_key=spot_cash_key(spot_venue),
+        transit_key=f"transit:BaseToken:{asset}",
         spot_lot=market.lot,
         minimum_notional=home.minimum_notional,
         spot_fee=0.0 if home.spot is None else home.spot.taker_fee,
