@@ -1,0 +1,12 @@
+"""The command line. `main` is the console script `basis-actors`; what a command needs is loaded when it is used."""
+
+from __future__ import annotations
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command that `sys.argv` names, and exit with its code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    from basis_actors.cli.app import app
+
+    app()

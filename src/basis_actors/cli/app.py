@@ -1,0 +1,62 @@
+"""Puts the commands together, and turns every coded error that a command raises into one message and exit code 2."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from basis_actors.cli.backtest import backtest
+from basis_actors.cli.configuration import config, modes
+from basis_actors.cli.market_data import data
+from basis_actors.cli.terminal import BAD_INPUT, complain
+from basis_actors.errors import BasisError
+
+__all__ = ["app"]
+
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        """Coded errors reach this point only before a run has begun: afterwards they are part of its summary."""
+        try:
+            return super().invoke(ctx)
+        except BasisError as error:
+            complain(str(error))
+            raise typer.Exit(BAD_INPUT) from None
+
+
+app = typer.Typer(
+    name="basis-actors",
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("backtest")(backtest)
+app.command("modes")(modes)
+app.add_typer(config, name="config")
+app.add_typer(data, name="data")
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"basis-actors {version('basis-actors')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Backtest yield and market-neutral strategies over exchanges and on-chain protocols.
+
+    Exit codes: 0 done, 1 failed run, 2 bad input, 130 interrupted.
+    """

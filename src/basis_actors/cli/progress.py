@@ -1,0 +1,94 @@
+"""Shows how far a run has come, on standard error and only to people: ticks, ticks a second, and the time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from basis_actors.cli.terminal import messages
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from basis_actors.services.backtest import Progress
+
+__all__ = ["ProgressDisplay", "progress_display"]
+
+_REFRESH_SECONDS = 0.1
+
+
+class ProgressDisplay(Protocol):
+    """What a run tells of itself while it goes on."""
+
+    def loading(self) -> None:
+        """Configuration and data are being read."""
+        ...
+
+    def update(self, progress: Progress) -> None:
+        """The run has come this far."""
+        ...
+
+
+@contextmanager
+def progress_display(name: str, *, wanted: bool) -> Iterator[ProgressDisplay]:
+    """A bar that vanishes at the end; nothing at all unless it is wanted and standard error is a terminal."""
+    console = messages()
+    if not wanted or not console.is_terminal:
+        yield _Nothing()
+        return
+    bar = _Bar(name, console)
+    with bar.display:
+        yield bar
+
+
+class _Nothing:
+    def loading(self) -> None:
+        """Nobody looks."""
+
+    def update(self, progress: Progress) -> None:
+        """Nobody looks."""
+
+
+class _Bar:
+    """Drawn by whoever reports progress: a thread of its own would take time from the run."""
+
+    def __init__(self, name: str, console: Console) -> None:
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Display
+
+        self._name = name
+        self._drawn = 0.0
+        self.display = Display(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[ticks]}"),
+            TextColumn("[cyan]{task.fields[rate]}"),
+            TextColumn("[dim]{task.fields[left]}"),
+            console=console,
+            transient=True,
+            auto_refresh=False,
+            expand=True,
+        )
+        self._task = self.display.add_task(name, total=None, ticks="", rate="", left="")
+
+    def loading(self) -> None:
+        self.display.update(self._task, ticks="loading the market", refresh=True)
+
+    def update(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._drawn < _REFRESH_SECONDS and progress.ticks < progress.total:
+            return
+        self._drawn = now
+        rate = progress.ticks / progress.seconds if progress.seconds > 0.0 else 0.0
+        left = (progress.total - progress.ticks) / rate if rate else None
+        self.display.update(
+            self._task,
+            total=progress.total,
+            completed=progress.ticks,
+            ticks=f"{progress.ticks:,}/{progress.total:,} ticks",
+            rate=f"{rate:,.0f}/s",
+            left="" if left is None else f"{left // 60:02.0f}:{left % 60:02.0f} left",
+            refresh=True,
+        )

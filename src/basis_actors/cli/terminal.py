@@ -1,0 +1,36 @@
+"""Defines what the commands share: exit codes, where results go, and how a complaint looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "complain", "messages", "results"]
+
+DONE: Final = 0
+FAILED: Final = 1
+BAD_INPUT: Final = 2
+INTERRUPTED: Final = 130
+
+
+def results() -> Console:
+    """Standard output, for what was asked for. Colours only where a person looks at it."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def messages() -> Console:
+    """Standard error, for everything else."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def complain(text: str, title: str = "Error") -> None:
+    """Say on standard error what is wrong, on lines that are not broken, so that they can be copied and searched."""
+    from rich.text import Text
+
+    messages().print(Text.assemble((f"{title}: ", "bold red"), text), soft_wrap=True)
