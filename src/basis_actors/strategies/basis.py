@@ -115,6 +115,7 @@ _RULES: Final[tuple[Callable[[BasisMoves], Found | None], ...]] = (
     BasisMoves.obey_margin_limits,
     BasisMoves.wait_for_arrivals,
     BasisMoves.pay_out,
+    BasisMoves.settle_gas,
     BasisMoves.leave,
     BasisMoves.enter,
     BasisMoves.top_up_margin,

@@ -143,6 +143,14 @@ class BasisMoves:
             return Found("hold", "none", f"{lacking:.2f} USDT for a withdrawal cannot be freed now")
         return Found("exit", "exit_partial", f"freeing {lacking:.2f} USDT for a withdrawal", orders)
 
+    def settle_gas(self) -> Found | None:
+        """Without a position, pay from the wallet what is owed for gas."""
+        amount = min(self._book.gas_owed, self._book.wallet_cash)
+        if not self._book.flat or amount <= 0.0:
+            return None
+        order = self._write.settle_gas(amount)
+        return Found("exit", "exit_full", f"{amount:.6f} USDT of gas is owed and there is no position", (order,))
+
     # The position.
 
     def leave(self) -> Found | None:

@@ -10,10 +10,12 @@ import msgspec
 from basis_actors.messages.market import MarketState
 from basis_actors.strategies.base import Situation
 from basis_actors.strategies.hedge_terms import HedgeTerms, LegTerms
+from basis_actors.strategies.order_writer import gas_payable_key
 
 __all__ = ["WALLET", "HedgeBook", "Leg", "read_hedge_book"]
 
 WALLET = "wallet:BaseToken:USDT"
+_GAS_OWED = gas_payable_key("USDT")
 _CASH_IN_TRANSIT = "transit:BaseToken:USDT"
 
 
@@ -51,6 +53,8 @@ class HedgeBook(msgspec.Struct, frozen=True):
     """Base asset held."""
     spot_cash: float
     wallet_cash: float
+    gas_owed: float
+    """USDT that is owed for gas, 0 or more."""
     legs: dict[str, Leg]
     short: float
     """Sum of all shorts."""
@@ -111,6 +115,7 @@ def read_hedge_book(
         positions.get(terms.spot_key, 0.0),
         positions.get(terms.spot_cash_key, 0.0),
         positions.get(WALLET, 0.0),
+        -positions.get(_GAS_OWED, 0.0),
         legs,
         short,
         flat,

@@ -20,7 +20,16 @@ from basis_actors.strategies.expected import (
     withdraw_deltas,
 )
 
-__all__ = ["EXTERNAL", "OrderWriter", "exchange", "gas_units", "margin_key", "spot_cash_key", "spot_market"]
+__all__ = [
+    "EXTERNAL",
+    "OrderWriter",
+    "exchange",
+    "gas_payable_key",
+    "gas_units",
+    "margin_key",
+    "spot_cash_key",
+    "spot_market",
+]
 
 EXTERNAL = "external"
 """The venue name of the owner's own account outside, where withdrawals go."""
@@ -29,6 +38,11 @@ EXTERNAL = "external"
 def spot_cash_key(venue: str) -> str:
     """Key of the USDT that pays for spot on an exchange."""
     return f"{venue}:BaseToken:USDT"
+
+
+def gas_payable_key(currency: str) -> str:
+    """Key of the gas that is owed where the share class is not paid in ETH; 0 or less."""
+    return f"gas:Payable:{currency}"
 
 
 def margin_key(run: RunConfig, venue: str) -> str:
@@ -135,6 +149,20 @@ class OrderWriter:
             intent,
             target_venue=target,
             details={"source_key": source_key, "target_key": target_key},
+        )
+
+    def settle_gas(self, amount: float) -> Order:
+        """Pay gas that was booked as owed from the wallet; it costs no gas itself."""
+        token = self._run.share_class.currency
+        source, target = f"wallet:BaseToken:{token}", gas_payable_key(token)
+        return self._order(
+            "wallet",
+            OperationType.TRANSFER,
+            amount,
+            (token, token),
+            transfer_deltas(source, target, amount, same_domain=True),
+            "settle_gas",
+            details={"source_key": source, "target_key": target},
         )
 
     def supply(self, token: str, amount: float) -> Order:

@@ -8,7 +8,7 @@ from basis_actors.config import LendingConfig, RunConfig
 from basis_actors.messages.market import MarketSpec
 from basis_actors.messages.orders import ExecutionMode, Order
 from basis_actors.strategies.base import Decision, Situation, Strategy
-from basis_actors.strategies.order_writer import EXTERNAL, OrderWriter, gas_units
+from basis_actors.strategies.order_writer import EXTERNAL, OrderWriter, gas_payable_key, gas_units
 
 __all__ = ["PureLending"]
 
@@ -53,6 +53,16 @@ class PureLending(Strategy):
         writer = OrderWriter(self.run, situation, 0.0)
         if situation.pending_withdrawal > 0.0:
             return self._pay_out(situation, writer, idle, supplied, conditions)
+        owed = -situation.held(gas_payable_key(self._config.asset))
+        if owed > 0.0 and idle > 0.0 and not invested:
+            return Decision(
+                decision_type="exit",
+                action="exit_full",
+                reasoning=f"{owed:.6f} {self._config.asset} of gas is owed and nothing is supplied",
+                invested=False,
+                orders=(writer.settle_gas(min(owed, idle)),),
+                market_conditions=conditions,
+            )
         free = idle - self._kept
         if free > self._config.dust_delta * situation.book.equity:
             return Decision(
