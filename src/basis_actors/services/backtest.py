@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import inf
 
@@ -17,7 +17,7 @@ from basis_actors.actors.event_logger import EventLogger
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Bus, BusError, BusFailed, LiveBus, ManualClock, SimBus, VirtualClock
 from basis_actors.bus.sim import complete
-from basis_actors.config import RunConfig
+from basis_actors.config import ExchangeVenue, RunConfig
 from basis_actors.errors import BasisError
 from basis_actors.logs.component import ComponentLogs
 from basis_actors.logs.directory import LogDirectoryManager, RunStatus
@@ -37,6 +37,8 @@ _SLICE_SECONDS = 0.005
 """How long the bus goes on before whoever drives it may look up. It looks at the time every few hundred messages only,
 so this is well below the 10 ms that an event loop may be held."""
 _LIVE_LOOK_SECONDS = 0.1
+_INVALID_ORDER = ("EXEC-003", "EXEC-004")
+"""Codes of orders that are wrong in themselves: nothing but a strategy that is wrong sends one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,15 +230,25 @@ class Backtest:
             return RunStatus.FAILED, _reason(error)
         if error is not None:
             return RunStatus.PARTIAL, f"interrupted by {type(error).__name__}"
-        critical = self._statistics.severities["CRITICAL"]
-        if critical:
-            codes = ", ".join(self._statistics.errors)
-            return RunStatus.FAILED, f"{critical} critical errors were logged, among {codes}; see system_errors.jsonl"
         if not engine.finished:
             if self._cancelled is not None:
                 return RunStatus.PARTIAL, self._cancelled
             return RunStatus.FAILED, "the run ended before its last tick; look at system_errors.jsonl"
-        return RunStatus.COMPLETED, None
+        failure = self._swallowed()
+        return (RunStatus.COMPLETED, None) if failure is None else (RunStatus.FAILED, failure)
+
+    def _swallowed(self) -> str | None:
+        """What was logged and went on, and still keeps a run from being called done."""
+        statistics = self._statistics
+        critical = statistics.severities["CRITICAL"]
+        if critical:
+            codes = ", ".join(statistics.errors)
+            return f"critical errors were logged: {critical}, among {codes}; look at system_errors.jsonl"
+        invalid = {code: statistics.errors[code] for code in _INVALID_ORDER if statistics.errors[code]}
+        if invalid:
+            found = ", ".join(f"{count} × {code}" for code, count in invalid.items())
+            return f"orders were refused because they were not valid: {found}; look at operation_executions.jsonl"
+        return None
 
     def _context(self, status: RunStatus, failure: str | None, seconds: float) -> RunContext:
         prepared, request, report = self._prepared, self._prepared.request, self._prepared.feed.report
@@ -256,7 +268,7 @@ class Backtest:
             synthetic_seed=prepared.dataset.seed,
             data_gaps={use.name: sum(gap.rows for gap in use.gaps) for use in report.series if use.gaps},
             missed_funding={perp: count for perp, count in report.missed_funding.items() if count},
-            proxies=(*report.proxies, *report.absent, *_stand_ins(prepared.run)),
+            proxies=(*report.proxies, *report.absent, *_borrowed_brackets(prepared.run, report.missed_funding)),
         )
 
 
@@ -286,9 +298,15 @@ def _new_name(mode: str) -> str:
     return f"{mode}-{system_clock():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
 
 
-def _stand_ins(run: RunConfig) -> list[str]:
-    """What the configuration of the venues says stands in for something they do not publish."""
-    return [f"{venue.venue}: {text}" for venue in run.venues.values() for text in venue.proxies]
+def _borrowed_brackets(run: RunConfig, perps: Iterable[str]) -> Iterator[str]:
+    """Which of these perps are margined by the table of another venue."""
+    for perp in perps:
+        name, symbol = perp.split(":")
+        venue = run.venues[name]
+        if isinstance(venue, ExchangeVenue) and venue.perp is not None:
+            owner = venue.perp.markets[symbol.removesuffix("-PERP")].brackets_from
+            if owner is not None:
+                yield f"{perp} brackets: those of {owner}"
 
 
 def _zero() -> float:

@@ -144,12 +144,12 @@ class BasisMoves:
         return Found("exit", "exit_partial", f"freeing {lacking:.2f} USDT for a withdrawal", orders)
 
     def settle_gas(self) -> Found | None:
-        """Without a position, pay from the wallet what is owed for gas."""
+        """Without a position and none to be opened, pay from the wallet what is owed for gas."""
         amount = min(self._book.gas_owed, self._book.wallet_cash)
-        if not self._book.flat or amount <= 0.0:
+        if not self._book.flat or amount < self._terms.minimum_notional or self._pays():
             return None
         order = self._write.settle_gas(amount)
-        return Found("exit", "exit_full", f"{amount:.6f} USDT of gas is owed and there is no position", (order,))
+        return Found("rebalance", "transfer", f"{amount:.6f} USDT of gas is owed and there is no position", (order,))
 
     # The position.
 
@@ -169,12 +169,11 @@ class BasisMoves:
             return None
         if not book.weights or not book.spot_tradable:
             return Found("hold", "none", "no venue may take new risk now")
-        if not config.always_in:
+        if not self._pays():
             if self._funding is None:
                 return Found("hold", "none", f"fewer than {config.funding_minimum} funding rates are known")
-            if self._funding <= config.funding_threshold:
-                reason = f"mean funding {self._funding:.6f} is not above {config.funding_threshold:g}"
-                return Found("hold", "none", reason)
+            reason = f"mean funding {self._funding:.6f} is not above {config.funding_threshold:g}"
+            return Found("hold", "none", reason)
         target = desk.target(book.equity)
         feasible, shifts = desk.affordable(target, self._dust)
         complete = sum(feasible.values()) >= (1.0 - config.position_deviation_threshold) * sum(target.values()) > 0.0
@@ -189,6 +188,11 @@ class BasisMoves:
                 "hold", "none", f"equity of {book.equity:.2f} USDT is too little to open the smallest position"
             )
         return Found("entry", "transfer", "moving cash to where the legs will be opened", orders)
+
+    def _pays(self) -> bool:
+        """Whether funding is enough to open a position."""
+        config = self._config
+        return config.always_in or (self._funding is not None and self._funding > config.funding_threshold)
 
     def top_up_margin(self) -> Found | None:
         """A venue below its band gets its target ratio back: idle cash first, else both legs shrink a little."""

@@ -56,8 +56,8 @@ class PureLending(Strategy):
         owed = -situation.held(gas_payable_key(self._config.asset))
         if owed > 0.0 and idle > 0.0 and not invested:
             return Decision(
-                decision_type="exit",
-                action="exit_full",
+                decision_type="rebalance",
+                action="transfer",
                 reasoning=f"{owed:.6f} {self._config.asset} of gas is owed and nothing is supplied",
                 invested=False,
                 orders=(writer.settle_gas(min(owed, idle)),),
