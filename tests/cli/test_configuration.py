@@ -1,0 +1,52 @@
+"""`basis-actors modes`, `config check` and `--version`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from typer.testing import Result
+
+from basis_actors.config import mode_names
+
+Run = Callable[..., Result]
+
+
+def test_modes_lists_the_ten_with_share_class_and_venues(run: Run) -> None:
+    result = run("modes")
+    assert result.exit_code == 0
+    heads = [line.split("  ") for line in result.stdout.splitlines() if not line.startswith(" ")]
+    assert [head[0] for head in heads] == list(mode_names())
+    assert heads[0][1:] == ["usdt_stable", "wallet, binance, bybit, okx"]
+    assert " ".join(result.stdout.split()).count("Cannot be run yet.") == 6
+
+
+def test_config_check_passes_everything_that_is_shipped(run: Run) -> None:
+    result = run("config", "check")
+    assert result.exit_code == 0
+    assert "✓ configs/modes/btc_basis.yaml  mode" in result.stdout
+    assert "✓ configs/venues/okx.yaml  venue" in result.stdout
+    assert "✗" not in result.stdout
+
+
+def test_config_check_says_all_that_is_wrong_and_goes_on(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("mode: mine\nstrategy: basis\nleverage: 3\n")
+    result = run("config", "check", "mine.yaml", "btc_basis", "btc_bass")
+    assert result.exit_code == 2
+    assert "✗ mine.yaml" in result.stdout
+    assert "leverage: unknown key" in result.stdout
+    assert "✓ btc_basis  mode" in result.stdout
+    assert "CONFIG-001: unknown mode 'btc_bass'" in result.stdout
+
+
+def test_version_is_that_of_the_package(run: Run) -> None:
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"basis-actors {version('basis-actors')}\n")
+
+
+def test_without_a_command_there_is_help(run: Run) -> None:
+    result = run()
+    assert result.exit_code == 2
+    for command in ("backtest", "modes", "config", "data"):
+        assert command in result.stdout + result.stderr
