@@ -212,18 +212,27 @@ class Backtest:
         """Sum up, write the end down, and raise what is not a failure of the run but an order to stop."""
         status, failure = self._verdict(engine, error)
         summary = summarise(self._statistics, self._context(status, failure, seconds))
-        try:
-            self._components.announce("run ended", status=status.value, failure=failure)
-            (self.run_dir / SUMMARY_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
-            LogDirectoryManager.finish(self.run_dir, status, failure=failure, clock=self._clock)
-        except (OSError, BasisError) as problem:
-            text = f"{failure or 'the run ended'}; that could not be written down in {self.run_dir}: {problem}"
-            summary = summarise(self._statistics, self._context(RunStatus.FAILED, text, seconds))
-        finally:
-            self._components.close()
+        for write in (self._write_summary, self._write_metadata):
+            try:
+                write(summary, status, failure)
+            except (OSError, BasisError) as problem:
+                status, failure = RunStatus.FAILED, f"{failure or 'the run had ended'}; then {problem}"
+                summary = summarise(self._statistics, self._context(status, failure, seconds))
         if error is not None and not isinstance(error, Exception):
             raise error
         return summary
+
+    def _write_summary(self, summary: RunSummary, status: RunStatus, failure: str | None) -> None:
+        path = self.run_dir / SUMMARY_FILE
+        try:
+            self._components.announce("run ended", status=status.value, failure=failure)
+            path.touch(mode=0o600)
+            path.write_bytes(msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
+        finally:
+            self._components.close()
+
+    def _write_metadata(self, _summary: RunSummary, status: RunStatus, failure: str | None) -> None:
+        LogDirectoryManager.finish(self.run_dir, status, failure=failure, clock=self._clock)
 
     def _verdict(self, engine: Engine, error: BaseException | None) -> tuple[RunStatus, str | None]:
         if isinstance(error, Exception):

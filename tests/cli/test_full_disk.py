@@ -1,0 +1,49 @@
+"""A disk that takes no more: the run fails, says what is not on disk, and shows its summary all the same."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from basis_actors.logs.directory import LogDirectoryManager, RunStatus
+from basis_actors.logs.reader import EventLog
+
+CODE = """
+import resource, sys
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+from basis_actors.cli import main
+main()
+"""
+
+
+def run_with_files_up_to(limit: int, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", CODE, str(limit), "backtest", "pure_lending_eth", "--end", "2024-01-20", "--json"]
+    return subprocess.run([*command, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_events_that_cannot_be_written_fail_the_run_and_are_counted(tmp_path: Path) -> None:
+    done = run_with_files_up_to(60_000, tmp_path)
+    assert done.returncode == 1
+    summary = json.loads(done.stdout)
+    assert summary["partial"] is True
+    assert summary["failure"].startswith("LOG-001: ")
+    assert "not on disk yet" in summary["failure"]
+    assert done.stderr.startswith("Failed: LOG-001: ")
+    assert "Traceback" not in done.stderr
+    run_dir = tmp_path / summary["run_dir"]
+    assert LogDirectoryManager.read_metadata(run_dir).status is RunStatus.FAILED
+    assert 0 < sum(1 for _ in EventLog(run_dir).all()) < summary["events"]
+
+
+@pytest.mark.parametrize("limit", [1500, 900])
+def test_an_end_that_cannot_be_written_down_is_no_success(tmp_path: Path, limit: int) -> None:
+    """At 1500 bytes there is no room for the summary, at 900 none for its component logs' last line or metadata."""
+    done = run_with_files_up_to(limit, tmp_path, "--no-events")
+    assert done.returncode == 1
+    assert "File too large" in json.loads(done.stdout)["failure"]
+    assert "Traceback" not in done.stderr
