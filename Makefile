@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # Long tests in full, or in the short form that CI runs: FORM=short
 FORM ?= full
+# Folder with market history for the benchmarks; the synthetic market without one
+DATA ?= $(wildcard ../shared/data)
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -20,10 +22,9 @@ test: $(READY)
 test-long: $(READY)
 	$(BIN)/python -m pytest -n 2 --import-mode=importlib -m long --form $(FORM)
 
-# Every script of benchmarks/ apart from the baselines that they compare with.
+# One table of every benchmark, on the real history of DATA where there is some. BENCH=--quick only shows that it works.
 bench: $(READY)
-	set -e; for script in $(filter-out %_baseline.py,$(wildcard benchmarks/*.py)); do \
-	    printf '\n== %s\n' "$$script"; $(BIN)/python "$$script"; done
+	$(BIN)/python benchmarks/suite.py $(if $(DATA),--data $(DATA)) $(BENCH)
 
 lint: $(READY)
 	$(BIN)/ruff check .

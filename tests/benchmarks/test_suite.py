@@ -1,0 +1,67 @@
+"""The benchmarks run, agree with what they are compared with, and say what they found. How fast is not asked."""
+
+import json
+import subprocess
+import sys
+from math import isfinite
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def run(script: str, *arguments: str) -> str:
+    """What a benchmark in its short form prints."""
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / script, "--quick", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def table() -> list[dict[str, object]]:
+    answer = json.loads(run("suite.py", "--json"))
+    assert answer["market"].startswith("synthetic")
+    assert answer["quick"] is True
+    return list(answer["rows"])
+
+
+def test_the_suite_measures_everything_that_it_promises(table: list[dict[str, object]]) -> None:
+    measured = [row["measure"] for row in table]
+    assert len(set(measured)) == len(measured)
+    for subject in ("engine, full event log", "engine, no event log", "event logger, Sim runtime"):
+        assert subject in measured
+    for runtime in ("Sim", "Live"):
+        assert [name for name in measured if name == f"bus, tell, {runtime} runtime"]
+    for beginning in ("memory, one year", "memory, four years", "import basis_actors", "data load", "event loop, held"):
+        assert [name for name in measured if str(name).startswith(beginning)]
+
+
+def test_every_ratio_is_that_of_the_row_to_what_it_is_compared_with(table: list[dict[str, object]]) -> None:
+    compared = [row for row in table if row["ratio"] is not None]
+    assert len(compared) >= len(table) - 1
+    for row in compared:
+        value, baseline, ratio = (float(str(row[key])) for key in ("value", "baseline", "ratio"))
+        assert all(isfinite(number) for number in (value, baseline, ratio))
+        assert ratio == pytest.approx(value / baseline), "with one repetition the median is the pair itself"
+        assert row["compared_with"]
+
+
+def test_a_script_alone_prints_a_table_for_people() -> None:
+    market, head, _, *rows = run("log_throughput.py").splitlines()
+    assert market == "market: synthetic, seed 7"
+    assert head.split()[:2] == ["measure", "value"]
+    assert [row for row in rows if row.startswith("event logger, Sim runtime") and "×" in row]
+
+
+def test_every_script_is_part_of_the_suite_or_serves_one_that_is() -> None:
+    suite = (BENCHMARKS / "suite.py").read_text(encoding="utf-8")
+    for script in BENCHMARKS.glob("*.py"):
+        served = [other for other in BENCHMARKS.glob("*.py") if f"from {script.stem} import" in other.read_text()]
+        assert script.name in suite or served, f"nobody runs {script.name}"
+
+
+def test_the_naive_engine_stays_small() -> None:
+    assert len((BENCHMARKS / "engine_baseline.py").read_text(encoding="utf-8").splitlines()) <= 150
