@@ -218,7 +218,7 @@ def request_of(
     if data is not None and seed is not None:
         raise ConfigError(
             "CONFIG-003",
-            f"seed {seed} is for the synthetic market, and data {str(data)!r} is given; leave one of them out",
+            f"seed {seed} is for the synthetic market, and data {str(data)!r} is given; leave one out",
         )
     return BacktestRequest(
         mode=mode,
