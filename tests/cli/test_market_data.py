@@ -92,7 +92,7 @@ def test_check_reports_gaps_and_stand_ins_and_says_where_it_looked(
     (copy / "cex/binance/notes.csv.gz").write_bytes(gzip.compress(b"a,b\n"))
     result = run("data", "check", copy)
     assert result.exit_code == 0
-    assert "2024-01-02T05:00:00Z to 2024-01-02T08:00:00Z, 4 rows, 4 h" in result.stdout
+    assert "cex/binance/BTCUSDT_spot  2024-01-02 05:00  2024-01-02 08:00     4" in result.stdout
     assert "cex/binance/notes.csv.gz" in result.stdout
     assert "Stand-ins" in result.stdout
     assert str(copy) in result.stdout

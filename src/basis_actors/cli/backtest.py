@@ -37,7 +37,9 @@ class LevelChoice(StrEnum):
 
 
 def backtest(
-    mode: Annotated[str, typer.Argument(metavar="MODE", help="Name of a mode (see `basis-actors modes`), or a mode file.")],
+    mode: Annotated[
+        str, typer.Argument(metavar="MODE", help="Name of a mode (see `basis-actors modes`), or a mode file.")
+    ],
     *,
     data: Annotated[
         Path | None,

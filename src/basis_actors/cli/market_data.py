@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from basis_actors.data import DataReport, SeriesReport
+    from basis_actors.data import DataReport
 
 __all__ = ["data"]
 
@@ -110,7 +111,8 @@ def _show(report: DataReport, console: Console) -> None:
             console.print(Text.assemble("\n", (series.file, "bold red")), soft_wrap=True)
             for problem in series.problems:
                 console.print(Text(f"  {problem}"), soft_wrap=True)
-    _list(console, "Gaps", [line for series in report.series for line in _gaps(series)], "yellow")
+    if any(series.gaps for series in report.series):
+        console.print(Text("\nGaps", style="bold"), _gaps(report), sep="\n")
     _list(console, "Not as MANIFEST.json says", report.manifest_problems, "red")
     _list(console, "Files that are no series of the layout, and are never read", report.unknown_files, "dim")
     _list(console, "Stand-ins", report.proxies, "")
@@ -148,20 +150,41 @@ def _table(report: DataReport) -> Table:
     return table
 
 
-def _gaps(series: SeriesReport) -> list[str]:
-    """The longest gaps of a series, in order of time."""
-    longest = sorted(series.gaps, key=lambda gap: -gap.rows)[:_GAPS_SHOWN]
-    lines = [f"{series.name}: {gap}" for gap in sorted(longest, key=lambda gap: gap.first_ns)]
-    if len(series.gaps) > len(longest):
-        lines.append(f"{series.name}: and {len(series.gaps) - len(longest)} shorter ones (--json lists all)")
-    return lines
+def _gaps(report: DataReport) -> Table:
+    """The longest gaps of each series, in order of time."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("series", no_wrap=True)
+    table.add_column("first missing", no_wrap=True)
+    table.add_column("last missing", no_wrap=True)
+    table.add_column("rows", justify="right", no_wrap=True)
+    for series in report.series:
+        longest = sorted(series.gaps, key=lambda gap: -gap.rows)[:_GAPS_SHOWN]
+        for gap in sorted(longest, key=lambda gap: gap.first_ns):
+            table.add_row(Text(series.name), _minute(gap.first_ns), _minute(gap.last_ns), f"{gap.rows:,}")
+        others = series.gaps[len(longest) :]
+        if others:
+            table.add_row("", Text(f"and {len(others)} shorter (--json)", style="dim"))
+    return table
 
 
-def _list(console: Console, title: str, lines: list[str] | tuple[str, ...], style: str) -> None:
+def _minute(ns: int) -> str:
+    from basis_actors.times import utc_from_ns
+
+    return f"{utc_from_ns(ns):%Y-%m-%d %H:%M}"
+
+
+def _list(console: Console, title: str, lines: Sequence[str], style: str) -> None:
+    from rich.table import Table
     from rich.text import Text
 
     if not lines:
         return
-    console.print(Text.assemble("\n", (title, "bold")))
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(style="dim", width=1)
+    table.add_column(overflow="fold")
     for line in lines:
-        console.print(Text(f"  {line}", style=style), soft_wrap=True)
+        table.add_row("•", Text(line, style=style))
+    console.print(Text(f"\n{title}", style="bold"), table, sep="\n")
