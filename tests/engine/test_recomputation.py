@@ -209,7 +209,7 @@ def test_a_basis_run_is_what_its_orders_and_the_raw_files_make_it(
 
 
 def aave_index(rates: Raw, moment: datetime) -> float:
-    """Supply index: exact at its stamps, in between growing by the lesser of what it did last and what the rate says."""
+    """Supply index: exact at its stamps, between them the lesser of its last growth and its rate."""
     row = rates.newest(moment)
     here = float(rates.rows[row]["liquidity_index"])
     growth = float(rates.rows[row]["liquidity_rate_apr"]) / 365
