@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command that `sys.argv` names, and exit with its code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
-    from basis_actors.cli.app import app
+    try:
+        from basis_actors.cli.app import app
 
-    app()
+        app()
+    except KeyboardInterrupt:
+        # Ctrl-C while the commands themselves were being loaded.
+        sys.exit(130)
