@@ -75,7 +75,7 @@ def test_a_short_that_nobody_helps_is_liquidated_and_the_book_is_levelled(
     after = run.events[at:]
     hit = next(event for event in after if isinstance(event, ExposureSnapshot))
     assert abs(hit.net_delta_usd or 0.0) > 0.1 * hit.share_class_value, "the spot leg stands alone for a moment"
-    levelled = [e for e in after if isinstance(e, ExposureSnapshot) and e.trigger_source == "execution_manager"][0]
+    levelled = next(e for e in after if isinstance(e, ExposureSnapshot) and e.trigger_source == "execution_manager")
     assert abs(levelled.net_delta_usd or 0.0) < 0.002 * levelled.share_class_value
     decision = next(event for event in after if isinstance(event, StrategyDecision))
     assert "net delta is not zero" in decision.reasoning
