@@ -1,0 +1,114 @@
+"""What the README shows is what happens: its commands run, and print what it says they print."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.docs.readme import README, matches, run, sections
+
+import basis_actors
+from basis_actors.results.summary import RunSummary
+
+CHECKOUT = README.parent
+TEXT = README.read_text(encoding="utf-8")
+SECTIONS = sections(TEXT)
+SETS_UP = "Start"
+"""Its commands would set up the project; they are looked at, not run."""
+
+
+@pytest.fixture(scope="module")
+def history() -> Path:
+    """The folder of real history: BASIS_ACTORS_DATA, else shared/data beside the checkout."""
+    folder = Path(os.environ.get("BASIS_ACTORS_DATA", CHECKOUT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real history is not at {folder}; set BASIS_ACTORS_DATA to its folder")
+    return folder
+
+
+@pytest.fixture
+def folder(history: Path, tmp_path: Path) -> Path:
+    """A checkout as far as the README needs one, with the data where it says."""
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "data").symlink_to(history)
+    (tmp_path / "checkout").mkdir()
+    (tmp_path / "checkout" / "configs").symlink_to(CHECKOUT / "configs")
+    return tmp_path / "checkout"
+
+
+@pytest.mark.parametrize("heading", [heading for heading in SECTIONS if heading != SETS_UP])
+def test_the_commands_of_a_section_print_what_it_says(heading: str, folder: Path) -> None:
+    snippets = SECTIONS[heading]
+    if shutil.which("jq") is None and any("jq " in snippet.text for snippet in snippets):
+        pytest.skip("jq is not installed")
+    for snippet, printed in zip(snippets, run(snippets, folder), strict=True):
+        if snippet.said is not None:
+            assert matches(snippet.said, printed), f"{snippet.text}\nprints\n\n{printed}\nand not\n\n{snippet.said}"
+
+
+def test_a_different_output_is_noticed() -> None:
+    printed = "one\ntwo\nthree 4 five\n"
+    assert matches("one\n…\nthree … five\n", printed)
+    assert matches("…\ntwo\n…\n", printed)
+    assert not matches("one\nthree 4 five\n", printed)
+    assert not matches("one\ntwo\nthree … six\n", printed)
+
+
+def test_the_set_up_commands_are_targets_that_do_what_is_said() -> None:
+    (snippet,) = SECTIONS[SETS_UP]
+    planned = {}
+    for line in snippet.text.splitlines():
+        command = [*line.split(), "--dry-run", "VENV=nowhere"]
+        planned[line] = subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True, text=True).stdout
+    assert list(planned) == ["make demo", "make test"]
+    for steps in planned.values():
+        assert "-m venv nowhere" in steps
+        assert "--constraint constraints.txt" in steps
+    assert "backtest btc_basis --start 2024-01-01 --end 2024-03-31" in planned["make demo"]
+    assert "-m pytest" in planned["make test"]
+
+
+def test_every_file_and_test_that_is_named_is_there() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", TEXT)
+    assert links
+    for link in links:
+        assert (CHECKOUT / link).exists(), link
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", TEXT)
+    assert named
+    for file, function in named:
+        assert f"def {function}" in (CHECKOUT / file).read_text(encoding="utf-8"), f"{file}::{function}"
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The rows of the first table of a section, without its head."""
+    section = TEXT.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    table = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip(" `") for cell in row] for row in table[2:]]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("row", rows("Modes"), ids=lambda row: row[0])
+def test_the_table_of_modes_is_what_they_give(row: list[str], history: Path, tmp_path: Path) -> None:
+    mode, *said = row
+    window = {"start": "2024-01-01", "end": "2025-01-01"}
+    result = basis_actors.backtest(mode, data=history, out=tmp_path, write_events=False, **window)
+    assert said[1:] == table_cells(result.summary)
+
+
+def table_cells(summary: RunSummary) -> list[str]:
+    """What the table of modes shows of a run."""
+    places = 2 if summary.currency == "USDT" else 4
+    assert summary.equity_start is not None
+    assert summary.equity_end is not None
+    return [
+        f"{summary.equity_start:,.{places}f} {summary.currency}",
+        f"{summary.equity_end:,.{places}f} {summary.currency}",
+        f"{summary.total_return:.2%}",
+        f"{summary.sharpe:.1f}",
+        f"{summary.max_drawdown:.2%}",
+        str(summary.orders),
+    ]
