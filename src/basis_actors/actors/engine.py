@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, Cause, on
-from basis_actors.errors import BasisError, severity_of
+from basis_actors.errors import BasisError
 from basis_actors.messages.book import Flow, TickStarted
 from basis_actors.messages.commands import DecisionMade, OrdersDone, StopTrading, TickDue
-from basis_actors.messages.events import SystemErrorEvent
 from basis_actors.ports import MarketFeed
 from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns
 
@@ -22,7 +22,7 @@ class Engine(Actor):
 
     `flows` are the owner's deposits and withdrawals by time; the first of them is the capital, which lands at the
     first tick. At the first tick of each day the ledger is compared with the venues. A tick that falls due while
-    another is still at work waits for it, and only the newest one waits.
+    another is still at work begins when that one is over.
     """
 
     def __init__(self, feed: MarketFeed, flows: Sequence[Flow]) -> None:
@@ -34,7 +34,8 @@ class Engine(Actor):
         self._due: TickDue | None = None
         self._last_taken = False
         self._reconciled_day = -1
-        self._stopped = False
+        self.stopped: str | None = None
+        """Why trading was stopped; None while it goes on."""
 
     def pre_start(self) -> None:
         """Set the timer of the first tick."""
@@ -47,7 +48,7 @@ class Engine(Actor):
     async def tick(self, due: TickDue) -> None:
         """Take the market, publish the tick, and set the timer of the next one."""
         if self._awaited is not None:
-            self._postpone(due)
+            self._due = due
             return
         await self._start(due)
 
@@ -66,11 +67,15 @@ class Engine(Actor):
 
     @on(StopTrading)
     def stop_trading(self, command: StopTrading) -> None:
-        """Pass the stop on to whoever decides and whoever sends; ticks go on."""
-        if not self._stopped:
-            self._stopped = True
-            self.control("strategy_manager", command)
-            self.control("execution_manager", command)
+        """Pass the stop on to whoever decides and whoever sends, and say so; ticks go on."""
+        if self.stopped is not None:
+            return
+        self.stopped = command.reason
+        self.control("strategy_manager", command)
+        self.control("execution_manager", command)
+        if command.error_code is not None:
+            text = f"trading is stopped: {command.reason}"
+            self.log(error_event(utc_from_ns(self.now), self.name, command.error_code, text))
 
     @property
     def finished(self) -> bool:
@@ -109,20 +114,6 @@ class Engine(Actor):
         if due is not None:
             await self._start(due)
 
-    def _postpone(self, due: TickDue) -> None:
-        """Keep the newest tick for later; one that it replaces is missed, and said to be."""
-        missed, self._due = self._due, due
-        if missed is not None:
-            self.log(
-                SystemErrorEvent(
-                    timestamp=utc_from_ns(missed.ns),
-                    component=self.name,
-                    error_code="ENGINE-002",
-                    severity="LOW",
-                    message=f"tick at {utc_from_ns(missed.ns).isoformat()} was skipped: an earlier one still works",
-                )
-            )
-
     def _require_current(self, number: int) -> None:
         if number != self._awaited:
             raise BasisError(
@@ -132,12 +123,5 @@ class Engine(Actor):
     def post_stop(self) -> None:
         """A tick that began and never came to a decision is an error of the run."""
         if self._awaited is not None:
-            self.log(
-                SystemErrorEvent(
-                    timestamp=utc_from_ns(self.now),
-                    component=self.name,
-                    error_code="ENGINE-002",
-                    severity=severity_of("ENGINE-002").value,
-                    message=f"tick {self._awaited} ended without a decision",
-                )
-            )
+            text = f"tick {self._awaited} ended without a decision"
+            self.log(error_event(utc_from_ns(self.now), self.name, "ENGINE-002", text))

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from basis_actors.actors.execution_units import Unit
-from basis_actors.messages.commands import OrderResult
 from basis_actors.messages.events import AtomicOperationGroupEvent, OperationExecutionEvent, TightLoopExecutionEvent
-from basis_actors.messages.execution import DeltaSource, ExecutionHandshake
+from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.orders import Order
 
-__all__ = ["gas_paid", "group_event", "operation_event", "tight_loop_event"]
+if TYPE_CHECKING:
+    from basis_actors.actors.tight_loop import Outcome
+
+__all__ = ["group_event", "operation_event", "tight_loop_event"]
+
+_UNDECIDED = (ExecutionStatus.UNKNOWN, ExecutionStatus.PENDING)
 
 
 def operation_event(
@@ -67,36 +72,48 @@ def tight_loop_event(
     )
 
 
-def gas_paid(handshake: ExecutionHandshake) -> float:
+def group_event(
+    timestamp: datetime, unit: Unit, outcomes: Sequence[Outcome], unwound: Sequence[Outcome], duration_ms: float
+) -> AtomicOperationGroupEvent:
+    """How a group ended; `unwound` are the orders that undid what had been filled."""
+    assert unit.group_id is not None
+    failed = next((outcome for outcome in outcomes if not outcome.succeeded), None)
+    rolled_back = any(outcome.handshake.was_rolled_back() for outcome in outcomes)
+    reason = None
+    if failed is not None and (unwound or rolled_back):
+        reason = f"{failed.order.operation_id}: {failed.error_code}: {failed.handshake.error_message}"
+    return AtomicOperationGroupEvent(
+        timestamp=timestamp,
+        atomic_group_id=unit.group_id,
+        mode=unit.mode,
+        operation_ids=tuple(outcome.order.operation_id for outcome in (*outcomes, *unwound)),
+        operation_types=tuple(outcome.order.operation for outcome in (*outcomes, *unwound)),
+        all_succeeded=failed is None,
+        rollback_occurred=reason is not None,
+        group_status=_status(failed, outcomes, unwound, rolled_back=rolled_back),
+        total_gas_fees=sum(_gas_paid(outcome.handshake) for outcome in (*outcomes, *unwound)),
+        total_duration_ms=duration_ms,
+        rollback_reason=reason,
+    )
+
+
+def _status(
+    failed: Outcome | None, outcomes: Sequence[Outcome], unwound: Sequence[Outcome], *, rolled_back: bool
+) -> str:
+    if failed is None:
+        return "confirmed"
+    if any(outcome.handshake.status in _UNDECIDED for outcome in (*outcomes, *unwound)):
+        return "unknown"
+    if rolled_back:
+        return "rolled_back"
+    return "compensated" if unwound and all(outcome.succeeded for outcome in unwound) else "failed"
+
+
+def _gas_paid(handshake: ExecutionHandshake) -> float:
     """Gas that an operation cost, 0 or more, in the token it was paid in; also a failed operation may cost gas."""
     return -sum(
         delta.delta_amount
         for settlement in handshake.settlements
         if settlement.source is DeltaSource.GAS
         for delta in settlement.deltas
-    )
-
-
-def group_event(
-    timestamp: datetime,
-    unit: Unit,
-    results: Sequence[OrderResult],
-    status: str,
-    rollback_reason: str | None,
-    duration_ms: float,
-) -> AtomicOperationGroupEvent:
-    """How a group ended."""
-    assert unit.group_id is not None
-    return AtomicOperationGroupEvent(
-        timestamp=timestamp,
-        atomic_group_id=unit.group_id,
-        mode=unit.mode,
-        operation_ids=tuple(order.operation_id for order in unit.orders),
-        operation_types=tuple(order.operation for order in unit.orders),
-        all_succeeded=status == "confirmed",
-        rollback_occurred=rollback_reason is not None,
-        group_status=status,
-        total_gas_fees=sum(result.gas for result in results),
-        total_duration_ms=duration_ms,
-        rollback_reason=rollback_reason,
     )

@@ -1,275 +1,174 @@
-"""Defines the actor that carries out decisions: one order at a time, each booked and reconciled before the next.
+"""Defines the actor that carries out decisions: unit by unit, each order booked and reconciled before the next.
 
-The tight loop of an order is: gate, route, handshake, book, reconcile. A definite rejection is never sent again, a
-transient failure is, and an unknown outcome is resolved by asking the venue, never by sending.
+A unit is a single order or a group. What a unit leaves behind when it fails is said by its mode; whatever happens,
+every order is answered, every group has its event, and the monitors see the book as it then is.
 """
 
 from __future__ import annotations
 
-from basis_actors.actors.execution_log import gas_paid, group_event, operation_event, tight_loop_event
+from basis_actors.actors.execution_log import group_event
 from basis_actors.actors.execution_units import Unit, opposite, split_into_units
+from basis_actors.actors.tight_loop import Outcome, TightLoop
 from basis_actors.actors.timing import Stopwatch
-from basis_actors.bus import Actor, AskTimeout, on
+from basis_actors.bus import Actor, Escalated, on
 from basis_actors.config import ExecutionManagerConfig
-from basis_actors.errors import BasisError, severity_of
-from basis_actors.messages.book import TickStarted
+from basis_actors.errors import BasisError, Severity, severity_of
+from basis_actors.messages.book import TickStarted, Trigger
 from basis_actors.messages.commands import (
+    ApplySettlements,
     CheckOrders,
     ExecuteOrders,
     OrderResult,
     OrdersDone,
-    Reconcile,
-    RouteGroup,
-    RouteOrder,
     StopTrading,
 )
-from basis_actors.messages.events import SystemErrorEvent
-from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
-from basis_actors.messages.orders import ExecutionMode, Order
+from basis_actors.messages.execution import ExecutionStatus
+from basis_actors.messages.orders import ExecutionMode
 from basis_actors.times import utc_from_ns
 
 __all__ = ["ExecutionManager"]
 
-_UNDECIDED = (ExecutionStatus.UNKNOWN, ExecutionStatus.PENDING)
-
 
 class ExecutionManager(Actor):
-    """Works through the orders of each decision, and tells the engine and the strategy when they have ended.
+    """Works through the orders of each decision, then tells the strategy manager and the engine how they ended.
 
-    `stopwatch` measures durations for the log; it never decides anything.
+    After a stop nothing is sent but what a compensated group that has begun still needs: its legs hedge each other, so
+    it is brought to its end. An outcome that nobody knows, a ledger that disagrees with a venue and a leg that cannot
+    be unwound stop trading and fail the actor, once the unit is at its end.
     """
 
     def __init__(self, config: ExecutionManagerConfig, stopwatch: Stopwatch, *, simulated: bool) -> None:
         super().__init__("execution_manager")
-        self._config = config
+        self._loop = TightLoop(self, config, stopwatch, simulated=simulated)
         self._stopwatch = stopwatch
-        self._simulated = simulated
         self._stopped: str | None = None
+        self._fatal: tuple[str, str] | None = None
 
     def on_control(self, message: object) -> object:
-        """A stop takes effect between two orders: what was sent is resolved, what was not is not sent any more."""
+        """A stop takes effect at once, also while an order is on its way."""
         if isinstance(message, StopTrading):
-            self._stopped = message.reason
-            return None
+            return self.stop_trading(message)
+        if isinstance(message, Escalated):
+            return self.run_is_ending(message)
         return super().on_control(message)
 
     @on(StopTrading)
     def stop_trading(self, command: StopTrading) -> None:
-        """Send nothing from now on."""
+        """Begin no unit from now on."""
         self._stopped = command.reason
+
+    @on(Escalated)
+    def run_is_ending(self, end: Escalated) -> None:
+        """The run is failing: the same as a stop."""
+        self._stopped = f"{end.actor} has failed"
 
     @on(ExecuteOrders)
     async def execute(self, request: ExecuteOrders) -> None:
         """Work through a decision. After a unit that failed, what follows is answered `failed` and not sent."""
-        results: list[OrderResult] = []
-        blocked: tuple[str, str] | None = None
+        outcomes: list[Outcome] = []
+        blocked: str | None = None
         for unit in split_into_units(request.orders):
-            if self._stopped is not None:
-                blocked = ("EXEC-002", f"trading is stopped: {self._stopped}")
             if blocked is not None:
-                results += [self._refuse(order, *blocked) for order in unit.orders]
+                outcomes += [self._loop.refuse(order, "EXEC-001", blocked) for order in unit.orders]
                 continue
-            outcome = await self._run_unit(unit, request.tick)
-            results += outcome
-            failed = next((result for result in outcome if not result.succeeded), None)
+            ended = await self._run_unit(unit, request.tick)
+            outcomes += ended
+            failed = next((outcome for outcome in ended if not outcome.succeeded), None)
             if failed is not None:
-                blocked = ("EXEC-001", f"not sent, because {failed.operation_id} before it failed")
-        self.tell("engine", OrdersDone(request.tick.number, tuple(results)))
+                blocked = f"not sent, because {failed.order.operation_id} before it failed"
+        self._finish(request.tick, outcomes)
 
-    async def _run_unit(self, unit: Unit, tick: TickStarted) -> list[OrderResult]:
+    def _finish(self, tick: TickStarted, outcomes: list[Outcome]) -> None:
+        results = tuple(OrderResult(end.order.operation_id, end.succeeded, end.error_code) for end in outcomes)
+        done = OrdersDone(tick.number, results)
+        self.tell("strategy_manager", done)
+        self.tell("engine", done)
+        if self._fatal is not None:
+            raise BasisError(*self._fatal)
+
+    async def _run_unit(self, unit: Unit, tick: TickStarted) -> list[Outcome]:
+        """Check a unit, carry it out, and show the book that it leaves."""
         started = self._stopwatch()
-        verdict = await self.ask("risk_gate", CheckOrders(unit.orders, tick))
-        if not verdict.allowed:
-            assert verdict.error_code is not None
-            code, reason = verdict.error_code, verdict.reason or "refused by the risk gate"
-            results = [self._refuse(order, code, reason) for order in unit.orders]
-            status, rolled_back = "failed", None
+        objection = None
+        if self._stopped is None:
+            objection = await self.ask("risk_gate", CheckOrders(unit.orders, tick))
+        refusal = ("EXEC-002", f"trading is stopped: {self._stopped}") if self._stopped is not None else None
+        if refusal is None and objection is not None:
+            refusal = (objection.error_code, objection.reason)
+        unwound: list[Outcome] = []
+        if refusal is not None:
+            outcomes = [self._loop.refuse(order, *refusal) for order in unit.orders]
         elif unit.mode is ExecutionMode.ATOMIC:
-            results, status, rolled_back = await self._run_atomic(unit)
+            outcomes = await self._loop.run_atomic(unit.orders, self._goes_on)
         else:
-            results, status, rolled_back = await self._run_in_turn(unit)
+            outcomes, unwound = await self._run_in_turn(unit)
+        ended = [*outcomes, *unwound]
+        self._judge(ended)
+        if any(outcome.handshake.settlements for outcome in ended):
+            await self.ask("position_monitor", ApplySettlements((), Trigger.EXECUTION))
         if unit.group_id is not None:
-            self.log(
-                group_event(
-                    utc_from_ns(self.now), unit, results, status, rolled_back, self._stopwatch.ms_since(started)
-                )
-            )
-        return results
+            now = utc_from_ns(self.now)
+            self.log(group_event(now, unit, outcomes, unwound, self._stopwatch.ms_since(started)))
+        return outcomes
 
-    async def _run_in_turn(self, unit: Unit) -> tuple[list[OrderResult], str, str | None]:
-        """Orders one after the other; a compensated group unwinds what it did when a leg fails."""
-        results: list[OrderResult] = []
-        done: list[Order] = []
-        for number, order in enumerate(unit.orders):
-            if self._stopped is not None and not done:
-                results.append(self._refuse(order, "EXEC-002", f"trading is stopped: {self._stopped}"))
+    async def _run_in_turn(self, unit: Unit) -> tuple[list[Outcome], list[Outcome]]:
+        """Orders one after the other, and what a compensated group undid after a leg failed."""
+        compensated = unit.mode is ExecutionMode.COMPENSATED
+        outcomes: list[Outcome] = []
+        failed: str | None = None
+        for order in unit.orders:
+            if failed is not None:
+                outcomes.append(self._loop.refuse(order, "EXEC-001", f"not sent, because {failed} failed"))
                 continue
-            last = number == len(unit.orders) - 1
-            result = await self._tight_loop(order, announce=last)
-            results.append(result)
-            if result.succeeded:
-                done.append(order)
+            if self._stopped is not None and outcomes and not compensated:
+                outcome = self._loop.refuse(order, "EXEC-002", f"trading is stopped: {self._stopped}")
+            else:
+                outcome = await self._loop.run(order, _always if compensated else self._goes_on)
+            outcomes.append(outcome)
+            if not outcome.succeeded:
+                failed = order.operation_id
+        if failed is None or not compensated:
+            return outcomes, []
+        return outcomes, await self._unwind(outcomes)
+
+    async def _unwind(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """Undo what was filled, newest first, every leg whatever becomes of the others."""
+        undone = []
+        for outcome in reversed(outcomes):
+            if outcome.handshake.status is not ExecutionStatus.CONFIRMED:
                 continue
-            reason = f"{order.operation_id} failed with {result.error_code}"
-            results += [self._refuse(rest, "EXEC-001", f"not sent: {reason}") for rest in unit.orders[number + 1 :]]
-            if unit.mode is ExecutionMode.COMPENSATED and done:
-                await self._unwind(done)
-                return results, "compensated", reason
-            return results, "failed", None
-        return results, "confirmed" if len(done) == len(unit.orders) else "failed", None
-
-    async def _run_atomic(self, unit: Unit) -> tuple[list[OrderResult], str, str | None]:
-        """One transaction: the venue confirms every order or none."""
-        watch = self._stopwatch()
-        handshakes = await self.ask("venue_interface_manager", RouteGroup(unit.orders), self._config.execution_timeout)
-        duration = self._stopwatch.ms_since(watch)
-        results = []
-        for number, (order, handshake) in enumerate(zip(unit.orders, handshakes, strict=True)):
-            last = number == len(unit.orders) - 1
-            results.append(await self._book(order, handshake, 0, watch, duration, announce=last))
-        failed = next((handshake for handshake in handshakes if not handshake.was_successful()), None)
-        if failed is None:
-            return results, "confirmed", None
-        return results, "rolled_back", f"{failed.error_code}: {failed.error_message}"
-
-    async def _unwind(self, done: list[Order]) -> None:
-        """Undo trades, newest first. What cannot be undone is an error that stops trading."""
-        for number, order in enumerate(reversed(done)):
-            result = await self._tight_loop(opposite(order), announce=number == len(done) - 1)
-            if not result.succeeded:
-                raise BasisError(
-                    "EXEC-006",
-                    f"{order.operation_id} could not be unwound ({result.error_code}); the group's other legs are not"
-                    " hedged, look at the positions before trading goes on",
+            unwound = await self._loop.run(opposite(outcome.order, outcome.handshake), _always)
+            undone.append(unwound)
+            if not unwound.succeeded:
+                text = (
+                    f"{outcome.order.operation_id} could not be unwound ({unwound.error_code}): the book is not hedged"
                 )
+                self._fatal = ("EXEC-006", f"{text}; look at the positions before trading goes on")
+        return undone
 
-    async def _tight_loop(self, order: Order, *, announce: bool) -> OrderResult:
-        """One order: send, resolve if need be, retry if allowed, then book and reconcile."""
-        config = self._config
-        watch = self._stopwatch()
-        retries = 0
-        while True:
-            handshake = await self._send(order)
-            if not handshake.retryable or retries >= config.max_retry_attempts or self._stopped is not None:
-                break
-            retries += 1
-            await self.sleep(config.retry_delay_seconds)
-        return await self._book(order, handshake, retries, watch, self._stopwatch.ms_since(watch), announce=announce)
+    def _judge(self, outcomes: list[Outcome]) -> None:
+        """Stop trading where it is not safe to go on, and where a code says that it must not."""
+        for outcome in outcomes:
+            if outcome.fatal is not None and self._fatal is None:
+                self._fatal = outcome.fatal
+            code = outcome.error_code
+            if (
+                self._fatal is None
+                and code is not None
+                and severity_of(code) is Severity.CRITICAL
+                and not self._stopped
+            ):
+                self._stop(f"{outcome.order.operation_id} ended with {code}", code)
+        if self._fatal is not None:
+            self._stop(self._fatal[1], self._fatal[0])
 
-    async def _send(self, order: Order) -> ExecutionHandshake:
-        """Send an order once. When nobody knows what became of it, ask until somebody does or time is up."""
-        config = self._config
-        sent = self.now
-        try:
-            handshake = await self.ask("venue_interface_manager", RouteOrder(order), config.execution_timeout)
-        except AskTimeout:
-            handshake = self._unknown(order, f"no answer within {config.execution_timeout} s")
-        while handshake.status in _UNDECIDED:
-            if self.now - sent > config.tight_loop_timeout * 1e9:
-                return handshake
-            await self.sleep(config.retry_delay_seconds)
-            try:
-                handshake = await self.ask(
-                    "venue_interface_manager", RouteOrder(order, resolve=True), config.execution_timeout
-                )
-            except AskTimeout:
-                handshake = self._unknown(order, f"the venue does not answer within {config.execution_timeout} s")
-        return handshake
+    def _stop(self, reason: str, code: str) -> None:
+        self._stopped = reason
+        self.tell("engine", StopTrading(reason, code))
 
-    async def _book(
-        self,
-        order: Order,
-        handshake: ExecutionHandshake,
-        retries: int,
-        watch: float,
-        execution_ms: float,
-        *,
-        announce: bool,
-    ) -> OrderResult:
-        """Log the outcome, book what the venue settled, reconcile, and say how the loop went."""
-        self.log(operation_event(utc_from_ns(self.now), order, handshake, execution_ms))
-        reconciling = self._stopwatch()
-        reconciled = True
-        if handshake.settlements or announce:
-            reconciled = await self._reconcile(order, handshake, announce=announce)
-        succeeded = handshake.was_successful()
-        if not succeeded:
-            self._report_failure(order, handshake)
-        self.log(
-            tight_loop_event(
-                utc_from_ns(self.now),
-                order,
-                handshake,
-                reconciled=reconciled,
-                retries=retries,
-                total_ms=self._stopwatch.ms_since(watch),
-                execution_ms=execution_ms,
-                reconciliation_ms=self._stopwatch.ms_since(reconciling),
-            )
-        )
-        if not reconciled:
-            raise BasisError(
-                "EXEC-007",
-                f"after {order.operation} {order.operation_id} the ledger and {order.venue} disagree; trading stops,"
-                " the reconciliation event names the positions",
-            )
-        if handshake.status in _UNDECIDED:
-            raise BasisError(
-                "VEN-002",
-                f"nobody knows whether {order.operation} {order.operation_id} on {order.venue} happened, after asking"
-                f" for {self._config.tight_loop_timeout} s; trading stops, look it up at the venue",
-            )
-        return OrderResult(order.operation_id, succeeded, reconciled, handshake.error_code, gas_paid(handshake))
+    def _goes_on(self) -> bool:
+        return self._stopped is None
 
-    async def _reconcile(self, order: Order, handshake: ExecutionHandshake, *, announce: bool) -> bool:
-        """Compare until ledger and venue agree or the time for it is up: a live venue's report may lag."""
-        config = self._config
-        started = self.now
-        while True:
-            outcome = await self.ask(
-                "position_update_handler", Reconcile(order, handshake, announce), config.reconciliation_timeout
-            )
-            late = self.now - started >= config.reconciliation_timeout * 1e9
-            if outcome.success or late or self._simulated:
-                return outcome.success
-            announce = False
-            await self.sleep(config.retry_delay_seconds)
 
-    def _refuse(self, order: Order, code: str, reason: str) -> OrderResult:
-        """Answer an order that is not sent."""
-        now = utc_from_ns(self.now)
-        handshake = ExecutionHandshake(
-            operation_id=order.operation_id,
-            status=ExecutionStatus.FAILED,
-            error_code=code,
-            error_message=reason,
-            submitted_at=now,
-            simulated=self._simulated,
-        )
-        self.log(operation_event(now, order, handshake, 0.0))
-        self._report_failure(order, handshake)
-        return OrderResult(order.operation_id, False, True, code)
-
-    def _report_failure(self, order: Order, handshake: ExecutionHandshake) -> None:
-        code = handshake.error_code or "EXEC-001"
-        self.log(
-            SystemErrorEvent(
-                timestamp=utc_from_ns(self.now),
-                component=self.name,
-                error_code=code,
-                severity=severity_of(code).value,
-                message=f"{order.operation} {order.operation_id} on {order.venue}: {handshake.status}:"
-                f" {handshake.error_message}",
-                operation_id=order.operation_id,
-            )
-        )
-
-    def _unknown(self, order: Order, reason: str) -> ExecutionHandshake:
-        return ExecutionHandshake(
-            operation_id=order.operation_id,
-            status=ExecutionStatus.UNKNOWN,
-            error_code="VEN-002",
-            error_message=reason,
-            submitted_at=utc_from_ns(self.now),
-            simulated=self._simulated,
-        )
+def _always() -> bool:
+    return True

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import msgspec
 
 from basis_actors.errors import BasisError
-from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType, Order, Side
+from basis_actors.messages.execution import ExecutionHandshake
+from basis_actors.messages.orders import ExecutionMode, OperationType, Order, Side
 
 __all__ = ["Unit", "opposite", "split_into_units"]
 
@@ -72,16 +73,20 @@ def _group(orders: list[Order]) -> Unit:
 _OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY, Side.LONG: Side.SHORT, Side.SHORT: Side.LONG}
 
 
-def opposite(order: Order) -> Order:
-    """The trade that undoes `order`: the same amount the other way, outside any group, at whatever it costs."""
+def opposite(order: Order, handshake: ExecutionHandshake) -> Order:
+    """The trade that undoes what `order` filled: that amount the other way, outside any group, at whatever it costs."""
     assert order.side is not None
+    filled = abs(handshake.actual_deltas[_traded_key(order)])
+    expected = {delta.position_key: delta for delta in order.expected_deltas}
     deltas = tuple(
-        ExpectedDelta(delta.position_key, -delta.delta_amount, delta.token, delta.venue, delta.operation_type)
-        for delta in order.expected_deltas
+        msgspec.structs.replace(expected[key], delta_amount=-amount)
+        for key, amount in handshake.actual_deltas.items()
+        if key in expected
     )
     return msgspec.structs.replace(
         order,
         operation_id=f"{order.operation_id}-unwind",
+        amount=filled,
         side=_OPPOSITE[order.side],
         source_token=order.target_token,
         target_token=order.source_token,
@@ -94,3 +99,11 @@ def opposite(order: Order) -> Order:
         take_profit=None,
         stop_loss=None,
     )
+
+
+def _traded_key(order: Order) -> str:
+    """Position that a trade changes by its amount: the base asset, or the perp."""
+    assert order.pair is not None
+    if order.operation is OperationType.PERP_TRADE:
+        return f"{order.venue}:PerpPosition:{order.pair}"
+    return f"{order.venue}:BaseToken:{order.pair.split('/')[0]}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, on
-from basis_actors.errors import severity_of
 from basis_actors.finance.attribution import COMPONENTS, Attribution, PricedBook, attribute
 from basis_actors.finance.keys import parse_key
 from basis_actors.messages.book import BookView, PositionsView, RiskView, Valuation
-from basis_actors.messages.events import PnLCalculation, SystemErrorEvent
+from basis_actors.messages.events import PnLCalculation
 from basis_actors.messages.market import MarketState
 
 __all__ = ["PnLMonitor"]
@@ -89,16 +89,11 @@ class PnLMonitor(Actor):
             )
         )
         if abs(residual) > self._tolerance * abs(valuation.equity):
-            self.log(
-                SystemErrorEvent(
-                    timestamp=market.timestamp,
-                    component=self.name,
-                    error_code="PNL-005",
-                    severity=severity_of("PNL-005").value,
-                    message=f"{residual:.6g} of the change of equity to {valuation.equity:.12g} is not explained by any"
-                    f" component; the tolerance is {self._tolerance:g} of equity",
-                )
+            text = (
+                f"{residual:.6g} of the change of equity to {valuation.equity:.12g} is not explained by any component;"
+                f" the tolerance is {self._tolerance:g} of equity"
             )
+            self.log(error_event(market.timestamp, self.name, "PNL-005", text))
 
 
 def _marks(market: MarketState, positions: dict[str, float]) -> dict[str, float]:

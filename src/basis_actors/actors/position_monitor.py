@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from basis_actors.bus import Actor, on
+from basis_actors.errors import BasisError
 from basis_actors.finance.ledger import book_settlement
 from basis_actors.finance.valuation import share_class_prices, value_book
 from basis_actors.messages.book import PositionsView, TickSettled, TickStarted, Trigger
@@ -69,7 +70,8 @@ class PositionMonitor(Actor):
 
     def _view(self, trigger: Trigger) -> PositionsView:
         tick = self._tick
-        assert tick is not None, "there are positions to show only after the first tick"
+        if tick is None:
+            raise BasisError("EXP-003", "positions were asked for before the first tick, which brings them")
         prices = share_class_prices(tick.market, self._currency)
         valuation = value_book(self._positions, self._entries, tick.market, prices)
         settlements = tuple(self._unannounced)
@@ -80,9 +82,7 @@ class PositionMonitor(Actor):
         self._unannounced.clear()
         unit = view.tick.market.prices.get(self._currency)
         value_usd = None if unit is None or view.valuation.unpriced else view.valuation.equity * unit
-        self.log(
-            PositionSnapshot(view.tick.market.timestamp, view.positions, value_usd, self._position_type, trigger)
-        )
+        self.log(PositionSnapshot(view.tick.market.timestamp, view.positions, value_usd, self._position_type, trigger))
         self.publish(view)
         return view
 

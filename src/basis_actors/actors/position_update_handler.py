@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from basis_actors.bus import Actor, on
-from basis_actors.errors import BasisError, severity_of
+from basis_actors.errors import BasisError
 from basis_actors.finance.keys import parse_key
 from basis_actors.messages.book import PositionsView, Trigger, VenueReport
 from basis_actors.messages.commands import ApplySettlements, CheckLedger, Reconcile, Reconciled, RouteReport
-from basis_actors.messages.events import Mismatch, ReconciliationEvent, SystemErrorEvent
+from basis_actors.messages.events import Mismatch, ReconciliationEvent
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.orders import OperationType, Order
 
@@ -34,13 +34,24 @@ class PositionUpdateHandler(Actor):
     async def reconcile(self, request: Reconcile) -> Reconciled:
         """Apply the settlements of a handshake, then compare."""
         order, handshake = request.order, request.handshake
-        announce = Trigger.EXECUTION if request.announce else None
-        view = await self.ask("position_monitor", ApplySettlements(handshake.settlements, announce))
+        view = await self.ask("position_monitor", ApplySettlements(handshake.settlements))
         report = await self.ask("venue_interface_manager", RouteReport(order.venue))
-        disagreements = self._against_venue(view, report)
+        mismatches = self._against_venue(view, report)
         surprises = _against_expectation(order, handshake)
-        self._log(view, order, handshake, report, disagreements + surprises, success=not disagreements)
-        return Reconciled(not disagreements, not surprises, disagreements + surprises)
+        self.log(
+            ReconciliationEvent(
+                timestamp=view.tick.market.timestamp,
+                reconciliation_type="tight_loop",
+                success=not mismatches,
+                expected=_expected(order),
+                actual=handshake.actual_deltas,
+                venue_reported=report.balances,
+                mismatches=mismatches + surprises,
+                trigger_source=Trigger.EXECUTION,
+                operation_id=order.operation_id,
+            )
+        )
+        return Reconciled(mismatches, surprises)
 
     @on(CheckLedger)
     def check_ledger(self, check: CheckLedger) -> None:
@@ -85,45 +96,6 @@ class PositionUpdateHandler(Actor):
             if abs(have - there) > allowed:
                 found.append(Mismatch(key, have, there, there - have, allowed))
         return tuple(found)
-
-    def _log(
-        self,
-        view: PositionsView,
-        order: Order,
-        handshake: ExecutionHandshake,
-        report: VenueReport,
-        mismatches: tuple[Mismatch, ...],
-        *,
-        success: bool,
-    ) -> None:
-        timestamp = view.tick.market.timestamp
-        self.log(
-            ReconciliationEvent(
-                timestamp=timestamp,
-                reconciliation_type="tight_loop",
-                success=success,
-                expected=_expected(order),
-                actual=handshake.actual_deltas,
-                venue_reported=report.balances,
-                mismatches=mismatches,
-                trigger_source=Trigger.EXECUTION,
-                operation_id=order.operation_id,
-            )
-        )
-        if not mismatches:
-            return
-        code = "POS-005" if not success else "EXEC-007"
-        severity = severity_of(code).value if not success else "MEDIUM"
-        self.log(
-            SystemErrorEvent(
-                timestamp=timestamp,
-                component=self.name,
-                error_code=code,
-                severity=severity,
-                message=f"{order.operation} {order.operation_id}: " + "; ".join(map(_say, mismatches)),
-                operation_id=order.operation_id,
-            )
-        )
 
 
 def _say(mismatch: Mismatch) -> str:

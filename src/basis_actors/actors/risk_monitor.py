@@ -43,8 +43,9 @@ class RiskMonitor(Actor):
     def __init__(self, bounds: RiskBounds) -> None:
         super().__init__("risk_monitor")
         self._bounds = bounds
-        self._flows = 0.0
-        self._peak = 0.0
+        self._equity = 0.0
+        self._growth = 1.0
+        self._peak = 1.0
 
     @on(ExposureView)
     def assess(self, exposure: ExposureView) -> None:
@@ -115,18 +116,21 @@ class RiskMonitor(Actor):
             findings.breach(RiskLevel.HIGH, f"margin ratio of {venue} {ratio:.4f} at or below {limit}")
 
     def _drawdown(self, book: PositionsView, findings: _Findings) -> float:
+        flows = 0.0
         for settlement in book.settlements:
             if settlement.source is DeltaSource.LIQUIDATION:
                 keys = ", ".join(delta.position_key for delta in settlement.deltas if delta.price is not None)
                 findings.breach(RiskLevel.CRITICAL, f"liquidated on {settlement.domain}: {keys}")
             elif settlement.source in (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL):
                 for delta in settlement.deltas:
-                    self._flows += delta.delta_amount * book.prices[parse_key(delta.position_key).asset]
-        # The owner's money counts as principal: a profit or loss moves the ratio, a flow does not.
-        profit = book.valuation.equity - self._flows
-        self._peak = max(self._peak, profit)
-        principal = self._flows + self._peak
-        return (self._peak - profit) / principal if principal > 0.0 else 0.0
+                    flows += delta.delta_amount * book.prices[parse_key(delta.position_key).asset]
+        # What the owner adds or takes changes equity, but neither the growth of what was there nor its peak.
+        equity = book.valuation.equity
+        if self._equity > 0.0:
+            self._growth *= (equity - flows) / self._equity
+        self._equity = equity
+        self._peak = max(self._peak, self._growth)
+        return 1.0 - self._growth / self._peak
 
     def _check_delta(self, exposure: ExposureView, findings: _Findings) -> None:
         bounds = self._bounds

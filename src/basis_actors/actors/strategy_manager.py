@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from basis_actors.bus import Actor, on
+from basis_actors.bus import Actor, Escalated, on
 from basis_actors.messages.book import BookView, TickStarted, Trigger
-from basis_actors.messages.commands import DecisionMade, ExecuteOrders, StopTrading
+from basis_actors.messages.commands import DecisionMade, ExecuteOrders, OrdersDone, StopTrading
 from basis_actors.messages.events import StrategyDecision
 from basis_actors.messages.execution import DeltaSource
 from basis_actors.strategies.base import Decision, Situation, Strategy
 
 __all__ = ["StrategyManager"]
+
+_LONGEST_PAUSE = 7
+"""New risk waits 2 ticks after a decision that failed, twice as long after each further one in a row, up to 2^7."""
 
 _ROUNDING = 1e-12
 
@@ -24,6 +27,8 @@ class StrategyManager(Actor):
         self._deposited = 0.0
         self._paid_out = 0.0
         self._invested = False
+        self._failures = 0
+        self._paused_until = 0
         self._stopped: str | None = None
 
     @on(StopTrading)
@@ -31,12 +36,19 @@ class StrategyManager(Actor):
         """Decide nothing but to hold from now on."""
         self._stopped = command.reason
 
-    def on_control(self, message: object) -> object:
-        """Stop at once, also in the middle of a decision."""
-        if isinstance(message, StopTrading):
-            self._stopped = message.reason
-            return None
-        return super().on_control(message)
+    @on(Escalated)
+    def run_is_ending(self, end: Escalated) -> None:
+        """The run is failing: the same as a stop."""
+        self._stopped = f"{end.actor} has failed"
+
+    @on(OrdersDone)
+    def note_outcome(self, done: OrdersDone) -> None:
+        """Remember whether a decision could be carried out; after one that could not, new risk waits ever longer."""
+        if all(result.succeeded for result in done.results):
+            self._failures = 0
+            return
+        self._failures += 1
+        self._paused_until = done.tick_number + 2 ** min(self._failures, _LONGEST_PAUSE)
 
     @on(BookView)
     def decide(self, book: BookView) -> None:
@@ -49,9 +61,15 @@ class StrategyManager(Actor):
         if self._stopped is not None:
             decision = Decision.hold(f"trading is stopped: {self._stopped}", invested=self._invested)
         else:
-            situation = Situation(book, self._pending(), self._deposited)
-            decision = self._strategy.decide(situation)
+            decision = self._strategy.decide(Situation(book, self._pending(), self._deposited, self._failures == 0))
             self._invested = decision.invested
+            if decision.adds_risk and tick.number < self._paused_until:
+                decision = Decision.hold(
+                    f"orders of the last {self._failures} decisions in a row failed; new risk waits until tick"
+                    f" {self._paused_until}",
+                    invested=decision.invested,
+                    constraints=("EXEC-001",),
+                )
         self._report(tick, book, decision)
         self.tell("engine", DecisionMade(tick.number, len(decision.orders)))
         if decision.orders:

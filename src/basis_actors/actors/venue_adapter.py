@@ -67,7 +67,7 @@ class VenueAdapter(Actor):
         submitted = self._engine_time()
         try:
             return await self._client.resolve(request.order)
-        except (Transient, UnknownOutcome) as error:
+        except VenueError as error:
             return self._handshake(request.order, ExecutionStatus.UNKNOWN, error, submitted)
 
     @on(ReportVenue)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
-from basis_actors.bus import Actor, on
+from basis_actors.bus import Actor, AskFailed, AskTimeout, on
 from basis_actors.errors import BasisError
 from basis_actors.messages.book import TickSettled, VenueReport
 from basis_actors.messages.commands import (
@@ -21,6 +21,7 @@ from basis_actors.messages.commands import (
 )
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus, Settlement
 from basis_actors.messages.orders import OperationType, Order
+from basis_actors.times import utc_from_ns
 
 __all__ = ["VenueInterfaceManager"]
 
@@ -34,11 +35,14 @@ class VenueInterfaceManager(Actor):
     `routes` gives the domain of each venue.
     """
 
-    def __init__(self, domains: Sequence[str], routes: Mapping[str, str], transfer_ns: Mapping[str, int]) -> None:
+    def __init__(
+        self, domains: Sequence[str], routes: Mapping[str, str], transfer_ns: Mapping[str, int], *, simulated: bool
+    ) -> None:
         super().__init__("venue_interface_manager")
         self._domains = tuple(domains)
         self._routes = dict(routes)
         self._transfer_ns = dict(transfer_ns)
+        self._simulated = simulated
         self._settled: dict[str, VenueSettled] = {}
 
     @on(VenueSettled)
@@ -52,7 +56,7 @@ class VenueInterfaceManager(Actor):
         for domain in self._domains:
             merged.extend(waiting[domain].settlements)
         merged.sort(key=_BY_TIME)
-        reports = tuple(part.report for part in waiting.values() if part.report is not None)
+        reports = tuple(report for name in self._domains if (report := waiting[name].report) is not None)
         self._settled = {}
         self.tell("position_monitor", TickSettled(settled.tick, tuple(merged), reports))
 
@@ -62,9 +66,11 @@ class VenueInterfaceManager(Actor):
         order = request.order
         actor = f"venue_{self._domain_of(order.venue, order)}"
         asked = ResolveOrder(order) if request.resolve else ExecuteOrder(order)
-        handshake = await self.ask(actor, asked)
-        if order.operation is OperationType.TRANSFER and handshake.status is ExecutionStatus.CONFIRMED:
-            self._announce_arrival(order, handshake)
+        try:
+            handshake = await self.ask(actor, asked)
+        except (AskTimeout, AskFailed) as error:
+            return self._unknown(order, error)
+        self._announce_arrival(order, handshake)
         return handshake
 
     @on(RouteGroup)
@@ -78,7 +84,13 @@ class VenueInterfaceManager(Actor):
                 f"atomic group {first.atomic_group_id!r} spans the domains {sorted(domains)}: one transaction lives on"
                 " one chain; use a compensated group",
             )
-        return await self.ask(f"venue_{domains.pop()}", ExecuteGroup(request.orders))
+        try:
+            handshakes = await self.ask(f"venue_{domains.pop()}", ExecuteGroup(request.orders))
+        except (AskTimeout, AskFailed) as error:
+            return tuple(self._unknown(order, error) for order in request.orders)
+        for order, handshake in zip(request.orders, handshakes, strict=True):
+            self._announce_arrival(order, handshake)
+        return handshakes
 
     @on(RouteReport)
     async def report(self, request: RouteReport) -> VenueReport:
@@ -98,8 +110,21 @@ class VenueInterfaceManager(Actor):
             )
         return domain
 
+    def _unknown(self, order: Order, error: Exception) -> ExecutionHandshake:
+        """The venue was asked and did not answer: what it did is not known."""
+        return ExecutionHandshake(
+            operation_id=order.operation_id,
+            status=ExecutionStatus.UNKNOWN,
+            error_code="VEN-002",
+            error_message=str(error),
+            submitted_at=utc_from_ns(self.now),
+            simulated=self._simulated,
+        )
+
     def _announce_arrival(self, order: Order, handshake: ExecutionHandshake) -> None:
-        """Tell the receiving domain what is on its way, unless it stays in the domain or leaves the house."""
+        """Tell the receiving domain what a transfer has put on its way, unless it stays or leaves the house."""
+        if order.operation is not OperationType.TRANSFER or handshake.status is not ExecutionStatus.CONFIRMED:
+            return
         source, target = self._routes[order.source_venue], self._routes.get(order.target_venue)
         if target is None or target == source:
             return

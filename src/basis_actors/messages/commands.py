@@ -18,9 +18,9 @@ __all__ = [
     "ExecuteGroup",
     "ExecuteOrder",
     "ExecuteOrders",
-    "GateVerdict",
     "GetPositions",
     "IncomingTransfer",
+    "Objection",
     "OrderResult",
     "OrdersDone",
     "Reconcile",
@@ -43,9 +43,11 @@ class TickDue(msgspec.Struct, frozen=True, gc=False):
 
 
 class StopTrading(msgspec.Struct, frozen=True, gc=False):
-    """Control message: no order is sent after this."""
+    """No order is sent after this, but for those that bring a compensated group to its end."""
 
     reason: str
+    error_code: str | None = None
+    """What made it necessary; None when somebody asked for it."""
 
 
 class DecisionMade(msgspec.Struct, frozen=True, gc=False):
@@ -78,10 +80,7 @@ class OrderResult(msgspec.Struct, frozen=True, gc=False):
 
     operation_id: str
     succeeded: bool
-    reconciled: bool
     error_code: str | None = None
-    gas: float = 0.0
-    """Gas paid, 0 or more, in the token it was paid in."""
 
 
 class OrdersDone(msgspec.Struct, frozen=True):
@@ -166,11 +165,10 @@ class CheckLedger(msgspec.Struct, frozen=True):
 class Reconciled(msgspec.Struct, frozen=True):
     """Outcome of a reconciliation."""
 
-    success: bool
-    """The ledger agrees with the venue."""
-    as_expected: bool
-    """The operation did what the strategy expected, within its tolerances."""
     mismatches: tuple[Mismatch, ...]
+    """Positions on which ledger and venue disagree; none means that they agree."""
+    surprises: tuple[Mismatch, ...]
+    """Deltas that are not what the strategy expected, beyond its tolerances."""
 
 
 class Reconcile(Request[Reconciled], frozen=True):
@@ -178,21 +176,17 @@ class Reconcile(Request[Reconciled], frozen=True):
 
     order: Order
     handshake: ExecutionHandshake
-    announce: bool
-    """Whether the monitors run again afterwards: after a single order and after the last of a group."""
 
 
-class GateVerdict(msgspec.Struct, frozen=True, gc=False):
-    """Whether orders may be sent."""
+class Objection(msgspec.Struct, frozen=True, gc=False):
+    """Why orders may not be sent."""
 
-    allowed: bool
-    error_code: str | None = None
-    reason: str | None = None
-    operation_id: str | None = None
+    error_code: str
+    reason: str
 
 
-class CheckOrders(Request[GateVerdict], frozen=True):
-    """Asks the risk gate whether these orders, together, may be sent."""
+class CheckOrders(Request[Objection | None], frozen=True):
+    """Asks the risk gate what speaks against sending these orders, together; None when nothing does."""
 
     orders: tuple[Order, ...]
     tick: TickStarted

@@ -244,6 +244,8 @@ class Backtest:
                 return RunStatus.PARTIAL, self._cancelled
             return RunStatus.FAILED, "the run ended before its last tick; look at system_errors.jsonl"
         failure = self._swallowed()
+        if failure is None and engine.stopped is not None:
+            failure = f"trading was stopped: {engine.stopped}"
         return (RunStatus.COMPLETED, None) if failure is None else (RunStatus.FAILED, failure)
 
     def _swallowed(self) -> str | None:

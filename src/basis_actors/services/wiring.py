@@ -12,7 +12,7 @@ from basis_actors.actors.health_monitor import HealthMonitor
 from basis_actors.actors.pnl_monitor import PnLMonitor
 from basis_actors.actors.position_monitor import PositionMonitor
 from basis_actors.actors.position_update_handler import PositionUpdateHandler
-from basis_actors.actors.risk_gate import RiskGate
+from basis_actors.actors.risk_gate import MarketRules, RiskGate
 from basis_actors.actors.risk_monitor import RiskBounds, RiskMonitor
 from basis_actors.actors.strategy_manager import StrategyManager
 from basis_actors.actors.timing import Stopwatch
@@ -24,7 +24,7 @@ from basis_actors.finance.margin import Bracket
 from basis_actors.messages.book import Flow
 from basis_actors.ports import MarketFeed, VenueClient
 from basis_actors.strategies.base import Strategy
-from basis_actors.strategies.order_writer import margin_key
+from basis_actors.strategies.order_writer import margin_key, spot_cash_key
 from basis_actors.times import NS_PER_SECOND
 
 __all__ = ["EVENT_LOGGER", "STOP_ORDER", "add_engine"]
@@ -53,9 +53,10 @@ def add_engine(
     components = run.mode.component_config
     currency = run.share_class.currency
     routes = {venue: client.domain for client in venues for venue in client.venues}
-    minimum = {name: venue.minimum_notional for name, venue in run.venues.items() if isinstance(venue, ExchangeVenue)}
     tolerance = components.position_update_handler.reconciliation_tolerance
-    manager = VenueInterfaceManager([client.domain for client in venues], routes, _transfer_delays(run))
+    manager = VenueInterfaceManager(
+        [client.domain for client in venues], routes, _transfer_delays(run), simulated=simulated
+    )
     engine = Engine(feed, flows)
     actors: list[Actor] = [
         PnLMonitor(components.pnl_monitor.residual_tolerance),
@@ -64,7 +65,7 @@ def add_engine(
         PositionMonitor(currency, simulated=simulated),
         *(VenueAdapter(client, manager.name, simulated=simulated) for client in venues),
         manager,
-        RiskGate(minimum),
+        RiskGate(_market_rules(run)),
         PositionUpdateHandler(tolerance, _ledger_domains(run)),
         ExecutionManager(components.execution_manager, stopwatch, simulated=simulated),
         StrategyManager(strategy),
@@ -96,6 +97,30 @@ def _bounds(run: RunConfig, strategy: Strategy) -> RiskBounds:
         max_drawdown=limits.max_drawdown,
         delta_is_limited=strategy.hedged,
     )
+
+
+def _market_rules(run: RunConfig) -> dict[tuple[str, str], MarketRules]:
+    """What each exchange requires of an order, by (venue, pair)."""
+    rules: dict[tuple[str, str], MarketRules] = {}
+    for name, venue in run.venues.items():
+        if not isinstance(venue, ExchangeVenue):
+            continue
+        for asset, spot in (venue.spot.markets if venue.spot is not None else {}).items():
+            assert venue.spot is not None
+            rules[name, f"{asset}/USDT"] = MarketRules(
+                spot.lot, spot.min_amount, venue.minimum_notional, venue.spot.taker_fee, spot_cash_key(name)
+            )
+        for asset, perp in (venue.perp.markets if venue.perp is not None else {}).items():
+            assert venue.perp is not None
+            rules[name, f"{asset}-PERP"] = MarketRules(
+                perp.lot,
+                perp.min_amount,
+                venue.minimum_notional,
+                venue.perp.taker_fee,
+                margin_key(run, name),
+                tuple(Bracket(*_row(row)) for row in perp.brackets),
+            )
+    return rules
 
 
 def _row(row: object) -> tuple[float, float, float, float, float]:

@@ -28,6 +28,8 @@ class Situation(msgspec.Struct, frozen=True):
     """What the owner asked back and has not got yet, in tokens of the share class."""
     deposited: float
     """Sum of everything the owner paid in so far, the capital included."""
+    carried_out: bool = True
+    """Whether every order of the previous decision was done."""
 
     @property
     def market(self) -> MarketState:
@@ -61,6 +63,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     market_conditions: Mapping[str, Any] = {}
     portfolio_state: Mapping[str, Any] = {}
     constraints: tuple[str, ...] = ()
+
+    @property
+    def adds_risk(self) -> bool:
+        """Whether its orders open or enlarge a position."""
+        return self.action in ("entry_full", "entry_partial")
 
     @classmethod
     def hold(cls, reasoning: str, *, invested: bool, **details: Any) -> Decision:

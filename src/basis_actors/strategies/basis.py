@@ -42,7 +42,9 @@ class Basis(Strategy):
         self._missed_limit = run.mode.data.funding_missed_limit
         self._window = FundingWindow(self._config.funding_window, self._config.funding_minimum)
         self._reference: float | None = None
-        """Flow-adjusted equity at the last rebalance."""
+        """Flow-adjusted equity when the position was last set."""
+        self._next_reference: float | None = None
+        """The same once the orders of the last decision are done."""
 
     @property
     def market_spec(self) -> MarketSpec:
@@ -74,6 +76,8 @@ class Basis(Strategy):
             )
         funding = self._window.mean({terms.legs[venue].perp: share for venue, share in book.weights.items()})
         adjusted = book.equity - situation.book.external_flows
+        if situation.carried_out:
+            self._reference = self._next_reference
         moves = BasisMoves(
             config,
             self.run.mode.risk_limits,
@@ -91,8 +95,9 @@ class Basis(Strategy):
             if wanted is not None:
                 found = wanted
                 break
+        self._next_reference = self._reference
         if found.resets:
-            self._reference = None if found.action == "exit_full" else adjusted
+            self._next_reference = None if found.action == "exit_full" else adjusted
         return Decision(
             decision_type=found.decision_type,
             action=found.action,

@@ -68,6 +68,7 @@ class SimulatedDomain:
         self._sequence = 0
         self._market: MarketState | None = None
         self._arrivals: list[IncomingTransfer] = []
+        self._expected: OrderedDict[str, None] = OrderedDict()
         self._answers: OrderedDict[str, ExecutionHandshake] = OrderedDict()
         self._forgotten = False
         self._in_flight: set[str] = set()
@@ -141,7 +142,15 @@ class SimulatedDomain:
         return shown
 
     async def expect(self, transfer: IncomingTransfer) -> None:
-        """Take note of tokens on their way; they arrive with the first tick that is not before `arrives_ns`."""
+        """Take note of tokens on their way; they arrive with the first tick that is not before `arrives_ns`.
+
+        A transfer that is known already, on its way or here, is the same transfer told again.
+        """
+        if transfer.operation_id in self._expected:
+            return
+        self._expected[transfer.operation_id] = None
+        if len(self._expected) > _REMEMBERED:
+            self._expected.popitem(last=False)
         self._arrivals.append(transfer)
         self._arrivals.sort(key=lambda expected: expected.arrives_ns)
 

@@ -1,0 +1,24 @@
+"""Defines how an actor reports an error: the code says how severe it is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from basis_actors.errors import severity_of
+from basis_actors.messages.events import SystemErrorEvent
+
+__all__ = ["error_event"]
+
+
+def error_event(
+    timestamp: datetime, component: str, error_code: str, message: str, operation_id: str | None = None
+) -> SystemErrorEvent:
+    """The event for an error with a registered code; KeyError for another."""
+    return SystemErrorEvent(
+        timestamp=timestamp,
+        component=component,
+        error_code=error_code,
+        severity=severity_of(error_code).value,
+        message=message,
+        operation_id=operation_id,
+    )

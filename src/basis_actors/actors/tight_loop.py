@@ -1,0 +1,228 @@
+"""Defines the tight loop of an order: send, resolve or retry, book, reconcile. It decides nothing beyond one order.
+
+A definite rejection is never sent again, a transient failure is, and an unknown outcome is resolved by asking the
+venue, never by sending. Everything that is not confirmed is told to the caller in full; nothing is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from basis_actors.actors.execution_log import operation_event, tight_loop_event
+from basis_actors.actors.reporting import error_event
+from basis_actors.actors.timing import Stopwatch
+from basis_actors.bus import Actor, AskFailed, AskTimeout
+from basis_actors.config import ExecutionManagerConfig
+from basis_actors.messages.commands import Reconcile, RouteGroup, RouteOrder
+from basis_actors.messages.events import Mismatch
+from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
+from basis_actors.messages.orders import Order
+from basis_actors.times import NS_PER_SECOND, utc_from_ns
+
+__all__ = ["Outcome", "TightLoop"]
+
+_ROUTER = "venue_interface_manager"
+_UNDECIDED = (ExecutionStatus.UNKNOWN, ExecutionStatus.PENDING)
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How an order ended."""
+
+    order: Order
+    handshake: ExecutionHandshake
+    fatal: tuple[str, str] | None = None
+    """Code and text of what makes it unsafe to go on trading: an outcome nobody knows, a ledger that disagrees."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it was done, and the ledger agrees."""
+        return self.handshake.was_successful() and self.fatal is None
+
+    @property
+    def error_code(self) -> str | None:
+        """Code of what went wrong, None when nothing did."""
+        return self.fatal[0] if self.fatal is not None else self.handshake.error_code
+
+
+class TightLoop:
+    """Runs orders on behalf of `actor`, within the times of its configuration.
+
+    `stopwatch` measures durations for the log; the limits run on the clock of the bus.
+    """
+
+    def __init__(self, actor: Actor, config: ExecutionManagerConfig, stopwatch: Stopwatch, *, simulated: bool) -> None:
+        self._actor = actor
+        self._config = config
+        self._stopwatch = stopwatch
+        self._simulated = simulated
+
+    async def run(self, order: Order, may_retry: Callable[[], bool]) -> Outcome:
+        """One order. `may_retry` is asked before a transient failure is sent again."""
+        deadline = self._deadline()
+        watch = self._stopwatch()
+        retries = 0
+        while True:
+            handshake = await self._send(order, deadline)
+            if not self._goes_on(handshake, retries, deadline) or not may_retry():
+                break
+            retries += 1
+            await self._actor.sleep(self._config.retry_delay_seconds)
+        return await self._book(order, handshake, retries, watch, self._stopwatch.ms_since(watch))
+
+    async def run_atomic(self, orders: tuple[Order, ...], may_retry: Callable[[], bool]) -> list[Outcome]:
+        """A group in one transaction."""
+        deadline = self._deadline()
+        watch = self._stopwatch()
+        retries = 0
+        while True:
+            handshakes = await self._send_group(orders, deadline)
+            failed = [handshake for handshake in handshakes if not handshake.was_successful()]
+            if not any(self._goes_on(handshake, retries, deadline) for handshake in failed) or not may_retry():
+                break
+            retries += 1
+            await self._actor.sleep(self._config.retry_delay_seconds)
+        duration = self._stopwatch.ms_since(watch)
+        return [
+            await self._book(order, handshake, retries, watch, duration)
+            for order, handshake in zip(orders, handshakes, strict=True)
+        ]
+
+    def refuse(self, order: Order, code: str, reason: str) -> Outcome:
+        """Answer an order that is not sent."""
+        now = utc_from_ns(self._actor.now)
+        handshake = ExecutionHandshake(
+            operation_id=order.operation_id,
+            status=ExecutionStatus.FAILED,
+            error_code=code,
+            error_message=reason,
+            submitted_at=now,
+            simulated=self._simulated,
+        )
+        self._actor.log(operation_event(now, order, handshake, 0.0))
+        self._report(order, code, f"{handshake.status}: {reason}")
+        return Outcome(order, handshake)
+
+    def _goes_on(self, handshake: ExecutionHandshake, retries: int, deadline: int) -> bool:
+        """Whether a failed order may be sent again: nothing was done, and there are attempts and time left."""
+        attempts = retries < self._config.max_retry_attempts
+        return handshake.retryable and attempts and self._remaining(deadline) > self._config.retry_delay_seconds
+
+    async def _send(self, order: Order, deadline: int) -> ExecutionHandshake:
+        """Send an order once; what nobody knows afterwards is asked for until somebody does or time is up."""
+        handshake = await self._ask_venue(order, deadline, resolve=False)
+        return await self._resolve(order, handshake, deadline)
+
+    async def _send_group(self, orders: tuple[Order, ...], deadline: int) -> tuple[ExecutionHandshake, ...]:
+        try:
+            handshakes = await self._actor.ask(_ROUTER, RouteGroup(orders), self._timeout(deadline))
+        except (AskTimeout, AskFailed) as error:
+            handshakes = tuple(self._unknown(order, str(error)) for order in orders)
+        resolved = []
+        for order, handshake in zip(orders, handshakes, strict=True):
+            resolved.append(await self._resolve(order, handshake, deadline))
+        return tuple(resolved)
+
+    async def _resolve(self, order: Order, handshake: ExecutionHandshake, deadline: int) -> ExecutionHandshake:
+        """Ask what became of an order, at growing intervals."""
+        pause = self._config.retry_delay_seconds
+        while handshake.status in _UNDECIDED and self._remaining(deadline) > pause:
+            await self._actor.sleep(pause)
+            handshake = await self._ask_venue(order, deadline, resolve=True)
+            pause = min(max(2.0 * pause, 0.1), self._config.execution_timeout)
+        return handshake
+
+    async def _ask_venue(self, order: Order, deadline: int, *, resolve: bool) -> ExecutionHandshake:
+        try:
+            return await self._actor.ask(_ROUTER, RouteOrder(order, resolve), self._timeout(deadline))
+        except (AskTimeout, AskFailed) as error:
+            return self._unknown(order, str(error))
+
+    async def _book(
+        self, order: Order, handshake: ExecutionHandshake, retries: int, watch: float, execution_ms: float
+    ) -> Outcome:
+        """Log the outcome, book what the venue settled, reconcile, and say how the loop went."""
+        actor = self._actor
+        actor.log(operation_event(utc_from_ns(actor.now), order, handshake, execution_ms))
+        if not handshake.was_successful():
+            self._report(order, handshake.error_code or "EXEC-001", f"{handshake.status}: {handshake.error_message}")
+        reconciling = self._stopwatch()
+        fatal = None
+        if handshake.settlements:
+            fatal = await self._reconcile(order, handshake)
+        if fatal is None and handshake.status in _UNDECIDED:
+            what = f"{order.operation} {order.operation_id} on {order.venue}"
+            asked = f"after asking for {self._config.tight_loop_timeout:g} s"
+            fatal = ("VEN-002", f"nobody knows whether {what} happened, {asked}; look it up at the venue")
+        actor.log(
+            tight_loop_event(
+                utc_from_ns(actor.now),
+                order,
+                handshake,
+                reconciled=fatal is None,
+                retries=retries,
+                total_ms=self._stopwatch.ms_since(watch),
+                execution_ms=execution_ms,
+                reconciliation_ms=self._stopwatch.ms_since(reconciling),
+            )
+        )
+        return Outcome(order, handshake, fatal)
+
+    async def _reconcile(self, order: Order, handshake: ExecutionHandshake) -> tuple[str, str] | None:
+        """Compare until ledger and venue agree or time is up: a venue's report may lag behind its answer.
+
+        Returns what makes trading unsafe, None when all agrees.
+        """
+        config = self._config
+        end = self._actor.now + round(config.reconciliation_timeout * NS_PER_SECOND)
+        mismatches: tuple[Mismatch, ...] = ()
+        while (left := self._remaining(end)) > 0.0:
+            try:
+                outcome = await self._actor.ask("position_update_handler", Reconcile(order, handshake), left)
+            except (AskTimeout, AskFailed) as error:
+                return "EXEC-005", f"{order.operation} {order.operation_id} could not be reconciled: {error}"
+            mismatches = outcome.mismatches
+            if not mismatches:
+                if outcome.surprises:
+                    self._report(order, "STRAT-004", f"did not do what was expected: {_say(outcome.surprises)}")
+                return None
+            await self._actor.sleep(max(config.retry_delay_seconds, 0.1))
+        self._report(order, "POS-005", _say(mismatches))
+        return (
+            "EXEC-007",
+            f"after {order.operation} {order.operation_id} the ledger and {order.venue} disagree: {_say(mismatches)}",
+        )
+
+    def _report(self, order: Order, code: str, text: str) -> None:
+        actor = self._actor
+        message = f"{order.operation} {order.operation_id} on {order.venue}: {text}"
+        actor.log(error_event(utc_from_ns(actor.now), actor.name, code, message, order.operation_id))
+
+    def _unknown(self, order: Order, reason: str) -> ExecutionHandshake:
+        return ExecutionHandshake(
+            operation_id=order.operation_id,
+            status=ExecutionStatus.UNKNOWN,
+            error_code="VEN-002",
+            error_message=reason,
+            submitted_at=utc_from_ns(self._actor.now),
+            simulated=self._simulated,
+        )
+
+    def _deadline(self) -> int:
+        return self._actor.now + round(self._config.tight_loop_timeout * NS_PER_SECOND)
+
+    def _remaining(self, deadline: int) -> float:
+        """Seconds until `deadline`, 0 when it has passed."""
+        return max(0.0, (deadline - self._actor.now) / NS_PER_SECOND)
+
+    def _timeout(self, deadline: int) -> float:
+        return min(self._config.execution_timeout, self._remaining(deadline))
+
+
+def _say(mismatches: tuple[Mismatch, ...]) -> str:
+    return "; ".join(
+        f"{one.position_key} is {one.actual:.12g} where {one.expected:.12g} was expected (difference"
+        f" {one.difference:.6g}, tolerance {one.tolerance:.3g})"
+        for one in mismatches
+    )
