@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from basis_actors.bus import Actor, ActorFailed, ActorStats, on
+from basis_actors.bus import Actor, ActorFailed, ActorStats, DeadLetter, on
 from basis_actors.config import HealthMonitorConfig
 from basis_actors.messages.book import TickStarted
 from basis_actors.messages.events import HealthStatusEvent
@@ -16,7 +16,7 @@ __all__ = ["HealthMonitor"]
 
 class HealthMonitor(Actor):
     """Looks at every component at the first tick and at one of them, in turn, at each tick after that; at once at one
-    that fails. Logs a HealthStatusEvent at the first look and after each change.
+    that fails or cannot be reached. Logs a HealthStatusEvent at the first look and after each change.
 
     `stats` gives the bus's view of an actor by name.
     """
@@ -30,6 +30,7 @@ class HealthMonitor(Actor):
         self._stats = stats
         self._status: dict[str, str] = {}
         self._failures: Counter[str] = Counter()
+        self._undelivered: Counter[str] = Counter()
         self._turn = 0
 
     @on(TickStarted)
@@ -44,25 +45,31 @@ class HealthMonitor(Actor):
 
     @on(ActorFailed)
     def note_failure(self, failure: ActorFailed) -> None:
-        """A component that failed is unhealthy until it has worked again."""
+        """Count a failure against its component."""
         self._failures[failure.actor] += 1
         if failure.actor in self._components:
             self._check(failure.actor)
+
+    @on(DeadLetter)
+    def note_dead_letter(self, letter: DeadLetter) -> None:
+        """Count a message that nobody handled against whom it was for."""
+        self._undelivered[letter.to] += 1
+        if letter.to in self._components:
+            self._check(letter.to)
 
     def _check(self, component: str) -> None:
         stats = self._stats(component)
         config = self._config
         failures = self._failures[component]
         checks = {
-            "inbox": stats.depth < config.unhealthy_inbox_depth,
+            "inbox_not_full": stats.depth < config.unhealthy_inbox_depth,
             "inbox_short": stats.depth < config.degraded_inbox_depth,
-            "errors": failures < config.degraded_error_count,
+            "few_errors": failures < config.degraded_error_count,
+            "no_dead_letters": not self._undelivered[component],
         }
-        status = "healthy"
-        if not checks["inbox"] or failures:
+        status = "healthy" if all(checks.values()) else "degraded"
+        if not checks["inbox_not_full"]:
             status = "unhealthy"
-        elif not checks["inbox_short"] or not checks["errors"]:
-            status = "degraded"
         if status == self._status.get(component):
             return
         self._status[component] = status

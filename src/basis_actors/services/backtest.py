@@ -277,7 +277,7 @@ class Backtest:
             runtime=request.runtime,
             data_origin=prepared.dataset.origin,
             synthetic_seed=prepared.dataset.seed,
-            data_gaps={use.name: sum(gap.rows for gap in use.gaps) for use in report.series if use.gaps},
+            data_gaps={name: hours for name, hours in report.gap_hours.items() if hours},
             missed_funding={perp: count for perp, count in report.missed_funding.items() if count},
             proxies=(*report.proxies, *report.absent, *_borrowed_brackets(prepared.run, report.missed_funding)),
         )

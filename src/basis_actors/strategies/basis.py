@@ -104,6 +104,7 @@ class Basis(Strategy):
             reasoning=found.reasoning,
             invested=not book.flat,
             orders=found.orders,
+            constraints=_unpayable(situation.pending_withdrawal, book.equity),
             market_conditions={"spot": book.price, "funding_mean": funding, "left_out": book.left_out},
             portfolio_state={
                 "spot_held": book.spot,
@@ -113,17 +114,22 @@ class Basis(Strategy):
         )
 
 
+def _unpayable(wanted: float, equity: float) -> tuple[str, ...]:
+    """The owner waits for more than there is."""
+    return (f"EXEC-004: a withdrawal of {wanted:.2f} USDT is more than equity",) if wanted > max(equity, 0.0) else ()
+
+
 _NOTHING: Final = Found("hold", "none", "within all bands")
 
 _RULES: Final[tuple[Callable[[BasisMoves], Found | None], ...]] = (
     BasisMoves.level_delta,
     BasisMoves.obey_margin_limits,
     BasisMoves.wait_for_arrivals,
+    BasisMoves.leave,
+    BasisMoves.top_up_margin,
     BasisMoves.pay_out,
     BasisMoves.settle_gas,
-    BasisMoves.leave,
     BasisMoves.enter,
-    BasisMoves.top_up_margin,
     BasisMoves.release_margin,
     BasisMoves.resize,
     BasisMoves.deploy,

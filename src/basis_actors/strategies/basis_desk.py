@@ -203,7 +203,7 @@ class BasisDesk:
         low = list(low)
         spare = book.spot_cash
         cuts: dict[str, float] = {}
-        sums: list[tuple[str, float]] = []
+        sums: list[tuple[str, float, float]] = []
         proceeds = book.price * (1.0 - self.spot_cost)
         for leg in low:
             lacking = leg.notional * target - leg.margin
@@ -219,14 +219,12 @@ class BasisDesk:
                 unit = proceeds + (target * leg.mark if source is leg else 0.0)
                 cut = min(_lots_up(lacking / unit, source.terms.lot), source.short - cuts.get(source.venue, 0.0))
                 cuts[source.venue] = cuts.get(source.venue, 0.0) + cut
-            sums.append((leg.terms.margin_key, used + cut * proceeds))
+            sums.append((leg.terms.margin_key, used, cut * proceeds))
         trades = self.shrink(cuts, "margin")
-        if not trades and any(cuts.values()):
-            return ()
-        return (
-            *trades,
-            *(order for key, amount in sums for order in self.move(self._terms.spot_cash_key, key, amount)),
-        )
+        moved: list[Order] = []
+        for key, idle, freed in sums:
+            moved += self.move(self._terms.spot_cash_key, key, idle + freed if trades else idle)
+        return (*trades, *moved)
 
     def _strongest(self, low: list[Leg]) -> Leg | None:
         """The tradable leg with the highest margin ratio among those that are not low themselves."""

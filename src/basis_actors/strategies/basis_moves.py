@@ -123,7 +123,10 @@ class BasisMoves:
     # The owner.
 
     def pay_out(self) -> Found | None:
-        """Pay what the owner waits for; free it first, one for one from every leg."""
+        """Pay what the owner waits for; free it first, one for one from every leg.
+
+        What cannot be paid now does not keep the other rules from their work.
+        """
         wanted, book, desk = self._wanted, self._book, self._desk
         if wanted <= 0.0:
             return None
@@ -131,16 +134,18 @@ class BasisMoves:
             order = self._write.transfer(WALLET, f"{EXTERNAL}:BaseToken:USDT", wanted, "pay_out")
             return Found("rebalance", "exit_partial", f"paying out {wanted:.2f} USDT", (order,))
         if wanted > book.equity:
-            return Found("hold", "none", f"a withdrawal of {wanted:.2f} is more than the equity {book.equity:.2f} USDT")
+            return None
         missing = wanted - book.wallet_cash
         elsewhere = desk.payable_cash()
         lacking = missing - sum(elsewhere.values())
         if lacking <= 0.0:
             orders = desk.bring(missing, elsewhere)
+            if not orders:
+                return None
             return Found("rebalance", "transfer", f"moving {missing:.2f} USDT to the wallet", orders)
         orders = desk.free(lacking, "withdrawal")
         if not orders:
-            return Found("hold", "none", f"{lacking:.2f} USDT for a withdrawal cannot be freed now")
+            return None
         return Found("exit", "exit_partial", f"freeing {lacking:.2f} USDT for a withdrawal", orders)
 
     def settle_gas(self) -> Found | None:

@@ -51,8 +51,10 @@ class PureLending(Strategy):
         if self._pays_gas and (market.gas is None or "ETH" not in market.prices):
             return Decision.hold("the cost of gas is not known yet", invested=invested, constraints=("STRAT-006",))
         writer = OrderWriter(self.run, situation, 0.0)
-        if situation.pending_withdrawal > 0.0:
-            return self._pay_out(situation, writer, idle, supplied, conditions)
+        wanted, there = situation.pending_withdrawal, max(0.0, idle - self._kept) + supplied
+        if 0.0 < wanted <= there:
+            return self._pay_out(wanted, writer, idle, supplied, conditions)
+        unpayable = (f"EXEC-004: a withdrawal of {wanted:.6f} is more than there is",) if wanted > there else ()
         owed = -situation.held(gas_payable_key(self._config.asset))
         if owed > 0.0 and idle > 0.0 and not invested:
             return Decision(
@@ -64,7 +66,7 @@ class PureLending(Strategy):
                 market_conditions=conditions,
             )
         free = idle - self._kept
-        if free > self._config.dust_delta * situation.book.equity:
+        if free > max(0.0, self._config.dust_delta * situation.book.equity):
             return Decision(
                 decision_type="entry" if not invested else "rebalance",
                 action="entry_full" if not invested else "entry_partial",
@@ -72,21 +74,15 @@ class PureLending(Strategy):
                 invested=True,
                 orders=(writer.supply(self._reserve, free),),
                 market_conditions=conditions,
+                constraints=unpayable,
             )
-        return Decision.hold("everything is supplied", invested=invested, market_conditions=conditions)
+        return Decision.hold(
+            "everything is supplied", invested=invested, market_conditions=conditions, constraints=unpayable
+        )
 
     def _pay_out(
-        self, situation: Situation, writer: OrderWriter, idle: float, supplied: float, conditions: dict[str, float]
+        self, wanted: float, writer: OrderWriter, idle: float, supplied: float, conditions: dict[str, float]
     ) -> Decision:
-        wanted = situation.pending_withdrawal
-        available = max(0.0, idle - self._kept)
-        if wanted > available + supplied:
-            return Decision.hold(
-                f"a withdrawal of {wanted:.6f} {self._config.asset} is more than there is: {available + supplied:.6f}",
-                invested=supplied > 0.0,
-                market_conditions=conditions,
-                constraints=("EXEC-004",),
-            )
         orders: list[Order] = []
         # Gas comes out of the same wallet in the ETH mode: what is short of the reserve is taken back with the rest.
         missing = wanted + self._kept - idle
