@@ -80,7 +80,7 @@ class PnLMonitor(Actor):
                 residual,
                 self._residual,
                 self._flows,
-                -totals["fees"],
+                0.0 - totals["fees"],
                 totals["funding"],
                 self._by_venue.copy(),
                 self._by_asset.copy(),

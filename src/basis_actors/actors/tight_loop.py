@@ -105,9 +105,10 @@ class TightLoop:
         return Outcome(order, handshake)
 
     def _goes_on(self, handshake: ExecutionHandshake, retries: int, deadline: int) -> bool:
-        """Whether a failed order may be sent again: nothing was done, and there are attempts and time left."""
-        attempts = retries < self._config.max_retry_attempts
-        return handshake.retryable and attempts and self._remaining(deadline) > self._config.retry_delay_seconds
+        """Whether a failed order may be sent again: nothing was done, and there are attempts and time for one."""
+        config = self._config
+        needed = config.retry_delay_seconds + config.execution_timeout
+        return handshake.retryable and retries < config.max_retry_attempts and self._remaining(deadline) >= needed
 
     async def _send(self, order: Order, deadline: int) -> ExecutionHandshake:
         """Send an order once; what nobody knows afterwards is asked for until somebody does or time is up."""
