@@ -97,6 +97,9 @@ class RiskGate(Actor):
             margin += held * (mark - view.entries[key]) if held else 0.0
             required += initial_margin(abs(size) * mark, rules.brackets)
             cash_keys[rules.cash_key] = None
+        for key in cash_keys:
+            if balances.get(key, 0.0) < 0.0:
+                return "RISK-004", f"leaves {balances[key]:.6g} USDT at {key}; fees are paid in cash, not from profit"
         margin += sum(balances.get(key, 0.0) for key in cash_keys)
         if margin < required:
             return "RISK-004", f"needs {required:.6g} USDT of initial margin on {venue}, {margin:.6g} would be there"

@@ -1,0 +1,84 @@
+"""StopTrading through the control lane: what was sent is resolved, what was not is answered `failed` with a code."""
+
+from __future__ import annotations
+
+import pytest
+from tests.actors.desk import Desk, buy, desk, fill_and_lose_the_answer, group, late, refuse, short
+
+from basis_actors.bus.testkit import Runtimes
+from basis_actors.errors import Transient
+from basis_actors.messages.commands import GetPositions, OrdersDone, StopTrading
+from basis_actors.messages.events import OperationExecutionEvent
+
+pytestmark = pytest.mark.anyio
+STOP = StopTrading("the owner pulled the plug")
+
+
+async def stop_while_in_flight(d: Desk) -> None:
+    """Pull the plug when the first order is on its way."""
+    await d.bus.until(lambda: bool(d.binance.sent + d.bybit.sent), "an order to be sent")
+    d.bus.control("execution_manager", STOP)
+
+
+async def test_the_order_in_flight_is_resolved_and_the_unsent_ones_fail_with_a_code(runtime: Runtimes) -> None:
+    async with desk(runtime) as d:
+        d.binance.script = [late(5.0)]
+        d.send(buy("a", 0.1), buy("b", 0.1), buy("c", 0.1))
+        await stop_while_in_flight(d)
+        done = await d.engine.next_of(OrdersDone)
+        assert d.binance.sent == ["a"]
+        assert [(r.operation_id, r.succeeded) for r in done.results] == [("a", True), ("b", False), ("c", False)]
+        assert done.results[1].error_code in ("EXEC-001", "EXEC-002")
+        view = await d.bus.ask("position_monitor", GetPositions())
+        assert view.positions["binance:BaseToken:BTC"] == 0.1, "the fill is on the books"
+        statuses = {o.operation_id: (o.status, o.error_code) for o in d.logged(OperationExecutionEvent)}
+        assert statuses["a"] == ("confirmed", None)
+        assert statuses["b"][0] == statuses["c"][0] == "failed"
+        assert statuses["b"][1] == "EXEC-002"
+
+
+async def test_an_unknown_outcome_is_still_resolved_after_the_stop(runtime: Runtimes) -> None:
+    async with desk(runtime) as d:
+        d.binance.script = [fill_and_lose_the_answer]
+        d.binance.silent = 3
+        d.send(buy("a", 0.1))
+        await stop_while_in_flight(d)
+        done = await d.engine.next_of(OrdersDone)
+        assert done.results[0].succeeded
+        assert d.binance.sent == ["a"]
+
+
+async def test_a_passing_failure_is_not_sent_again_after_the_stop(runtime: Runtimes) -> None:
+    async with desk(runtime) as d:
+        d.binance.script = [refuse(Transient("VEN-006", "slow down"))] * 3
+        d.send(buy("a", 0.1))
+        await stop_while_in_flight(d)
+        done = await d.engine.next_of(OrdersDone)
+        assert not done.results[0].succeeded
+        assert len(d.binance.sent) <= 2, "the one that was on its way, and at most the one already decided on"
+
+
+async def test_a_group_that_has_begun_ends_hedged(runtime: Runtimes) -> None:
+    async with desk(runtime) as d:
+        d.bybit.script = [late(5.0)]
+        d.send(*group(short("short"), buy("spot")), buy("later", 0.1))
+        await stop_while_in_flight(d)
+        done = await d.engine.next_of(OrdersDone)
+        view = await d.bus.ask("position_monitor", GetPositions())
+        hedge = view.positions.get("bybit:PerpPosition:BTC-PERP", 0.0) + view.positions.get(
+            "binance:BaseToken:BTC", 0.0
+        )
+        assert hedge == 0.0
+        assert "later" not in d.binance.sent
+        assert not done.results[2].succeeded
+
+
+async def test_after_a_stop_every_order_of_a_new_decision_is_answered(runtime: Runtimes) -> None:
+    async with desk(runtime) as d:
+        d.bus.control("execution_manager", STOP)
+        await d.bus.settled()
+        done = await d.execute(buy("a", 0.1), *group(short("short"), buy("spot")))
+        assert {result.error_code for result in done.results} <= {"EXEC-001", "EXEC-002"}
+        assert done.results[0].error_code == "EXEC-002"
+        assert len(done.results) == 3
+        assert d.binance.sent == d.bybit.sent == []
