@@ -25,8 +25,8 @@ def settlement(source: DeltaSource, key: str, amount: float, sequence: int, pric
 async def test_a_venue_that_shows_something_else_is_a_mismatch_and_ends_the_run(runtime: Runtimes) -> None:
     async with desk(runtime) as d:
         d.binance.script = [skewed(CASH, -1.0)]
-        with pytest.raises(BusFailed, match="EXEC-007.*binance disagree"):
-            d.send(buy("a", 0.1), buy("b", 0.1))
+        d.send(buy("a", 0.1), buy("b", 0.1))
+        with pytest.raises(BusFailed, match=r"EXEC-007.*binance disagree"):
             await d.bus.settled()
         assert d.binance.sent == ["a"]
         codes = [error.error_code for error in d.logged(SystemErrorEvent)]
@@ -101,7 +101,7 @@ async def test_an_order_that_would_make_a_token_negative_is_pos_004(runtime: Run
             "position_monitor",
             TickSettled(d.tick, (settlement(DeltaSource.EXECUTION, CASH, -100_001.0, 1),)),
         )
-        with pytest.raises(BusFailed, match="POS-004.*binance:BaseToken:USDT"):
+        with pytest.raises(BusFailed, match=r"POS-004.*binance:BaseToken:USDT"):
             await d.bus.settled()
 
 

@@ -89,7 +89,7 @@ async def test_an_outcome_that_stays_unknown_ends_the_run(runtime: Runtimes) -> 
     async with desk(runtime) as d:
         d.binance.script = [fill_and_lose_the_answer]
         d.binance.silent = 10_000
-        with pytest.raises(BusFailed, match="VEN-002.*a on binance"):
+        with pytest.raises(BusFailed, match=r"VEN-002.*a on binance"):
             await d.execute(buy("a"), buy("b"))
         assert d.binance.sent == ["a"]
         assert 60e9 <= d.bus.clock.now() - START <= 120e9, "asked as long as the tight loop may take"
