@@ -15,7 +15,7 @@ from basis_actors.actors.reporting import error_event
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Actor, AskFailed, AskTimeout
 from basis_actors.config import ExecutionManagerConfig
-from basis_actors.messages.commands import Reconcile, RouteGroup, RouteOrder
+from basis_actors.messages.commands import ApplySettlements, Reconcile, RouteGroup, RouteOrder
 from basis_actors.messages.events import Mismatch
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.orders import Order
@@ -84,6 +84,10 @@ class TightLoop:
             retries += 1
             await self._actor.sleep(self._config.retry_delay_seconds)
         duration = self._stopwatch.ms_since(watch)
+        # The venue can only show what the whole transaction left, so all of it is booked before any is compared.
+        settlements = tuple(settlement for handshake in handshakes for settlement in handshake.settlements)
+        if settlements:
+            await self._actor.ask("position_monitor", ApplySettlements(settlements))
         return [
             await self._book(order, handshake, retries, watch, duration)
             for order, handshake in zip(orders, handshakes, strict=True)
