@@ -106,7 +106,7 @@ class Engine(Actor):
             self._schedule(following)
 
     def _schedule(self, ns: int) -> None:
-        self.after((ns - self.now) / NS_PER_SECOND, TickDue(ns), new_cause=Cause(f"tick {ns}"))
+        self.after((ns - self.now) / NS_PER_SECOND, TickDue(ns), new_cause=Cause("tick"))
 
     async def _finish(self) -> None:
         self._awaited = None

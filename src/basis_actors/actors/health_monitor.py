@@ -60,12 +60,16 @@ class HealthMonitor(Actor):
     def _check(self, component: str) -> None:
         stats = self._stats(component)
         config = self._config
-        failures = self._failures[component]
+        failures = self._failures.get(component, 0)
+        lost = self._undelivered.get(component, 0)
+        quiet = not failures and not lost and stats.depth < config.degraded_inbox_depth
+        if quiet and self._status.get(component) == "healthy":
+            return
         checks = {
             "inbox_not_full": stats.depth < config.unhealthy_inbox_depth,
             "inbox_short": stats.depth < config.degraded_inbox_depth,
             "few_errors": failures < config.degraded_error_count,
-            "no_dead_letters": not self._undelivered[component],
+            "no_dead_letters": not lost,
         }
         status = "healthy" if all(checks.values()) else "degraded"
         if not checks["inbox_not_full"]:

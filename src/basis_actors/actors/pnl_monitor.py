@@ -51,8 +51,7 @@ class PnLMonitor(Actor):
     def _take(self, step: Attribution, flows: float, residual: float, valuation: Valuation, after: PricedBook) -> None:
         """Carry the state on to this view."""
         for component, amount in step.components.items():
-            if amount:
-                self._totals[component] += amount
+            self._totals[component] += amount
         for totals, parts in ((self._by_venue, step.by_venue), (self._by_asset, step.by_asset)):
             for name, amount in parts.items():
                 totals[name] = totals.get(name, 0.0) + amount

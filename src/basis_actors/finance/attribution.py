@@ -50,7 +50,8 @@ class Attribution:
     __slots__ = ("by_asset", "by_venue", "components", "flows")
 
     def __init__(self) -> None:
-        self.components: dict[str, float] = dict.fromkeys(COMPONENTS, 0.0)
+        self.components: dict[str, float] = {}
+        """By component; one that is not in it is zero."""
         self.by_venue: dict[str, float] = {}
         self.by_asset: dict[str, float] = {}
         self.flows = 0.0
@@ -60,7 +61,8 @@ class Attribution:
         """Book `amount` to a component, and to the venue and asset of `key`."""
         if amount == 0.0:
             return
-        self.components[component] += amount
+        components = self.components
+        components[component] = components.get(component, 0.0) + amount
         self.by_venue[key.venue] = self.by_venue.get(key.venue, 0.0) + amount
         self.by_asset[key.asset] = self.by_asset.get(key.asset, 0.0) + amount
 

@@ -149,7 +149,7 @@ class PnLCalculation(DomainEvent, frozen=True):
     realized_pnl: float
     unrealized_pnl: float
     attribution: dict[str, float]
-    """Since the last calculation."""
+    """Since the last calculation; components that are zero are left out."""
     attribution_total: dict[str, float]
     """Since the start."""
     residual: float

@@ -36,8 +36,7 @@ class RunStatistics:
     """
 
     def __init__(self) -> None:
-        self.events: Counter[str] = Counter()
-        """Events by type."""
+        self._counts: dict[type[DomainEvent], int] = {}
         self.errors: Counter[str] = Counter()
         """SystemErrorEvents by code."""
         self.severities: Counter[str] = Counter()
@@ -86,15 +85,21 @@ class RunStatistics:
     def observe(self, event: DomainEvent) -> None:
         """Take one event into account."""
         kind = type(event)
-        self.events[kind.__name__] += 1
+        counts = self._counts
+        counts[kind] = counts.get(kind, 0) + 1
         observer = self._observers.get(kind)
         if observer is not None:
             observer(event)
 
     @property
+    def events(self) -> Counter[str]:
+        """Events by type."""
+        return Counter({kind.__name__: count for kind, count in self._counts.items()})
+
+    @property
     def ticks(self) -> int:
         """Ticks that came to a decision."""
-        return self.events["StrategyDecision"]
+        return self._counts.get(StrategyDecision, 0)
 
     @property
     def time_invested(self) -> float | None:

@@ -83,7 +83,7 @@ class Basis(Strategy):
             self.run.mode.risk_limits,
             terms,
             book,
-            OrderWriter(self.run, situation, config.slippage_tolerance),
+            lambda: OrderWriter(self.run, situation, config.slippage_tolerance),
             funding=funding,
             wanted=situation.pending_withdrawal,
             maintenance=situation.book.risk.maintenance_ratio,

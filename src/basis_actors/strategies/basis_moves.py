@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 
 import msgspec
 
@@ -46,7 +47,7 @@ class BasisMoves:
         limits: RiskLimits,
         terms: HedgeTerms,
         book: HedgeBook,
-        writer: OrderWriter,
+        make_writer: Callable[[], OrderWriter],
         *,
         funding: float | None,
         wanted: float,
@@ -57,22 +58,32 @@ class BasisMoves:
         self._limits = limits
         self._terms = terms
         self._book = book
-        self._write = writer
-        self._desk = BasisDesk(terms, book, writer, config.margin_target)
+        self._make_writer = make_writer
         self._funding = funding
         self._wanted = wanted
         self._maintenance = maintenance
         self._drift = drift
         self._dust = config.dust_delta * book.equity
+        self._least_growth = max(self._dust, terms.minimum_notional)
+
+    @cached_property
+    def _write(self) -> OrderWriter:
+        return self._make_writer()
+
+    @cached_property
+    def _desk(self) -> BasisDesk:
+        """Most ticks need none."""
+        return BasisDesk(self._terms, self._book, self._write, self._config.margin_target)
 
     # Risk: these act whatever else is going on.
 
     def level_delta(self) -> Found | None:
         """After a liquidation, or a fill that fell short, the longer side is cut back to the shorter."""
-        book, desk = self._book, self._desk
+        book = self._book
         gap = book.spot - book.short
         if abs(gap) * book.price <= self._dust or not book.spot_tradable:
             return None
+        desk = self._desk
         if gap > 0.0:
             side, amount = "spot", desk.spot_lots(gap)
             orders = (desk.sell_spot(amount, "level_delta"),) if amount > 0.0 else ()
@@ -89,13 +100,14 @@ class BasisMoves:
 
     def obey_margin_limits(self) -> Found | None:
         """Absolute limits of the margin ratio: emergency exit, exit half, reduce."""
-        limits, desk = self._limits, self._desk
+        limits = self._limits
         if not limits.enforce or self._book.lowest_ratio > max((limits.margin_ratio_reduce, *self._emergencies())):
             return None
         low = [leg for leg in self._book.legs.values() if leg.ratio is not None]
         low = [leg for leg in low if (leg.ratio or 0.0) <= max(limits.margin_ratio_reduce, self._emergency(leg.venue))]
         if not low:
             return None
+        desk = self._desk
         names = ", ".join(f"{leg.venue} {leg.ratio:.4f}" for leg in low)
         if any((leg.ratio or 0.0) <= self._emergency(leg.venue) for leg in low):
             orders = desk.close(1.0, "emergency")
@@ -127,9 +139,10 @@ class BasisMoves:
 
         What cannot be paid now does not keep the other rules from their work.
         """
-        wanted, book, desk = self._wanted, self._book, self._desk
+        wanted, book = self._wanted, self._book
         if wanted <= 0.0:
             return None
+        desk = self._desk
         if book.wallet_cash >= wanted:
             order = self._write.transfer(WALLET, f"{EXTERNAL}:BaseToken:USDT", wanted, "pay_out")
             return Found("rebalance", "exit_partial", f"paying out {wanted:.2f} USDT", (order,))
@@ -169,9 +182,10 @@ class BasisMoves:
 
     def enter(self) -> Found | None:
         """Open the position when funding pays: first the money, then both legs at once."""
-        book, config, desk = self._book, self._config, self._desk
+        book, config = self._book, self._config
         if not book.flat:
             return None
+        desk = self._desk
         if not book.weights or not book.spot_tradable:
             return Found("hold", "none", "no venue may take new risk now")
         if not self._pays():
@@ -213,11 +227,12 @@ class BasisMoves:
 
     def release_margin(self) -> Found | None:
         """A venue above its band gives back what its short does not need, unless idle cash is about to use it."""
-        config, book, desk = self._config, self._book, self._desk
+        config, book = self._config, self._book
         target = config.margin_target
         ceiling = config.margin_band_high * target
         if not config.margin_rebalance or book.highest_ratio <= ceiling or self._growth():
             return None
+        desk = self._desk
         orders: list[Order] = []
         names = []
         for leg in book.legs.values():
@@ -237,9 +252,10 @@ class BasisMoves:
 
     def resize(self) -> Found | None:
         """Set every leg anew once equity has moved by more than the threshold since the last time."""
-        config, book, desk = self._config, self._book, self._desk
+        config, book = self._config, self._book
         if book.flat or self._drift is None or abs(self._drift) <= config.position_deviation_threshold:
             return None
+        desk = self._desk
         target = desk.target(book.equity)
         cuts = {}
         for venue, leg in book.legs.items():
@@ -252,15 +268,17 @@ class BasisMoves:
 
     def deploy(self) -> Found | None:
         """Put idle cash to work: open both legs where there is margin for them, else spread the cash first."""
-        book, desk = self._book, self._desk
-        if book.flat or not self._may_grow():
+        book = self._book
+        enough = max(self._dust, 2.0 * self._terms.minimum_notional)
+        if book.flat or book.wallet_cash + book.spot_cash <= min(enough, self._least_growth) or not self._may_grow():
             return None
+        desk = self._desk
         growth = self._growth()
         if growth and (orders := desk.open(growth, "deploy")):
             return Found("rebalance", "entry_partial", f"{book.spot_cash:.2f} USDT lies idle", orders)
         idle = desk.idle_cash()
         pool = sum(idle.values())
-        if pool <= max(self._dust, 2.0 * self._terms.minimum_notional):
+        if pool <= enough:
             return None
         orders = desk.collect(idle, desk.needs(desk.target(pool)))
         return Found("rebalance", "transfer", f"{pool:.2f} USDT lies idle", orders) if orders else None
@@ -271,12 +289,13 @@ class BasisMoves:
 
     def _growth(self) -> dict[str, float]:
         """What can be opened now beside the position: as much as free margin and spot cash both allow."""
-        book, desk = self._book, self._desk
-        if book.spot_cash <= max(self._dust, self._terms.minimum_notional) or not self._may_grow():
+        book = self._book
+        if book.spot_cash <= self._least_growth or not self._may_grow():
             return {}
+        desk = self._desk
         headroom = desk.headroom()
         room = sum(headroom.values())
         amount = min(room, book.spot_cash / (book.price * (1.0 + desk.spot_cost)))
-        if amount * book.price <= max(self._dust, self._terms.minimum_notional):
+        if amount * book.price <= self._least_growth:
             return {}
         return desk.lots({venue: amount * part / room for venue, part in headroom.items()})
