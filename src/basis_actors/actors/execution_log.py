@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-from basis_actors.actors.execution_units import Unit
+from basis_actors.actors.execution_units import Outcome, Unit
 from basis_actors.messages.events import AtomicOperationGroupEvent, OperationExecutionEvent, TightLoopExecutionEvent
 from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.orders import Order
-
-if TYPE_CHECKING:
-    from basis_actors.actors.tight_loop import Outcome
 
 __all__ = ["group_event", "operation_event", "tight_loop_event"]
 

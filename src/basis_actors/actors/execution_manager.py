@@ -7,8 +7,8 @@ every order is answered, every group has its event, and the monitors see the boo
 from __future__ import annotations
 
 from basis_actors.actors.execution_log import group_event
-from basis_actors.actors.execution_units import Unit, opposite, split_into_units
-from basis_actors.actors.tight_loop import Outcome, TightLoop
+from basis_actors.actors.execution_units import Outcome, Unit, opposite, split_into_units
+from basis_actors.actors.tight_loop import TightLoop
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Actor, Escalated, on
 from basis_actors.config import ExecutionManagerConfig

@@ -1,4 +1,4 @@
-"""Defines how the orders of a decision fall into units: single orders, and groups that succeed or fail together."""
+"""Defines how the orders of a decision fall into units, single orders and groups, and how each order ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from basis_actors.errors import BasisError
 from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.orders import ExecutionMode, OperationType, Order, Side
 
-__all__ = ["Unit", "opposite", "split_into_units"]
+__all__ = ["Outcome", "Unit", "opposite", "split_into_units"]
 
 
 class Unit(msgspec.Struct, frozen=True):
@@ -19,6 +19,25 @@ class Unit(msgspec.Struct, frozen=True):
     orders: tuple[Order, ...]
     mode: ExecutionMode
     group_id: str | None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How an order ended."""
+
+    order: Order
+    handshake: ExecutionHandshake
+    fatal: tuple[str, str] | None = None
+    """Code and text of what makes it unsafe to go on trading: an outcome nobody knows, a ledger that disagrees."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it was done, and the ledger agrees."""
+        return self.handshake.was_successful() and self.fatal is None
+
+    @property
+    def error_code(self) -> str | None:
+        """Code of what went wrong, None when nothing did."""
+        return self.fatal[0] if self.fatal is not None else self.handshake.error_code
 
 
 def split_into_units(orders: Iterable[Order]) -> tuple[Unit, ...]:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
 from basis_actors.actors.execution_log import operation_event, tight_loop_event
+from basis_actors.actors.execution_units import Outcome
 from basis_actors.actors.reporting import error_event
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Actor, AskFailed, AskTimeout
@@ -21,29 +20,10 @@ from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.orders import Order
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
 
-__all__ = ["Outcome", "TightLoop"]
+__all__ = ["TightLoop"]
 
 _ROUTER = "venue_interface_manager"
 _UNDECIDED = (ExecutionStatus.UNKNOWN, ExecutionStatus.PENDING)
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """How an order ended."""
-
-    order: Order
-    handshake: ExecutionHandshake
-    fatal: tuple[str, str] | None = None
-    """Code and text of what makes it unsafe to go on trading: an outcome nobody knows, a ledger that disagrees."""
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether it was done, and the ledger agrees."""
-        return self.handshake.was_successful() and self.fatal is None
-
-    @property
-    def error_code(self) -> str | None:
-        """Code of what went wrong, None when nothing did."""
-        return self.fatal[0] if self.fatal is not None else self.handshake.error_code
 
 
 class TightLoop:
