@@ -187,3 +187,15 @@ def test_lending_fills_its_gas_reserve_again(history: Path, played: Play) -> Non
     assert {order.status for order in run.of(OperationExecutionEvent)} == {"confirmed"}
     paid = [e for e in run.of(ExecutionDeltaEvent) if e.source == "withdrawal"]
     assert len(paid) == 20
+
+
+def test_a_withdrawal_waits_while_its_gas_is_dearer_than_the_reserve(history: Path, played: Play) -> None:
+    """On 13 April 2024 gas cost ten times its usual price: more than the wallet kept for it."""
+    run = played(
+        "pure_lending_eth", data=history, start="2024-04-12", end="2024-04-15", flows=[flow("2024-04-13T21:00", -0.6)]
+    )
+    assert run.failure is None
+    assert {order.status for order in run.of(OperationExecutionEvent)} == {"confirmed"}
+    assert any("cheaper gas" in decision.reasoning for decision in run.of(StrategyDecision))
+    (paid,) = [event for event in run.of(ExecutionDeltaEvent) if event.source == "withdrawal"]
+    assert f"{paid.timestamp:%d %H}" > "13 21"

@@ -9,7 +9,8 @@ import msgspec
 from basis_actors.config import ChainVenue, ExchangeVenue, RunConfig, SpotMarket
 from basis_actors.config.venues import GasOperation
 from basis_actors.errors import BasisError
-from basis_actors.finance.costs import fill_price, impact_bps
+from basis_actors.finance.costs import fill_price, gas_cost_eth, impact_bps
+from basis_actors.messages.market import GasQuote
 from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType, Order, Side
 from basis_actors.strategies.base import Situation
 from basis_actors.strategies.expected import (
@@ -24,6 +25,7 @@ __all__ = [
     "EXTERNAL",
     "OrderWriter",
     "exchange",
+    "gas_cost",
     "gas_payable_key",
     "gas_units",
     "margin_key",
@@ -63,6 +65,15 @@ def gas_units(run: RunConfig, operation: GasOperation) -> int:
     for venue in run.venues.values():
         if isinstance(venue, ChainVenue):
             return venue.gas_units[operation]
+    raise BasisError("STRAT-003", f"mode {run.mode.mode} has no wallet on a chain, which the strategy needs")
+
+
+def gas_cost(run: RunConfig, quote: GasQuote, *operations: GasOperation) -> float:
+    """What operations cost at a gas price, ETH. Raises BasisError STRAT-003 for a mode without a chain."""
+    for venue in run.venues.values():
+        if isinstance(venue, ChainVenue):
+            units = sum(venue.gas_units[operation] for operation in operations)
+            return gas_cost_eth(units, quote.base_fee_gwei, quote.priority_fee_gwei, venue.priority_fee_cap_gwei)
     raise BasisError("STRAT-003", f"mode {run.mode.mode} has no wallet on a chain, which the strategy needs")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from basis_actors.config import LendingConfig, RunConfig
-from basis_actors.messages.market import MarketSpec
+from basis_actors.config.venues import GasOperation
+from basis_actors.messages.market import MarketSpec, MarketState
 from basis_actors.messages.orders import ExecutionMode, Order
 from basis_actors.strategies.base import Decision, Situation, Strategy
-from basis_actors.strategies.order_writer import EXTERNAL, OrderWriter, gas_payable_key, gas_units
+from basis_actors.strategies.order_writer import EXTERNAL, OrderWriter, gas_cost, gas_payable_key, gas_units
 
 __all__ = ["PureLending"]
 
@@ -53,7 +54,7 @@ class PureLending(Strategy):
         writer = OrderWriter(self.run, situation, 0.0)
         wanted, there = situation.pending_withdrawal, max(0.0, idle - self._kept) + supplied
         if 0.0 < wanted <= there:
-            return self._pay_out(wanted, writer, idle, supplied, conditions)
+            return self._pay_out(wanted, writer, idle, supplied, market, conditions)
         unpayable = (f"EXEC-004: a withdrawal of {wanted:.6f} is more than there is",) if wanted > there else ()
         owed = -situation.held(gas_payable_key(self._config.asset))
         if owed > 0.0 and idle > 0.0 and not invested:
@@ -65,7 +66,8 @@ class PureLending(Strategy):
                 orders=(writer.settle_gas(min(owed, idle)),),
                 market_conditions=conditions,
             )
-        free = idle - self._kept
+        # A reserve that a rise of the gas price has made too small stays untouched, but it is not enough.
+        free = idle - max(self._kept, self._gas(market, "supply"))
         if free > max(0.0, self._config.dust_delta * situation.book.equity):
             return Decision(
                 decision_type="entry" if not invested else "rebalance",
@@ -80,16 +82,36 @@ class PureLending(Strategy):
             "everything is supplied", invested=invested, market_conditions=conditions, constraints=unpayable
         )
 
+    def _gas(self, market: MarketState, *operations: GasOperation) -> float:
+        """Gas that comes out of the wallet itself: of the ETH mode; in others it is owed."""
+        if self._config.asset != "ETH" or market.gas is None:
+            return 0.0
+        return gas_cost(self.run, market.gas, *operations)
+
     def _pay_out(
-        self, wanted: float, writer: OrderWriter, idle: float, supplied: float, conditions: dict[str, float]
+        self,
+        wanted: float,
+        writer: OrderWriter,
+        idle: float,
+        supplied: float,
+        market: MarketState,
+        conditions: dict[str, float],
     ) -> Decision:
         orders: list[Order] = []
-        # Gas comes out of the same wallet in the ETH mode: what is short of the reserve is taken back with the rest.
-        missing = wanted + self._kept - idle
-        if missing > 0.0:
-            orders.append(writer.withdraw(self._reserve, min(supplied, missing)))
+        back, out = self._gas(market, "withdraw"), self._gas(market, "transfer_eth")
+        missing = 0.0
+        if idle < wanted + max(self._kept, out):
+            # What is short of the reserve is taken back with the rest.
+            missing = min(supplied, wanted + max(self._kept, back + out) - idle)
+            if idle < back or idle + missing - back - out < wanted:
+                return Decision.hold(
+                    f"a withdrawal waits for cheaper gas: {back + out:.6f} ETH is needed, {idle:.6f} is in the wallet",
+                    invested=supplied > 0.0,
+                    market_conditions=conditions,
+                )
+            orders.append(writer.withdraw(self._reserve, missing))
         orders.append(writer.transfer(self._wallet, f"{EXTERNAL}:BaseToken:{self._config.asset}", wanted, "pay_out"))
-        everything = missing >= supplied
+        everything = missing == supplied
         return Decision(
             decision_type="exit" if everything else "rebalance",
             action="exit_full" if everything else "exit_partial",
