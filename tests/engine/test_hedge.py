@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,26 @@ def test_a_withdrawal_waits_while_its_gas_is_dearer_than_the_reserve(history: Pa
     assert any("cheaper gas" in decision.reasoning for decision in run.of(StrategyDecision))
     (paid,) = [event for event in run.of(ExecutionDeltaEvent) if event.source == "withdrawal"]
     assert f"{paid.timestamp:%d %H}" > "13 21"
+
+
+def test_a_venue_joins_with_its_share_at_the_first_rebalance_after_its_data_begin(history: Path, played: Play) -> None:
+    run = played(
+        "eth_basis",
+        data=history,
+        start="2024-09-25",
+        end="2024-11-22",
+        settings=[ALWAYS_IN, "strategy_config.position_deviation_threshold=0.005"],
+    )
+    is_hedged_from_the_entry_on(run)
+    decisions = run.of(StrategyDecision)
+    rebalanced = [
+        decision.timestamp for decision in decisions if "since the position was last set" in decision.reasoning
+    ]
+    joined = next(time for time in rebalanced if time >= datetime(2024, 10, 1, tzinfo=UTC))
+    shorts = [
+        {key.split(":")[0]: -size for key, size in snapshot.positions.items() if ":PerpPosition:" in key}
+        for snapshot in run.of(PositionSnapshot)
+        if snapshot.timestamp in (joined, joined + timedelta(hours=6))
+    ]
+    assert shorts[0].get("okx", 0.0) == 0.0
+    assert shorts[-1]["okx"] / sum(shorts[-1].values()) == pytest.approx(0.3, abs=0.03)

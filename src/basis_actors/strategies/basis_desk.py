@@ -260,6 +260,21 @@ class BasisDesk:
             orders.append(self._write.transfer(source, WALLET, sent, "pay_out"))
         return tuple(orders)
 
+    def spread_margin(self, target: Mapping[str, float], kept: float) -> tuple[Order, ...]:
+        """Move margin that venues will not need for their share of `target` to venues that lack it.
+
+        `kept` is the cash that stays on an account, as a fraction of its notional.
+        """
+        surplus: dict[str, float] = {}
+        lacking: dict[str, float] = {}
+        for venue, leg in self._book.legs.items():
+            needed = target.get(venue, 0.0) * self._margin_per_unit(venue)
+            if leg.margin < needed:
+                lacking[leg.terms.margin_key] = needed - leg.margin
+            else:
+                surplus[leg.terms.margin_key] = min(leg.margin - needed, leg.cash - kept * leg.notional)
+        return self.collect(surplus, lacking)
+
     def move(self, source: str, target: str, amount: float) -> tuple[Order, ...]:
         """A transfer of whole cents, less what leaving the source costs; nothing when no cent is left."""
         if source == target:

@@ -262,7 +262,8 @@ class BasisMoves:
             excess = round_down_to_lot(max(0.0, leg.short - target.get(venue, 0.0)), leg.terms.lot)
             if leg.tradable and excess * book.price > max(self._dust, leg.terms.minimum_notional):
                 cuts[venue] = excess
-        orders = desk.shrink(cuts, "resize") if book.spot_tradable else ()
+        # Where a venue has joined, its share of the margin goes along; the legs follow when it has arrived.
+        orders = (*(desk.shrink(cuts, "resize") if book.spot_tradable else ()), *desk.spread_margin(target, _CASH_KEPT))
         reason = f"flow-adjusted equity moved by {self._drift:.2%} since the position was last set"
         return Found("rebalance", "exit_partial" if orders else "none", reason, orders, resets=True)
 
