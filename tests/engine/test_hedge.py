@@ -142,7 +142,7 @@ def test_a_withdrawal_of_more_than_there_is_is_refused_with_words_and_the_run_go
     is_hedged_from_the_entry_on(run)
     assert not [event for event in run.of(ExecutionDeltaEvent) if event.source == "withdrawal"]
     (refused,) = run.of(StrategyDecision)[-1].constraints_violated
-    assert refused == "EXEC-004: a withdrawal of 500000.00 USDT is more than equity"
+    assert refused == "EXEC-004: a withdrawal of 500000.00 USDT is more than equity after the cost of an exit"
 
 
 @pytest.mark.parametrize("mode", ["btc_basis", "eth_basis"])

@@ -39,7 +39,8 @@ class ExecutionManager(Actor):
 
     def __init__(self, config: ExecutionManagerConfig, stopwatch: Stopwatch, *, simulated: bool) -> None:
         super().__init__("execution_manager")
-        self._loop = TightLoop(self, config, stopwatch, simulated=simulated)
+        self._ending = False
+        self._loop = TightLoop(self, config, stopwatch, is_ending=lambda: self._ending, simulated=simulated)
         self._stopwatch = stopwatch
         self._stopped: str | None = None
         self._fatal: tuple[str, str] | None = None
@@ -61,10 +62,15 @@ class ExecutionManager(Actor):
     def run_is_ending(self, end: Escalated) -> None:
         """The run is failing: the same as a stop."""
         self._stopped = f"{end.actor} has failed"
+        self._ending = True
 
     @on(ExecuteOrders)
     async def execute(self, request: ExecuteOrders) -> None:
-        """Work through a decision. After a unit that failed, what follows is answered `failed` and not sent."""
+        """Work through a decision.
+
+        A compensated group that failed leaves the book as it was, so what follows goes on; after any other unit that
+        failed, what follows is answered `failed` and not sent.
+        """
         outcomes: list[Outcome] = []
         blocked: str | None = None
         for unit in split_into_units(request.orders):
@@ -74,7 +80,7 @@ class ExecutionManager(Actor):
             ended = await self._run_unit(unit, request.tick)
             outcomes += ended
             failed = next((outcome for outcome in ended if not outcome.succeeded), None)
-            if failed is not None:
+            if failed is not None and unit.mode is not ExecutionMode.COMPENSATED:
                 blocked = f"not sent, because {failed.order.operation_id} before it failed"
         self._finish(request.tick, outcomes)
 
@@ -152,6 +158,8 @@ class ExecutionManager(Actor):
             if outcome.fatal is not None and self._fatal is None:
                 self._fatal = outcome.fatal
             code = outcome.error_code
+            if outcome.handshake.retryable:
+                continue  # it passes, and the strategy manager waits for that
             if (
                 self._fatal is None
                 and code is not None

@@ -50,6 +50,12 @@ class PositionMonitor(Actor):
         """The ledger as it is now."""
         return self._view(Trigger.RESTART)
 
+    def post_stop(self) -> None:
+        """What was booked and not shown yet is in the log at least, without a value: that may be what went wrong."""
+        if self._unannounced and self._tick is not None:
+            time = self._tick.market.timestamp
+            self.log(PositionSnapshot(time, self._positions, None, self._position_type, Trigger.EXECUTION))
+
     def _apply(self, settlements: tuple[Settlement, ...]) -> None:
         for settlement in settlements:
             if not self._applied.is_new(settlement.domain, settlement.sequence):
@@ -82,9 +88,9 @@ class PositionMonitor(Actor):
         self._unannounced.clear()
         unit = view.tick.market.prices.get(self._currency)
         value_usd = None if unit is None or view.valuation.unpriced else view.valuation.equity * unit
-        self.log(PositionSnapshot(view.tick.market.timestamp, view.positions, value_usd, self._position_type, trigger))
-        self.publish(view)
-        return view
+        self.log(
+            PositionSnapshot(view.tick.market.timestamp, view.positions, value_usd, self._position_type, view.trigger)
+        )
 
 
 class AppliedSequences:

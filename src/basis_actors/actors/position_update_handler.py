@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from basis_actors.bus import Actor, on
+from basis_actors.bus import Actor, AskFailed, AskTimeout, on
 from basis_actors.errors import BasisError
 from basis_actors.finance.keys import parse_key
 from basis_actors.messages.book import PositionsView, Trigger, VenueReport
@@ -35,9 +35,14 @@ class PositionUpdateHandler(Actor):
         """Apply the settlements of a handshake, then compare."""
         order, handshake = request.order, request.handshake
         view = await self.ask("position_monitor", ApplySettlements(handshake.settlements))
-        report = await self.ask("venue_interface_manager", RouteReport(order.venue))
-        mismatches = self._against_venue(view, report)
         surprises = _against_expectation(order, handshake)
+        try:
+            report = await self.ask("venue_interface_manager", RouteReport(order.venue))
+        except (AskTimeout, AskFailed):
+            report = None
+        if report is None:
+            return Reconciled(compared=False, mismatches=(), surprises=surprises)
+        mismatches = self._against_venue(view, report)
         self.log(
             ReconciliationEvent(
                 timestamp=view.tick.market.timestamp,
@@ -51,7 +56,7 @@ class PositionUpdateHandler(Actor):
                 operation_id=order.operation_id,
             )
         )
-        return Reconciled(mismatches, surprises)
+        return Reconciled(compared=True, mismatches=mismatches, surprises=surprises)
 
     @on(CheckLedger)
     def check_ledger(self, check: CheckLedger) -> None:

@@ -67,7 +67,7 @@ class RiskGate(Actor):
         if traded:
             if rules is None:
                 return "VEN-004", f"{order.venue} has no market {order.pair} configured"
-            objection = _quote_objection(order, tick.market) or _size_objection(order, rules, tick.market)
+            objection = _quote_objection(order, tick.market) or _size_objection(order, rules, tick.market, balances)
             if objection is not None:
                 return objection
         for delta in order.expected_deltas:
@@ -127,11 +127,14 @@ def _quote_objection(order: Order, market: MarketState) -> tuple[str, str] | Non
     return None if fresh else ("STRAT-006", f"{where} is older than its staleness limit")
 
 
-def _size_objection(order: Order, rules: MarketRules, market: MarketState) -> tuple[str, str] | None:
-    """Whole lots, and not less than the venue's minimum unless a position is closed."""
+def _size_objection(
+    order: Order, rules: MarketRules, market: MarketState, balances: Mapping[str, float]
+) -> tuple[str, str] | None:
+    """Whole lots, and not less than the venue's minimum unless the order closes a position."""
     if whole_lots(order.amount, rules.lot) is None:
         return "EXEC-004", f"an amount of {order.amount:.12g} is not a multiple of the lot {rules.lot:g}"
-    if order.reduce_only:
+    held = abs(balances.get(f"{order.venue}:PerpPosition:{order.pair}", 0.0))
+    if order.reduce_only and order.amount >= held * (1.0 - _OVERDRAFT):
         return None
     notional = order.amount * (_price(order, market) or 0.0)
     if notional < rules.minimum_notional:

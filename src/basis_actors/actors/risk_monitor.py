@@ -57,6 +57,9 @@ class RiskMonitor(Actor):
         if drawdown > self._bounds.max_drawdown:
             findings.breach(RiskLevel.HIGH, f"drawdown {drawdown:.4f} above the limit {self._bounds.max_drawdown}")
         self._check_delta(exposure, findings)
+        for asset in book.tick.market.stale_prices:
+            if book.valuation.deltas.get(asset):
+                findings.warnings.append(f"price of {asset} is stale")
         for key in book.valuation.unpriced:
             findings.breach(RiskLevel.HIGH, f"{key} has no known price, so no limit on it can be checked")
         self.log(

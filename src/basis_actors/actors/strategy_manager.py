@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from basis_actors.bus import Actor, Escalated, on
+from basis_actors.config import StrategyManagerConfig
 from basis_actors.messages.book import BookView, TickStarted, Trigger
 from basis_actors.messages.commands import DecisionMade, ExecuteOrders, OrdersDone, StopTrading
 from basis_actors.messages.events import StrategyDecision
 from basis_actors.messages.execution import DeltaSource
 from basis_actors.strategies.base import Decision, Situation, Strategy
+from basis_actors.times import NS_PER_SECOND, utc_from_ns
 
 __all__ = ["StrategyManager"]
-
-_LONGEST_PAUSE = 7
-"""New risk waits 2 ticks after a decision that failed, twice as long after each further one in a row, up to 2^7."""
 
 _ROUNDING = 1e-12
 
 
 class StrategyManager(Actor):
-    """Hosts one strategy. After StopTrading it still decides to hold, and says why."""
+    """Hosts one strategy. After StopTrading it still decides to hold, and says why.
 
-    def __init__(self, strategy: Strategy) -> None:
+    After a decision whose orders failed, decisions that add risk are put off for a while; those that reduce it never.
+    """
+
+    def __init__(self, strategy: Strategy, config: StrategyManagerConfig) -> None:
         super().__init__("strategy_manager")
         self._strategy = strategy
+        self._config = config
         self._requested = 0.0
         self._deposited = 0.0
         self._paid_out = 0.0
         self._invested = False
+        self._carried_out = True
+        self._added_risk = False
         self._failures = 0
         self._paused_until = 0
         self._stopped: str | None = None
@@ -44,11 +49,13 @@ class StrategyManager(Actor):
     @on(OrdersDone)
     def note_outcome(self, done: OrdersDone) -> None:
         """Remember whether a decision could be carried out; after one that could not, new risk waits ever longer."""
-        if all(result.succeeded for result in done.results):
-            self._failures = 0
+        self._carried_out = all(result.succeeded for result in done.results)
+        if self._carried_out:
+            self._failures = 0 if self._added_risk else self._failures
             return
         self._failures += 1
-        self._paused_until = done.tick_number + 2 ** min(self._failures, _LONGEST_PAUSE)
+        pause = self._config.failure_pause_seconds * 2.0 ** (self._failures - 1)
+        self._paused_until = self.now + round(min(pause, self._config.longest_pause_seconds) * NS_PER_SECOND)
 
     @on(BookView)
     def decide(self, book: BookView) -> None:
@@ -61,12 +68,13 @@ class StrategyManager(Actor):
         if self._stopped is not None:
             decision = Decision.hold(f"trading is stopped: {self._stopped}", invested=self._invested)
         else:
-            decision = self._strategy.decide(Situation(book, self._pending(), self._deposited, self._failures == 0))
+            decision = self._strategy.decide(Situation(book, self._pending(), self._deposited, self._carried_out))
             self._invested = decision.invested
-            if decision.adds_risk and tick.number < self._paused_until:
+            self._carried_out, self._added_risk = True, decision.adds_risk
+            if decision.adds_risk and self.now < self._paused_until:
+                until = utc_from_ns(self._paused_until).isoformat(timespec="seconds")
                 decision = Decision.hold(
-                    f"orders of the last {self._failures} decisions in a row failed; new risk waits until tick"
-                    f" {self._paused_until}",
+                    f"orders failed {self._failures} times since new risk was last taken; it waits until {until}",
                     invested=decision.invested,
                     constraints=("EXEC-001",),
                 )

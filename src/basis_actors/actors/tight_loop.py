@@ -29,11 +29,21 @@ _UNDECIDED = (ExecutionStatus.UNKNOWN, ExecutionStatus.PENDING)
 class TightLoop:
     """Runs orders on behalf of `actor`, within the times of its configuration.
 
-    `stopwatch` measures durations for the log; the limits run on the clock of the bus.
+    `stopwatch` measures durations for the log; the limits run on the clock of the bus. Once `is_ending` says that the
+    run is failing, nothing is waited for any more.
     """
 
-    def __init__(self, actor: Actor, config: ExecutionManagerConfig, stopwatch: Stopwatch, *, simulated: bool) -> None:
+    def __init__(
+        self,
+        actor: Actor,
+        config: ExecutionManagerConfig,
+        stopwatch: Stopwatch,
+        *,
+        is_ending: Callable[[], bool],
+        simulated: bool,
+    ) -> None:
         self._actor = actor
+        self._is_ending = is_ending
         self._config = config
         self._stopwatch = stopwatch
         self._simulated = simulated
@@ -110,11 +120,12 @@ class TightLoop:
         return tuple(resolved)
 
     async def _resolve(self, order: Order, handshake: ExecutionHandshake, deadline: int) -> ExecutionHandshake:
-        """Ask what became of an order, at growing intervals."""
+        """Ask what became of an order, at growing intervals, as long as there is time to reconcile it afterwards."""
         pause = self._config.retry_delay_seconds
-        while handshake.status in _UNDECIDED and self._remaining(deadline) > pause:
+        end = deadline - round(self._config.reconciliation_timeout * NS_PER_SECOND)
+        while handshake.status in _UNDECIDED and self._remaining(end) > pause and not self._is_ending():
             await self._actor.sleep(pause)
-            handshake = await self._ask_venue(order, deadline, resolve=True)
+            handshake = await self._ask_venue(order, end, resolve=True)
             pause = min(max(2.0 * pause, 0.1), self._config.execution_timeout)
         return handshake
 
@@ -138,8 +149,7 @@ class TightLoop:
             fatal = await self._reconcile(order, handshake)
         if fatal is None and handshake.status in _UNDECIDED:
             what = f"{order.operation} {order.operation_id} on {order.venue}"
-            asked = f"after asking for {self._config.tight_loop_timeout:g} s"
-            fatal = ("VEN-002", f"nobody knows whether {what} happened, {asked}; look it up at the venue")
+            fatal = ("VEN-002", f"nobody knows whether {what} happened, also after asking; look it up at the venue")
         actor.log(
             tight_loop_event(
                 utc_from_ns(actor.now),
@@ -162,21 +172,26 @@ class TightLoop:
         config = self._config
         end = self._actor.now + round(config.reconciliation_timeout * NS_PER_SECOND)
         mismatches: tuple[Mismatch, ...] = ()
+        what = f"{order.operation} {order.operation_id}"
         while (left := self._remaining(end)) > 0.0:
             try:
                 outcome = await self._actor.ask("position_update_handler", Reconcile(order, handshake), left)
             except (AskTimeout, AskFailed) as error:
-                return "EXEC-005", f"{order.operation} {order.operation_id} could not be reconciled: {error}"
+                return "EXEC-005", f"{what} could not be reconciled: {error}"
             mismatches = outcome.mismatches
-            if not mismatches:
+            if outcome.compared and not mismatches:
                 if outcome.surprises:
                     self._report(order, "STRAT-004", f"did not do what was expected: {_say(outcome.surprises)}")
                 return None
+            if self._is_ending():
+                break
             await self._actor.sleep(max(config.retry_delay_seconds, 0.1))
+        if not mismatches:
+            return "EXEC-005", f"{what} could not be reconciled: {order.venue} does not show its account"
         self._report(order, "POS-005", _say(mismatches))
         return (
             "EXEC-007",
-            f"after {order.operation} {order.operation_id} the ledger and {order.venue} disagree: {_say(mismatches)}",
+            f"after {what} the ledger and {order.venue} disagree: {_say(mismatches)}",
         )
 
     def _report(self, order: Order, code: str, text: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, on
 from basis_actors.errors import Transient, UnknownOutcome, VenueError
 from basis_actors.messages.book import TickStarted, VenueReport
@@ -40,7 +41,7 @@ class VenueAdapter(Actor):
         """Accrue up to the tick."""
         client = self._client
         settlements = await client.settle(tick)
-        report = VenueReport(client.domain, await client.report()) if tick.reconcile else None
+        report = await self._report() if tick.reconcile else None
         self.tell(self._manager, VenueSettled(client.domain, tick, settlements, report))
 
     @on(ExecuteOrder)
@@ -48,7 +49,7 @@ class VenueAdapter(Actor):
         """Carry out one order; a refusal is an answer, not an exception."""
         submitted = self._engine_time()
         try:
-            return await self._client.execute(request.order)
+            return self._checked(request.order, await self._client.execute(request.order), submitted)
         except VenueError as error:
             return self._refusal(request.order, error, submitted)
 
@@ -57,7 +58,11 @@ class VenueAdapter(Actor):
         """Carry out orders in one transaction."""
         submitted = self._engine_time()
         try:
-            return await self._client.execute_group(request.orders)
+            handshakes = await self._client.execute_group(request.orders)
+            return tuple(
+                self._checked(order, handshake, submitted)
+                for order, handshake in zip(request.orders, handshakes, strict=True)
+            )
         except VenueError as error:
             return tuple(self._refusal(order, error, submitted) for order in request.orders)
 
@@ -66,19 +71,34 @@ class VenueAdapter(Actor):
         """Find out what became of an order; still unknown when the venue cannot be asked now."""
         submitted = self._engine_time()
         try:
-            return await self._client.resolve(request.order)
+            return self._checked(request.order, await self._client.resolve(request.order), submitted)
         except VenueError as error:
             return self._handshake(request.order, ExecutionStatus.UNKNOWN, error, submitted)
 
     @on(ReportVenue)
-    async def report(self, _request: ReportVenue) -> VenueReport:
+    async def report(self, _request: ReportVenue) -> VenueReport | None:
         """The venue's own account of every position."""
-        return VenueReport(self._client.domain, await self._client.report())
+        return await self._report()
 
     @on(IncomingTransfer)
     async def expect(self, transfer: IncomingTransfer) -> None:
         """Note tokens that are on their way."""
         await self._client.expect(transfer)
+
+    async def _report(self) -> VenueReport | None:
+        try:
+            return VenueReport(self._client.domain, await self._client.report())
+        except VenueError as error:
+            text = f"{self._client.domain} does not show its account: {error.message}"
+            self.log(error_event(self._engine_time(), self.name, error.code, text))
+            return None
+
+    def _checked(self, order: Order, handshake: ExecutionHandshake, submitted: datetime) -> ExecutionHandshake:
+        """An answer that is not one to this order leaves its outcome unknown."""
+        if getattr(handshake, "operation_id", None) == order.operation_id:
+            return handshake
+        text = f"{self._client.domain} answered order {order.operation_id!r} with {handshake!r}"
+        return self._handshake(order, ExecutionStatus.UNKNOWN, UnknownOutcome("EXEC-008", text), submitted)
 
     def _refusal(self, order: Order, error: VenueError, submitted: datetime) -> ExecutionHandshake:
         unknown = isinstance(error, UnknownOutcome)

@@ -57,6 +57,8 @@ class VenueInterfaceManager(Actor):
             merged.extend(waiting[domain].settlements)
         merged.sort(key=_BY_TIME)
         reports = tuple(report for name in self._domains if (report := waiting[name].report) is not None)
+        if len(reports) < len(self._domains):
+            reports = ()
         self._settled = {}
         self.tell("position_monitor", TickSettled(settled.tick, tuple(merged), reports))
 
@@ -93,12 +95,15 @@ class VenueInterfaceManager(Actor):
         return handshakes
 
     @on(RouteReport)
-    async def report(self, request: RouteReport) -> VenueReport:
-        """What the domain that serves a venue says it holds."""
+    async def report(self, request: RouteReport) -> VenueReport | None:
+        """What the domain that serves a venue says it holds; None when it does not say."""
         domain = self._routes.get(request.venue)
         if domain is None:
             raise BasisError("VEN-004", f"venue {request.venue!r} is not configured; there are {sorted(self._routes)}")
-        return await self.ask(f"venue_{domain}", ReportVenue())
+        try:
+            return await self.ask(f"venue_{domain}", ReportVenue())
+        except (AskTimeout, AskFailed):
+            return None
 
     def _domain_of(self, venue: str, order: Order) -> str:
         domain = self._routes.get(venue)

@@ -113,7 +113,10 @@ class StrategyManagerConfig(Model):
     """How often a strategy decides in live."""
 
     time_throttle_interval: NonNegative
-    """Seconds between two decisions."""
+    """Seconds between two decisions in live."""
+    failure_pause_seconds: NonNegative
+    """How long no new risk is taken after a decision whose orders failed; twice as long after each further one."""
+    longest_pause_seconds: NonNegative
 
 
 class PnLMonitorConfig(Model):

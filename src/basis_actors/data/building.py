@@ -64,7 +64,7 @@ class _Builder:
     def build(self) -> HistoricalFeed:
         needs, limits = self._needs, self._limits
         prices = {asset: ReferenceLane(self._sources(asset, names)) for asset, names in needs.prices.items()}
-        spot = {market: SpotLane(self._track(name, limits.spot, market)) for market, name in needs.spot.items()}
+        spot = {market: SpotLane(self._with_rows(name, limits.spot, market)) for market, name in needs.spot.items()}
         perps = {}
         funding: list[DueFunding] = []
         for perp in needs.perps:
@@ -102,6 +102,15 @@ class _Builder:
 
     def _track(self, name: str, limit_ns: int, purpose: str) -> Track:
         return Track(self._series(name, purpose), limit_ns)
+
+    def _with_rows(self, name: str, limit_ns: int, purpose: str) -> Track:
+        track = self._track(name, limit_ns, purpose)
+        if not track.series.ns.size:
+            raise DataError(
+                "DATA-003",
+                f"{name}, needed for {purpose}, has no rows in {self._dataset.origin}; expected at least one closed bar",
+            )
+        return track
 
     def _sources(self, asset: str, names: Sequence[str]) -> list[Track]:
         there = [name for name in names if name in self._dataset.series]

@@ -70,7 +70,7 @@ class TickSettled(msgspec.Struct, frozen=True):
     settlements: tuple[Settlement, ...]
     """By time, then by venue in order of configuration."""
     reports: tuple[VenueReport, ...] = ()
-    """Of every domain, right after it has settled; only when the tick is to be reconciled."""
+    """Of every domain, right after it has settled; empty unless the tick is to be reconciled and all of them answer."""
 
 
 class Valuation(msgspec.Struct, frozen=True):

@@ -122,12 +122,12 @@ class RouteGroup(Request[tuple[ExecutionHandshake, ...]], frozen=True):
     orders: tuple[Order, ...]
 
 
-class ReportVenue(Request[VenueReport], frozen=True):
-    """Asks a venue for its own account of every position."""
+class ReportVenue(Request[VenueReport | None], frozen=True):
+    """Asks a venue for its own account of every position; None while it cannot give one."""
 
 
-class RouteReport(Request[VenueReport], frozen=True):
-    """Asks the venue interface manager for the report of the domain that serves `venue`."""
+class RouteReport(Request[VenueReport | None], frozen=True):
+    """Asks the venue interface manager for the report of the domain that serves `venue`; None while there is none."""
 
     venue: str
 
@@ -165,6 +165,8 @@ class CheckLedger(msgspec.Struct, frozen=True):
 class Reconciled(msgspec.Struct, frozen=True):
     """Outcome of a reconciliation."""
 
+    compared: bool
+    """Whether the venue showed its account; without that there is nothing to compare the ledger with."""
     mismatches: tuple[Mismatch, ...]
     """Positions on which ledger and venue disagree; none means that they agree."""
     surprises: tuple[Mismatch, ...]

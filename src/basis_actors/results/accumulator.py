@@ -17,6 +17,7 @@ from basis_actors.messages.events import (
     OperationExecutionEvent,
     PnLCalculation,
     PositionSnapshot,
+    RiskAssessment,
     StrategyDecision,
     SystemErrorEvent,
 )
@@ -47,6 +48,8 @@ class RunStatistics:
         """Orders by how they ended."""
         self.groups: Counter[str] = Counter()
         """Groups by how they ended."""
+        self.warnings: Counter[str] = Counter()
+        """What the risk monitor warned of, numbers left out, and how often."""
         self.liquidations = 0
         self.first: PnLCalculation | None = None
         """First calculation with any equity: the book after the capital landed, before the first order."""
@@ -80,6 +83,7 @@ class RunStatistics:
             AtomicOperationGroupEvent: self._group,
             ExecutionDeltaEvent: self._delta,
             SystemErrorEvent: self._error,
+            RiskAssessment: self._risk,
         }
 
     def observe(self, event: DomainEvent) -> None:
@@ -183,6 +187,10 @@ class RunStatistics:
         if event.source is DeltaSource.LIQUIDATION:
             self.liquidations += 1
 
+    def _risk(self, assessment: RiskAssessment) -> None:
+        if assessment.warnings or assessment.breaches:
+            self.warnings.update(_without_numbers(text) for text in (*assessment.warnings, *assessment.breaches))
+
     def _error(self, error: SystemErrorEvent) -> None:
         self.errors[error.error_code] += 1
         self.severities[error.severity] += 1
@@ -191,6 +199,11 @@ class RunStatistics:
     def rejections(self) -> int:
         """Orders that a venue or a check refused."""
         return self.operations[ExecutionStatus.FAILED.value]
+
+
+def _without_numbers(text: str) -> str:
+    """The same text for every value, so that warnings of one kind are counted together."""
+    return " ".join(word for word in text.split() if not word[0].isdigit() and word[0] != "-")
 
 
 def _is_midnight(moment: datetime) -> bool:

@@ -173,7 +173,7 @@ def summarise(statistics: RunStatistics, context: RunContext) -> RunSummary:
         data_gaps=dict(context.data_gaps),
         missed_funding=dict(context.missed_funding),
         proxies=list(context.proxies),
-        warnings=list(context.warnings),
+        warnings=[*context.warnings, *(f"{text} ({times:,} times)" for text, times in statistics.warnings.items())],
     )
 
 

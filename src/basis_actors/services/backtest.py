@@ -18,7 +18,7 @@ from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Bus, BusError, BusFailed, LiveBus, ManualClock, SimBus, VirtualClock
 from basis_actors.bus.sim import complete
 from basis_actors.config import ExchangeVenue, RunConfig
-from basis_actors.errors import BasisError
+from basis_actors.errors import BasisError, Severity, severity_of
 from basis_actors.logs.component import ComponentLogs
 from basis_actors.logs.directory import LogDirectoryManager, RunStatus
 from basis_actors.logs.domain_event_logger import DomainEventLogger, EventSink, NullEventLogger
@@ -243,9 +243,7 @@ class Backtest:
             if self._cancelled is not None:
                 return RunStatus.PARTIAL, self._cancelled
             return RunStatus.FAILED, "the run ended before its last tick; look at system_errors.jsonl"
-        failure = self._swallowed()
-        if failure is None and engine.stopped is not None:
-            failure = f"trading was stopped: {engine.stopped}"
+        failure = f"trading was stopped: {engine.stopped}" if engine.stopped is not None else self._swallowed()
         return (RunStatus.COMPLETED, None) if failure is None else (RunStatus.FAILED, failure)
 
     def _swallowed(self) -> str | None:
@@ -253,7 +251,7 @@ class Backtest:
         statistics = self._statistics
         critical = statistics.severities["CRITICAL"]
         if critical:
-            codes = ", ".join(statistics.errors)
+            codes = ", ".join(code for code in statistics.errors if severity_of(code) is Severity.CRITICAL)
             return f"critical errors were logged: {critical}, among {codes}; look at system_errors.jsonl"
         invalid = {code: statistics.errors[code] for code in _INVALID_ORDER if statistics.errors[code]}
         if invalid:

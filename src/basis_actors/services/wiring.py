@@ -68,7 +68,7 @@ def add_engine(
         RiskGate(_market_rules(run)),
         PositionUpdateHandler(tolerance, _ledger_domains(run)),
         ExecutionManager(components.execution_manager, stopwatch, simulated=simulated),
-        StrategyManager(strategy),
+        StrategyManager(strategy, components.strategy_manager),
         engine,
     ]
     actors.append(HealthMonitor(components.health_monitor, [actor.name for actor in actors], bus.stats))

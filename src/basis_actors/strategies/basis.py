@@ -104,7 +104,7 @@ class Basis(Strategy):
             reasoning=found.reasoning,
             invested=not book.flat,
             orders=found.orders,
-            constraints=_unpayable(situation.pending_withdrawal, book.equity),
+            constraints=moves.unpayable(),
             market_conditions={"spot": book.price, "funding_mean": funding, "left_out": book.left_out},
             portfolio_state={
                 "spot_held": book.spot,
@@ -112,11 +112,6 @@ class Basis(Strategy):
                 "margin_ratio": {venue: leg.ratio for venue, leg in book.legs.items() if leg.short},
             },
         )
-
-
-def _unpayable(wanted: float, equity: float) -> tuple[str, ...]:
-    """The owner waits for more than there is."""
-    return (f"EXEC-004: a withdrawal of {wanted:.2f} USDT is more than equity",) if wanted > max(equity, 0.0) else ()
 
 
 _NOTHING: Final = Found("hold", "none", "within all bands")

@@ -138,25 +138,39 @@ class BasisDesk:
     # Trades
 
     def open(self, sizes: Mapping[str, float], intent: str) -> tuple[Order, ...]:
-        """Both legs in one compensated group: the shorts, then the spot that they hedge."""
-        sizes = {venue: size for venue, size in sizes.items() if size > 0.0}
-        total = self.spot_lots(sum(sizes.values()))
-        if total * self._book.price < self._terms.minimum_notional:
-            return ()
-        asset = self._terms.asset
-        legs = [self._write.perp(v, asset, Side.SHORT, size, intent, reduce_only=False) for v, size in sizes.items()]
-        legs.append(self._write.spot(self._terms.spot_venue, asset, Side.BUY, total, intent))
-        return self._write.group(legs, ExecutionMode.COMPENSATED)
+        """Both legs: for each venue one compensated group of its short and the spot that it hedges.
+
+        The short comes first, so that a venue that refuses costs nothing and keeps no other from opening.
+        """
+        asset, home = self._terms.asset, self._terms.spot_venue
+        orders: list[Order] = []
+        for venue, size in sizes.items():
+            spot = self.spot_lots(size)
+            if spot * self._book.price < self._terms.minimum_notional:
+                continue
+            short = self._write.perp(venue, asset, Side.SHORT, size, intent, reduce_only=False)
+            bought = self._write.spot(home, asset, Side.BUY, spot, intent)
+            orders += self._write.group((short, bought), ExecutionMode.COMPENSATED)
+        return tuple(orders)
 
     def shrink(self, sizes: Mapping[str, float], intent: str) -> tuple[Order, ...]:
-        """Buy back shorts and sell as much spot, in one compensated group."""
-        sizes = {venue: size for venue, size in sizes.items() if size > 0.0}
-        total = self.spot_lots(min(sum(sizes.values()), self._book.spot))
-        if not sizes or total * self._book.price < self._terms.minimum_notional:
-            return ()
-        legs = [self.buy_back(venue, size, intent) for venue, size in sizes.items()]
-        legs.append(self.sell_spot(total, intent))
-        return self._write.group(legs, ExecutionMode.COMPENSATED)
+        """Buy back shorts and sell as much spot: one compensated group a venue, none of less than a smallest order."""
+        price = self._book.price
+        left = self._book.spot
+        orders: list[Order] = []
+        for venue, wanted in sizes.items():
+            leg = self._book.legs[venue]
+            if wanted <= 0.0:
+                continue
+            least = _lots_up(_ABOVE_MINIMUM * leg.terms.minimum_notional / price, leg.terms.lot)
+            size = min(max(wanted, least), leg.short)
+            spot = self.spot_lots(min(size, left))
+            if spot * price < self._terms.minimum_notional:
+                continue
+            left -= spot
+            pair = (self.buy_back(venue, size, intent), self.sell_spot(spot, intent))
+            orders += self._write.group(pair, ExecutionMode.COMPENSATED)
+        return tuple(orders)
 
     def close(self, share: float, intent: str) -> tuple[Order, ...]:
         """A share of every leg that can be traded now; a leg without a price keeps its spot."""
@@ -171,7 +185,7 @@ class BasisDesk:
     def free(self, amount: float, intent: str) -> tuple[Order, ...]:
         """Shrink both legs by as much as frees `amount` USDT, the same share of every leg that can be traded now.
 
-        Each cut is rounded up to a lot and to the smallest order, so that also a small amount comes free.
+        Each cut is rounded up to a lot, so that also a small amount comes free.
         """
         book = self._book
         legs = [leg for leg in book.legs.values() if leg.tradable and leg.short > 0.0]
@@ -181,9 +195,13 @@ class BasisDesk:
         share = min(1.0, _COST_OF_FREEING * amount / worth)
         sizes = {}
         for leg in legs:
-            least = max(share * leg.short, _ABOVE_MINIMUM * leg.terms.minimum_notional / book.price)
-            sizes[leg.venue] = leg.short if share == 1.0 else min(leg.short, _lots_up(least, leg.terms.lot))
+            sizes[leg.venue] = leg.short if share == 1.0 else _lots_up(share * leg.short, leg.terms.lot)
         return self.shrink(sizes, intent)
+
+    def exit_cost(self) -> float:
+        """What closing everything and bringing the money to the wallet costs, USDT."""
+        trading = sum(leg.short * (self.spot_cost + self._perp_cost(venue)) for venue, leg in self._book.legs.items())
+        return trading * self._book.price + sum(self._terms.withdrawal_fees.values())
 
     def buy_back(self, venue: str, amount: float, intent: str) -> Order:
         """Reduce a short."""

@@ -146,7 +146,7 @@ class BasisMoves:
         if book.wallet_cash >= wanted:
             order = self._write.transfer(WALLET, f"{EXTERNAL}:BaseToken:USDT", wanted, "pay_out")
             return Found("rebalance", "exit_partial", f"paying out {wanted:.2f} USDT", (order,))
-        if wanted > book.equity:
+        if self.unpayable():
             return None
         missing = wanted - book.wallet_cash
         elsewhere = desk.payable_cash()
@@ -168,6 +168,12 @@ class BasisMoves:
             return None
         order = self._write.settle_gas(amount)
         return Found("rebalance", "transfer", f"{amount:.6f} USDT of gas is owed and there is no position", (order,))
+
+    def unpayable(self) -> tuple[str, ...]:
+        """What the owner waits for in vain: more than there is once everything is closed."""
+        if self._wanted <= 0.0 or self._wanted <= self._book.equity - self._desk.exit_cost():
+            return ()
+        return (f"EXEC-004: a withdrawal of {self._wanted:.2f} USDT is more than equity after the cost of an exit",)
 
     # The position.
 
