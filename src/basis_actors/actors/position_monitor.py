@@ -88,9 +88,9 @@ class PositionMonitor(Actor):
         self._unannounced.clear()
         unit = view.tick.market.prices.get(self._currency)
         value_usd = None if unit is None or view.valuation.unpriced else view.valuation.equity * unit
-        self.log(
-            PositionSnapshot(view.tick.market.timestamp, view.positions, value_usd, self._position_type, view.trigger)
-        )
+        self.log(PositionSnapshot(view.tick.market.timestamp, view.positions, value_usd, self._position_type, trigger))
+        self.publish(view)
+        return view
 
 
 class AppliedSequences:
