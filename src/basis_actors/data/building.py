@@ -108,7 +108,7 @@ class _Builder:
         if not track.series.ns.size:
             raise DataError(
                 "DATA-003",
-                f"{name}, needed for {purpose}, has no rows in {self._dataset.origin}; expected at least one closed bar",
+                f"{name}, needed for {purpose}, has no rows in {self._dataset.origin}; expected a closed bar",
             )
         return track
 
