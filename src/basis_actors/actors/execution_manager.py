@@ -145,7 +145,7 @@ class ExecutionManager(Actor):
                 continue
             unwound = await self._loop.run(opposite(outcome.order, outcome.handshake), _always)
             undone.append(unwound)
-            if not unwound.succeeded:
+            if not unwound.handshake.was_successful():
                 text = (
                     f"{outcome.order.operation_id} could not be unwound ({unwound.error_code}): the book is not hedged"
                 )

@@ -33,6 +33,7 @@ class StrategyManager(Actor):
         self._carried_out = True
         self._added_risk = False
         self._failures = 0
+        self._pause = 0.0
         self._paused_until = 0
         self._stopped: str | None = None
 
@@ -54,8 +55,10 @@ class StrategyManager(Actor):
             self._failures = 0 if self._added_risk else self._failures
             return
         self._failures += 1
-        pause = self._config.failure_pause_seconds * 2.0 ** (self._failures - 1)
-        self._paused_until = self.now + round(min(pause, self._config.longest_pause_seconds) * NS_PER_SECOND)
+        longest = self._config.longest_pause_seconds
+        doubled = self._config.failure_pause_seconds if self._failures == 1 else 2.0 * self._pause
+        self._pause = min(doubled, longest)
+        self._paused_until = self.now + round(self._pause * NS_PER_SECOND)
 
     @on(BookView)
     def decide(self, book: BookView) -> None:

@@ -59,7 +59,7 @@ class TightLoop:
                 break
             retries += 1
             await self._actor.sleep(self._config.retry_delay_seconds)
-        return await self._book(order, handshake, retries, watch, self._stopwatch.ms_since(watch))
+        return await self._book(order, handshake, retries, watch, self._stopwatch.ms_since(watch), deadline)
 
     async def run_atomic(self, orders: tuple[Order, ...], may_retry: Callable[[], bool]) -> list[Outcome]:
         """A group in one transaction."""
@@ -79,7 +79,7 @@ class TightLoop:
         if settlements:
             await self._actor.ask("position_monitor", ApplySettlements(settlements))
         return [
-            await self._book(order, handshake, retries, watch, duration)
+            await self._book(order, handshake, retries, watch, duration, deadline)
             for order, handshake in zip(orders, handshakes, strict=True)
         ]
 
@@ -99,9 +99,9 @@ class TightLoop:
         return Outcome(order, handshake)
 
     def _goes_on(self, handshake: ExecutionHandshake, retries: int, deadline: int) -> bool:
-        """Whether a failed order may be sent again: nothing was done, and there are attempts and time for one."""
+        """Whether a failed order may be sent again: nothing was done, and there are attempts and time for a whole one."""
         config = self._config
-        needed = config.retry_delay_seconds + config.execution_timeout
+        needed = config.retry_delay_seconds + config.execution_timeout + config.reconciliation_timeout
         return handshake.retryable and retries < config.max_retry_attempts and self._remaining(deadline) >= needed
 
     async def _send(self, order: Order, deadline: int) -> ExecutionHandshake:
@@ -136,7 +136,13 @@ class TightLoop:
             return self._unknown(order, str(error))
 
     async def _book(
-        self, order: Order, handshake: ExecutionHandshake, retries: int, watch: float, execution_ms: float
+        self,
+        order: Order,
+        handshake: ExecutionHandshake,
+        retries: int,
+        watch: float,
+        execution_ms: float,
+        deadline: int,
     ) -> Outcome:
         """Log the outcome, book what the venue settled, reconcile, and say how the loop went."""
         actor = self._actor
@@ -146,7 +152,7 @@ class TightLoop:
         reconciling = self._stopwatch()
         fatal = None
         if handshake.settlements:
-            fatal = await self._reconcile(order, handshake)
+            fatal = await self._reconcile(order, handshake, deadline)
         if fatal is None and handshake.status in _UNDECIDED:
             what = f"{order.operation} {order.operation_id} on {order.venue}"
             fatal = ("VEN-002", f"nobody knows whether {what} happened, also after asking; look it up at the venue")
@@ -164,13 +170,13 @@ class TightLoop:
         )
         return Outcome(order, handshake, fatal)
 
-    async def _reconcile(self, order: Order, handshake: ExecutionHandshake) -> tuple[str, str] | None:
+    async def _reconcile(self, order: Order, handshake: ExecutionHandshake, deadline: int) -> tuple[str, str] | None:
         """Compare until ledger and venue agree or time is up: a venue's report may lag behind its answer.
 
         Returns what makes trading unsafe, None when all agrees.
         """
         config = self._config
-        end = self._actor.now + round(config.reconciliation_timeout * NS_PER_SECOND)
+        end = min(deadline, self._actor.now + round(config.reconciliation_timeout * NS_PER_SECOND))
         mismatches: tuple[Mismatch, ...] = ()
         what = f"{order.operation} {order.operation_id}"
         while (left := self._remaining(end)) > 0.0:
@@ -185,7 +191,7 @@ class TightLoop:
                 return None
             if self._is_ending():
                 break
-            await self._actor.sleep(max(config.retry_delay_seconds, 0.1))
+            await self._actor.sleep(min(max(config.retry_delay_seconds, 0.1), self._remaining(end)))
         if not mismatches:
             return "EXEC-005", f"{what} could not be reconciled: {order.venue} does not show its account"
         self._report(order, "POS-005", _say(mismatches))
