@@ -5,8 +5,8 @@ On both runtimes.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -48,12 +48,12 @@ from basis_actors.times import utc_from_ns
 
 pytestmark = pytest.mark.anyio
 BUSY = Transient("VEN-006", "slow down")
-Report = Callable[[], Awaitable[dict[str, float]]]
+Report = Callable[[], Coroutine[Any, Any, dict[str, float]]]
 
 
 def ledger(d: Desk) -> dict[str, float]:
     """Every amount that was booked, summed up from the log."""
-    total: Counter[str] = Counter()
+    total: defaultdict[str, float] = defaultdict(float)
     for event in d.logged(ExecutionDeltaEvent):
         for delta in event.deltas:
             total[delta.position_key] += delta.delta_amount

@@ -99,7 +99,7 @@ class TightLoop:
         return Outcome(order, handshake)
 
     def _goes_on(self, handshake: ExecutionHandshake, retries: int, deadline: int) -> bool:
-        """Whether a failed order may be sent again: nothing was done, and there are attempts and time for a whole one."""
+        """Whether a failed order may be sent again: nothing was done, there are attempts, and time for a whole one."""
         config = self._config
         needed = config.retry_delay_seconds + config.execution_timeout + config.reconciliation_timeout
         return handshake.retryable and retries < config.max_retry_attempts and self._remaining(deadline) >= needed

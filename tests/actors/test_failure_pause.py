@@ -1,0 +1,148 @@
+"""After orders that failed new risk waits, in seconds, ever longer up to a limit; what reduces risk never waits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import ClassVar
+
+import pytest
+from tests.actors.desk import START, buy, market
+
+from basis_actors.actors.strategy_manager import StrategyManager
+from basis_actors.bus.testkit import Probe, Runtimes
+from basis_actors.config import StrategyManagerConfig, load_mode
+from basis_actors.messages.book import (
+    BookView,
+    ExposureView,
+    PositionsView,
+    RiskLevel,
+    RiskView,
+    TickStarted,
+    Trigger,
+    Valuation,
+)
+from basis_actors.messages.commands import ExecuteOrders, OrderResult, OrdersDone
+from basis_actors.messages.events import StrategyDecision
+from basis_actors.messages.market import MarketSpec
+from basis_actors.strategies.base import Decision, Situation, Strategy
+
+pytestmark = pytest.mark.anyio
+FIRST, LONGEST = 60.0, 200.0
+CONFIG = StrategyManagerConfig(time_throttle_interval=0.0, failure_pause_seconds=FIRST, longest_pause_seconds=LONGEST)
+GROW, SHRINK = "entry_full", "exit_partial"
+
+
+class Wants(Strategy):
+    """Wants one order at every tick, to the end that it is told."""
+
+    hedged: ClassVar[bool] = False
+    action = GROW
+
+    @property
+    def market_spec(self) -> MarketSpec:
+        return MarketSpec(assets=("BTC",))
+
+    def decide(self, situation: Situation) -> Decision:
+        kind = "entry" if self.action == GROW else "exit"
+        return Decision(
+            decision_type=kind, action=self.action, reasoning="wanted", invested=True, orders=(buy("order", 0.1),)
+        )
+
+
+class Manager:
+    """A strategy manager among probes."""
+
+    def __init__(self, runtime: Runtimes) -> None:
+        self.bus = runtime.bus(START, log_sink="event_logger")
+        self.strategy = Wants(load_mode("btc_basis"))
+        self.execution, self.log = Probe("execution_manager"), Probe("event_logger")
+        self._tick = 0
+        for actor in (self.log, self.execution, Probe("engine"), StrategyManager(self.strategy, CONFIG)):
+            self.bus.add(actor)
+
+    async def sends(self, action: str = GROW) -> bool:
+        """Whether at a tick right now the order goes out."""
+        self.strategy.action = action
+        self._tick += 1
+        tick = TickStarted(self._tick, market())
+        book = PositionsView(tick, Trigger.TICK, {}, {}, (), {}, Valuation({}, {}, 100.0, 0.0, ()))
+        risk = RiskView(ExposureView(book, 0.0), RiskLevel.LOW, {}, {}, None, None, ())
+        before = len(self.execution.of(ExecuteOrders))
+        self.bus.post("strategy_manager", BookView(risk, 100.0, 0.0, 0.0))
+        await self.bus.settled()
+        return len(self.execution.of(ExecuteOrders)) > before
+
+    async def ended(self, *, well: bool) -> None:
+        """Say how the order of the last tick ended."""
+        result = OrderResult("order", well, None if well else "EXEC-004")
+        self.bus.post("strategy_manager", OrdersDone(self._tick, (result,)))
+        await self.bus.settled()
+
+    async def fails(self, action: str = GROW) -> None:
+        assert await self.sends(action)
+        await self.ended(well=False)
+
+    async def waits(self, seconds: float) -> None:
+        """New risk is held back for exactly that long."""
+        await self.bus.advance(seconds - 1.0)
+        assert not await self.sends(), f"{seconds - 1.0} s after the failure"
+        await self.bus.advance(1.0)
+
+
+@asynccontextmanager
+async def manager(runtime: Runtimes) -> AsyncIterator[Manager]:
+    here = Manager(runtime)
+    async with here.bus:
+        yield here
+
+
+async def test_the_pause_is_in_seconds_doubles_and_is_capped(runtime: Runtimes) -> None:
+    async with manager(runtime) as m:
+        for seconds in (FIRST, 2.0 * FIRST, LONGEST, LONGEST):
+            await m.fails()
+            await m.waits(seconds)
+
+
+async def test_however_many_ticks_pass_the_pause_is_as_long(runtime: Runtimes) -> None:
+    async with manager(runtime) as m:
+        await m.fails()
+        for _ in range(30):
+            assert not await m.sends()
+        assert "EXEC-001" in m.log.of(StrategyDecision)[-1].constraints_violated
+        await m.waits(FIRST)
+        assert await m.sends()
+
+
+async def test_what_reduces_risk_is_never_held_back(runtime: Runtimes) -> None:
+    async with manager(runtime) as m:
+        await m.fails()
+        for _ in range(5):
+            await m.fails(SHRINK)
+        assert not await m.sends()
+
+
+async def test_only_new_risk_that_succeeded_ends_the_doubling(runtime: Runtimes) -> None:
+    async with manager(runtime) as m:
+        await m.fails()
+        await m.waits(FIRST)
+        await m.fails()
+        assert await m.sends(SHRINK)
+        await m.ended(well=True)
+        assert not await m.sends(), "a reduction that succeeded does not end the pause"
+        await m.waits(2.0 * FIRST)
+        await m.fails()
+        await m.waits(LONGEST)
+        assert await m.sends()
+        await m.ended(well=True)
+        await m.fails()
+        await m.waits(FIRST)
+        assert await m.sends()
+
+
+async def test_a_venue_that_refuses_for_weeks_leaves_the_pause_at_its_longest(runtime: Runtimes) -> None:
+    async with manager(runtime) as m:
+        for _ in range(1_100):
+            await m.fails(SHRINK)
+        await m.waits(LONGEST)
+        assert await m.sends()
