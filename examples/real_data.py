@@ -10,6 +10,8 @@ import sys
 
 import basis_actors
 
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
 folder, start, end = (*sys.argv[1:], "2024-01-01", "2024-07-01")[:3]
 
 # Half the leverage leaves half of the equity as margin, so that fewer transfers are needed in a rally.

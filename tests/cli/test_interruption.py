@@ -120,7 +120,7 @@ def test_the_run_ends_after_its_tick_with_a_complete_log_and_a_partial_summary(
     decisions = sum(1 for _ in log.events(StrategyDecision))
     assert decisions == summary["ticks"]
     assert list(log.events(SystemErrorEvent)) == []
-    assert json.loads((run_dir / "summary.json").read_bytes()) == summary
+    assert json.loads((run_dir / "summary.json").read_bytes()) == summary | {"run_dir": "."}
 
 
 def test_progress_shows_ticks_rate_and_time_left(tmp_path: Path) -> None:

@@ -70,7 +70,11 @@ WARNED = summary(
     data_gaps={"cex/okx/ETHUSDT_perp": 1440},
     missed_funding={"okx:ETH-PERP": 12},
     proxies=["bybit mark price: close of its perp bars", "okx BTC perp: not in the data, so okx takes no part " * 3],
-    warnings=["EIGEN has no price before 2024-10-05; it is carried at 0"],
+    warnings=[
+        "EIGEN has no price before 2024-10-05; it is carried at 0",
+        "cex/okx/ETHUSDT_perp: 1,440 hours missing",
+        "okx:ETH-PERP: 12 funding settlements without a rate",
+    ],
     synthetic_seed=7,
     external_flows=-5_000.0,
 )

@@ -121,7 +121,9 @@ def test_the_context_is_passed_on(week: RunStatistics) -> None:
         ),
     )  # fmt: skip
     assert (summary.partial, summary.synthetic_seed, summary.data_gaps) == (True, 7, {"a": 2})
-    assert (summary.missed_funding, summary.proxies, summary.warnings) == ({"okx:ETH-PERP": 3}, ["p"], ["w"])
+    assert (summary.missed_funding, summary.proxies, summary.warnings) == ({"okx:ETH-PERP": 3}, ["p"], [
+        "w", "a: 2 hours missing", "okx:ETH-PERP: 3 funding settlements without a rate",
+    ])  # fmt: skip
     assert summary.runtime == "live"
 
 

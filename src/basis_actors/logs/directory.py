@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -58,6 +58,8 @@ class RunMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """Where the market came from: a folder, `synthetic, seed 7`, a live feed."""
     data_hashes: dict[str, str] = {}
     """sha256 by file of the data set."""
+    options: dict[str, Any] = {}
+    """How the run was asked for: window, runtime, flows, what was laid over the configuration."""
     status: RunStatus = RunStatus.RUNNING
     finished_at: datetime | None = None
     failure: str | None = None
@@ -85,6 +87,7 @@ class LogDirectoryManager:
         config_hash: str | None = None,
         data_origin: str | None = None,
         data_hashes: Mapping[str, str] | None = None,
+        options: Mapping[str, Any] | None = None,
         clock: WallClock = system_clock,
     ) -> Path:
         """Make `base_dir/correlation_id/pid/` with `events/` and `metadata.json`, and return it.
@@ -109,6 +112,7 @@ class LogDirectoryManager:
             config_hash=config_hash,
             data_origin=data_origin,
             data_hashes=dict(data_hashes or {}),
+            options=dict(options or {}),
         )
         run_dir = Path(base_dir) / correlation_id / str(pid)
         try:

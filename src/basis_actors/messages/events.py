@@ -85,7 +85,7 @@ class PositionSnapshot(DomainEvent, frozen=True):
 
 
 class AssetExposure(msgspec.Struct, frozen=True, gc=False):
-    """Net exposure to one asset over all keys."""
+    """Net exposure to one asset over all keys. What is hedged is no exposure, so they do not add up to equity."""
 
     quantity: float
     """Net delta in units of the asset, perps included."""
@@ -147,7 +147,9 @@ class PnLCalculation(DomainEvent, frozen=True):
     total_pnl: float
     """Since the start: equity - start equity - external flows."""
     realized_pnl: float
+    """total_pnl - unrealized_pnl. The price gain of tokens that are held is in here: they have no entry price."""
     unrealized_pnl: float
+    """Of open perps, at mark."""
     attribution: dict[str, float]
     """Since the last calculation; components that are zero are left out."""
     attribution_total: dict[str, float]

@@ -49,7 +49,7 @@ class RunStatistics:
         self.groups: Counter[str] = Counter()
         """Groups by how they ended."""
         self.warnings: Counter[str] = Counter()
-        """What the risk monitor warned of, numbers left out, and how often."""
+        """What the risk monitor warned of and decisions were held back by, numbers left out, and how often."""
         self.liquidations = 0
         self.first: PnLCalculation | None = None
         """First calculation with any equity: the book after the capital landed, before the first order."""
@@ -176,6 +176,8 @@ class RunStatistics:
 
     def _decision(self, decision: StrategyDecision) -> None:
         self.decisions[decision.decision_type] += 1
+        if decision.constraints_violated:
+            self.warnings.update(_without_numbers(text) for text in decision.constraints_violated if ": " in text)
 
     def _operation(self, operation: OperationExecutionEvent) -> None:
         self.operations[operation.status.value] += 1

@@ -173,7 +173,7 @@ def _check(summary: RunSummary) -> Text:
         return Text("")
     scale = max(abs(summary.equity_end or 0.0), 1.0)
     if abs(summary.unexplained) <= 1e-9 * scale:
-        return Text("✓ = equity change", style="green")
+        return Text("✓ = equity change less flows" if summary.external_flows else "✓ = equity change", style="green")
     return Text(f"✗ off by {summary.unexplained:.3g}", style="bold red")
 
 
@@ -224,19 +224,8 @@ def _notes(summary: RunSummary) -> list[RenderableType]:
         blocks.append(_note("Failure", [Text(summary.failure, style="red")]))
     if summary.errors:
         blocks.append(_note("Errors", [_error_line(code, count) for code, count in summary.errors.items()]))
-    cautions = [Text(warning, style="yellow") for warning in summary.warnings]
-    cautions += [
-        Text(f"{name}: {hours:,.0f} hours missing", style="yellow")
-        for name, hours in summary.data_gaps.items()
-        if hours
-    ]
-    cautions += [
-        Text(f"{name}: {count:,} funding settlements without a rate", style="yellow")
-        for name, count in summary.missed_funding.items()
-        if count
-    ]
-    if cautions:
-        blocks.append(_note("Warnings", cautions))
+    if summary.warnings:
+        blocks.append(_note("Warnings", [Text(warning, style="yellow") for warning in summary.warnings]))
     if summary.proxies:
         blocks.append(_note("Stand-ins", [Text(proxy) for proxy in summary.proxies]))
     return blocks

@@ -173,8 +173,17 @@ def summarise(statistics: RunStatistics, context: RunContext) -> RunSummary:
         data_gaps=dict(context.data_gaps),
         missed_funding=dict(context.missed_funding),
         proxies=list(context.proxies),
-        warnings=[*context.warnings, *(f"{text} ({times:,} times)" for text, times in statistics.warnings.items())],
+        warnings=_warnings(statistics, context),
     )
+
+
+def _warnings(statistics: RunStatistics, context: RunContext) -> list[str]:
+    return [
+        *context.warnings,
+        *(f"{text} ({times:,} times)" for text, times in statistics.warnings.items()),
+        *(f"{name}: {hours:,.0f} hours missing" for name, hours in context.data_gaps.items() if hours),
+        *(f"{perp}: {n:,} funding settlements without a rate" for perp, n in context.missed_funding.items() if n),
+    ]
 
 
 def summary_schema() -> dict[str, Any]:

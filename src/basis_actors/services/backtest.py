@@ -28,11 +28,14 @@ from basis_actors.results.summary import RunContext, RunSummary, summarise
 from basis_actors.services.hosts import Alone, Host, OnLoop
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER, add_engine
+from basis_actors.times import utc_from_ns
 from basis_actors.venues.simulated.build import build_simulated_venues
 
 __all__ = ["SUMMARY_FILE", "Backtest", "Progress"]
 
 SUMMARY_FILE = "summary.json"
+CONFIG_FILE = "config.json"
+_CENT = 0.01
 _SLICE_SECONDS = 0.005
 """How long the bus goes on before whoever drives it may look up. It looks at the time every few hundred messages only,
 so this is well below the 10 ms that an event loop may be held."""
@@ -76,6 +79,7 @@ class Backtest:
             config_hash=prepared.config_hash,
             data_origin=prepared.dataset.origin,
             data_hashes=prepared.dataset.hashes,
+            options=_options(prepared),
             clock=self._clock,
         )
         """Where the logs are."""
@@ -226,8 +230,12 @@ class Backtest:
         path = self.run_dir / SUMMARY_FILE
         try:
             self._components.announce("run ended", status=status.value, failure=failure)
+            config = self.run_dir / CONFIG_FILE
+            config.touch(mode=0o600)
+            config.write_text(self._prepared.run.model_dump_json(indent=2) + "\n")
             path.touch(mode=0o600)
-            path.write_bytes(msgspec.json.format(msgspec.json.encode(summary)) + b"\n")
+            here = msgspec.structs.replace(summary, run_dir=".")
+            path.write_bytes(msgspec.json.format(msgspec.json.encode(here)) + b"\n")
         finally:
             self._components.close()
 
@@ -259,6 +267,17 @@ class Backtest:
             return f"orders were refused because they were not valid: {found}; look at operation_executions.jsonl"
         return None
 
+    def _cautions(self) -> tuple[str, ...]:
+        """What the owner should know: costs left out, money asked back and not paid."""
+        prepared, last = self._prepared, self._statistics.last
+        cautions = ["frictionless: no fees, no gas, no impact"] if prepared.request.frictionless else []
+        asked = sum(flow.amount for flow in prepared.flows[1:])
+        unpaid = (0.0 if last is None else last.external_flows) - asked
+        if unpaid > _CENT:
+            currency = prepared.run.share_class.currency
+            cautions.append(f"withdrawals of {unpaid:,.2f} {currency} were asked for and not paid")
+        return tuple(cautions)
+
     def _context(self, status: RunStatus, failure: str | None, seconds: float) -> RunContext:
         prepared, request, report = self._prepared, self._prepared.request, self._prepared.feed.report
         share_class = prepared.run.share_class
@@ -277,6 +296,7 @@ class Backtest:
             synthetic_seed=prepared.dataset.seed,
             data_gaps={name: hours for name, hours in report.gap_hours.items() if hours},
             missed_funding={perp: count for perp, count in report.missed_funding.items() if count},
+            warnings=self._cautions(),
             proxies=(*report.proxies, *report.absent, *_borrowed_brackets(prepared.run, report.missed_funding)),
         )
 
@@ -316,6 +336,21 @@ def _borrowed_brackets(run: RunConfig, perps: Iterable[str]) -> Iterator[str]:
             owner = venue.perp.markets[symbol.removesuffix("-PERP")].brackets_from
             if owner is not None:
                 yield f"{perp} brackets: those of {owner}"
+
+
+def _options(prepared: Prepared) -> dict[str, object]:
+    """How the run was asked for, beside its configuration."""
+    request, ticks = prepared.request, prepared.feed.ticks
+    return {
+        "start": utc_from_ns(ticks[0]),
+        "end": utc_from_ns(ticks[-1]),
+        "runtime": request.runtime,
+        "frictionless": request.frictionless,
+        "seed": prepared.dataset.seed,
+        "flows": [(flow.timestamp, flow.amount) for flow in prepared.flows],
+        "overlays": [str(file) for file in request.overlays],
+        "settings": list(request.settings),
+    }
 
 
 def _zero() -> float:

@@ -55,6 +55,7 @@ class TestLogDirectoryManager:
         assert json.loads((run_dir / "metadata.json").read_text()) == {
             "event_schema_version": EVENT_SCHEMA_VERSION,
             "package_version": version("basis-actors"),
+            "options": {},
             "correlation_id": "test123",
             "pid": 12345,
             "mode": "pure_lending_usdt",
