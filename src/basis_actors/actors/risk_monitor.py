@@ -19,8 +19,6 @@ __all__ = ["RiskBounds", "RiskMonitor"]
 class RiskBounds(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of a mode, and the accounts they apply to."""
 
-    currency: str
-    """Of the share class."""
     margin_keys: Mapping[str, str]
     """Cash key that margins the perps of each venue."""
     brackets: Mapping[str, Sequence[Bracket]]

@@ -9,13 +9,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from math import inf
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 __all__ = [
     "Bracket",
     "Close",
     "Liquidation",
     "PathLeg",
+    "bracket_table",
     "first_breach",
     "initial_margin",
     "liquidate",
@@ -39,6 +40,26 @@ class Bracket(NamedTuple):
     amount: float
     """Deducted from notional x rate, so that maintenance is continuous over brackets."""
     max_leverage: float
+
+
+class BracketRow(Protocol):
+    """A row of a margin table as configuration has it."""
+
+    @property
+    def floor(self) -> float: ...
+    @property
+    def cap(self) -> float: ...
+    @property
+    def rate(self) -> float: ...
+    @property
+    def amount(self) -> float: ...
+    @property
+    def max_leverage(self) -> float: ...
+
+
+def bracket_table(rows: Iterable[BracketRow]) -> tuple[Bracket, ...]:
+    """A configured margin table, row by row."""
+    return tuple(Bracket(row.floor, row.cap, row.rate, row.amount, row.max_leverage) for row in rows)
 
 
 class PathLeg(NamedTuple):

@@ -20,7 +20,7 @@ from basis_actors.actors.venue_adapter import VenueAdapter
 from basis_actors.actors.venue_interface_manager import VenueInterfaceManager
 from basis_actors.bus import Actor, Bus
 from basis_actors.config import ChainVenue, ExchangeVenue, LendingVenue, RunConfig
-from basis_actors.finance.margin import Bracket
+from basis_actors.finance.margin import bracket_table
 from basis_actors.messages.book import Flow
 from basis_actors.ports import MarketFeed, VenueClient
 from basis_actors.strategies.base import Strategy
@@ -81,13 +81,12 @@ def _bounds(run: RunConfig, strategy: Strategy) -> RiskBounds:
     limits = run.mode.risk_limits
     exchanges = {name: venue for name, venue in run.venues.items() if isinstance(venue, ExchangeVenue)}
     brackets = {
-        f"{name}:{asset}-PERP": tuple(Bracket(*_row(row)) for row in market.brackets)
+        f"{name}:{asset}-PERP": bracket_table(market.brackets)
         for name, venue in exchanges.items()
         if venue.perp is not None
         for asset, market in venue.perp.markets.items()
     }
     return RiskBounds(
-        currency=run.share_class.currency,
         margin_keys={name: margin_key(run, name) for name in exchanges},
         brackets=brackets,
         margin_ratio_reduce=limits.margin_ratio_reduce,
@@ -105,29 +104,17 @@ def _market_rules(run: RunConfig) -> dict[tuple[str, str], MarketRules]:
     for name, venue in run.venues.items():
         if not isinstance(venue, ExchangeVenue):
             continue
-        for asset, spot in (venue.spot.markets if venue.spot is not None else {}).items():
-            assert venue.spot is not None
-            rules[name, f"{asset}/USDT"] = MarketRules(
-                spot.lot, spot.min_amount, venue.minimum_notional, venue.spot.taker_fee, spot_cash_key(name)
-            )
-        for asset, perp in (venue.perp.markets if venue.perp is not None else {}).items():
-            assert venue.perp is not None
-            rules[name, f"{asset}-PERP"] = MarketRules(
-                perp.lot,
-                perp.min_amount,
-                venue.minimum_notional,
-                venue.perp.taker_fee,
-                margin_key(run, name),
-                tuple(Bracket(*_row(row)) for row in perp.brackets),
-            )
+        least = venue.minimum_notional
+        if venue.spot is not None:
+            fee, cash = venue.spot.taker_fee, spot_cash_key(name)
+            for asset, spot in venue.spot.markets.items():
+                rules[name, f"{asset}/USDT"] = MarketRules(spot.lot, spot.min_amount, least, fee, cash)
+        if venue.perp is not None:
+            fee, cash = venue.perp.taker_fee, margin_key(run, name)
+            for asset, perp in venue.perp.markets.items():
+                table = bracket_table(perp.brackets)
+                rules[name, f"{asset}-PERP"] = MarketRules(perp.lot, perp.min_amount, least, fee, cash, table)
     return rules
-
-
-def _row(row: object) -> tuple[float, float, float, float, float]:
-    from basis_actors.config import Bracket as Configured
-
-    assert isinstance(row, Configured)
-    return row.floor, row.cap, row.rate, row.amount, row.max_leverage
 
 
 def _transfer_delays(run: RunConfig) -> dict[str, int]:

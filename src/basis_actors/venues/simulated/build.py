@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from basis_actors.config import RunConfig
 from basis_actors.config.venues import ChainVenue, ExchangeVenue, LendingVenue
-from basis_actors.config.venues import PerpMarket as PerpMarketConfig
 from basis_actors.errors import ConfigError
-from basis_actors.finance.margin import Bracket
+from basis_actors.finance.margin import bracket_table
 from basis_actors.ports import VenueClient
 from basis_actors.venues.simulated.aave import AaveAccount
 from basis_actors.venues.simulated.chain import SimulatedChain
@@ -74,7 +71,7 @@ def exchange_terms(venue: ExchangeVenue) -> ExchangeTerms:
     }
     perp_lines = {
         f"{asset}-PERP": PerpMarket(
-            f"{asset}-PERP", row.lot, row.min_amount, impact[f"{asset}-PERP"], tuple(_brackets(row))
+            f"{asset}-PERP", row.lot, row.min_amount, impact[f"{asset}-PERP"], bracket_table(row.brackets)
         )
         for asset, row in (perp.markets if perp is not None else {}).items()
     }
@@ -89,11 +86,6 @@ def exchange_terms(venue: ExchangeVenue) -> ExchangeTerms:
         liquidation_fee=venue.liquidation_fee,
         withdrawal_fees=dict(venue.withdrawal_fees),
     )
-
-
-def _brackets(market: PerpMarketConfig) -> Iterable[Bracket]:
-    for row in market.brackets:
-        yield Bracket(row.floor, row.cap, row.rate, row.amount, row.max_leverage)
 
 
 def chain_terms(wallet: ChainVenue, currency: str) -> ChainTerms:
