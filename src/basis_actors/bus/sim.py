@@ -17,7 +17,7 @@ from basis_actors.bus.cell import Cell
 from basis_actors.bus.clock import VirtualClock, nanoseconds
 from basis_actors.bus.errors import BusError
 from basis_actors.bus.failure import Supervised
-from basis_actors.bus.sim_strands import SimCell, SimPause, SimSource
+from basis_actors.bus.sim_strands import SimCell, SimPause, SimSource, explained, suspended
 from basis_actors.bus.sources import Source
 from basis_actors.bus.supervision import Supervision
 
@@ -156,11 +156,25 @@ class SimBus(Supervised):
                     return True
                 continue
             if type(result) is CoroutineType:
-                cell.coroutine = result
-                cell.resume()
-                if self.failure is not None:
-                    return True
-                continue
+                # Most coroutines never wait: the first step of ``drive`` is here inline.
+                cell.coroutine = self.running = result
+                self.strand = cell
+                try:
+                    pause = result.send(None)
+                except StopIteration as stop:
+                    self.strand = self.running = cell.coroutine = None
+                    result = stop.value
+                except BaseException as error:  # noqa: BLE001 - as above
+                    self.strand = self.running = None
+                    cell.raised(explained(cell, error))
+                    if self.failure is not None:
+                        return True
+                    continue
+                else:
+                    suspended(cell, self, pause)
+                    if self.failure is not None:
+                        return True
+                    continue
             cell.envelope = None
             if envelope.reply is not None:
                 self.handled(cell, envelope, result)
@@ -179,18 +193,20 @@ class SimBus(Supervised):
         self._turning = True
         count = 1 if exact else _BATCH
         try:
-            while self.failure is None or self.draining:
-                if condition():
-                    return True
-                if not self.turn(count) and not condition() and not self._jump(limit):
-                    return False
+            holds = condition()
+            while not holds and (self.failure is None or self.draining):
+                more = self.turn(count)
+                holds = condition()
+                if not (more or holds or self._jump(limit)):
+                    break
         except BaseException as error:
             if self.draining:
                 raise
             self._interrupted(error)
+            return False
         finally:
             self._turning = False
-        return False
+        return holds
 
     def _jump(self, limit: int | None) -> bool:
         """Move the clock to the earliest timer and fire it; if that is beyond ``limit``, move there and no further."""

@@ -225,20 +225,32 @@ def drive(strand: SimCell | SimSource, bus: SimBus) -> None:
     """Let a coroutine go on until it returns, raises or waits on the bus."""
     coroutine = strand.coroutine
     assert coroutine is not None
-    outer = bus.strand, bus.running
     bus.strand, bus.running = strand, coroutine
     try:
         pause = coroutine.send(None)
-        if type(pause) is not SimPause or pause.owner is not strand:
-            pause = _refuse(strand, coroutine, pause)
     except StopIteration as stop:
-        bus.strand, bus.running = outer
+        bus.strand = bus.running = None
         strand.returned(stop.value)
     except BaseException as error:  # noqa: BLE001 - goes to supervision, or ends the run as it is
-        bus.strand, bus.running = outer
-        strand.raised(_explained(strand, error))
+        bus.strand = bus.running = None
+        strand.raised(explained(strand, error))
     else:
-        bus.strand, bus.running = outer
+        suspended(strand, bus, pause)
+
+
+def suspended(strand: SimCell | SimSource, bus: SimBus, pause: object) -> None:
+    """A coroutine waits: on the bus, or on something that this bus cannot wait for, which is its failure."""
+    try:
+        if type(pause) is not SimPause or pause.owner is not strand:
+            pause = _refuse(strand, pause)
+    except StopIteration as stop:
+        bus.strand = bus.running = None
+        strand.returned(stop.value)
+    except BaseException as error:  # noqa: BLE001 - as in ``drive``
+        bus.strand = bus.running = None
+        strand.raised(explained(strand, error))
+    else:
+        bus.strand = bus.running = None
         strand.park(pause)
 
 
@@ -250,8 +262,10 @@ def _where(strand: SimCell | SimSource) -> str:
     return f"actor {strand.name!r}, handler {getattr(handler, '__name__', handler)!r} of {message_name(message)}"
 
 
-def _refuse(strand: SimCell | SimSource, coroutine: Coroutine[Any, Any, object], foreign: object) -> SimPause:
+def _refuse(strand: SimCell | SimSource, foreign: object) -> SimPause:
     """Throw ``ForeignAwait`` into a coroutine that suspended on something else, so that it can clean up."""
+    coroutine = strand.coroutine
+    assert coroutine is not None
     error = ForeignAwait(
         f"{_where(strand)} awaited {foreign!r}; on SimBus only ask, sleep and ports built on clock.sleep may be awaited"
     )
@@ -262,7 +276,7 @@ def _refuse(strand: SimCell | SimSource, coroutine: Coroutine[Any, Any, object],
     raise error
 
 
-def _explained(strand: SimCell | SimSource, error: BaseException) -> BaseException:
+def explained(strand: SimCell | SimSource, error: BaseException) -> BaseException:
     """An await that needs an event loop fails before it suspends when there is none: say so."""
     if not isinstance(error, RuntimeError) or "event loop" not in str(error):
         return error

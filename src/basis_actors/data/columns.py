@@ -110,6 +110,8 @@ def dictionaries(names: Sequence[str], lanes: Sequence[Lane[T]], size: int) -> l
         rows: Iterable[tuple[T | None, ...]] = zip(*columns, strict=True)
         if at.size != size:
             rows = ([column[row] for column in columns] for row in at.tolist())  # type: ignore[misc]
+        if not any(None in column for column in columns):
+            return [dict(zip(names, row, strict=True)) for row in rows]  # type: ignore[arg-type]
         return [{name: value for name, value in zip(names, row, strict=True) if value is not None} for row in rows]
 
     return expand(changed, build)

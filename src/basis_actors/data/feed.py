@@ -88,7 +88,8 @@ class HistoricalFeed:
         """`take` without await. Raises ValueError when `ns` is not the next tick."""
         if ns != self._due_ns:
             raise ValueError(f"tick {ns} was asked for and {self._due_ns} is next; ticks are taken once each, in order")
-        self._due_ns = self.next_tick(ns)
+        following = ns + self.ticks.step
+        self._due_ns = following if following < self.ticks.stop else None
         return next(self._states)
 
     def warmup_funding(self, perp: str, count: int) -> tuple[FundingStamp, ...]:
