@@ -80,7 +80,7 @@ class TestExecutionFlow:
         supplied, withdrawn = floor.of(OperationExecutionEvent)
         assert (supplied.status, withdrawn.status) == ("confirmed", "confirmed")
         assert supplied.actual_deltas == {"aave:aToken:aUSDT": 70_000.0, WALLET: -70_000.0}
-        assert supplied.operation_details["aave_supply_index"] == 1.03
+        assert supplied.operation_details["supply_index"] == 1.03
         gas_price = 20.5e-9
         assert supplied.fee_amount == pytest.approx(250_000 * gas_price * 2_000.0)
         assert floor.positions["aave:aToken:aUSDT"] == 50_000.0

@@ -9,13 +9,16 @@ import msgspec
 
 from basis_actors.errors import BasisError
 
-__all__ = ["LST_TOKENS", "LedgerKey", "parse_key"]
+__all__ = ["LST_TOKENS", "REWARD_TOKENS", "LedgerKey", "parse_key"]
 
 LST_TOKENS: Final = ("weETH", "wstETH")
+REWARD_TOKENS: Final = ("EIGEN", "ETHFI")
+"""Tokens that are received, not bought; while they have no price they count as 0."""
 _KINDS: Final = (
     "BaseToken",
     "Margin",
     "PerpPosition",
+    "InversePerp",
     "aToken",
     "debtToken",
     "flashDebt",
@@ -43,6 +46,8 @@ class LedgerKey(msgspec.Struct, frozen=True, gc=False):
     """`venue:symbol` of a perpetual, which enters equity only through unrealised PnL; None for everything else."""
     reserve: str | None
     """Underlying of an aToken or debtToken as the market names the reserve (`WETH`), else None."""
+    inverse: bool
+    """Whether it is a perpetual counted in USD notional and margined in its asset."""
     signed: bool
     """Whether a negative amount is in order: perps are signed, a payable is owed."""
 
@@ -62,9 +67,11 @@ def parse_key(key: str) -> LedgerKey:
         token = symbol[len(prefix) :]
     elif kind == "PerpPosition":
         token = symbol.removesuffix("-PERP")
+    elif kind == "InversePerp":
+        token = symbol.removesuffix("USD-PERP")
     lst = token if token in LST_TOKENS else None
     asset = "ETH" if lst else _ALIASES.get(token, token)
-    is_perp = kind == "PerpPosition"
+    is_perp = kind in ("PerpPosition", "InversePerp")
     return LedgerKey(
         key=key,
         venue=venue,
@@ -75,5 +82,6 @@ def parse_key(key: str) -> LedgerKey:
         sign=-1.0 if kind in ("debtToken", "flashDebt") else 1.0,
         perp=f"{venue}:{symbol}" if is_perp else None,
         reserve=token if kind in ("aToken", "debtToken") else None,
+        inverse=kind == "InversePerp",
         signed=is_perp or kind == "Payable",
     )

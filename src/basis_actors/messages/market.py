@@ -17,6 +17,7 @@ __all__ = [
     "MarketState",
     "PerpQuote",
     "ReserveState",
+    "RewardStamp",
     "SpotQuote",
     "StakingQuote",
 ]
@@ -37,6 +38,8 @@ class MarketSpec(msgspec.Struct, frozen=True, kw_only=True):
     oracle: tuple[str, ...] = ()
     """Tokens whose Aave oracle price in USD is needed."""
     gas: bool = False
+    rewards: tuple[str, ...] = ()
+    """Liquid staking tokens whose season rewards are needed (`weETH`)."""
 
 
 class SpotQuote(msgspec.Struct, frozen=True, gc=False):
@@ -93,6 +96,22 @@ class StakingQuote(msgspec.Struct, frozen=True, gc=False):
     fresh: bool
 
 
+class RewardStamp(msgspec.Struct, frozen=True, gc=False):
+    """One payment of season rewards to whoever held a liquid staking token over a period."""
+
+    ns: int
+    """When it is paid."""
+    lst: str
+    """`weETH`."""
+    token: str
+    """`EIGEN`, `ETHFI`."""
+    per_eth: float
+    """Tokens per ETH (amount x eth_per_lst) held on average over the period."""
+    period_start_ns: int
+    period_end_ns: int
+    """End of the last day of the period; not included."""
+
+
 class GasQuote(msgspec.Struct, frozen=True, gc=False):
     """Ethereum gas price of the last block read, in gwei per gas unit."""
 
@@ -120,3 +139,5 @@ class MarketState(msgspec.Struct, frozen=True):
     staking: dict[str, StakingQuote]
     oracle_usd: dict[str, float]
     gas: GasQuote | None
+    rewards: tuple[RewardStamp, ...] = ()
+    """What is paid in (previous tick, this tick], by time, then by token."""

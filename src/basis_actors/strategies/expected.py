@@ -9,6 +9,9 @@ from basis_actors.messages.orders import ExpectedDelta, OperationType, Side
 
 __all__ = [
     "borrow_deltas",
+    "flash_borrow_deltas",
+    "flash_repay_deltas",
+    "inverse_trade_deltas",
     "perp_trade_deltas",
     "repay_deltas",
     "spot_trade_deltas",
@@ -20,11 +23,12 @@ __all__ = [
     "withdraw_deltas",
 ]
 
-_LEDGER_TOKEN = {"WETH": "ETH"}
+_KEPT_AT = {"WETH": "wallet:BaseToken:ETH", "weETH": "etherfi:LST:weETH", "wstETH": "lido:LST:wstETH"}
 
 
 def _wallet(token: str) -> str:
-    return f"wallet:BaseToken:{_LEDGER_TOKEN.get(token, token)}"
+    """Key under which the wallet holds a token; wrapped ETH is ETH, a staking token stands under its issuer."""
+    return _KEPT_AT.get(token, f"wallet:BaseToken:{token}")
 
 
 def _pair(
@@ -71,37 +75,91 @@ def perp_trade_deltas(
     return tuple(deltas)
 
 
-def supply_deltas(token: str, amount: float) -> tuple[ExpectedDelta, ...]:
-    """Supplying to Aave gives the same amount of aTokens at that moment; interest comes later, with the index."""
+def inverse_trade_deltas(
+    venue: str,
+    symbol: str,
+    side: Side,
+    notional: float,
+    price: float,
+    *,
+    size: float,
+    entry: float | None,
+    cash_key: str,
+) -> tuple[ExpectedDelta, ...]:
+    """LONG: + notional USD, SHORT: - notional; what it closes of the held `size` realises N x (1/entry - 1/price)."""
+    change = notional if side is Side.LONG else -notional
+    operation = OperationType.PERP_TRADE
+    deltas = [ExpectedDelta(f"{venue}:InversePerp:{symbol}", change, symbol, venue, operation)]
+    if size * change < 0.0:
+        assert entry is not None
+        closed = min(abs(change), abs(size)) * (1.0 if size > 0.0 else -1.0)
+        token = cash_key.rsplit(":", 1)[1]
+        deltas.append(ExpectedDelta(cash_key, closed * (1.0 / entry - 1.0 / price), token, venue, operation))
+    return tuple(deltas)
+
+
+def supply_deltas(
+    token: str, amount: float, *, venue: str = "aave_v3", ledger: str = "aave"
+) -> tuple[ExpectedDelta, ...]:
+    """Supplying to a pool gives the same amount of aTokens at that moment; interest comes later, with the index."""
     operation = OperationType.SUPPLY
-    return _pair(operation, "aave_v3", f"a{token}", f"aave:aToken:a{token}", amount, token, _wallet(token), amount)
+    return _pair(operation, venue, f"a{token}", f"{ledger}:aToken:a{token}", amount, token, _wallet(token), amount)
 
 
-def withdraw_deltas(token: str, amount: float) -> tuple[ExpectedDelta, ...]:
+def withdraw_deltas(
+    token: str, amount: float, *, venue: str = "aave_v3", ledger: str = "aave"
+) -> tuple[ExpectedDelta, ...]:
     """The reverse of supply."""
     operation = OperationType.WITHDRAW
     return (
-        ExpectedDelta(f"aave:aToken:a{token}", -amount, f"a{token}", "aave_v3", operation),
-        ExpectedDelta(_wallet(token), amount, token, "wallet", operation),
+        ExpectedDelta(f"{ledger}:aToken:a{token}", -amount, f"a{token}", venue, operation),
+        _in_wallet(token, amount, operation),
     )
 
 
-def borrow_deltas(token: str, amount: float) -> tuple[ExpectedDelta, ...]:
+def borrow_deltas(
+    token: str, amount: float, *, venue: str = "aave_v3", ledger: str = "aave"
+) -> tuple[ExpectedDelta, ...]:
     """Debt and wallet both grow by the amount borrowed."""
     operation = OperationType.BORROW
     return (
-        ExpectedDelta(f"aave:debtToken:debt{token}", amount, f"debt{token}", "aave_v3", operation),
-        ExpectedDelta(_wallet(token), amount, token, "wallet", operation),
+        ExpectedDelta(f"{ledger}:debtToken:debt{token}", amount, f"debt{token}", venue, operation),
+        _in_wallet(token, amount, operation),
     )
 
 
-def repay_deltas(token: str, amount: float) -> tuple[ExpectedDelta, ...]:
+def repay_deltas(
+    token: str, amount: float, *, venue: str = "aave_v3", ledger: str = "aave"
+) -> tuple[ExpectedDelta, ...]:
     """Debt and wallet both shrink by the amount repaid."""
     operation = OperationType.REPAY
     return (
-        ExpectedDelta(f"aave:debtToken:debt{token}", -amount, f"debt{token}", "aave_v3", operation),
-        ExpectedDelta(_wallet(token), -amount, token, "wallet", operation),
+        ExpectedDelta(f"{ledger}:debtToken:debt{token}", -amount, f"debt{token}", venue, operation),
+        _in_wallet(token, -amount, operation),
     )
+
+
+def flash_borrow_deltas(venue: str, ledger: str, token: str, amount: float) -> tuple[ExpectedDelta, ...]:
+    """The wallet has the amount until the end of the transaction, and owes it to the lender."""
+    operation = OperationType.FLASH_BORROW
+    return (
+        ExpectedDelta(f"{ledger}:flashDebt:{token}", amount, token, venue, operation),
+        _in_wallet(token, amount, operation),
+    )
+
+
+def flash_repay_deltas(venue: str, ledger: str, token: str, amount: float) -> tuple[ExpectedDelta, ...]:
+    """The reverse; the lender's fee is a delta of its own."""
+    operation = OperationType.FLASH_REPAY
+    return (
+        ExpectedDelta(f"{ledger}:flashDebt:{token}", -amount, token, venue, operation),
+        _in_wallet(token, -amount, operation),
+    )
+
+
+def _in_wallet(token: str, amount: float, operation: OperationType) -> ExpectedDelta:
+    key = _wallet(token)
+    return ExpectedDelta(key, amount, token, key.split(":", 1)[0], operation)
 
 
 def stake_deltas(venue: str, lst: str, eth: float, conversion_rate: float) -> tuple[ExpectedDelta, ...]:
