@@ -119,12 +119,19 @@ class Cell:
             target.push(envelope)
 
     def log(self, event: object) -> None:
-        sink = self.bus.sink_cell
-        envelope = self.wrap(event)
+        bus, parent = self.bus, self.envelope
+        sink = bus.sink_cell
         if sink is None:
-            self.bus.undeliverable(self.bus.log_sink or "log sink", envelope, Reason.NO_LOG_SINK)
-        else:
-            sink.push(envelope)
+            bus.undeliverable(bus.log_sink or "log sink", self.wrap(event), Reason.NO_LOG_SINK)
+            return
+        if parent is None:
+            sink.push(self.wrap(event))
+            return
+        # Inline as in ``tell``: a tick has as many events as messages.
+        bus.sequence = sequence = bus.sequence + 1
+        cause = parent.cause
+        cause.live += 1
+        sink.push(Envelope(event, self.name, cause, sequence, parent.sequence, self.correlation_id))
 
     def after(self, delay: float, message: object, new_cause: Cause | None) -> Timer:
         parent = self.envelope
