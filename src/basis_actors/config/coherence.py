@@ -50,6 +50,10 @@ def mode_problems(mode: ModeConfig) -> Iterator[Problem]:
                 yield _missing_limit(name, "a health factor above 1", "a leveraged strategy")
     if isinstance(config, LstConfig) and limits.max_peg_deviation is None:
         yield _missing_limit("max_peg_deviation", "a fraction", "a strategy that holds a staking token")
+    if isinstance(config, MarketNeutralConfig) and limits.max_venue_share is None:
+        yield _missing_limit("max_venue_share", "a fraction of equity", "a strategy that uses many venues")
+    if isinstance(config, DirectionalConfig) and limits.max_asset_exposure is None:
+        yield _missing_limit("max_asset_exposure", "a multiple of equity", "a strategy that takes a direction")
 
 
 def _missing_limit(name: str, expected: str, who: str) -> Problem:

@@ -64,6 +64,14 @@ class RiskLimits(Model):
     """Health factor below which everything is unwound."""
     max_peg_deviation: Fraction | None = None
     """Market discount of the LST at which the position is reduced."""
+    max_venue_share: Fraction | None = None
+    """What may sit at one exchange or protocol, as a fraction of equity; the wallet itself is no such place."""
+    max_asset_exposure: Positive | None = None
+    """|net exposure to one asset|, as a multiple of equity."""
+    warning_share: Annotated[float, Field(ge=0.0, lt=1.0)]
+    """How close to a limit counts as medium risk, as a fraction of the limit."""
+    escalation_ticks: Count
+    """Critical ticks in a row after which everything is closed and trading stops."""
 
     @model_validator(mode="after")
     def _check(self) -> RiskLimits:

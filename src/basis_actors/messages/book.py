@@ -131,8 +131,19 @@ class RiskView(msgspec.Struct, frozen=True):
     maintenance_ratio: dict[str, float]
     """Maintenance margin / notional by venue with an open perp."""
     health_factor: float | None
+    """Lowest of all loans at oracle prices; None without debt, and where it cannot be computed, which is a breach."""
     ltv: float | None
+    """Debt / collateral at oracle prices of the loan with the lowest health factor; None as above."""
     breaches: tuple[str, ...]
+    code: str | None = None
+    """Registered code of the gravest breach; None without any."""
+    liquidation_distance: dict[str, float] = {}
+    """Relative move of prices against the position that would liquidate it, by venue; 0.2 is 20 %. Prices that fall
+    for a long and a loan, that rise for a short. Absent where no move does it."""
+    peg_deviation: dict[str, float] = {}
+    """market_rate / eth_per_lst - 1 by liquid staking token that is held; negative is a discount."""
+    drawdown: float = 0.0
+    """Fall of flow-adjusted equity from its peak, as a fraction."""
 
 
 class BookView(msgspec.Struct, frozen=True):
