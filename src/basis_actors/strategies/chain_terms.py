@@ -1,0 +1,65 @@
+"""Defines what strategies read off the configuration of a chain: keys of tokens and pools, gas, quotes of swaps."""
+
+from __future__ import annotations
+
+from basis_actors.config import ChainVenue, DexVenue, LendingVenue, RunConfig
+from basis_actors.config.venues import GasOperation
+from basis_actors.errors import BasisError
+from basis_actors.finance.costs import gas_cost_eth, impact_bps
+from basis_actors.finance.swaps import Swapped, market_rate, pool_pair, swap, swap_size_usd
+from basis_actors.messages.market import GasQuote, MarketState
+
+__all__ = ["gas_cost", "gas_payable_key", "gas_units", "ledger_name", "swap_quote", "token_key"]
+
+
+def gas_payable_key(currency: str) -> str:
+    """Key of the gas that is owed where the share class is not paid in ETH; 0 or less."""
+    return f"gas:Payable:{currency}"
+
+
+def token_key(token: str) -> str:
+    """Key under which the wallet holds a token; wrapped ETH is ETH, a staking token stands under its issuer."""
+    kept = {"WETH": "wallet:BaseToken:ETH", "weETH": "etherfi:LST:weETH", "wstETH": "lido:LST:wstETH"}
+    return kept.get(token, f"wallet:BaseToken:{token}")
+
+
+def ledger_name(run: RunConfig, venue: str) -> str:
+    """First part of the position keys of a pool or a lender: `aave` for `aave_v3`, else the venue's name."""
+    config = run.venues[venue]
+    return config.ledger_name if isinstance(config, LendingVenue) else venue
+
+
+def gas_units(run: RunConfig, operation: GasOperation) -> int:
+    """Gas that an operation takes. Raises BasisError STRAT-003 for a mode without a chain."""
+    for venue in run.venues.values():
+        if isinstance(venue, ChainVenue):
+            return venue.gas_units[operation]
+    raise BasisError("STRAT-003", f"mode {run.mode.mode} has no wallet on a chain, which the strategy needs")
+
+
+def gas_cost(run: RunConfig, quote: GasQuote, *operations: GasOperation) -> float:
+    """What operations cost at a gas price, ETH. Raises BasisError STRAT-003 for a mode without a chain."""
+    for venue in run.venues.values():
+        if isinstance(venue, ChainVenue):
+            units = sum(venue.gas_units[operation] for operation in operations)
+            return gas_cost_eth(units, quote.base_fee_gwei, quote.priority_fee_gwei, venue.priority_fee_cap_gwei)
+    raise BasisError("STRAT-003", f"mode {run.mode.mode} has no wallet on a chain, which the strategy needs")
+
+
+def swap_quote(
+    run: RunConfig, market: MarketState, venue: str, source: str, target: str, amount: float
+) -> Swapped | None:
+    """What `amount` of `source` gives on a decentralised exchange; None while a price is not known.
+
+    Raises BasisError STRAT-003 for a venue that is none, or has no pool of the two.
+    """
+    config = run.venues[venue]
+    pair = pool_pair(source, target, config.fee_bps) if isinstance(config, DexVenue) else None
+    if not isinstance(config, DexVenue) or pair is None:
+        raise BasisError("STRAT-003", f"{venue} has no pool of {source} and {target} configured, which is needed")
+    rate = market_rate(market, source, target)
+    if rate is None:
+        return None
+    return swap(
+        amount, rate, impact_bps(swap_size_usd(market, source, amount), config.impact_bps[pair]), config.fee_bps[pair]
+    )
