@@ -13,14 +13,24 @@ from basis_actors.config.model import Problem
 from basis_actors.config.spelling import hint
 from basis_actors.errors import ConfigError
 
-__all__ = ["config_root", "find", "mode_names", "read", "read_named", "share_class_names", "venue_names"]
+__all__ = [
+    "config_root",
+    "find",
+    "mode_names",
+    "read",
+    "read_named",
+    "scenario_names",
+    "share_class_names",
+    "venue_names",
+]
 
 _WHAT: Final = {
     "modes": ("mode", "CONFIG-001"),
     "venues": ("venue", "CONFIG-004"),
     "share_classes": ("share class", "CONFIG-003"),
+    "scenarios": ("scenario", "CONFIG-003"),
 }
-_NAME_KEY: Final = {"modes": "mode", "venues": "venue", "share_classes": "name"}
+_NAME_KEY: Final = {"modes": "mode", "venues": "venue", "share_classes": "name", "scenarios": "scenario"}
 """The key in which a file of each folder repeats its own name."""
 
 
@@ -49,6 +59,11 @@ def venue_names() -> tuple[str, ...]:
 def share_class_names() -> tuple[str, ...]:
     """Names of all share classes, sorted."""
     return _names("share_classes")
+
+
+def scenario_names() -> tuple[str, ...]:
+    """Names of all stress scenarios, sorted."""
+    return _names("scenarios")
 
 
 def _names(folder: str) -> tuple[str, ...]:
