@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-RULED = ("actors", "strategies", "finance", "venues/simulated")
+RULED = ("actors", "strategies", "signals", "finance", "venues/simulated")
 
 
 def pins(checkout: Path) -> dict[str, str]:

@@ -19,6 +19,7 @@ from basis_actors.config.models import (
     StrategyManagerConfig,
 )
 from basis_actors.config.run import RunConfig
+from basis_actors.config.signals import FileSignals, HttpSignals, SignalConfig, WalkForwardSignals
 from basis_actors.config.strategies import (
     BasisConfig,
     DirectionalConfig,
@@ -28,7 +29,6 @@ from basis_actors.config.strategies import (
     LoopConfig,
     LstConfig,
     MarketNeutralConfig,
-    SignalConfig,
     StakingConfig,
     StrategyConfig,
     TargetConfig,
@@ -63,9 +63,11 @@ __all__ = [
     "EventLoggerConfig",
     "ExchangeVenue",
     "ExecutionManagerConfig",
+    "FileSignals",
     "FlashVenue",
     "HealthMonitorConfig",
     "HedgeConfig",
+    "HttpSignals",
     "LendingConfig",
     "LendingVenue",
     "LeveragedConfig",
@@ -92,6 +94,7 @@ __all__ = [
     "StrategyManagerConfig",
     "TargetConfig",
     "VenueConfig",
+    "WalkForwardSignals",
     "check_targets",
     "config_root",
     "load_mode",

@@ -22,6 +22,7 @@ from basis_actors.config.model import (
     SmallFraction,
     refuse,
 )
+from basis_actors.config.signals import SignalConfig
 
 __all__ = [
     "LST_PROTOCOLS",
@@ -34,7 +35,6 @@ __all__ = [
     "LoopConfig",
     "LstConfig",
     "MarketNeutralConfig",
-    "SignalConfig",
     "StakingConfig",
     "StrategyConfig",
     "TargetConfig",
@@ -208,18 +208,6 @@ class MarketNeutralConfig(TargetConfig, HedgeConfig, LstConfig):
         return (1.0 - self.stake_allocation_percentage) / self.stake_allocation_percentage
 
 
-class SignalConfig(Model):
-    """Where a directional strategy's signal comes from."""
-
-    source: Literal["walk_forward_logistic"]
-    horizon_hours: Count
-    """How far ahead a label looks; known at T only for t + horizon <= T."""
-    warm_up_days: Count
-    """Days without a position before the first fit."""
-    retrain_days: Count
-    seed: int
-
-
 class DirectionalConfig(Model):
     """Long, short or flat in one perpetual by a model's signal."""
 
@@ -241,11 +229,22 @@ class DirectionalConfig(Model):
     signal: SignalConfig
 
     @model_validator(mode="after")
-    def _floor_below_cap(self) -> DirectionalConfig:
+    def _check(self) -> DirectionalConfig:
+        refuse(self._distance_rules())
+        return self
+
+    def _distance_rules(self) -> Iterator[Problem]:
         if self.sd_floor_bps >= self.sd_cap_bps:
             text = f"is {self.sd_floor_bps:g}; less than sd_cap_bps {self.sd_cap_bps:g} was expected"
-            raise Problems((Problem(("sd_floor_bps",), text),))
-        return self
+            yield Problem(("sd_floor_bps",), text)
+        for name in ("take_profit_sd", "stop_loss_sd"):
+            farthest = getattr(self, name) * self.sd_cap_bps / 1e4
+            if farthest >= 1.0:
+                text = (
+                    f"is {getattr(self, name):g}: x sd_cap_bps {self.sd_cap_bps:g} it would be {farthest:.4g} of the"
+                    " entry price away; less than 1 was expected"
+                )
+                yield Problem((name,), text)
 
 
 StrategyConfig = LendingConfig | BasisConfig | StakingConfig | LeveragedConfig | MarketNeutralConfig | DirectionalConfig
