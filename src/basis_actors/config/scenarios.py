@@ -47,7 +47,7 @@ class ShockBase(Model):
 
 
 class PriceShock(ShockBase):
-    """Every price of some assets moves, on all venues, in spot, perpetuals, marks, pools and oracles, and stays there."""
+    """Every price of some assets moves and stays: on all venues, in spot, perpetuals, marks, pools and oracles."""
 
     kind: Literal["price"]
     assets: Annotated[tuple[Literal["BTC", "ETH"], ...], Field(min_length=1)]

@@ -23,6 +23,7 @@ from basis_actors.logs.component import ComponentLogs
 from basis_actors.logs.directory import LogDirectoryManager, RunStatus
 from basis_actors.logs.domain_event_logger import DomainEventLogger, EventSink, NullEventLogger
 from basis_actors.logs.wall_clock import fixed_clock, system_clock
+from basis_actors.ports import VenueClient
 from basis_actors.results.accumulator import RunStatistics
 from basis_actors.results.summary import RunContext, RunSummary, summarise
 from basis_actors.services.hosts import Alone, Host, OnLoop
@@ -30,6 +31,7 @@ from basis_actors.services.preparation import Prepared
 from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER, add_engine
 from basis_actors.times import utc_from_ns
 from basis_actors.venues.simulated.build import build_simulated_venues
+from basis_actors.venues.simulated.outage import with_outages
 
 __all__ = ["SUMMARY_FILE", "Backtest", "Progress"]
 
@@ -202,12 +204,18 @@ class Backtest:
             run=prepared.run,
             strategy=prepared.strategy,
             feed=prepared.feed,
-            venues=build_simulated_venues(prepared.run, clock=bus.clock),
+            venues=self._venues(bus),
             flows=prepared.flows,
             event_logger=EventLogger(self._sink, self._statistics, self._components),
             stopwatch=Stopwatch(_zero if request.fixed_clock else time.perf_counter),
             simulated=True,
         )
+
+    def _venues(self, bus: SimBus | LiveBus) -> tuple[VenueClient, ...]:
+        """Simulated venues, cut off where a scenario says so."""
+        prepared, scenario = self._prepared, self._prepared.request.scenario
+        venues = build_simulated_venues(prepared.run, clock=bus.clock)
+        return venues if scenario is None else with_outages(venues, bus.clock, scenario, prepared.feed.ticks[0])
 
     def _progress(self, engine: Engine, started: float) -> Progress:
         return Progress(engine.ticks_started, len(self._prepared.feed.ticks), time.perf_counter() - started)
@@ -350,6 +358,7 @@ def _options(prepared: Prepared) -> dict[str, object]:
         "flows": [(flow.timestamp, flow.amount) for flow in prepared.flows],
         "overlays": [str(file) for file in request.overlays],
         "settings": list(request.settings),
+        "scenario": None if request.scenario is None else request.scenario.name,
     }
 
 

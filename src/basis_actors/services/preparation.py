@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from basis_actors.config import RunConfig, load_mode, without_friction
+from basis_actors.config.scenarios import Scenario
 from basis_actors.data import Dataset, HistoricalFeed, build_feed, load_for
+from basis_actors.data.shocks import shocked
 from basis_actors.data.stamps import DAY, iso
 from basis_actors.data.synthetic import SyntheticGenerator
 from basis_actors.data.window import window_of
@@ -74,6 +76,8 @@ class BacktestRequest:
     runtime: Runtime = "sim"
     fixed_clock: bool = False
     """Whether wall clock, durations and pid are fixed, so that two runs write the same bytes."""
+    scenario: Scenario | None = None
+    """What happens to market and venues beyond what the data say; None for nothing."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,8 @@ def prepare(request: BacktestRequest) -> Prepared:
         raise ConfigError("CONFIG-003", f"capital is {capital}; more than 0 {run.share_class.currency} was expected")
     step = run.mode.tick_interval_seconds * NS_PER_SECOND
     dataset, start, end = _market(request, run, strategy.market_spec, step)
+    if request.scenario is not None:
+        dataset = shocked(dataset, request.scenario, start)
     feed = build_feed(
         dataset,
         strategy.market_spec,
