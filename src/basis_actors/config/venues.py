@@ -85,6 +85,8 @@ class SpotMarket(Model):
     """Smallest step of an amount, base units."""
     min_amount: NonNegative
     """Smallest amount of an order, base units."""
+    price: Literal["series", "uniswap"]
+    """The venue's own bars, or as a proxy the close of the Uniswap pool against WETH x the reference price of ETH."""
 
 
 class Bracket(Model):

@@ -10,6 +10,7 @@ from basis_actors.data.dataset import Dataset, Series
 from basis_actors.data.feed import FeedParts, HistoricalFeed
 from basis_actors.data.funding import DueFunding, due_funding
 from basis_actors.data.limits import Limits
+from basis_actors.data.pools import PoolPriceLane, PoolSpotLane
 from basis_actors.data.quotes import (
     GasLane,
     OracleLane,
@@ -19,10 +20,11 @@ from basis_actors.data.quotes import (
     SpotLane,
     StakingLane,
 )
-from basis_actors.data.requirements import PerpSeries, Requirements, requirements_of
+from basis_actors.data.requirements import PerpSeries, PoolSeries, Requirements, requirements_of
+from basis_actors.data.rewards import due_rewards
 from basis_actors.data.window import check_window, ticks_of
 from basis_actors.errors import DataError
-from basis_actors.messages.market import MarketSpec
+from basis_actors.messages.market import MarketSpec, RewardStamp
 
 if TYPE_CHECKING:
     from basis_actors.config.models import DataConfig
@@ -44,8 +46,9 @@ def build_feed(
     """The market of `spec` at the ticks start, start + step, ... end, both included.
 
     Raises DataError: DATA-003 when a needed series is not in the data or the window lies outside it (saying what
-    there is), DATA-002 when the window is no window of whole ticks. A perpetual that the configuration calls optional
-    and whose series are not there is left out, and the feed's report names it.
+    there is), DATA-002 when the window is no window of whole ticks or a reward row makes no sense. A perpetual that
+    the configuration calls optional, a pool price and rewards are left out when their series are not there, and the
+    feed's report names them.
     """
     ticks = ticks_of(start_ns, end_ns, step_ns)
     return _Builder(dataset, requirements_of(spec, venues), ticks, Limits.from_config(data)).build()
@@ -63,8 +66,16 @@ class _Builder:
 
     def build(self) -> HistoricalFeed:
         needs, limits = self._needs, self._limits
-        prices = {asset: ReferenceLane(self._sources(asset, names)) for asset, names in needs.prices.items()}
-        spot = {market: SpotLane(self._with_rows(name, limits.spot, market)) for market, name in needs.spot.items()}
+        prices: dict[str, ReferenceLane | PoolPriceLane] = {
+            asset: ReferenceLane(self._sources(asset, names)) for asset, names in needs.prices.items()
+        }
+        prices |= {asset: lane for asset, pool in needs.pool_prices.items() if (lane := self._pool(pool, asset))}
+        spot: dict[str, SpotLane | PoolSpotLane] = {
+            market: SpotLane(self._with_rows(name, limits.spot, market)) for market, name in needs.spot.items()
+        }
+        spot |= {
+            market: quotes for market, pool in needs.pool_spot.items() if (quotes := self._pool_spot(pool, market))
+        }
         perps = {}
         funding: list[DueFunding] = []
         for perp in needs.perps:
@@ -85,11 +96,12 @@ class _Builder:
             for token, name in needs.oracle.items()
         }
         gas = None if needs.gas is None else GasLane(self._track(needs.gas, limits.gas, "gas"))
+        rewards = self._rewards()
         used = tuple(self._used)
         check_window(self._dataset, used, self._ticks)
         parts = FeedParts(
-            prices, spot, perps, tuple(funding), reserves, staking, oracle, gas,
-            used, tuple(self._proxies), tuple(self._absent),
+            prices, spot, perps, tuple(funding), reserves, staking, oracle, gas, rewards,
+            used, tuple(dict.fromkeys(self._proxies)), tuple(dict.fromkeys(self._absent)),
         )  # fmt: skip
         return HistoricalFeed(self._dataset, parts, self._ticks)
 
@@ -127,6 +139,32 @@ class _Builder:
             )
         return tracks
 
+    def _pool(self, pool: PoolSeries, purpose: str) -> PoolPriceLane | None:
+        """The price of an asset from its pool; None, and a line in the report, when the data has no such pool."""
+        if pool.pool not in self._dataset.series:
+            self._absent.append(f"{purpose}: no price, {pool.pool} not in the data")
+            return None
+        eth = ReferenceLane(self._sources("ETH", pool.eth))
+        return PoolPriceLane(self._track(pool.pool, self._limits.spot, purpose), eth)
+
+    def _pool_spot(self, pool: PoolSeries, market: str) -> PoolSpotLane | None:
+        price = self._pool(pool, market)
+        if price is None:
+            return None
+        self._proxies.append(f"{market} price: close of {pool.pool} x reference price of ETH")
+        return PoolSpotLane(price)
+
+    def _rewards(self) -> tuple[RewardStamp, ...]:
+        """Every payment that the data announces, by time, then by token."""
+        stamps: list[RewardStamp] = []
+        for lst, names in self._needs.rewards.items():
+            for name in names:
+                if name not in self._dataset.series:
+                    self._absent.append(f"rewards of {lst}: {name} not in the data")
+                    continue
+                stamps += due_rewards(lst, self._series(name, f"rewards of {lst}"))
+        return tuple(sorted(stamps, key=lambda stamp: (stamp.ns, stamp.token, stamp.period_start_ns)))
+
     def _left_out(self, perp: PerpSeries) -> bool:
         missing = [name for name in perp.names if name not in self._dataset.series]
         if not missing or not perp.optional:
@@ -138,6 +176,10 @@ class _Builder:
         last = self._track(perp.last, self._limits.perp, perp.perp)
         mark = self._track(perp.mark, self._limits.mark, perp.perp)
         series = self._series(perp.funding, perp.perp)
+        if perp.inverse:
+            linear = perp.last.rpartition("/")[2].removesuffix("_perp")
+            stands_in = f"COIN-M price, mark and funding are those of {linear}, with 1 USDT = 1 USD"
+            self._proxies.append(f"{perp.perp}: {stands_in}")
         if perp.mark_is_proxy:
             self._proxies.append(f"{perp.perp} mark: closes, highs and lows of {perp.last}")
         if "mark_price" not in series.columns:

@@ -118,7 +118,7 @@ KINDS: Final[tuple[SeriesKind, ...]] = (
     ),
     SeriesKind(
         "lending rates",
-        re.compile(r"aave_v3/[A-Za-z0-9]+_rates"),
+        re.compile(r"(aave_v3|morpho)/[A-Za-z0-9]+_rates"),
         (
             Column("liquidity_rate_apr", "fraction per year, simple, at the block", Rule.AMOUNT),
             Column("variable_borrow_rate_apr", "fraction per year, simple, at the block", Rule.AMOUNT),

@@ -7,10 +7,11 @@ Cutting the data after T changes nothing up to T.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, repeat
+from itertools import accumulate, pairwise, repeat
 from operator import add
 from typing import Final
 
@@ -21,6 +22,7 @@ from basis_actors.data.columns import Lane, changes, dictionaries, with_blanks
 from basis_actors.data.dataset import Dataset
 from basis_actors.data.feed_report import FeedReport, report_feed
 from basis_actors.data.funding import DueFunding
+from basis_actors.data.pools import PoolPriceLane, PoolSpotLane
 from basis_actors.data.quotes import (
     GasLane,
     OracleLane,
@@ -30,7 +32,7 @@ from basis_actors.data.quotes import (
     SpotLane,
     StakingLane,
 )
-from basis_actors.messages.market import FundingStamp, MarketState
+from basis_actors.messages.market import FundingStamp, MarketState, RewardStamp
 from basis_actors.times import utc_from_ns
 
 __all__ = ["CHUNK", "FeedParts", "HistoricalFeed"]
@@ -43,14 +45,16 @@ CHUNK: Final = 256
 class FeedParts:
     """What a feed is put together from, each by the name it has in the market spec and in its order."""
 
-    prices: dict[str, ReferenceLane]
-    spot: dict[str, SpotLane]
+    prices: dict[str, ReferenceLane | PoolPriceLane]
+    spot: dict[str, SpotLane | PoolSpotLane]
     perps: dict[str, PerpLane]
     funding: tuple[DueFunding, ...]
     reserves: dict[str, ReserveLane]
     staking: dict[str, StakingLane]
     oracle: dict[str, OracleLane]
     gas: GasLane | None
+    rewards: tuple[RewardStamp, ...]
+    """Every payment in the data, by time."""
     used: tuple[str, ...]
     """Names of the series in use."""
     proxies: tuple[str, ...]
@@ -138,14 +142,15 @@ class HistoricalFeed:
             dictionaries(tuple(parts.staking), [lane.chunk(ticks) for lane in parts.staking.values()], size),
             dictionaries(tuple(oracle), [lane for lane, _ in oracle.values()], size),
             repeat(None, size) if parts.gas is None else parts.gas.chunk(ticks),
+            self._rewards(ticks),
         )
 
     def _funding(self, ticks: NDArray[np.int64]) -> list[tuple[FundingStamp, ...]]:
         """What fell due in (previous tick, tick]; at the first tick of all only what is stamped exactly then."""
-        begin_ns = int(ticks[0]) - (self.ticks.step if ticks[0] > self.ticks.start else 1)
+        after_ns, last_ns = self._reach(ticks)
         due: dict[int, list[FundingStamp]] = {}
         for series in self._parts.funding:
-            begin, end = np.searchsorted(series.ns, [begin_ns, int(ticks[-1])], side="right").tolist()
+            begin, end = np.searchsorted(series.ns, [after_ns, last_ns], side="right").tolist()
             at = np.searchsorted(ticks, series.ns[begin:end], side="left").tolist()
             for tick, row in zip(at, range(begin, end), strict=True):
                 due.setdefault(tick, []).append(series.stamp(row))
@@ -153,6 +158,25 @@ class HistoricalFeed:
         for tick, found in due.items():
             stamps[tick] = tuple(sorted(found, key=lambda stamp: stamp.ns))
         return stamps
+
+    def _rewards(self, ticks: NDArray[np.int64]) -> Iterable[tuple[RewardStamp, ...]]:
+        """What is paid in (previous tick, tick]; at the first tick of all only what is paid exactly then."""
+        after_ns, last_ns = self._reach(ticks)
+        begin = bisect_right(self._parts.rewards, after_ns, key=_paid_ns)
+        end = bisect_right(self._parts.rewards, last_ns, key=_paid_ns)
+        if begin == end:
+            return repeat((), ticks.size)
+        paid = self._parts.rewards[begin:end]
+        bounds = [bisect_right(paid, ns, key=_paid_ns) for ns in ticks.tolist()]
+        return [paid[low:high] for low, high in pairwise([0, *bounds])]
+
+    def _reach(self, ticks: NDArray[np.int64]) -> tuple[int, int]:
+        """What falls due at `ticks` is stamped after the first of these moments, up to and including the second."""
+        return int(ticks[0]) - (self.ticks.step if ticks[0] > self.ticks.start else 1), int(ticks[-1])
+
+
+def _paid_ns(stamp: RewardStamp) -> int:
+    return stamp.ns
 
 
 def _missed(due: DueFunding, ticks: NDArray[np.int64]) -> Lane[int]:

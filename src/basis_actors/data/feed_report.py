@@ -86,8 +86,9 @@ def report_feed(
 ) -> FeedReport:
     """Report on the series called `used` within the window of `ticks`; `funding` as in the feed."""
     start_ns, end_ns = ticks[0], ticks[-1]
-    due = {dues.series: dues for dues in funding}
-    missed = {dues.perp: int(np.isnan(_window(dues, start_ns, end_ns).rate).sum()) for dues in due.values()}
+    every = tuple(funding)
+    due = {dues.series: dues for dues in every}
+    missed = {dues.perp: int(np.isnan(_window(dues, start_ns, end_ns).rate).sum()) for dues in every}
     return FeedReport(
         origin=dataset.origin,
         seed=dataset.seed,

@@ -26,6 +26,11 @@ class ReferenceLane:
 
     def chunk(self, ticks: Ticks) -> tuple[Lane[float], NDArray[np.bool_]]:
         """Price and staleness at each tick."""
+        price, fresh, has = self.newest(ticks)
+        return Lane(floats(price, ~has), changes(price, has)), has & ~fresh
+
+    def newest(self, ticks: Ticks) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """For each tick the price (any number where there is none), whether it is fresh, and whether there is one."""
         price, fresh, known_ns, has = self._of(self._sources[0], ticks)
         for source in self._sources[1:]:
             other, other_fresh, other_ns, other_has = self._of(source, ticks)
@@ -34,7 +39,7 @@ class ReferenceLane:
             known_ns = np.where(better, other_ns, known_ns)
             fresh = fresh | (better & other_fresh)
             has = has | other_has
-        return Lane(floats(price, ~has), changes(price, has)), has & ~fresh
+        return price, fresh, has
 
     @staticmethod
     def _of(

@@ -21,13 +21,17 @@ __all__ = ["check_window", "ticks_of", "window_of"]
 
 
 def window_of(dataset: Dataset, spec: MarketSpec, venues: Mapping[str, VenueConfig], step_ns: int) -> tuple[int, int]:
-    """The widest window that the data gives a feed of `spec`: first and last tick in ns, both on the tick grid.
+    """The window in which a mode with `spec` can run on the data: first and last tick in ns, both on the tick grid.
 
-    Raises DataError DATA-003 when the data has no row of any series that the spec names.
+    It begins where the data does, but not before the last of the lending, oracle and staking rates that the spec names:
+    without one of them a mode can only wait. Other series may begin later; their venue or price joins then. Raises
+    DataError DATA-003 when the data has no row of any series that the spec names.
     """
     needs = requirements_of(spec, venues)
     names = [name for name in (*needs.required, *needs.optional) if name in dataset.series]
     first_ns, until_ns = _span(dataset, names)
+    begun = [int(series.ns[0]) for name in needs.begins if (series := dataset.series.get(name)) and series.ns.size]
+    first_ns = max(first_ns, *begun) if begun else first_ns
     grid = gcd(step_ns, DAY)
     start_ns = -(-first_ns // grid) * grid
     return start_ns, until_ns - 1 - (until_ns - 1 - start_ns) % step_ns
