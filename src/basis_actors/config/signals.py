@@ -94,9 +94,18 @@ class SignalConfig(Model):
             keys = ", ".join(_SECTIONS[self.source].model_fields)
             text = f"missing key; source {self.source} needs it: a mapping with keys {keys} was expected"
             raise Problems((Problem((self.source,), text, missing=True),))
+        walk = self.walk_forward_logistic
+        if walk is not None and walk.warm_up_days * 24 < _WARM_UP_HORIZONS * self.horizon_hours:
+            text = (
+                f"is {walk.warm_up_days}; at least {_WARM_UP_HORIZONS} horizons of {self.horizon_hours} h were"
+                " expected, so that there is something to learn from"
+            )
+            raise Problems((Problem(("walk_forward_logistic", "warm_up_days"), text),))
         return self
 
 
+_WARM_UP_HORIZONS: Final = 10
+"""Features look seven horizons back and labels one ahead; a few rows must be left."""
 _SECTIONS: Final[dict[str, type[Model]]] = dict(
     zip(get_args(SignalSourceName), (WalkForwardSignals, FileSignals, HttpSignals), strict=True)
 )

@@ -26,7 +26,7 @@ from basis_actors.times import ns_from_utc
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
-__all__ = ["Table", "TableError", "read_csv", "read_parquet"]
+__all__ = ["Table", "TableError", "read_csv", "read_parquet", "read_plain_csv"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,19 @@ class TableError(Exception):
 
 def read_csv(raw: bytes, kind: SeriesKind) -> Table:
     """Read gzipped CSV. Raises TableError naming the row and column that cannot be read."""
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
-
     try:
         text = gzip.decompress(raw)
     except (OSError, EOFError, zlib.error) as problem:
         found = f"not a readable gzip file ({problem}); expected gzipped CSV, fetch or write the file again"
         raise TableError(Problem(None, None, None, found)) from problem
+    return read_plain_csv(text, kind)
+
+
+def read_plain_csv(text: bytes, kind: SeriesKind) -> Table:
+    """Read CSV that is not packed. Raises TableError naming the row and column that cannot be read."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
     header = _header(text)
     forms = _check_header(header, kind)
     types = {

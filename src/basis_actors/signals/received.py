@@ -1,0 +1,84 @@
+"""Defines signals that are received from outside while trading: how an answer is read, and what counts of it.
+
+An answer is one JSON object `{"timestamp": "2024-01-01T00:00:00Z", "signal": 0.7, "confidence": 0.9, "sd": 0.02}` with
+the meaning that the columns of a file have.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from basis_actors.data.stamps import iso
+from basis_actors.errors import DataError
+from basis_actors.messages.market import MarketState
+from basis_actors.messages.signals import Signal, SignalReceived
+from basis_actors.times import NS_PER_SECOND, ns_from_utc
+
+__all__ = ["ReceivedSignals", "read_answer"]
+
+
+class _Answer(msgspec.Struct, forbid_unknown_fields=True):
+    timestamp: datetime
+    signal: float
+    confidence: float
+    sd: float
+
+
+def read_answer(body: bytes, now_ns: int) -> Signal:
+    """The signal in an answer that came at `now_ns`.
+
+    Raises DataError DATA-002 for one that is not JSON, lacks a field or has a further one, holds a number outside its
+    range, or is stamped later than now.
+    """
+    try:
+        answer = msgspec.json.decode(body, type=_Answer)
+        ns = ns_from_utc(answer.timestamp)
+        signal = Signal(ns, answer.signal, answer.confidence, answer.sd)
+    except (msgspec.MsgspecError, ValueError) as problem:
+        raise DataError("DATA-002", f"not a usable signal ({problem}): {_shown(body)}") from problem
+    if ns > now_ns:
+        text = f"stamped {iso(ns)}, and it is {iso(now_ns)}; a signal that is known already was expected"
+        raise DataError("DATA-002", f"not a usable signal: {text}")
+    return signal
+
+
+def _shown(body: bytes) -> str:
+    text = body.decode("utf-8", "replace")
+    return repr(text if len(text) <= 200 else f"{text[:200]}…")
+
+
+class ReceivedSignals:
+    """The last answer of an endpoint. An answer that was refused, or none at all, is no signal."""
+
+    def __init__(self, staleness_seconds: float) -> None:
+        self._staleness_ns = round(staleness_seconds * NS_PER_SECOND)
+        self._newest: Signal | None = None
+        self._silence = "the endpoint has not answered yet"
+
+    @property
+    def silence(self) -> str:
+        """Why the last tick had no signal; empty when it had one."""
+        return self._silence
+
+    def take(self, received: SignalReceived) -> None:
+        """Remember what came; a refusal makes the signal before it forgotten."""
+        self._newest = received.signal
+        self._silence = received.refusal or ""
+
+    def at(self, market: MarketState) -> Signal | None:
+        """The last signal received, unless it is older than the staleness limit or stamped after the tick."""
+        newest = self._newest
+        if newest is None:
+            return None
+        age = market.ns - newest.ns
+        if age < 0:
+            self._silence = f"the newest signal, {iso(newest.ns)}, is of a moment after this tick"
+            return None
+        if age > self._staleness_ns:
+            limit = self._staleness_ns / NS_PER_SECOND
+            self._silence = f"the newest signal, {iso(newest.ns)}, is older than {limit:g} s"
+            return None
+        self._silence = ""
+        return newest
