@@ -12,9 +12,10 @@ from typing import ClassVar, Final
 from basis_actors.config import BasisConfig, RunConfig
 from basis_actors.messages.market import FundingStamp, MarketSpec
 from basis_actors.strategies.base import Decision, Situation, Strategy
-from basis_actors.strategies.basis_moves import BasisMoves, Found
+from basis_actors.strategies.basis_moves import BasisMoves
 from basis_actors.strategies.funding_window import FundingWindow
 from basis_actors.strategies.hedge_book import read_hedge_book
+from basis_actors.strategies.hedge_moves import Found, Tick
 from basis_actors.strategies.hedge_terms import hedge_terms
 from basis_actors.strategies.order_writer import OrderWriter
 
@@ -67,30 +68,36 @@ class Basis(Strategy):
 
     def decide(self, situation: Situation) -> Decision:
         """The first rule that wants something decides, otherwise hold."""
+        return self._decide(situation, _RULES)
+
+    def close_all(self, situation: Situation) -> Decision:
+        """Close every leg, then gather the cash in the wallet; `invested` until nothing is left to do."""
+        return self._decide(situation, _CLOSING)
+
+    def _decide(self, situation: Situation, rules: tuple[Rule, ...]) -> Decision:
         self._window.add(situation.market.funding)
         config, terms = self._config, self._terms
         book = read_hedge_book(terms, situation, config.hedge_allocation, self._missed_limit)
         if book is None:
             return Decision.hold(
-                f"the spot price of {config.asset} is not known yet", invested=False, constraints=("STRAT-006",)
+                f"the spot price of {config.asset} is not known yet",
+                invested=rules is _CLOSING,
+                constraints=("STRAT-006",),
             )
         funding = self._window.mean({terms.legs[venue].perp: share for venue, share in book.weights.items()})
         adjusted = book.equity - situation.book.external_flows
         if situation.carried_out:
             self._reference = self._next_reference
-        moves = BasisMoves(
-            config,
-            self.run.mode.risk_limits,
-            terms,
-            book,
-            lambda: OrderWriter(self.run, situation, config.slippage_tolerance),
+        tick = Tick(
+            make_writer=lambda: OrderWriter(self.run, situation, config.slippage_tolerance),
             funding=funding,
             wanted=situation.pending_withdrawal,
             maintenance=situation.book.risk.maintenance_ratio,
             drift=None if self._reference is None else adjusted / self._reference - 1.0,
         )
+        moves = BasisMoves(config, self.run.mode.risk_limits, terms, book, tick)
         found = _NOTHING
-        for rule in _RULES:
+        for rule in rules:
             wanted = rule(moves)
             if wanted is not None:
                 found = wanted
@@ -102,7 +109,7 @@ class Basis(Strategy):
             decision_type=found.decision_type,
             action=found.action,
             reasoning=found.reasoning,
-            invested=not book.flat,
+            invested=not book.flat or (rules is _CLOSING and found is not _NOTHING),
             orders=found.orders,
             constraints=moves.unpayable(),
             market_conditions={"spot": book.price, "funding_mean": funding, "left_out": book.left_out},
@@ -114,9 +121,11 @@ class Basis(Strategy):
         )
 
 
+Rule = Callable[[BasisMoves], Found | None]
+
 _NOTHING: Final = Found("hold", "none", "within all bands")
 
-_RULES: Final[tuple[Callable[[BasisMoves], Found | None], ...]] = (
+_RULES: Final[tuple[Rule, ...]] = (
     BasisMoves.level_delta,
     BasisMoves.obey_margin_limits,
     BasisMoves.wait_for_arrivals,
@@ -130,3 +139,5 @@ _RULES: Final[tuple[Callable[[BasisMoves], Found | None], ...]] = (
     BasisMoves.deploy,
 )
 """Risk first, then the owner, then the position. Only the first two act while money is on its way."""
+
+_CLOSING: Final[tuple[Rule, ...]] = (BasisMoves.level_delta, BasisMoves.close)

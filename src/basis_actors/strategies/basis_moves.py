@@ -2,73 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import cached_property
-
-import msgspec
 
 from basis_actors.config import BasisConfig, RiskLimits
 from basis_actors.finance.costs import round_down_to_lot
 from basis_actors.messages.orders import Order
 from basis_actors.strategies.basis_desk import BasisDesk
-from basis_actors.strategies.hedge_book import WALLET, HedgeBook
+from basis_actors.strategies.hedge_book import HedgeBook
+from basis_actors.strategies.hedge_moves import CASH_KEPT, Found, HedgeMoves, Tick
 from basis_actors.strategies.hedge_terms import HedgeTerms
-from basis_actors.strategies.order_writer import EXTERNAL, OrderWriter
 
-__all__ = ["BasisMoves", "Found"]
-
-
-_CASH_KEPT = 0.02
-"""Cash that stays on a margin account, as a fraction of its notional, however much unrealised profit there is."""
+__all__ = ["BasisMoves"]
 
 
-class Found(msgspec.Struct, frozen=True):
-    """What a rule wants."""
+class BasisMoves(HedgeMoves):
+    """The rules of the basis trade, on the book of one tick."""
 
-    decision_type: str
-    action: str
-    reasoning: str
-    orders: tuple[Order, ...] = ()
-    resets: bool = False
-    """Whether the position is set anew, so that drift counts from here."""
-
-
-class BasisMoves:
-    """The rules, on the book of one tick.
-
-    `funding` is the mean that the entry and exit tests look at, `wanted` what the owner waits for, `drift` the change
-    of flow-adjusted equity since the position was last set, as a fraction, `maintenance` maintenance / notional by
-    venue.
-    """
-
-    def __init__(
-        self,
-        config: BasisConfig,
-        limits: RiskLimits,
-        terms: HedgeTerms,
-        book: HedgeBook,
-        make_writer: Callable[[], OrderWriter],
-        *,
-        funding: float | None,
-        wanted: float,
-        maintenance: Mapping[str, float],
-        drift: float | None,
-    ) -> None:
+    def __init__(self, config: BasisConfig, limits: RiskLimits, terms: HedgeTerms, book: HedgeBook, tick: Tick) -> None:
+        super().__init__(config, limits, terms, book, tick)
         self._config = config
-        self._limits = limits
-        self._terms = terms
-        self._book = book
-        self._make_writer = make_writer
-        self._funding = funding
-        self._wanted = wanted
-        self._maintenance = maintenance
-        self._drift = drift
-        self._dust = config.dust_delta * book.equity
-        self._least_growth = max(self._dust, terms.minimum_notional)
-
-    @cached_property
-    def _write(self) -> OrderWriter:
-        return self._make_writer()
 
     @cached_property
     def _desk(self) -> BasisDesk:
@@ -101,10 +53,7 @@ class BasisMoves:
     def obey_margin_limits(self) -> Found | None:
         """Absolute limits of the margin ratio: emergency exit, exit half, reduce."""
         limits = self._limits
-        if not limits.enforce or self._book.lowest_ratio > max((limits.margin_ratio_reduce, *self._emergencies())):
-            return None
-        low = [leg for leg in self._book.legs.values() if leg.ratio is not None]
-        low = [leg for leg in low if (leg.ratio or 0.0) <= max(limits.margin_ratio_reduce, self._emergency(leg.venue))]
+        low = self._endangered()
         if not low:
             return None
         desk = self._desk
@@ -122,58 +71,11 @@ class BasisMoves:
             found = Found("rebalance", "exit_partial", reason, desk.restore(low))
         return found if found.orders else None
 
-    def wait_for_arrivals(self) -> Found | None:
-        """A stage is open while money is on its way."""
-        return Found("hold", "none", "waiting for a transfer to arrive") if self._book.in_transit else None
-
-    def _emergencies(self) -> list[float]:
-        return [self._limits.margin_emergency_multiple * ratio for ratio in self._maintenance.values()]
-
-    def _emergency(self, venue: str) -> float:
-        return self._limits.margin_emergency_multiple * self._maintenance.get(venue, 0.0)
-
-    # The owner.
-
-    def pay_out(self) -> Found | None:
-        """Pay what the owner waits for; free it first, one for one from every leg.
-
-        What cannot be paid now does not keep the other rules from their work.
-        """
-        wanted, book = self._wanted, self._book
-        if wanted <= 0.0:
-            return None
-        desk = self._desk
-        if book.wallet_cash >= wanted:
-            order = self._write.transfer(WALLET, f"{EXTERNAL}:BaseToken:USDT", wanted, "pay_out")
-            return Found("rebalance", "exit_partial", f"paying out {wanted:.2f} USDT", (order,))
-        if self.unpayable():
-            return None
-        missing = wanted - book.wallet_cash
-        elsewhere = desk.payable_cash()
-        lacking = missing - sum(elsewhere.values())
-        if lacking <= 0.0:
-            orders = desk.bring(missing, elsewhere)
-            if not orders:
-                return None
-            return Found("rebalance", "transfer", f"moving {missing:.2f} USDT to the wallet", orders)
-        orders = desk.free(lacking, "withdrawal")
+    def _free_cash(self, lacking: float) -> Found | None:
+        orders = self._desk.free(lacking, "withdrawal")
         if not orders:
             return None
         return Found("exit", "exit_partial", f"freeing {lacking:.2f} USDT for a withdrawal", orders)
-
-    def settle_gas(self) -> Found | None:
-        """Without a position and none to be opened, pay from the wallet what is owed for gas."""
-        amount = min(self._book.gas_owed, self._book.wallet_cash)
-        if not self._book.flat or amount < self._terms.minimum_notional or self._pays():
-            return None
-        order = self._write.settle_gas(amount)
-        return Found("rebalance", "transfer", f"{amount:.6f} USDT of gas is owed and there is no position", (order,))
-
-    def unpayable(self) -> tuple[str, ...]:
-        """What the owner waits for in vain: more than there is once everything is closed."""
-        if self._wanted <= 0.0 or self._wanted <= self._book.equity - self._desk.exit_cost():
-            return ()
-        return (f"EXEC-004: a withdrawal of {self._wanted:.2f} USDT is more than equity after the cost of an exit",)
 
     # The position.
 
@@ -214,11 +116,6 @@ class BasisMoves:
             )
         return Found("entry", "transfer", "moving cash to where the legs will be opened", orders)
 
-    def _pays(self) -> bool:
-        """Whether funding is enough to open a position."""
-        config = self._config
-        return config.always_in or (self._funding is not None and self._funding > config.funding_threshold)
-
     def top_up_margin(self) -> Found | None:
         """A venue below its band gets its target ratio back: idle cash first, else both legs shrink a little."""
         floor = self._config.margin_band_low * self._config.margin_target
@@ -246,7 +143,7 @@ class BasisMoves:
                 continue
             added = (leg.margin - leg.notional * target) / ((1.0 + target) * leg.mark)
             # Fees and funding are paid in cash, so profit that is not realised cannot stand in for all of it.
-            spare = leg.cash - _CASH_KEPT * leg.notional
+            spare = leg.cash - CASH_KEPT * leg.notional
             surplus = min(added * book.price * (1.0 + desk.spot_cost), spare)
             if desk.worth_moving(leg.terms.margin_key, surplus):
                 names.append(f"{leg.venue} {leg.ratio:.4f}")
@@ -269,7 +166,7 @@ class BasisMoves:
             if leg.tradable and excess * book.price > max(self._dust, leg.terms.minimum_notional):
                 cuts[venue] = excess
         # Where a venue has joined, its share of the margin goes along; the legs follow when it has arrived.
-        orders = (*(desk.shrink(cuts, "resize") if book.spot_tradable else ()), *desk.spread_margin(target, _CASH_KEPT))
+        orders = (*(desk.shrink(cuts, "resize") if book.spot_tradable else ()), *desk.spread_margin(target, CASH_KEPT))
         reason = f"flow-adjusted equity moved by {self._drift:.2%} since the position was last set"
         return Found("rebalance", "exit_partial" if orders else "none", reason, orders, resets=True)
 
@@ -306,3 +203,19 @@ class BasisMoves:
         if amount * book.price <= self._least_growth:
             return {}
         return desk.lots({venue: amount * part / room for venue, part in headroom.items()})
+
+    # The end.
+
+    def close(self) -> Found | None:
+        """Close every leg that can be traded now, then gather the cash in the wallet."""
+        book = self._book
+        if not book.flat:
+            orders = self._desk.close(1.0, "exit")
+            if not orders:
+                return Found("hold", "none", "no leg that is still open can be traded now")
+            return Found("emergency_exit", "exit_full", "closing every leg", orders, resets=True)
+        left = self._desk.spot_lots(book.spot)
+        if book.spot_tradable and left * book.price >= self._terms.minimum_notional:
+            orders = (self._desk.sell_spot(left, "exit"),)
+            return Found("emergency_exit", "exit_full", f"selling {left:.6g} that no short stands against", orders)
+        return self.gather()

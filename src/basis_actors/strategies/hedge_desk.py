@@ -1,0 +1,244 @@
+"""Defines what the desks of hedged strategies share: sizes of the legs, trades that shrink both, moving money."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from basis_actors.finance.costs import from_lots, lots_in, round_down_to_lot
+from basis_actors.messages.orders import ExecutionMode, Order, Side
+from basis_actors.strategies.hedge_book import WALLET, HedgeBook
+from basis_actors.strategies.hedge_terms import HedgeTerms
+from basis_actors.strategies.order_writer import OrderWriter
+
+__all__ = ["HedgeDesk", "lots_up"]
+
+_TRANSFER_COST_LIMIT = 0.005
+"""Share of an amount that moving it may cost."""
+_CENT = 0.01
+_ABOVE_MINIMUM = 1.01
+"""An order a little above the smallest is still one after its impact."""
+
+
+class HedgeDesk:
+    """Sizes and orders on the book of one tick. `margin_target` is the margin ratio that a short is opened with."""
+
+    def __init__(self, terms: HedgeTerms, book: HedgeBook, writer: OrderWriter, margin_target: float) -> None:
+        self._terms = terms
+        self._book = book
+        self._write = writer
+        self._margin_target = margin_target
+
+    # Sizes
+
+    @property
+    def spot_cost(self) -> float:
+        """What spot costs at most, as a fraction: the class of the largest order that equity allows."""
+        return self._terms.spot_cost(self._book.equity)
+
+    def target(self, equity: float) -> dict[str, float]:
+        """Short by venue that `equity` carries, over the venues that may take risk.
+
+        Spot at its cost and margin of the target ratio: q x P x (1 + spot cost + target + perp cost) = equity.
+        """
+        book = self._book
+        perp_cost = sum(share * self._perp_cost(venue) for venue, share in book.weights.items())
+        quantity = equity / (book.price * (1.0 + self.spot_cost + self._margin_target + perp_cost))
+        return self.lots({venue: share * quantity for venue, share in book.weights.items()})
+
+    def lots(self, sizes: Mapping[str, float]) -> dict[str, float]:
+        """Whole lots by venue; what is below a venue's minimum order is left out."""
+        rounded = {}
+        for venue, size in sizes.items():
+            terms = self._terms.legs[venue]
+            lots = round_down_to_lot(size, terms.lot)
+            if lots * self._book.price >= terms.minimum_notional:
+                rounded[venue] = lots
+        return rounded
+
+    def headroom(self) -> dict[str, float]:
+        """How much more each eligible venue could be short with the margin it has.
+
+        Profit that is not realised is margin, but fees are paid in cash.
+        """
+        room = {}
+        for venue in self._book.weights:
+            leg = self._book.legs[venue]
+            by_margin = (leg.margin - leg.notional * self._margin_target) / self._margin_per_unit(venue)
+            fee = self._book.price * leg.terms.fee
+            room[venue] = max(0.0, min(by_margin, leg.cash / fee if fee > 0.0 else by_margin))
+        return room
+
+    def affordable(self, target: Mapping[str, float], dust: float) -> tuple[dict[str, float], tuple[Order, ...]]:
+        """What of `target` the cash on the exchanges pays for, and the transfers inside the spot exchange it takes."""
+        book, terms = self._book, self._terms
+        unit = book.price * (1.0 + self.spot_cost)
+        margins = {venue: leg.margin for venue, leg in book.legs.items()}
+        spot_cash = book.spot_cash
+        shifts: tuple[Order, ...] = ()
+        home = terms.legs.get(terms.spot_venue)
+        if home is not None and home.venue in target and home.margin_key != terms.spot_cash_key:
+            lacking = target[home.venue] * self._margin_per_unit(home.venue) - margins[home.venue]
+            shift = min(lacking, spot_cash) if lacking > 0.0 else 0.0
+            if lacking < 0.0 and sum(target.values()) * unit - spot_cash > dust:
+                shift = -min(-lacking, sum(target.values()) * unit - spot_cash)
+            if shift > 0.0:
+                shifts = self.move(terms.spot_cash_key, home.margin_key, shift)
+            elif shift < 0.0:
+                shifts = self.move(home.margin_key, terms.spot_cash_key, -shift)
+            margins[home.venue] += shift
+            spot_cash -= shift
+        sizes = {v: min(size, max(0.0, margins[v]) / self._margin_per_unit(v)) for v, size in target.items()}
+        total, limit = sum(sizes.values()), spot_cash / unit
+        if total > limit:
+            sizes = {venue: size * limit / total for venue, size in sizes.items()}
+        return self.lots(sizes), shifts
+
+    def needs(self, sizes: Mapping[str, float]) -> dict[str, float]:
+        """Cash by account that new legs of these sizes take."""
+        needed = {self._terms.spot_cash_key: sum(sizes.values()) * self._book.price * (1.0 + self.spot_cost)}
+        for venue, size in sizes.items():
+            key = self._terms.legs[venue].margin_key
+            needed[key] = needed.get(key, 0.0) + size * self._margin_per_unit(venue)
+        return needed
+
+    def idle_cash(self) -> dict[str, float]:
+        """Cash that no leg uses, by account; on margin accounts only while there is no position at all."""
+        book, terms = self._book, self._terms
+        idle = {WALLET: book.wallet_cash, terms.spot_cash_key: book.spot_cash}
+        if book.flat:
+            for leg in book.legs.values():
+                idle[leg.terms.margin_key] = leg.cash
+        return {key: amount for key, amount in idle.items() if amount > 0.0}
+
+    def payable_cash(self) -> dict[str, float]:
+        """Cash that can leave each account while its leg keeps the target margin ratio, beside what leaving costs."""
+        cash = {self._terms.spot_cash_key: self._book.spot_cash}
+        for leg in self._book.legs.values():
+            free = min(leg.cash, leg.margin - leg.notional * self._margin_target)
+            key = leg.terms.margin_key
+            cash[key] = min(cash[key], free) if key in cash else free
+        return {
+            key: whole
+            for key, amount in cash.items()
+            if (whole := round_down_to_lot(max(0.0, amount - self._leaving_cost(key)), _CENT)) > 0.0
+        }
+
+    def exit_cost(self) -> float:
+        """What closing everything and bringing the money to the wallet costs, USDT."""
+        trading = sum(leg.short * (self.spot_cost + self._perp_cost(venue)) for venue, leg in self._book.legs.items())
+        return trading * self._book.price + sum(self._terms.withdrawal_fees.values())
+
+    def spot_lots(self, amount: float) -> float:
+        """Whole lots of spot."""
+        return round_down_to_lot(amount, self._terms.spot_lot)
+
+    def _perp_cost(self, venue: str) -> float:
+        return self._terms.legs[venue].cost(self._book.equity)
+
+    def _margin_per_unit(self, venue: str) -> float:
+        return self._book.price * (self._margin_target + self._perp_cost(venue))
+
+    # Trades
+
+    def shrink(self, sizes: Mapping[str, float], intent: str) -> tuple[Order, ...]:
+        """Buy back shorts and sell as much spot: one compensated group a venue, none of less than a smallest order."""
+        price = self._book.price
+        left = self._book.spot
+        orders: list[Order] = []
+        for venue, wanted in sizes.items():
+            leg = self._book.legs[venue]
+            if wanted <= 0.0:
+                continue
+            least = lots_up(_ABOVE_MINIMUM * leg.terms.minimum_notional / price, leg.terms.lot)
+            size = min(max(wanted, least), leg.short)
+            spot = self.spot_lots(min(size, left))
+            if spot * price < self._terms.minimum_notional:
+                continue
+            left -= spot
+            pair = (self.buy_back(venue, size, intent), self.sell_spot(spot, intent))
+            orders += self._write.group(pair, ExecutionMode.COMPENSATED)
+        return tuple(orders)
+
+    def buy_back(self, venue: str, amount: float, intent: str) -> Order:
+        """Reduce a short."""
+        return self._write.perp(venue, self._terms.asset, Side.LONG, amount, intent, reduce_only=True)
+
+    def sell_spot(self, amount: float, intent: str) -> Order:
+        """Reduce the spot leg."""
+        return self._write.spot(self._terms.spot_venue, self._terms.asset, Side.SELL, amount, intent)
+
+    # Money
+
+    def collect(self, available: Mapping[str, float], wanted: Mapping[str, float]) -> tuple[Order, ...]:
+        """Move cash from accounts with more than they need to accounts with less, near ones first."""
+        surplus = {key: amount - wanted.get(key, 0.0) for key, amount in available.items()}
+        orders: list[Order] = []
+        for target, need in wanted.items():
+            missing = need - available.get(target, 0.0)
+            domain = self._terms.domain_of(target)
+            for source in sorted(surplus, key=lambda key: self._terms.domain_of(key) != domain):
+                amount = min(missing, surplus[source])
+                if source == target or not self.worth_moving(source, amount):
+                    continue
+                surplus[source] -= amount
+                missing -= amount
+                orders += self.move(source, target, amount)
+        return tuple(orders)
+
+    def bring(self, amount: float, available: Mapping[str, float]) -> tuple[Order, ...]:
+        """Transfers that bring at least `amount` to the wallet, from the fullest accounts first, whatever they cost."""
+        orders: list[Order] = []
+        for source in sorted(available, key=lambda key: -available[key]):
+            if amount <= 0.0:
+                break
+            sent = min(available[source], max(_CENT, lots_up(amount, _CENT)))
+            amount -= sent
+            orders.append(self._write.transfer(source, WALLET, sent, "pay_out"))
+        return tuple(orders)
+
+    def gather(self) -> tuple[Order, ...]:
+        """Bring the cash of every account to the wallet, but for what is too little to make an order of."""
+        orders: list[Order] = []
+        for source, amount in self.idle_cash().items():
+            cents = round_down_to_lot(max(0.0, amount - self._leaving_cost(source)), _CENT)
+            if source != WALLET and cents >= self._terms.minimum_notional:
+                orders.append(self._write.transfer(source, WALLET, cents, "gather"))
+        return tuple(orders)
+
+    def spread_margin(self, target: Mapping[str, float], kept: float) -> tuple[Order, ...]:
+        """Move margin that venues will not need for their share of `target` to venues that lack it.
+
+        `kept` is the cash that stays on an account, as a fraction of its notional.
+        """
+        surplus: dict[str, float] = {}
+        lacking: dict[str, float] = {}
+        for venue, leg in self._book.legs.items():
+            needed = target.get(venue, 0.0) * self._margin_per_unit(venue)
+            if leg.margin < needed:
+                lacking[leg.terms.margin_key] = needed - leg.margin
+            else:
+                surplus[leg.terms.margin_key] = min(leg.margin - needed, leg.cash - kept * leg.notional)
+        return self.collect(surplus, lacking)
+
+    def move(self, source: str, target: str, amount: float) -> tuple[Order, ...]:
+        """A transfer of whole cents, less what leaving the source costs; nothing when no cent is left."""
+        if source == target:
+            return ()
+        if self._terms.domain_of(source) != self._terms.domain_of(target):
+            amount -= self._leaving_cost(source)
+        cents = round_down_to_lot(max(0.0, amount), _CENT)
+        return (self._write.transfer(source, target, cents, "margin"),) if cents > 0.0 else ()
+
+    def worth_moving(self, source: str, amount: float) -> bool:
+        """Whether a transfer is not eaten up by its cost; what no order can be made of is left where it is."""
+        enough = amount >= self._terms.minimum_notional
+        return enough and self._leaving_cost(source) <= _TRANSFER_COST_LIMIT * amount
+
+    def _leaving_cost(self, source: str) -> float:
+        return self._terms.withdrawal_fees.get(self._terms.domain_of(source), 0.0)
+
+
+def lots_up(amount: float, lot: float) -> float:
+    """The smallest multiple of `lot` that is not less than `amount`."""
+    whole = lots_in(amount, lot)
+    return from_lots(whole + (amount - from_lots(whole, lot) > lot * 1e-6), lot)

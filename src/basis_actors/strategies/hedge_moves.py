@@ -1,0 +1,174 @@
+"""Defines the rules that hedged strategies share: waiting for money, paying the owner, paying gas, leaving for good."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+import msgspec
+
+from basis_actors.config import BasisConfig, MarketNeutralConfig, RiskLimits
+from basis_actors.messages.orders import Order
+from basis_actors.strategies.hedge_book import WALLET, HedgeBook, Leg
+from basis_actors.strategies.hedge_desk import HedgeDesk
+from basis_actors.strategies.hedge_terms import HedgeTerms
+from basis_actors.strategies.order_writer import EXTERNAL, OrderWriter
+
+__all__ = ["CASH_KEPT", "Found", "HedgeMoves", "Tick"]
+
+CASH_KEPT = 0.02
+"""Cash that stays on a margin account, as a fraction of its notional, however much unrealised profit there is."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a rule wants."""
+
+    decision_type: str
+    action: str
+    reasoning: str
+    orders: tuple[Order, ...] = ()
+    resets: bool = False
+    """Whether the position is set anew, so that drift counts from here."""
+    constraints: tuple[str, ...] = ()
+    """What keeps the rule from more, with its code."""
+
+
+class Tick(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rules look at besides the book."""
+
+    make_writer: Callable[[], OrderWriter]
+    funding: float | None
+    """The mean that the entry and exit tests look at; None while too few rates are known."""
+    wanted: float
+    """What the owner waits for, USDT."""
+    maintenance: Mapping[str, float]
+    """Maintenance margin / notional by venue with a position."""
+    drift: float | None
+    """Change of flow-adjusted equity since the position was last set, as a fraction; None before that."""
+
+
+class HedgeMoves(ABC):
+    """The rules, on the book of one tick."""
+
+    def __init__(
+        self,
+        config: BasisConfig | MarketNeutralConfig,
+        limits: RiskLimits,
+        terms: HedgeTerms,
+        book: HedgeBook,
+        tick: Tick,
+    ) -> None:
+        self._limits = limits
+        self._terms = terms
+        self._book = book
+        self._make_writer = tick.make_writer
+        self._funding = tick.funding
+        self._wanted = tick.wanted
+        self._maintenance = tick.maintenance
+        self._drift = tick.drift
+        self._always_in = config.always_in
+        self._funding_threshold = config.funding_threshold
+        self._dust = config.dust_delta * book.equity
+        self._least_growth = max(self._dust, terms.minimum_notional)
+
+    @cached_property
+    def _write(self) -> OrderWriter:
+        """Most ticks need none."""
+        return self._make_writer()
+
+    @property
+    @abstractmethod
+    def _desk(self) -> HedgeDesk:
+        """The desk that writes the orders of this tick."""
+
+    @abstractmethod
+    def _free_cash(self, lacking: float) -> Found | None:
+        """Reduce the position by as much as frees `lacking` USDT for the owner."""
+
+    @property
+    def _at_rest(self) -> bool:
+        """Whether there is no position and nothing that belongs to one."""
+        return self._book.flat
+
+    # Risk
+
+    def wait_for_arrivals(self) -> Found | None:
+        """A stage is open while money is on its way."""
+        return Found("hold", "none", "waiting for a transfer to arrive") if self._book.in_transit else None
+
+    def _emergency(self, venue: str) -> float:
+        """Margin ratio at which everything is closed: a multiple of maintenance margin."""
+        return self._limits.margin_emergency_multiple * self._maintenance.get(venue, 0.0)
+
+    def _endangered(self) -> list[Leg]:
+        """Legs at or below an absolute limit of the margin ratio; none while limits are only reported."""
+        limits = self._limits
+        emergencies = (self._emergency(venue) for venue in self._maintenance)
+        if not limits.enforce or self._book.lowest_ratio > max((limits.margin_ratio_reduce, *emergencies)):
+            return []
+        return [
+            leg
+            for leg in self._book.legs.values()
+            if leg.ratio is not None and leg.ratio <= max(limits.margin_ratio_reduce, self._emergency(leg.venue))
+        ]
+
+    # The owner
+
+    def pay_out(self) -> Found | None:
+        """Pay what the owner waits for; free it first, one for one from every leg.
+
+        What cannot be paid now does not keep the other rules from their work.
+        """
+        wanted, book = self._wanted, self._book
+        if wanted <= 0.0:
+            return None
+        desk = self._desk
+        if book.wallet_cash >= wanted:
+            order = self._write.transfer(WALLET, f"{EXTERNAL}:BaseToken:USDT", wanted, "pay_out")
+            return Found("rebalance", "exit_partial", f"paying out {wanted:.2f} USDT", (order,))
+        if self.unpayable():
+            return None
+        missing = wanted - book.wallet_cash
+        elsewhere = desk.payable_cash()
+        lacking = missing - sum(elsewhere.values())
+        if lacking > 0.0:
+            return self._free_cash(lacking)
+        orders = desk.bring(missing, elsewhere)
+        if not orders:
+            return None
+        return Found("rebalance", "transfer", f"moving {missing:.2f} USDT to the wallet", orders)
+
+    def unpayable(self) -> tuple[str, ...]:
+        """What the owner waits for in vain: more than there is once everything is closed."""
+        if self._wanted <= 0.0 or self._wanted <= self._book.equity - self._desk.exit_cost():
+            return ()
+        return (f"EXEC-004: a withdrawal of {self._wanted:.2f} USDT is more than equity after the cost of an exit",)
+
+    def settle_gas(self) -> Found | None:
+        """Without a position and none to be opened, pay from the wallet what is owed for gas."""
+        if not self._at_rest or self._pays():
+            return None
+        return self._pay_gas()
+
+    def _pay_gas(self) -> Found | None:
+        amount = min(self._book.gas_owed, self._book.wallet_cash)
+        if amount < self._terms.minimum_notional:
+            return None
+        order = self._write.settle_gas(amount)
+        return Found("rebalance", "transfer", f"{amount:.6f} USDT of gas is owed and there is no position", (order,))
+
+    def _pays(self) -> bool:
+        """Whether funding is enough to open a position."""
+        return self._always_in or (self._funding is not None and self._funding > self._funding_threshold)
+
+    # The end
+
+    def gather(self) -> Found | None:
+        """Without a position: bring the cash of every account to the wallet, then pay the gas that is owed."""
+        if self._book.in_transit:
+            return Found("exit", "none", "waiting for the last transfers to the wallet")
+        orders = self._desk.gather()
+        if orders:
+            return Found("exit", "transfer", "everything is closed; the cash goes to the wallet", orders)
+        return self._pay_gas()
