@@ -55,10 +55,12 @@ class Manager:
 
     def __init__(self, runtime: Runtimes) -> None:
         self.bus = runtime.bus(START, log_sink="event_logger")
-        self.strategy = Wants(load_mode("btc_basis"))
+        run = load_mode("btc_basis")
+        self.strategy = Wants(run)
         self.execution, self.log = Probe("execution_manager"), Probe("event_logger")
         self._tick = 0
-        for actor in (self.log, self.execution, Probe("engine"), StrategyManager(self.strategy, CONFIG)):
+        manager = StrategyManager(self.strategy, CONFIG, run.mode.risk_limits)
+        for actor in (self.log, self.execution, Probe("engine"), manager):
             self.bus.add(actor)
 
     async def sends(self, action: str = GROW) -> bool:

@@ -2,162 +2,295 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
+from basis_actors.actors.reporting import error_event
+from basis_actors.actors.risk_findings import RANKS, Findings
+from basis_actors.actors.risk_measures import NO_LOANS, Accounts, Loans, LoanTerms, PerpTerms, measure_loans
 from basis_actors.bus import Actor, on
-from basis_actors.finance.keys import parse_key
-from basis_actors.finance.margin import Bracket, maintenance_margin, margin_ratio
+from basis_actors.config import RiskLimits
+from basis_actors.finance.keys import REWARD_TOKENS, LedgerKey, parse_key
+from basis_actors.finance.valuation import STABLE
 from basis_actors.messages.book import ExposureView, PositionsView, RiskLevel, RiskView
 from basis_actors.messages.events import RiskAssessment
-from basis_actors.messages.execution import DeltaSource
+from basis_actors.messages.execution import DeltaSource, Settlement
 
 __all__ = ["RiskBounds", "RiskMonitor"]
 
+_OWN_PLACES: Final = ("wallet", "transit", "gas")
+"""First parts of position keys that are nobody's promise: what stands there is not exposed to a venue."""
+_LOAN_KINDS: Final = ("aToken", "debtToken")
+
 
 class RiskBounds(msgspec.Struct, frozen=True, kw_only=True):
-    """The limits of a mode, and the accounts they apply to."""
+    """The limits of a mode, and the terms of the accounts they apply to."""
 
-    margin_keys: Mapping[str, str]
-    """Cash key that margins the perps of each venue."""
-    brackets: Mapping[str, Sequence[Bracket]]
-    """Maintenance brackets by perp (`binance:BTC-PERP`)."""
-    margin_ratio_reduce: float
-    margin_ratio_exit_half: float
-    margin_emergency_multiple: float
-    """Multiple of the maintenance margin."""
-    max_delta_drift: float
-    """|net delta| as a fraction of equity."""
-    max_drawdown: float
-    """Fall of flow-adjusted equity from its peak, as a fraction."""
+    limits: RiskLimits
+    currency: str
+    """Of the share class."""
+    perps: Mapping[str, PerpTerms]
+    """By perp (`binance:BTC-PERP`)."""
+    pools: Mapping[str, LoanTerms]
+    """By the name that position keys of the pool begin with (`aave`)."""
     delta_is_limited: bool
     """Whether the mode is meant to be delta neutral."""
 
 
+class _Sorted(msgspec.Struct):
+    """The positions that are held, by what risk they carry."""
+
+    perps: list[tuple[LedgerKey, float]]
+    pools: dict[str, list[tuple[LedgerKey, float]]]
+    lsts: dict[str, None]
+
+
 class RiskMonitor(Actor):
-    """Computes margin ratios, drawdown and delta drift for each view of the exposures."""
+    """Assesses each view of the exposures, and reports a breach as an error once, when it begins or gets worse."""
 
     def __init__(self, bounds: RiskBounds) -> None:
         super().__init__("risk_monitor")
         self._bounds = bounds
-        self._equity = 0.0
-        self._growth = 1.0
-        self._peak = 1.0
+        self._peak = _Peak()
+        self._episodes: dict[tuple[str, str], RiskLevel] = {}
 
     @on(ExposureView)
     def assess(self, exposure: ExposureView) -> None:
         """Compare the book with every limit."""
-        book = exposure.book
-        findings = _Findings()
-        ratios, maintenance = self._margins(book, findings)
-        drawdown = self._drawdown(book, findings)
-        if drawdown > self._bounds.max_drawdown:
-            findings.breach(RiskLevel.HIGH, f"drawdown {drawdown:.4f} above the limit {self._bounds.max_drawdown}")
-        self._check_delta(exposure, findings)
-        for asset in book.tick.market.stale_prices:
-            if book.valuation.deltas.get(asset):
-                findings.warnings.append(f"price of {asset} is stale")
-        for key in book.valuation.unpriced:
-            findings.breach(RiskLevel.HIGH, f"{key} has no known price, so no limit on it can be checked")
-        self.log(
-            RiskAssessment(
-                book.tick.market.timestamp,
-                findings.level,
-                ratios,
-                tuple(findings.warnings),
-                tuple(findings.breaches),
-                book.trigger,
-                drawdown=drawdown,
-            )
-        )
-        self.publish(RiskView(exposure, findings.level, ratios, maintenance, None, None, tuple(findings.breaches)))
-
-    def _margins(self, book: PositionsView, findings: _Findings) -> tuple[dict[str, float], dict[str, float]]:
-        """Margin ratio and maintenance ratio by venue with an open perp."""
-        bounds = self._bounds
-        notional: dict[str, float] = {}
-        required: dict[str, float] = {}
-        profit: dict[str, float] = {}
-        for key, size in book.positions.items():
-            if size == 0.0:
-                continue
-            info = parse_key(key)
-            if info.perp is None:
-                continue
-            quote = book.tick.market.perps.get(info.perp)
-            if quote is None or quote.mark is None:
-                continue
-            if not quote.mark_fresh:
-                findings.warnings.append(f"mark of {info.perp} is stale")
-            worth = abs(size) * quote.mark
-            venue = info.venue
-            notional[venue] = notional.get(venue, 0.0) + worth
-            required[venue] = required.get(venue, 0.0) + maintenance_margin(worth, bounds.brackets[info.perp])
-            profit[venue] = profit.get(venue, 0.0) + size * (quote.mark - book.entries[key])
-        ratios: dict[str, float] = {}
-        maintenance: dict[str, float] = {}
-        for venue, worth in notional.items():
-            cash = book.positions.get(bounds.margin_keys[venue], 0.0)
-            ratio = ratios[venue] = margin_ratio(cash, profit[venue], worth)
-            floor = maintenance[venue] = required[venue] / worth
-            self._grade(venue, ratio, floor, findings)
-        return ratios, maintenance
-
-    def _grade(self, venue: str, ratio: float, maintenance: float, findings: _Findings) -> None:
-        bounds = self._bounds
-        emergency = bounds.margin_emergency_multiple * maintenance
-        if ratio <= emergency:
-            findings.breach(RiskLevel.CRITICAL, f"margin ratio of {venue} {ratio:.4f} at or below {emergency:.4f}")
-        elif ratio <= bounds.margin_ratio_exit_half:
-            limit = bounds.margin_ratio_exit_half
-            findings.breach(RiskLevel.CRITICAL, f"margin ratio of {venue} {ratio:.4f} at or below {limit}")
-        elif ratio <= bounds.margin_ratio_reduce:
-            limit = bounds.margin_ratio_reduce
-            findings.breach(RiskLevel.HIGH, f"margin ratio of {venue} {ratio:.4f} at or below {limit}")
-
-    def _drawdown(self, book: PositionsView, findings: _Findings) -> float:
-        flows = 0.0
+        book, bounds = exposure.book, self._bounds
+        limits = bounds.limits
+        findings = Findings(limits.warning_share)
+        held = _sort(book.positions)
+        accounts = Accounts()
+        if held.perps:
+            accounts.measure(book, held.perps, bounds.perps, limits, findings)
+        loans = measure_loans(book, held.pools, bounds.pools, limits, findings) if held.pools else NO_LOANS
+        pegs = _pegs(book, held.lsts, limits, findings) if held.lsts else {}
         for settlement in book.settlements:
             if settlement.source is DeltaSource.LIQUIDATION:
-                keys = ", ".join(delta.position_key for delta in settlement.deltas if delta.price is not None)
-                findings.breach(RiskLevel.CRITICAL, f"liquidated on {settlement.domain}: {keys}")
-            elif settlement.source in (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL):
-                for delta in settlement.deltas:
-                    flows += delta.delta_amount * book.prices[parse_key(delta.position_key).asset]
-        # What the owner adds or takes changes equity, but neither the growth of what was there nor its peak.
-        equity = book.valuation.equity
-        if self._equity > 0.0:
-            self._growth *= (equity - flows) / self._equity
-        self._equity = equity
-        self._peak = max(self._peak, self._growth)
-        return 1.0 - self._growth / self._peak
+                _report_liquidation(settlement, findings)
+        drawdown = self._drawdown(book, findings)
+        if bounds.delta_is_limited:
+            self._check_delta(exposure, findings)
+        _check_prices(book, held, findings)
+        if limits.max_venue_share is not None:
+            _check_venues(book, limits.max_venue_share, findings)
+        if limits.max_asset_exposure is not None:
+            self._check_assets(book, limits.max_asset_exposure, findings)
+        self._tell(exposure, findings, accounts, loans, pegs, drawdown)
 
-    def _check_delta(self, exposure: ExposureView, findings: _Findings) -> None:
-        bounds = self._bounds
-        if not bounds.delta_is_limited:
-            return
-        delta, equity = exposure.net_delta, exposure.book.valuation.equity
-        if delta is None:
-            findings.breach(RiskLevel.HIGH, "net delta cannot be computed: a price is not known")
-        elif abs(delta) > bounds.max_delta_drift * equity:
-            findings.breach(
-                RiskLevel.HIGH, f"net delta {delta:.6g} above {bounds.max_delta_drift} of equity {equity:.6g}"
+    def _tell(
+        self,
+        exposure: ExposureView,
+        findings: Findings,
+        accounts: Accounts,
+        loans: Loans,
+        pegs: dict[str, float],
+        drawdown: float,
+    ) -> None:
+        """Log the assessment, report what has begun, and hand the view on."""
+        market, health, ltv = exposure.book.tick.market, loans.health, loans.ltv
+        breaches = tuple([breach.text for breach in findings.breaches])
+        distances = {**accounts.distances, **loans.distances} if loans.distances else accounts.distances
+        self.log(
+            RiskAssessment(
+                market.timestamp,
+                findings.level,
+                accounts.ratios,
+                tuple(findings.warnings),
+                breaches,
+                exposure.book.trigger,
+                health,
+                ltv,
+                None if health is None or ltv is None else health * ltv,
+                min(pegs.values()) if pegs else None,
+                drawdown,
+                distances,
             )
+        )
+        if findings.breaches or self._episodes:
+            self._follow_episodes(exposure, findings)
+        gravest = findings.gravest
+        self.publish(
+            RiskView(
+                exposure,
+                findings.level,
+                accounts.ratios,
+                accounts.maintenance,
+                health,
+                ltv,
+                breaches,
+                None if gravest is None else gravest.code,
+                distances,
+                pegs,
+                drawdown,
+            )
+        )
+
+    def _follow_episodes(self, exposure: ExposureView, findings: Findings) -> None:
+        before, self._episodes = self._episodes, {}
+        for breach in findings.breaches:
+            episode = (breach.code, breach.subject)
+            self._episodes[episode] = breach.level
+            went_on = episode in before and RANKS[breach.level] <= RANKS[before[episode]]
+            if not went_on or breach.code == "RISK-005":
+                self.log(error_event(exposure.book.tick.market.timestamp, self.name, breach.code, breach.text))
+
+    def _drawdown(self, book: PositionsView, findings: Findings) -> float:
+        """Fall from the peak. While a part of the book has no price the last one is kept: equity is not known."""
+        self._peak.take(book, valued=not _unvalued(book))
+        drawdown = self._peak.drawdown
+        findings.at_most(drawdown, self._bounds.limits.max_drawdown, "drawdown", RiskLevel.CRITICAL)
+        return drawdown
+
+    def _check_delta(self, exposure: ExposureView, findings: Findings) -> None:
+        limit, equity = self._bounds.limits.max_delta_drift, exposure.book.valuation.equity
+        delta = exposure.net_delta
+        if delta is None:
+            findings.breach(RiskLevel.HIGH, "RISK-006", "net delta", "cannot be computed: a price is not known")
+        elif delta and abs(delta) > limit * (1.0 - findings.warning_share) * equity:
+            if abs(delta) > limit * equity:
+                text = f"{delta:.6g} above {limit:g} of equity {equity:.6g}"
+                findings.breach(RiskLevel.HIGH, "RISK-001", "net delta", text)
+            else:
+                findings.warn(f"net delta {delta:.6g} close to {limit:g} of equity {equity:.6g}")
+
+    def _check_assets(self, book: PositionsView, limit: float, findings: Findings) -> None:
+        """Exposure to each asset beyond what holding the share class itself is; the stable currency is none."""
+        equity, currency = book.valuation.equity, self._bounds.currency
+        for asset, quantity in book.valuation.deltas.items():
+            price = book.prices.get(asset)
+            if asset == STABLE or not quantity or price is None:
+                continue
+            exposed = abs(quantity - equity if asset == currency else quantity * price)
+            subject = f"exposure to {asset}"
+            if equity > 0.0:
+                findings.at_most(exposed / equity, limit, subject, RiskLevel.HIGH)
+            else:
+                findings.breach(
+                    RiskLevel.HIGH, "RISK-006", subject, f"of {exposed:.6g} faces an equity of {equity:.6g}"
+                )
 
 
-class _Findings:
-    """What one assessment found."""
+class _Peak:
+    """Growth of equity without the owner's flows, and its peak."""
 
     def __init__(self) -> None:
-        self.level = RiskLevel.LOW
-        self.warnings: list[str] = []
-        self.breaches: list[str] = []
+        self._equity = 0.0
+        self._flows = 0.0
+        self._growth = 1.0
+        self._highest = 1.0
 
-    def breach(self, level: RiskLevel, text: str) -> None:
-        self.breaches.append(text)
-        if _ORDER[level] > _ORDER[self.level]:
-            self.level = level
+    def take(self, book: PositionsView, *, valued: bool) -> None:
+        """Go on to the equity of `book` where it is known.
+
+        Money that the owner adds or takes changes equity, but not its growth.
+        """
+        for settlement in book.settlements:
+            if settlement.source in (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL):
+                for delta in settlement.deltas:
+                    self._flows += delta.delta_amount * book.prices[parse_key(delta.position_key).asset]
+        if not valued:
+            return
+        equity = book.valuation.equity
+        if self._equity > 0.0:
+            self._growth *= (equity - self._flows) / self._equity
+        self._equity, self._flows = equity, 0.0
+        self._highest = max(self._highest, self._growth)
+
+    @property
+    def drawdown(self) -> float:
+        """Fall from the peak, as a fraction of it."""
+        return 1.0 - self._growth / self._highest
 
 
-_ORDER = {level: rank for rank, level in enumerate(RiskLevel)}
+def _sort(positions: Mapping[str, float]) -> _Sorted:
+    held = _Sorted([], {}, {})
+    for key, amount in positions.items():
+        if amount == 0.0:
+            continue
+        info = parse_key(key)
+        if info.perp is not None:
+            held.perps.append((info, amount))
+            continue
+        if info.kind in _LOAN_KINDS:
+            held.pools.setdefault(info.venue, []).append((info, amount))
+        if info.lst is not None:
+            held.lsts[info.lst] = None
+    return held
+
+
+def _pegs(book: PositionsView, lsts: Mapping[str, None], limits: RiskLimits, findings: Findings) -> dict[str, float]:
+    """market_rate / eth_per_lst - 1 of each staking token that is held. Without a fresh market rate it is broken."""
+    pegs: dict[str, float] = {}
+    for lst in lsts:
+        quote = book.tick.market.staking.get(lst)
+        subject = f"peg of {lst}"
+        if quote is None or quote.market_rate is None:
+            if limits.max_peg_deviation is not None:
+                text = "cannot be computed: its market rate is not known"
+                findings.breach(RiskLevel.HIGH, "RISK-006", subject, text)
+            continue
+        deviation = pegs[lst] = quote.market_rate / quote.eth_per_lst - 1.0
+        if limits.max_peg_deviation is None:
+            continue
+        if not quote.fresh:
+            text = (
+                f"is not known: its rates are older than their staleness limit, the last deviation was {deviation:.4g}"
+            )
+            findings.breach(RiskLevel.HIGH, "RISK-006", subject, text)
+        findings.at_most(-deviation, limits.max_peg_deviation, f"discount of {lst}", RiskLevel.HIGH)
+    return pegs
+
+
+def _check_prices(book: PositionsView, held: _Sorted, findings: Findings) -> None:
+    """Old values are warned of; a position without any value leaves equity, and so every limit, unknown."""
+    market = book.tick.market
+    for asset in market.stale_prices:
+        if book.valuation.deltas.get(asset):
+            findings.warn(f"price of {asset} is stale")
+    for pool in held.pools.values():
+        for info, _ in pool:
+            reserve = None if info.reserve is None else market.reserves.get(info.reserve)
+            if reserve is not None and not reserve.fresh:
+                findings.warn(f"reserve {info.reserve} is stale")
+    for key in book.valuation.unpriced:
+        if parse_key(key).asset in REWARD_TOKENS:
+            findings.warn(f"{key} has no known price and counts as nothing")
+        else:
+            text = "is not known, so no limit on it can be checked"
+            findings.breach(RiskLevel.CRITICAL, "RISK-006", f"price of {key}", text)
+
+
+def _unvalued(book: PositionsView) -> bool:
+    """Whether something is held that counts as nothing only because its price is not known."""
+    unpriced = book.valuation.unpriced
+    return bool(unpriced) and any(parse_key(key).asset not in REWARD_TOKENS for key in unpriced)
+
+
+def _check_venues(book: PositionsView, limit: float, findings: Findings) -> None:
+    """What stands at each exchange and protocol, unrealised PnL included, as a fraction of equity."""
+    equity = book.valuation.equity
+    places: dict[str, float] = {}
+    for key, value in book.valuation.values.items():
+        if value:
+            venue = parse_key(key).venue
+            places[venue] = places.get(venue, 0.0) + value
+    for venue, value in places.items():
+        if venue in _OWN_PLACES or value <= 0.0:
+            continue
+        subject = f"share of equity at {venue}"
+        if equity > 0.0:
+            findings.at_most(value / equity, limit, subject, RiskLevel.HIGH)
+        else:
+            findings.breach(RiskLevel.HIGH, "RISK-006", subject, f"is {value:.6g} of an equity of {equity:.6g}")
+
+
+def _report_liquidation(settlement: Settlement, findings: Findings) -> None:
+    keys = [delta.position_key for delta in settlement.deltas]
+    taken = [key for key in keys if parse_key(key).perp is not None or parse_key(key).kind in _LOAN_KINDS] or keys
+    findings.breach(
+        RiskLevel.CRITICAL, "RISK-005", f"account on {settlement.domain}", f"was liquidated: {', '.join(taken)}"
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from basis_actors.actors.risk_override import RiskOverride
 from basis_actors.bus import Actor, Escalated, on
-from basis_actors.config import StrategyManagerConfig
+from basis_actors.config import RiskLimits, StrategyManagerConfig
 from basis_actors.messages.book import BookView, TickStarted, Trigger
 from basis_actors.messages.commands import DecisionMade, ExecuteOrders, OrdersDone, StopTrading
 from basis_actors.messages.events import StrategyDecision
@@ -20,12 +21,14 @@ class StrategyManager(Actor):
     """Hosts one strategy. After StopTrading it still decides to hold, and says why.
 
     After a decision whose orders failed, decisions that add risk are put off for a while; those that reduce it never.
+    A critical risk overrides the strategy, and one that persists closes the book and stops trading.
     """
 
-    def __init__(self, strategy: Strategy, config: StrategyManagerConfig) -> None:
+    def __init__(self, strategy: Strategy, config: StrategyManagerConfig, limits: RiskLimits) -> None:
         super().__init__("strategy_manager")
         self._strategy = strategy
         self._config = config
+        self._override = RiskOverride(strategy, limits)
         self._requested = 0.0
         self._deposited = 0.0
         self._paid_out = 0.0
@@ -71,20 +74,33 @@ class StrategyManager(Actor):
         if self._stopped is not None:
             decision = Decision.hold(f"trading is stopped: {self._stopped}", invested=self._invested)
         else:
-            decision = self._strategy.decide(Situation(book, self._pending(), self._deposited, self._carried_out))
-            self._invested = decision.invested
-            self._carried_out, self._added_risk = True, decision.adds_risk
-            if decision.adds_risk and self.now < self._paused_until:
-                until = utc_from_ns(self._paused_until).isoformat(timespec="seconds")
-                decision = Decision.hold(
-                    f"orders failed {self._failures} times since new risk was last taken; it waits until {until}",
-                    invested=decision.invested,
-                    constraints=("EXEC-001",),
-                )
+            decision = self._wanted(Situation(book, self._pending(), self._deposited, self._carried_out))
         self._report(tick, book, decision)
         self.tell("engine", DecisionMade(tick.number, len(decision.orders)))
         if decision.orders:
             self.tell("execution_manager", ExecuteOrders(tick, decision.orders))
+
+    def _wanted(self, situation: Situation) -> Decision:
+        """What the strategy wants, as far as risk and earlier failures let it."""
+        override = self._override
+        decision = override.decide(situation)
+        self._invested = decision.invested
+        self._carried_out, self._added_risk = True, decision.adds_risk
+        if override.finished is not None:
+            self._stop(override.finished)
+        elif decision.adds_risk and self.now < self._paused_until:
+            until = utc_from_ns(self._paused_until).isoformat(timespec="seconds")
+            return Decision.hold(
+                f"orders failed {self._failures} times since new risk was last taken; it waits until {until}",
+                invested=decision.invested,
+                constraints=("EXEC-001",),
+            )
+        return decision
+
+    def _stop(self, command: StopTrading) -> None:
+        """The book is closed: nothing is decided any more, and the engine tells everybody else."""
+        self._stopped = command.reason
+        self.tell("engine", command)
 
     def _pending(self) -> float:
         """What the owner waits for; what sums leave over as rounding is nothing."""

@@ -124,11 +124,17 @@ class RiskAssessment(DomainEvent, frozen=True):
     breaches: tuple[str, ...]
     trigger_source: str
     health_factor: float | None = None
+    """Of the loan that is closest to liquidation, at oracle prices; None without debt and while it is not known."""
     ltv_ratio: float | None = None
+    """Debt / collateral of that loan."""
     liquidation_threshold: float | None = None
+    """LTV at which that loan would be liquidated."""
     peg_deviation: float | None = None
+    """market_rate / eth_per_lst - 1, the lowest of the staking tokens that are held; negative is a discount."""
     drawdown: float | None = None
     """Fall of flow-adjusted equity from its peak, as a fraction."""
+    liquidation_distance: dict[str, float] = {}
+    """Move of prices against the position that would liquidate it, as a fraction, by venue; absent where none does."""
 
     def __post_init__(self) -> None:
         if self.risk_level not in ("low", "medium", "high", "critical"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from basis_actors.actors.engine import Engine
 from basis_actors.actors.event_logger import EventLogger
@@ -13,13 +13,14 @@ from basis_actors.actors.pnl_monitor import PnLMonitor
 from basis_actors.actors.position_monitor import PositionMonitor
 from basis_actors.actors.position_update_handler import PositionUpdateHandler
 from basis_actors.actors.risk_gate import MarketRules, RiskGate
+from basis_actors.actors.risk_measures import CollateralTerms, EmodeTerms, LoanTerms, PerpTerms
 from basis_actors.actors.risk_monitor import RiskBounds, RiskMonitor
 from basis_actors.actors.strategy_manager import StrategyManager
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.actors.venue_adapter import VenueAdapter
 from basis_actors.actors.venue_interface_manager import VenueInterfaceManager
 from basis_actors.bus import Actor, Bus
-from basis_actors.config import ChainVenue, ExchangeVenue, LendingVenue, RunConfig
+from basis_actors.config import ChainVenue, ExchangeVenue, LendingVenue, PerpMarket, RunConfig
 from basis_actors.finance.margin import bracket_table
 from basis_actors.messages.book import Flow
 from basis_actors.ports import MarketFeed, VenueClient
@@ -68,7 +69,7 @@ def add_engine(
         RiskGate(_market_rules(run)),
         PositionUpdateHandler(tolerance, _ledger_domains(run)),
         ExecutionManager(components.execution_manager, stopwatch, simulated=simulated),
-        StrategyManager(strategy, components.strategy_manager),
+        StrategyManager(strategy, components.strategy_manager, run.mode.risk_limits),
         engine,
     ]
     actors.append(HealthMonitor(components.health_monitor, [actor.name for actor in actors], bus.stats))
@@ -78,23 +79,54 @@ def add_engine(
 
 
 def _bounds(run: RunConfig, strategy: Strategy) -> RiskBounds:
-    limits = run.mode.risk_limits
-    exchanges = {name: venue for name, venue in run.venues.items() if isinstance(venue, ExchangeVenue)}
-    brackets = {
-        f"{name}:{asset}-PERP": bracket_table(market.brackets)
-        for name, venue in exchanges.items()
-        if venue.perp is not None
-        for asset, market in venue.perp.markets.items()
-    }
+    """The limits of a mode, and the terms of every perp and pool that its venues offer."""
+    perps: dict[str, PerpTerms] = {}
+    pools: dict[str, LoanTerms] = {}
+    for name, venue in run.venues.items():
+        if isinstance(venue, ExchangeVenue):
+            for pair, _, market in _perp_markets(venue):
+                perps[f"{name}:{pair}"] = PerpTerms(_margin_of(run, name, pair), bracket_table(market.brackets))
+        elif isinstance(venue, LendingVenue):
+            pools[venue.ledger_name] = _loan_terms(venue)
     return RiskBounds(
-        margin_keys={name: margin_key(run, name) for name in exchanges},
-        brackets=brackets,
-        margin_ratio_reduce=limits.margin_ratio_reduce,
-        margin_ratio_exit_half=limits.margin_ratio_exit_half,
-        margin_emergency_multiple=limits.margin_emergency_multiple,
-        max_delta_drift=limits.max_delta_drift,
-        max_drawdown=limits.max_drawdown,
+        limits=run.mode.risk_limits,
+        currency=run.share_class.currency,
+        perps=perps,
+        pools=pools,
         delta_is_limited=strategy.hedged,
+    )
+
+
+def _perp_markets(venue: ExchangeVenue) -> Iterator[tuple[str, float, PerpMarket]]:
+    """Pair, taker fee and terms of each perp of an exchange, linear ones first."""
+    if venue.perp is not None:
+        for asset, market in venue.perp.markets.items():
+            yield f"{asset}-PERP", venue.perp.taker_fee, market
+    if venue.inverse_perp is not None:
+        for asset, market in venue.inverse_perp.markets.items():
+            yield f"{asset}USD-PERP", venue.inverse_perp.taker_fee, market
+
+
+def _margin_of(run: RunConfig, venue: str, pair: str) -> str:
+    """Key of the cash that margins a perp: coins for an inverse one, else USDT."""
+    if pair.endswith("USD-PERP"):
+        return f"{venue}:Margin:{pair.removesuffix('USD-PERP')}"
+    return margin_key(run, venue)
+
+
+def _loan_terms(pool: LendingVenue) -> LoanTerms:
+    return LoanTerms(
+        {
+            token: CollateralTerms(reserve.ltv, reserve.liquidation_threshold)
+            for token, reserve in pool.reserves.items()
+            if reserve.collateral
+        },
+        tuple(
+            EmodeTerms(
+                CollateralTerms(row.ltv, row.liquidation_threshold), frozenset(row.collateral), frozenset(row.debt)
+            )
+            for row in pool.emode.values()
+        ),
     )
 
 
@@ -109,11 +141,9 @@ def _market_rules(run: RunConfig) -> dict[tuple[str, str], MarketRules]:
             fee, cash = venue.spot.taker_fee, spot_cash_key(name)
             for asset, spot in venue.spot.markets.items():
                 rules[name, f"{asset}/USDT"] = MarketRules(spot.lot, spot.min_amount, least, fee, cash)
-        if venue.perp is not None:
-            fee, cash = venue.perp.taker_fee, margin_key(run, name)
-            for asset, perp in venue.perp.markets.items():
-                table = bracket_table(perp.brackets)
-                rules[name, f"{asset}-PERP"] = MarketRules(perp.lot, perp.min_amount, least, fee, cash, table)
+        for pair, fee, perp in _perp_markets(venue):
+            table, cash = bracket_table(perp.brackets), _margin_of(run, name, pair)
+            rules[name, pair] = MarketRules(perp.lot, perp.min_amount, least, fee, cash, table)
     return rules
 
 

@@ -1,0 +1,96 @@
+"""Defines when risk decides instead of the strategy: a critical level lets nothing through but what reduces, and one
+that persists closes the book step by step and then ends trading.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from basis_actors.config import RiskLimits
+from basis_actors.errors import Severity, severity_of
+from basis_actors.messages.book import RiskLevel, RiskView
+from basis_actors.messages.commands import StopTrading
+from basis_actors.messages.orders import OperationType, Order, Side
+from basis_actors.strategies.base import Decision, Situation, Strategy
+
+__all__ = ["RiskOverride", "only_reduces"]
+
+_OPENING: Final = (OperationType.STAKE, OperationType.BORROW)
+
+
+class RiskOverride:
+    """Stands between a strategy and its orders.
+
+    `finished` is None until the book is closed because of risk; then it is the stop to give.
+    """
+
+    def __init__(self, strategy: Strategy, limits: RiskLimits) -> None:
+        self._strategy = strategy
+        self._limits = limits
+        self._critical_ticks = 0
+        self._cause: StopTrading | None = None
+        self.finished: StopTrading | None = None
+
+    def decide(self, situation: Situation) -> Decision:
+        """The strategy's decision while risk is in bounds, else one that only reduces.
+
+        Called once a tick: the number of critical ones in a row is what escalates. A breach whose code is itself
+        critical, a liquidation, escalates at once. With `enforce: false` risk is reported and decides nothing.
+        """
+        risk = situation.book.risk
+        if self._cause is None and (risk.level is not RiskLevel.CRITICAL or not self._limits.enforce):
+            self._critical_ticks = 0
+            return self._strategy.decide(situation)
+        self._critical_ticks += 1
+        if self._cause is None and self._escalates(risk):
+            code = risk.code or "RISK-006"
+            self._cause = StopTrading(f"risk was critical: {'; '.join(risk.breaches)}", code)
+        if self._cause is not None:
+            return self._close(situation, self._cause)
+        return self._reduce(situation)
+
+    def _escalates(self, risk: RiskView) -> bool:
+        if risk.code is not None and severity_of(risk.code) is Severity.CRITICAL:
+            return True
+        return self._critical_ticks >= self._limits.escalation_ticks
+
+    def _reduce(self, situation: Situation) -> Decision:
+        """What reduces, and a hold instead of what does not."""
+        risk = situation.book.risk
+        decision = self._strategy.de_risk(situation)
+        if decision is None:
+            decision = self._strategy.decide(situation)
+        reason = f"risk is critical ({'; '.join(risk.breaches)})"
+        if decision.adds_risk or not all(map(only_reduces, decision.orders)):
+            return Decision.hold(
+                f"{reason}; what the strategy wants adds to it: {decision.reasoning}",
+                invested=decision.invested,
+                constraints=(*decision.constraints, risk.code or "RISK-006"),
+                market_conditions=decision.market_conditions,
+                portfolio_state=decision.portfolio_state,
+            )
+        return replace(decision, reasoning=f"{reason}; {decision.reasoning}")
+
+    def _close(self, situation: Situation, cause: StopTrading) -> Decision:
+        """The next step towards cash. Trading ends at the first tick at which there is nothing left to do."""
+        decision = self._strategy.close_all(situation)
+        if not decision.invested and not decision.orders:
+            self.finished = cause
+        return replace(
+            decision,
+            decision_type="emergency_exit",
+            reasoning=f"{cause.reason}; {decision.reasoning}",
+            constraints=(*decision.constraints, cause.error_code or "RISK-006"),
+        )
+
+
+def only_reduces(order: Order) -> bool:
+    """Whether an order cannot open or enlarge a position: no stake, loan or purchase, no perp but a closing one.
+
+    A flash loan is no loan: it is over with its transaction. Supplying collateral makes a loan safer.
+    """
+    if order.operation is OperationType.PERP_TRADE:
+        return order.reduce_only
+    return order.operation not in _OPENING and order.side is not Side.BUY
