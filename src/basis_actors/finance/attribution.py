@@ -3,19 +3,24 @@
 Between two views of the book the market may move, accounts may accrue and orders may fill. Market components are
 computed on the quantities held at the first view; everything else on what was settled since, at the prices of the
 second. Whatever equity did beyond the sum of these formulas and the owner's flows is the residual.
+
+What has no known price is worth 0, here as in the balance sheet: a price that becomes known later is a move from 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
+from basis_actors.errors import BasisError
 from basis_actors.finance.keys import LedgerKey, parse_key
-from basis_actors.finance.valuation import STABLE
-from basis_actors.messages.execution import DeltaSource, Settlement
+from basis_actors.finance.ledger import book_settlement
+from basis_actors.finance.valuation import token_price
+from basis_actors.messages.execution import DeltaSource, PositionDelta, Settlement
 from basis_actors.messages.market import MarketState
+from basis_actors.times import utc_from_ns
 
 __all__ = ["COMPONENTS", "Attribution", "PricedBook", "attribute"]
 
@@ -72,15 +77,42 @@ class Attribution:
 
 
 def attribute(before: PricedBook, after: PricedBook, settlements: Iterable[Settlement]) -> Attribution:
-    """Explain the change of equity from `before` to `after`, given everything that was settled between them."""
+    """Explain the change of equity from `before` to `after`, given everything that was settled between them.
+
+    Raises BasisError PNL-004 for a fill that does not say against which token it was made.
+    """
     result = Attribution()
     settlements = tuple(settlements)
     if after.market is not before.market:
         _market_moves(result, before, after)
-        _funding(result, before, after, settlements)
-    for settlement in settlements:
-        _settled(result, settlement, before, after)
+        if after.market.funding:
+            _funding(result, before, after, settlements)
+    for place, settlement in enumerate(settlements):
+        source = settlement.source
+        component = _BOOKED.get(source)
+        if component is not None:
+            _as_booked(result, component, settlement, after)
+        elif source is DeltaSource.EXECUTION:
+            _fills(result, settlement, after)
+        elif source is DeltaSource.LIQUIDATION:
+            _liquidation(result, settlement, before, settlements[:place], after)
+        elif source in (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL):
+            for delta in settlement.deltas:
+                result.flows += worth_of(parse_key(delta.position_key), delta.delta_amount, after)
     return result
+
+
+_BOOKED: Final = {
+    DeltaSource.FEE: "fees",
+    DeltaSource.GAS: "gas",
+    DeltaSource.REWARD: "rewards",
+}
+
+
+def worth_of(info: LedgerKey, amount: float, book: PricedBook) -> float:
+    """Value of `amount` of a token key at the prices of `book`; 0 while the price is not known."""
+    price = token_price(info, book.market, book.prices)
+    return 0.0 if price is None else amount * info.sign * price
 
 
 def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) -> None:
@@ -90,15 +122,20 @@ def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) ->
         if amount == 0.0:
             continue
         info = parse_key(key)
-        if info.perp is not None:
+        if info.contract is not None:
             _perp_moves(result, info, amount, before, after)
             continue
-        price_0, price_1 = prices_0.get(info.asset), prices_1.get(info.asset)
-        if price_0 is None or price_1 is None:
-            continue
+        price_0, price_1 = prices_0.get(info.asset, 0.0), prices_1.get(info.asset, 0.0)
         quantity = amount * info.sign
         if info.lst is not None:
-            rate_0, rate_1 = before.market.staking[info.lst].eth_per_lst, after.market.staking[info.lst].eth_per_lst
+            quote_0, quote_1 = before.market.staking.get(info.lst), after.market.staking.get(info.lst)
+            if quote_1 is None:
+                continue
+            rate_1 = quote_1.eth_per_lst
+            if quote_0 is None:
+                rate_0, price_0 = rate_1, 0.0
+            else:
+                rate_0 = quote_0.eth_per_lst
             result.add("staking", info, quantity * (rate_1 - rate_0) * price_1)
             result.add("price", info, quantity * rate_0 * (price_1 - price_0))
             quantity *= rate_1
@@ -113,117 +150,145 @@ def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) ->
 
 
 def _perp_moves(result: Attribution, info: LedgerKey, size: float, before: PricedBook, after: PricedBook) -> None:
-    """Price on the reference, basis on the rest of the mark's move."""
-    assert info.perp is not None
-    quote_0, quote_1 = before.market.perps.get(info.perp), after.market.perps.get(info.perp)
-    mark_0 = quote_0.mark if quote_0 is not None else None
-    mark_1 = quote_1.mark if quote_1 is not None else None
+    """Linear: price on the reference, basis on the rest of the mark's move. Inverse: N x (1/before - 1/now), price.
+
+    What was unrealised before is revalued with the currency that the contract pays in; that is price too.
+    """
+    assert info.contract is not None
+    upnl = info.contract.upnl
+    mark_0, mark_1 = _mark(info, before), _mark(info, after)
     if mark_0 is None or mark_1 is None:
         return
-    entry = before.entries[info.key]
-    unit_0, unit_1 = before.prices[STABLE], after.prices[STABLE]
-    spot_move = after.market.prices[info.asset] - before.market.prices[info.asset]
-    result.add("price", info, size * spot_move * unit_1)
-    result.add("basis", info, size * (mark_1 - mark_0 - spot_move) * unit_1)
+    unit_0, unit_1 = before.prices.get(info.paid_in, 0.0), after.prices.get(info.paid_in, 0.0)
+    if info.inverse:
+        result.add("price", info, upnl(size, mark_0, mark_1) * unit_1)
+    else:
+        spot_0, spot_1 = before.market.prices.get(info.asset), after.market.prices.get(info.asset)
+        # Without a reference price at both ends there is nothing to tell price from basis by.
+        spot_move = 0.0 if spot_0 is None or spot_1 is None else spot_1 - spot_0
+        result.add("price", info, size * spot_move * unit_1)
+        result.add("basis", info, size * (mark_1 - mark_0 - spot_move) * unit_1)
     if unit_1 != unit_0:
-        result.add("price", info, size * (mark_0 - entry) * (unit_1 - unit_0))
+        result.add("price", info, upnl(size, before.entries[info.key], mark_0) * (unit_1 - unit_0))
+
+
+def _mark(info: LedgerKey, book: PricedBook) -> float | None:
+    assert info.perp is not None
+    quote = book.market.perps.get(info.perp)
+    return None if quote is None else quote.mark
 
 
 def _funding(result: Attribution, before: PricedBook, after: PricedBook, settlements: tuple[Settlement, ...]) -> None:
-    """-size x mark x rate at each stamp, on the size that was left after liquidations (they come first in a tick)."""
-    stamps = after.market.funding
-    if not stamps:
-        return
-    sizes: dict[str, tuple[LedgerKey, float]] = {}
-    for key, amount in before.positions.items():
-        info = parse_key(key)
-        if info.perp is not None:
-            sizes[info.perp] = (info, amount)
-    for settlement in settlements:
-        if settlement.source is DeltaSource.LIQUIDATION:
-            for delta in settlement.deltas:
-                info = parse_key(delta.position_key)
-                if info.perp is not None:
-                    sizes[info.perp] = (info, sizes[info.perp][1] + delta.delta_amount)
-    for stamp in stamps:
-        held = sizes.get(stamp.perp)
-        if held is None or stamp.rate is None or stamp.mark is None:
+    """Payment of each stamp on the size held at that moment.
+
+    That is the size at `before` and what was filled since: stops and liquidations of the bar that has just closed.
+    """
+    keys = {info.perp: info for info in map(parse_key, before.positions) if info.perp is not None}
+    fills = [(settlement.timestamp, *fill) for settlement in settlements for fill in _perp_fills(settlement)]
+    keys.update((info.perp, info) for _, info, _ in fills if info.perp is not None)
+    for stamp in after.market.funding:
+        info = keys.get(stamp.perp)
+        if info is None or stamp.rate is None or stamp.mark is None:
             continue
-        info, size = held
-        result.add("funding", info, -size * stamp.mark * stamp.rate * after.prices[STABLE])
+        assert info.contract is not None
+        size = before.positions.get(info.key, 0.0)
+        if fills:
+            moment = utc_from_ns(stamp.ns)
+            size += sum(delta.delta_amount for at, filled, delta in fills if filled is info and at < moment)
+        payment = info.contract.funding(size, stamp.mark, stamp.rate)
+        result.add("funding", info, payment * after.prices.get(info.paid_in, 0.0))
 
 
-_BOOKED: Final = {
-    DeltaSource.FEE: "fees",
-    DeltaSource.GAS: "gas",
-    DeltaSource.REWARD: "rewards",
-}
+def _perp_fills(settlement: Settlement) -> Iterator[tuple[LedgerKey, PositionDelta]]:
+    for delta in settlement.deltas:
+        info = parse_key(delta.position_key)
+        if info.contract is not None:
+            yield info, delta
 
 
-def _settled(result: Attribution, settlement: Settlement, before: PricedBook, after: PricedBook) -> None:
-    """What one settlement adds: fees, gas and rewards as booked, slippage of fills, liquidations, flows."""
-    source = settlement.source
-    component = _BOOKED.get(source)
-    if component is not None:
-        for delta in settlement.deltas:
-            info = parse_key(delta.position_key)
-            result.add(component, info, worth_of(info, delta.delta_amount, after))
-    elif source is DeltaSource.EXECUTION:
-        _slippage(result, settlement, after)
-    elif source is DeltaSource.LIQUIDATION:
-        _liquidation(result, settlement, before, after)
-    elif source in (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL):
-        for delta in settlement.deltas:
-            result.flows += worth_of(parse_key(delta.position_key), delta.delta_amount, after)
+def _as_booked(result: Attribution, component: str, settlement: Settlement, after: PricedBook) -> None:
+    for delta in settlement.deltas:
+        info = parse_key(delta.position_key)
+        result.add(component, info, worth_of(info, delta.delta_amount, after))
 
 
-def worth_of(info: LedgerKey, amount: float, book: PricedBook) -> float:
-    """Value of `amount` of a token key at the prices of `book`; 0 while the price is not known."""
-    price = book.prices.get(info.asset)
-    if price is None:
-        return 0.0
-    if info.lst is not None:
-        price *= book.market.staking[info.lst].eth_per_lst
-    return amount * info.sign * price
+def _fills(result: Attribution, settlement: Settlement, after: PricedBook) -> None:
+    """Slippage of what was traded: of a perp against its mark, of a token against the reference price.
 
-
-def _slippage(result: Attribution, settlement: Settlement, after: PricedBook) -> None:
-    """-signed quantity x (fill - S) for tokens, x (fill - mark) for perps."""
+    A perp fill with an index was triggered: price takes it from the trigger to the mark of now, slippage is the rest.
+    What changes form without a price (stake, supply, borrow, transfer) does so at the reference exactly.
+    """
     for delta in settlement.deltas:
         fill = delta.price
         if fill is None:
             continue
         info = parse_key(delta.position_key)
-        if info.perp is None:
-            if info.asset != STABLE:
-                gap = fill - after.market.prices[info.asset]
-                result.add("slippage", info, -delta.delta_amount * gap * after.prices[STABLE])
+        if info.contract is None:
+            result.add("slippage", info, _token_slippage(settlement, info, delta.delta_amount, fill, after))
             continue
-        result.add("slippage", info, perp_fill_cost(info, delta.delta_amount, fill, after))
+        quantity, upnl = delta.delta_amount, info.contract.upnl
+        mark, unit = _mark_of_fill(settlement, info, after), after.prices.get(info.paid_in, 0.0)
+        trigger = delta.index
+        if trigger is None:
+            result.add("slippage", info, upnl(quantity, fill, mark) * unit)
+        else:
+            result.add("slippage", info, upnl(quantity, fill, trigger) * unit)
+            result.add("price", info, upnl(quantity, trigger, mark) * unit)
 
 
-def perp_fill_cost(info: LedgerKey, amount: float, fill: float, book: PricedBook) -> float:
-    """What a perp fill away from the mark gains or loses at once."""
-    assert info.perp is not None
-    mark = book.market.perps[info.perp].mark
-    assert mark is not None
-    return -amount * (fill - mark) * book.prices[STABLE]
+def _token_slippage(settlement: Settlement, info: LedgerKey, quantity: float, fill: float, after: PricedBook) -> float:
+    """-signed quantity x (fill x P(counter) - P(token)); the counter is the token delta that has no price."""
+    for delta in settlement.deltas:
+        counter = parse_key(delta.position_key)
+        if delta.price is None and counter.contract is None:
+            return -quantity * (fill * worth_of(counter, 1.0, after) - worth_of(info, 1.0, after))
+    raise BasisError(
+        "PNL-004",
+        f"{settlement.source} settlement {settlement.domain}#{settlement.sequence} of {settlement.operation_id} prices"
+        f" {info.key} at {fill:.12g} and changes no other token; the token that was paid with was expected",
+    )
 
 
-def _liquidation(result: Attribution, settlement: Settlement, before: PricedBook, after: PricedBook) -> None:
-    """Closing away from the mark, and the liquidation fee: the cash booked beyond the realised PnL of the close."""
-    cash = 0.0
-    realised = 0.0
-    owner: LedgerKey | None = None
+def _mark_of_fill(settlement: Settlement, info: LedgerKey, after: PricedBook) -> float:
+    mark = _mark(info, after)
+    if mark is None:
+        raise BasisError(
+            "PNL-003",
+            f"{settlement.source} settlement {settlement.domain}#{settlement.sequence} fills {info.key}, whose mark is"
+            f" not known at {after.market.timestamp.isoformat()}; a venue fills nothing without a mark",
+        )
+    return mark
+
+
+def _liquidation(
+    result: Attribution,
+    settlement: Settlement,
+    before: PricedBook,
+    earlier: Sequence[Settlement],
+    after: PricedBook,
+) -> None:
+    """Of perps: closing away from the mark, and the fee, which is the cash booked beyond the realised PnL.
+
+    Of a lending position: collateral seized against debt repaid at reference prices, which is the liquidator's bonus.
+    """
+    closes = tuple(_perp_fills(settlement))
+    entries = _entries_after(before, earlier) if closes else before.entries
+    for info, delta in closes:
+        assert info.contract is not None
+        assert delta.price is not None
+        quantity, upnl = delta.delta_amount, info.contract.upnl
+        unit = after.prices.get(info.paid_in, 0.0)
+        result.add("liquidation", info, upnl(quantity, delta.price, _mark_of_fill(settlement, info, after)) * unit)
+        result.add("liquidation", info, -upnl(-quantity, entries[info.key], delta.price) * unit)
     for delta in settlement.deltas:
         info = parse_key(delta.position_key)
-        if info.perp is None:
-            cash += worth_of(info, delta.delta_amount, after)
-            owner = info
-            continue
-        assert delta.price is not None
-        entry = before.entries[delta.position_key]
-        realised -= delta.delta_amount * (delta.price - entry) * after.prices[STABLE]
-        result.add("liquidation", info, perp_fill_cost(info, delta.delta_amount, delta.price, after))
-    if owner is not None:
-        result.add("liquidation", owner, cash - realised)
+        if info.contract is None:
+            result.add("liquidation", info, worth_of(info, delta.delta_amount, after))
+
+
+def _entries_after(before: PricedBook, settlements: Sequence[Settlement]) -> Mapping[str, float]:
+    """Average entries once `settlements` are booked."""
+    positions, entries = before.positions, before.entries
+    for settlement in settlements:
+        positions, entries = book_settlement(settlement, positions, entries)
+    return entries

@@ -8,8 +8,12 @@ from typing import Final
 import msgspec
 
 from basis_actors.errors import BasisError
+from basis_actors.finance.contracts import INVERSE, LINEAR, Contract
 
-__all__ = ["LST_TOKENS", "REWARD_TOKENS", "LedgerKey", "parse_key"]
+__all__ = ["LST_TOKENS", "REWARD_TOKENS", "STABLE", "LedgerKey", "parse_key"]
+
+STABLE: Final = "USDT"
+"""The currency linear perps settle in and prices are quoted in."""
 
 LST_TOKENS: Final = ("weETH", "wstETH")
 REWARD_TOKENS: Final = ("EIGEN", "ETHFI")
@@ -27,6 +31,10 @@ _KINDS: Final = (
     "Payable",
 )
 _ALIASES: Final = {"WETH": "ETH"}
+_MAIN_POOL: Final = "aave"
+"""Ledger name whose reserves the market names by their token alone; those of others carry the ledger name."""
+_CONTRACTS: Final = {"PerpPosition": LINEAR, "InversePerp": INVERSE}
+_SUFFIX: Final = {"PerpPosition": "-PERP", "InversePerp": "USD-PERP"}
 
 
 class LedgerKey(msgspec.Struct, frozen=True, gc=False):
@@ -45,9 +53,13 @@ class LedgerKey(msgspec.Struct, frozen=True, gc=False):
     perp: str | None
     """`venue:symbol` of a perpetual, which enters equity only through unrealised PnL; None for everything else."""
     reserve: str | None
-    """Underlying of an aToken or debtToken as the market names the reserve (`WETH`), else None."""
+    """Reserve of an aToken or debtToken as the market names it (`WETH`, `morpho:WETH`), else None."""
     inverse: bool
     """Whether it is a perpetual counted in USD notional and margined in its asset."""
+    contract: Contract | None
+    """What a perpetual pays; None for everything else."""
+    paid_in: str
+    """Asset in which its value is counted: USDT for a linear perpetual, its own asset for everything else."""
     signed: bool
     """Whether a negative amount is in order: perps are signed, a payable is owed."""
 
@@ -65,13 +77,17 @@ def parse_key(key: str) -> LedgerKey:
         if not symbol.startswith(prefix) or len(symbol) == len(prefix):
             raise BasisError("POS-002", f"position key {key!r}: the symbol of a {kind} starts with {prefix!r}")
         token = symbol[len(prefix) :]
-    elif kind == "PerpPosition":
-        token = symbol.removesuffix("-PERP")
-    elif kind == "InversePerp":
-        token = symbol.removesuffix("USD-PERP")
+    elif kind in _SUFFIX:
+        suffix = _SUFFIX[kind]
+        if not symbol.endswith(suffix) or len(symbol) == len(suffix):
+            raise BasisError("POS-002", f"position key {key!r}: the symbol of a {kind} is <asset>{suffix}")
+        token = symbol.removesuffix(suffix)
     lst = token if token in LST_TOKENS else None
     asset = "ETH" if lst else _ALIASES.get(token, token)
-    is_perp = kind in ("PerpPosition", "InversePerp")
+    contract = _CONTRACTS.get(kind)
+    reserve = None
+    if kind in ("aToken", "debtToken"):
+        reserve = token if venue == _MAIN_POOL else f"{venue}:{token}"
     return LedgerKey(
         key=key,
         venue=venue,
@@ -80,8 +96,10 @@ def parse_key(key: str) -> LedgerKey:
         asset=asset,
         lst=lst,
         sign=-1.0 if kind in ("debtToken", "flashDebt") else 1.0,
-        perp=f"{venue}:{symbol}" if is_perp else None,
-        reserve=token if kind in ("aToken", "debtToken") else None,
-        inverse=kind == "InversePerp",
-        signed=is_perp or kind == "Payable",
+        perp=f"{venue}:{symbol}" if contract is not None else None,
+        reserve=reserve,
+        inverse=contract is INVERSE,
+        contract=contract,
+        paid_in=STABLE if contract is LINEAR else asset,
+        signed=contract is not None or kind == "Payable",
     )

@@ -7,7 +7,6 @@ from typing import Final
 
 from basis_actors.errors import BasisError
 from basis_actors.finance.keys import parse_key
-from basis_actors.finance.perps import apply_fill
 from basis_actors.messages.execution import DeltaSource, Settlement
 
 __all__ = ["book_settlement"]
@@ -33,18 +32,18 @@ def book_settlement(
         key, amount = delta.position_key, delta.delta_amount
         info = parse_key(key)
         held = booked.get(key, 0.0)
-        if info.perp is None:
+        if info.contract is None:
             total = held + amount
             touched.append(key)
         else:
             trades_perps = True
             if delta.price is None:
                 raise BasisError("POS-001", f"{_name(settlement)} changes {key} without a fill price")
-            fill = apply_fill(held, prices.get(key, 0.0), amount, delta.price)
+            fill = info.contract.fill(held, prices.get(key, 0.0), amount, delta.price)
             total, prices[key] = fill.size, fill.entry
         if abs(total) <= _DUST * max(abs(held), abs(amount)):
             total = 0.0
-        if info.perp is not None and total == 0.0:
+        if info.contract is not None and total == 0.0:
             prices.pop(key, None)
         booked[key] = total
     # A perp's realised loss may overdraw a margin account; an order never takes more tokens than there are.

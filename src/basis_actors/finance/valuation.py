@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from basis_actors.finance.keys import parse_key
+from basis_actors.finance.keys import REWARD_TOKENS, STABLE, LedgerKey, parse_key
 from basis_actors.messages.book import Valuation
 from basis_actors.messages.market import MarketState
 
-__all__ = ["STABLE", "share_class_prices", "value_book"]
-
-STABLE = "USDT"
-"""The currency perps settle in and prices are quoted in."""
+__all__ = ["STABLE", "share_class_prices", "token_price", "value_book"]
 
 
 def share_class_prices(market: MarketState, currency: str) -> dict[str, float]:
@@ -31,16 +28,27 @@ def share_class_prices(market: MarketState, currency: str) -> dict[str, float]:
     return converted
 
 
+def token_price(info: LedgerKey, market: MarketState, prices: Mapping[str, float]) -> float | None:
+    """Price in the share class of one unit of a token key (not of a perpetual); None while it is not known."""
+    price = prices.get(info.asset)
+    if price is None or info.lst is None:
+        return price
+    staking = market.staking.get(info.lst)
+    return None if staking is None else price * staking.eth_per_lst
+
+
 def value_book(
     positions: Mapping[str, float], entries: Mapping[str, float], market: MarketState, prices: Mapping[str, float]
 ) -> Valuation:
     """Value `positions` with `prices` of the share class (see `share_class_prices`) and the marks of `market`.
 
-    A perp is worth its unrealised PnL, size x (mark - entry) USDT.
+    A perp is worth its unrealised PnL: size x (mark - entry) USDT, an inverse one N x (1/entry - 1/mark) of its asset.
+    What has no known price counts as 0 and is named in `unpriced`, a reward token in `unpriced_rewards`.
     """
     values: dict[str, float] = {}
     deltas: dict[str, float] = {}
     unpriced: list[str] = []
+    unpriced_rewards: list[str] = []
     equity = 0.0
     unrealized = 0.0
     for key, amount in positions.items():
@@ -49,14 +57,17 @@ def value_book(
             continue
         info = parse_key(key)
         asset = info.asset
-        if info.perp is not None:
+        worth: float | None = None
+        if info.contract is not None:
+            assert info.perp is not None
             quote = market.perps.get(info.perp)
-            mark = quote.mark if quote is not None else None
-            unit = prices.get(STABLE)
-            delta = amount
-            worth = None if mark is None or unit is None else amount * (mark - entries[key]) * unit
-            if worth is not None:
-                unrealized += worth
+            delta = 0.0
+            if quote is not None and quote.mark is not None:
+                delta = info.contract.exposure(amount, quote.mark)
+                unit = prices.get(info.paid_in)
+                if unit is not None:
+                    worth = info.contract.upnl(amount, entries[key], quote.mark) * unit
+                    unrealized += worth
         else:
             price = prices.get(asset)
             delta = amount * info.sign
@@ -67,8 +78,8 @@ def value_book(
             worth = None if price is None else delta * price
         if worth is None:
             worth = 0.0
-            unpriced.append(key)
+            (unpriced_rewards if asset in REWARD_TOKENS else unpriced).append(key)
         values[key] = worth
         equity += worth
         deltas[asset] = deltas.get(asset, 0.0) + delta
-    return Valuation(values, deltas, equity, unrealized, tuple(unpriced))
+    return Valuation(values, deltas, equity, unrealized, tuple(unpriced), tuple(unpriced_rewards))

@@ -85,7 +85,9 @@ class Valuation(msgspec.Struct, frozen=True):
     unrealized: float
     """The part of equity that is unrealised perp PnL."""
     unpriced: tuple[str, ...]
-    """Non-zero keys without a known price; they count as 0."""
+    """Non-zero keys without a known price, reward tokens apart; they count as 0."""
+    unpriced_rewards: tuple[str, ...] = ()
+    """Non-zero keys of reward tokens without a known price; they count as 0, and no limit waits for them."""
 
 
 class PositionsView(msgspec.Struct, frozen=True):
