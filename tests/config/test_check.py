@@ -15,6 +15,7 @@ from basis_actors.config import (
     config_root,
     load_mode,
     mode_names,
+    scenario_names,
     share_class_names,
     venue_names,
     without_friction,
@@ -26,8 +27,8 @@ EditMode = Callable[..., Path]
 def test_without_targets_everything_is_checked_and_everything_holds() -> None:
     results = check_targets()
     assert all(result.ok for result in results)
-    assert len(results) == len(mode_names()) + len(venue_names()) + len(share_class_names())
-    assert {result.kind for result in results} == {"mode", "venue", "share class"}
+    assert len(results) == len(mode_names()) + len(venue_names()) + len(share_class_names()) + len(scenario_names())
+    assert {result.kind for result in results} == {"mode", "venue", "share class", "scenario"}
     assert "configs/modes/btc_basis.yaml" in [result.target for result in results]
 
 

@@ -2,8 +2,9 @@
 
 from basis_actors.config.check import CheckResult, ModeRow, check_targets, mode_table
 from basis_actors.config.friction import without_friction
-from basis_actors.config.library import config_root, mode_names, share_class_names, venue_names
+from basis_actors.config.library import config_root, mode_names, scenario_names, share_class_names, venue_names
 from basis_actors.config.loading import load_mode, load_share_class, load_venue
+from basis_actors.config.model import Model
 from basis_actors.config.models import (
     ComponentConfig,
     DataConfig,
@@ -19,6 +20,7 @@ from basis_actors.config.models import (
     StrategyManagerConfig,
 )
 from basis_actors.config.run import RunConfig
+from basis_actors.config.scenarios import Scenario, load_scenario
 from basis_actors.config.signals import FileSignals, HttpSignals, SignalConfig, WalkForwardSignals
 from basis_actors.config.strategies import (
     BasisConfig,
@@ -36,6 +38,7 @@ from basis_actors.config.strategies import (
 from basis_actors.config.venues import (
     Bracket,
     ChainVenue,
+    CustomVenue,
     DexVenue,
     EModeConfig,
     ExchangeVenue,
@@ -56,6 +59,7 @@ __all__ = [
     "ChainVenue",
     "CheckResult",
     "ComponentConfig",
+    "CustomVenue",
     "DataConfig",
     "DexVenue",
     "DirectionalConfig",
@@ -76,6 +80,7 @@ __all__ = [
     "MarketNeutralConfig",
     "ModeConfig",
     "ModeRow",
+    "Model",
     "PerpConfig",
     "PerpMarket",
     "PnLMonitorConfig",
@@ -83,6 +88,7 @@ __all__ = [
     "ReserveConfig",
     "RiskLimits",
     "RunConfig",
+    "Scenario",
     "ShareClassConfig",
     "SignalConfig",
     "SpotConfig",
@@ -98,10 +104,12 @@ __all__ = [
     "check_targets",
     "config_root",
     "load_mode",
+    "load_scenario",
     "load_share_class",
     "load_venue",
     "mode_names",
     "mode_table",
+    "scenario_names",
     "share_class_names",
     "venue_names",
     "without_friction",

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from basis_actors.config.documents import read_document
-from basis_actors.config.library import config_root, mode_names, share_class_names, venue_names
+from basis_actors.config.library import config_root, mode_names, scenario_names, share_class_names, venue_names
 from basis_actors.config.loading import load_mode, load_share_class, load_venue
+from basis_actors.config.scenarios import load_scenario
 from basis_actors.errors import ConfigError
 
 __all__ = ["CheckResult", "ModeRow", "check_targets", "mode_table"]
@@ -32,7 +33,7 @@ class CheckResult:
     target: str
     """What was asked for; a file of the library by its path from `configs/` on."""
     kind: str
-    """`mode`, `venue` or `share class`."""
+    """`mode`, `venue`, `share class` or `scenario`."""
     error: ConfigError | None
     """None when it can be used."""
 
@@ -55,7 +56,12 @@ def check_targets(targets: Sequence[str] = ()) -> list[CheckResult]:
     """
     if targets:
         return [_check(target, target) for target in targets]
-    folders = (("modes", mode_names()), ("venues", venue_names()), ("share_classes", share_class_names()))
+    folders = (
+        ("modes", mode_names()),
+        ("venues", venue_names()),
+        ("share_classes", share_class_names()),
+        ("scenarios", scenario_names()),
+    )
     files = [Path(folder) / f"{name}.yaml" for folder, names in folders for name in names]
     return [_check(str(config_root() / file), str("configs" / file)) for file in files]
 
@@ -68,6 +74,8 @@ def _check(target: str, shown: str) -> CheckResult:
             load_venue(target)
         elif kind == "share class":
             load_share_class(target)
+        elif kind == "scenario":
+            load_scenario(target)
         else:
             load_mode(target)
     except ConfigError as error:
@@ -76,11 +84,13 @@ def _check(target: str, shown: str) -> CheckResult:
 
 
 def _kind_of(target: str) -> str:
-    """A venue has a kind, a share class a currency; everything else is a mode."""
+    """A venue has a kind, a share class a currency, a scenario shocks; everything else is a mode."""
     file = Path(target)
     if target in mode_names() or not file.is_file():
         return "mode"
     values = read_document(file, target).values
     if "kind" in values:
         return "venue"
+    if "shocks" in values:
+        return "scenario"
     return "share class" if "currency" in values else "mode"

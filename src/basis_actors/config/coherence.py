@@ -17,6 +17,7 @@ from basis_actors.config.strategies import (
     LoopConfig,
     LstConfig,
     MarketNeutralConfig,
+    StrategyConfig,
 )
 from basis_actors.config.venues import ExchangeVenue, LendingVenue, VenueConfig
 
@@ -66,7 +67,10 @@ def _loop_of(mode: ModeConfig) -> LoopConfig | None:
 
 
 def _named_venues(mode: ModeConfig) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Venues that a strategy of the package names; what the keys of any other mean is its own business."""
     config = mode.strategy_config
+    if not isinstance(config, StrategyConfig):
+        return
     for name in (*_KINDS, "reward_venue"):
         venue = getattr(config, name, None)
         if venue is not None:
@@ -99,7 +103,7 @@ def run_problems(
 ) -> Iterator[Problem]:
     """What a mode asks of its venues and share class and does not get. Paths are those of the mode."""
     currency = _currency_of(mode)
-    if share_class.currency != currency:
+    if currency is not None and share_class.currency != currency:
         text = f"is {mode.share_class!r}, counted in {share_class.currency}; this strategy counts in {currency}"
         yield Problem(("share_class",), text)
     for path, venue in _named_venues(mode):
@@ -116,8 +120,11 @@ def run_problems(
         yield from _pool_problems(mode, loop, venues[loop.lending_venue])
 
 
-def _currency_of(mode: ModeConfig) -> str:
+def _currency_of(mode: ModeConfig) -> str | None:
+    """What a strategy of the package counts in; any other counts in whatever its mode says."""
     config = mode.strategy_config
+    if not isinstance(config, StrategyConfig):
+        return None
     if isinstance(config, LendingConfig):
         return config.asset
     if isinstance(config, DirectionalConfig):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,11 +15,11 @@ from basis_actors.config.explain import explain, raise_problems, refusal
 from basis_actors.config.friction import without_impact
 from basis_actors.config.layers import apply_settings, branch, document_of, lay_over, put
 from basis_actors.config.library import find, read, read_named, share_class_names, venue_names
-from basis_actors.config.model import Model, Problem
-from basis_actors.config.models import ModeConfig, ShareClassConfig
+from basis_actors.config.model import Model, Problem, Problems
+from basis_actors.config.models import ModeConfig, ShareClassConfig, config_of
+from basis_actors.config.plugins import adapter_class
 from basis_actors.config.run import RunConfig
 from basis_actors.config.spelling import hint
-from basis_actors.config.strategies import STRATEGY_CONFIGS
 from basis_actors.config.venues import VENUE_KINDS, VenueConfig
 
 __all__ = ["load_mode", "load_share_class", "load_venue"]
@@ -36,16 +37,18 @@ def load_mode(
 ) -> RunConfig:
     """Load and check a mode with its venues and share class.
 
+    A venue that the library does not have is read from `venues/<name>.yaml` in the folder of the mode's own file.
     `overlays` are YAML files laid over the mode (`--config`). `overrides` come next: nested mappings are laid over,
     a dotted key `"strategy_config.leverage"` replaces what is there. `settings` are texts `a.b=c` (`--set`), which
     replace too. In all of them `venue_configs.<venue>` reaches into a venue.
     Raises ConfigError: CONFIG-001 for a mode that does not exist, CONFIG-004 for a venue, CONFIG-002 when all that
     is wrong is missing keys, CONFIG-003 otherwise.
     """
+    file = find(name_or_path, "modes")
     document = read_named(name_or_path, "modes")
     name = document.values.get("mode")
-    for file in overlays:
-        document = lay_over(document, read(file))
+    for overlay in overlays:
+        document = lay_over(document, read(overlay))
     nested, dotted = document_of(overrides or {}, "overrides")
     document = lay_over(document, nested)
     for path, value in dotted:
@@ -54,7 +57,7 @@ def load_mode(
     if document.values.get("mode") != name:
         text = f"is {document.values.get('mode')!r}; a mode keeps its name {name!r}: leave this out"
         raise_problems([Problem(("mode",), text)], document, "CONFIG-003")
-    return _assemble(document)
+    return _assemble(document, file.parent / "venues")
 
 
 def load_venue(name_or_path: str | Path) -> VenueConfig:
@@ -67,14 +70,16 @@ def load_share_class(name_or_path: str | Path) -> ShareClassConfig:
     return _validated(ShareClassConfig, read_named(name_or_path, "share_classes"), "CONFIG-003")
 
 
-def _assemble(document: Document) -> RunConfig:
+def _assemble(document: Document, own_venues: Path) -> RunConfig:
     per_venue = branch(document, ("venue_configs",))
     given = document.values.get("venue_configs", {})
     values = {key: value for key, value in document.values.items() if key != "venue_configs"}
     document = _with_drawdown_limit(Document(values, document.origins, document.problems))
     mode = _validated(ModeConfig, document, "CONFIG-003")
     raise_problems([*mode_problems(mode), *_venue_config_problems(given, mode)], document, "CONFIG-003")
-    venues = {name: _listed_venue(name, index, document, per_venue) for index, name in enumerate(mode.venues)}
+    venues = {
+        name: _listed_venue(name, index, document, per_venue, own_venues) for index, name in enumerate(mode.venues)
+    }
     share_class = load_share_class(mode.share_class)
     raise_problems(list(run_problems(mode, venues, share_class)), document, "CONFIG-003")
     if not mode.enable_market_impact:
@@ -111,11 +116,15 @@ def _with_drawdown_limit(document: Document) -> Document:
     return put(document, _LIMIT, load_share_class(str(name)).drawdown_limit, origin)
 
 
-def _listed_venue(name: str, index: int, mode: Document, per_venue: Document) -> VenueConfig:
-    if name not in venue_names():
-        text = f"is {name!r}, for which there is no file; venues: {', '.join(venue_names())}{hint(name, venue_names())}"
+def _listed_venue(name: str, index: int, mode: Document, per_venue: Document, own_venues: Path) -> VenueConfig:
+    """A venue of the library, or one in `venues/` beside the mode's own file."""
+    known, file = venue_names(), own_venues / f"{name}.yaml"
+    if name in known:
+        return _venue(lay_over(read_named(name, "venues"), branch(per_venue, (name,))))
+    if not file.is_file():
+        text = f"is {name!r}, for which there is no file {file}; venues: {', '.join(known)}{hint(name, known)}"
         raise_problems([Problem(("venues", str(index)), text)], mode, "CONFIG-004")
-    return _venue(lay_over(read_named(name, "venues"), branch(per_venue, (name,))))
+    return _venue(lay_over(read(file), branch(per_venue, (name,))))
 
 
 def _venue(document: Document) -> VenueConfig:
@@ -151,12 +160,22 @@ def _with_brackets(document: Document) -> Document:
 
 
 def _validated(model: type[_M], document: Document, code: str) -> _M:
-    family = document.values.get("strategy")
-    config = STRATEGY_CONFIGS.get(family) if isinstance(family, str) else None
     try:
         found = model.model_validate(document.values)
     except ValidationError as error:
-        problems = [*document.problems, *explain(error, model, {"strategy_config": config} if config else {})]
+        problems = [*document.problems, *explain(error, model, _variants(document))]
         raise refusal(problems, document, code) from None
     raise_problems(list(document.problems), document, code)
+    return found
+
+
+def _variants(document: Document) -> dict[str, type[Model]]:
+    """The models of the keys whose shape another key decides, as far as that key is right."""
+    found: dict[str, type[Model]] = {}
+    strategy, adapter = document.values.get("strategy"), document.values.get("adapter")
+    with suppress(KeyError, Problems):
+        if isinstance(strategy, str):
+            found["strategy_config"] = config_of(strategy)
+        if isinstance(adapter, str):
+            found["settings"] = adapter_class(adapter)[1]
     return found

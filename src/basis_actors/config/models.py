@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
@@ -24,8 +24,9 @@ from basis_actors.config.model import (
     SmallFraction,
     refuse,
 )
+from basis_actors.config.plugins import is_reference, strategy_class
 from basis_actors.config.spelling import hint
-from basis_actors.config.strategies import STRATEGY_CONFIGS, StrategyConfig
+from basis_actors.config.strategies import STRATEGY_CONFIGS
 
 __all__ = [
     "ComponentConfig",
@@ -40,6 +41,7 @@ __all__ = [
     "ShareClassConfig",
     "StalenessConfig",
     "StrategyManagerConfig",
+    "config_of",
 ]
 
 
@@ -227,14 +229,15 @@ class ModeConfig(Model):
     mode: str
     description: str
     strategy: str
-    """Family, a key of `STRATEGY_CONFIGS`."""
+    """Family, a key of `STRATEGY_CONFIGS`, or a class outside the package: `package.module:Class`."""
     share_class: str
     venues: Annotated[tuple[str, ...], Field(min_length=1)]
     """In the order in which their settlements are told."""
     tick_interval_seconds: Count
     enable_market_impact: bool
     """Whether fills are worse than the reference price by the venue's impact."""
-    strategy_config: StrategyConfig
+    strategy_config: SerializeAsAny[Model]
+    """A `StrategyConfig`, or the `Config` of the class that `strategy` names."""
     risk_limits: RiskLimits
     component_config: ComponentConfig
     data: DataConfig
@@ -242,8 +245,11 @@ class ModeConfig(Model):
     @field_validator("strategy")
     @classmethod
     def _family_exists(cls, family: str) -> str:
-        if family not in STRATEGY_CONFIGS:
-            expected = f"one of {', '.join(STRATEGY_CONFIGS)} was expected{hint(family, STRATEGY_CONFIGS)}"
+        if is_reference(family):
+            strategy_class(family)
+        elif family not in STRATEGY_CONFIGS:
+            families = ", ".join(STRATEGY_CONFIGS)
+            expected = f"one of {families} or package.module:Class was expected{hint(family, STRATEGY_CONFIGS)}"
             raise Problems((Problem((), f"is {family!r}; {expected}"),))
         return family
 
@@ -253,7 +259,7 @@ class ModeConfig(Model):
         family = info.data.get("strategy")
         if family is None:
             raise PydanticCustomError("unchecked", "cannot be checked while strategy is not valid")
-        return STRATEGY_CONFIGS[family].model_validate(value)
+        return config_of(family).model_validate(value)
 
     @field_validator("venues")
     @classmethod
@@ -262,3 +268,11 @@ class ModeConfig(Model):
         if twice:
             raise Problems((Problem((), f"names {', '.join(twice)} twice; each venue is listed once"),))
         return venues
+
+
+def config_of(strategy: str) -> type[Model]:
+    """What `strategy_config` has to be for a strategy, a family or a class outside the package.
+
+    Raises Problems for a class that cannot be used, KeyError for a family that there is not.
+    """
+    return strategy_class(strategy).Config if is_reference(strategy) else STRATEGY_CONFIGS[strategy]

@@ -7,17 +7,21 @@ Every number is an assumption or a snapshot; `sources` says where it is from, `p
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import ValidationInfo
 
 from basis_actors.config.model import Fraction, Model, NonNegative, Positive, Problem, SmallFraction, refuse
+from basis_actors.config.plugins import adapter_class
 
 __all__ = [
     "GAS_OPERATIONS",
     "VENUE_KINDS",
     "Bracket",
     "ChainVenue",
+    "CustomVenue",
     "DexVenue",
     "EModeConfig",
     "ExchangeVenue",
@@ -311,7 +315,33 @@ class FlashVenue(VenueBase):
     fee_bps: NonNegative
 
 
-VenueConfig = ExchangeVenue | ChainVenue | LendingVenue | StakingVenue | DexVenue | FlashVenue
+class CustomVenue(VenueBase):
+    """A venue whose client is a class outside the package; an account domain of its own."""
+
+    kind: Literal["custom"]
+    adapter: str
+    """`package.module:Class`, with the methods of `ports.VenueClient` and `from_config(config, clock)`."""
+    transfer_delay_seconds: NonNegative
+    """From and to other domains."""
+    settings: SerializeAsAny[Model]
+    """The `Config` of that class."""
+
+    @field_validator("adapter")
+    @classmethod
+    def _can_be_used(cls, adapter: str) -> str:
+        adapter_class(adapter)
+        return adapter
+
+    @field_validator("settings", mode="wrap")
+    @classmethod
+    def _of_the_adapter(cls, value: Any, _handler: Any, info: ValidationInfo) -> Any:
+        adapter = info.data.get("adapter")
+        if adapter is None:
+            raise PydanticCustomError("unchecked", "cannot be checked while adapter is not valid")
+        return adapter_class(adapter)[1].model_validate(value)
+
+
+VenueConfig = ExchangeVenue | ChainVenue | LendingVenue | StakingVenue | DexVenue | FlashVenue | CustomVenue
 
 VENUE_KINDS: Final[dict[str, type[VenueConfig]]] = {
     "exchange": ExchangeVenue,
@@ -320,4 +350,5 @@ VENUE_KINDS: Final[dict[str, type[VenueConfig]]] = {
     "staking": StakingVenue,
     "dex": DexVenue,
     "flash": FlashVenue,
+    "custom": CustomVenue,
 }

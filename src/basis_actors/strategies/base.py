@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from basis_actors.config import RunConfig
+from basis_actors.config.plugins import StrategyClass
 from basis_actors.errors import BasisError
 from basis_actors.messages.book import BookView
 from basis_actors.messages.market import FundingStamp, MarketSpec, MarketState
@@ -75,8 +76,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         return cls(decision_type="hold", action="none", reasoning=reasoning, invested=invested, **details)
 
 
-class Strategy(ABC):
-    """Base of all strategies. A new one is a subclass in a file of its own, and one line in `registry.py`."""
+class Strategy(StrategyClass, ABC):
+    """Base of all strategies. A new one is a subclass in a file of its own, and one line in `registry.py`.
+
+    A strategy outside the package has no such line. It has the class attribute `Config`, a `config.Model` of what the
+    mode's `strategy_config` holds, and the mode names it as `strategy: package.module:Class`.
+    """
 
     hedged: ClassVar[bool]
     """Whether the strategy means to be delta neutral."""

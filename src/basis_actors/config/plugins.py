@@ -1,0 +1,101 @@
+"""Defines how a configuration names a class outside the package, `package.module:Class`, and what such a class must be.
+
+Its module is looked for among the installed packages and in the working directory.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar, Final
+
+from basis_actors.config.model import Model, Problem, Problems
+from basis_actors.config.spelling import hint
+
+__all__ = ["StrategyClass", "adapter_class", "is_reference", "strategy_class"]
+
+_REFERENCE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_PORT: Final = ("domain", "venues", "settle", "execute", "execute_group", "resolve", "report", "expect")
+"""What `ports.VenueClient` asks of a venue."""
+
+
+class StrategyClass:
+    """Base of everything that a mode file may name as its strategy; `strategies.base.Strategy` is the one to use."""
+
+    Config: ClassVar[type[Model]]
+    """What `strategy_config` has to be; needed of classes outside the package."""
+
+
+def is_reference(name: str) -> bool:
+    """Whether `name` is meant to name a class rather than a family of the package."""
+    return ":" in name
+
+
+def strategy_class(reference: str) -> type[StrategyClass]:
+    """The class that a mode's `strategy` names. Raises Problems for one that is not there or is no strategy."""
+    found = _load(reference)
+    if not issubclass(found, StrategyClass):
+        raise _refused(reference, "a subclass of basis_actors.strategies.base.Strategy was expected", found)
+    lacking = sorted(getattr(found, "__abstractmethods__", ()))
+    if lacking:
+        raise _refused(reference, f"it does not define {', '.join(lacking)}; add them", found)
+    _config_of(found, reference, "strategy_config")
+    return found
+
+
+def adapter_class(reference: str) -> tuple[type, type[Model]]:
+    """The class that a venue's `adapter` names, and what the venue's `settings` have to be.
+
+    Raises Problems for one that is not there, does not have the methods of `ports.VenueClient`, or cannot be made by
+    `from_config(config, clock)`.
+    """
+    found = _load(reference)
+    lacking = [name for name in (*_PORT, "from_config") if not hasattr(found, name)]
+    if lacking:
+        text = f"it has no {', '.join(lacking)}; the methods of basis_actors.ports.VenueClient and from_config"
+        raise _refused(reference, f"{text} were expected", found)
+    return found, _config_of(found, reference, "settings")
+
+
+def _config_of(found: type, reference: str, key: str) -> type[Model]:
+    config = getattr(found, "Config", None)
+    if not (isinstance(config, type) and issubclass(config, Model)):
+        text = f"it has no class attribute Config, a basis_actors.config.Model of what {key} holds; add one"
+        raise _refused(reference, text, found)
+    return config
+
+
+def _refused(reference: str, text: str, found: object = None) -> Problems:
+    origin = "" if found is None else f", which is {found!r}"
+    return Problems((Problem((), f"is {reference!r}{origin}; {text}"),))
+
+
+def _load(reference: str) -> type:
+    if _REFERENCE.fullmatch(reference) is None:
+        raise _refused(reference, "package.module:Class was expected")
+    module_name, _, class_name = reference.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or module_name
+        if missing == module_name or module_name.startswith(f"{missing}."):
+            text = f"there is no module {missing!r} in {here} nor among the installed packages; install or write it"
+        else:
+            text = f"{module_name} imports {missing!r}, which is not installed; install it"
+        raise _refused(reference, text) from error
+    except (ImportError, SyntaxError) as error:
+        raise _refused(reference, f"{module_name} cannot be imported: {error}; mend it there") from error
+    found = getattr(module, class_name, None)
+    if isinstance(found, type):
+        return found
+    raise _refused(reference, f"{module.__file__} has no class {class_name}{hint(class_name, _classes(vars(module)))}")
+
+
+def _classes(names: dict[str, object]) -> Iterable[str]:
+    return [name for name, value in names.items() if isinstance(value, type)]
