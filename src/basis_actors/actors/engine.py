@@ -34,8 +34,8 @@ class Engine(Actor):
         self._due: TickDue | None = None
         self._last_taken = False
         self._reconciled_day = -1
-        self.stopped: str | None = None
-        """Why trading was stopped; None while it goes on."""
+        self.stopped: StopTrading | None = None
+        """The stop that ended trading; None while it goes on."""
 
     def pre_start(self) -> None:
         """Set the timer of the first tick."""
@@ -70,7 +70,7 @@ class Engine(Actor):
         """Pass the stop on to whoever decides and whoever sends, and say so; ticks go on."""
         if self.stopped is not None:
             return
-        self.stopped = command.reason
+        self.stopped = command
         self.control("strategy_manager", command)
         self.control("execution_manager", command)
         if command.error_code is not None:

@@ -14,6 +14,7 @@ from basis_actors.messages.events import (
     AtomicOperationGroupEvent,
     DomainEvent,
     ExecutionDeltaEvent,
+    ExposureSnapshot,
     OperationExecutionEvent,
     PnLCalculation,
     PositionSnapshot,
@@ -27,6 +28,7 @@ __all__ = ["RunStatistics"]
 
 _IDLE_KINDS: Final = ("BaseToken", "Margin", "Payable")
 _NO_TIME: Final = timedelta(0)
+_HOUR: Final = timedelta(hours=1)
 
 
 class RunStatistics:
@@ -34,9 +36,11 @@ class RunStatistics:
 
     Amounts are in the share class. Growth is flow-adjusted: money that the owner adds or takes is neither profit nor
     loss (time-weighted return); between flows it is simply equity over equity, so it carries no rounding of its own.
+    `delta_band` is the |net delta| as a fraction of equity above which a hedged mode counts as unhedged; None for a
+    mode that hedges nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, delta_band: float | None = None) -> None:
         self._counts: dict[type[DomainEvent], int] = {}
         self.errors: Counter[str] = Counter()
         """SystemErrorEvents by code."""
@@ -61,10 +65,18 @@ class RunStatistics:
         """`growth` at each 00:00 UTC, before the orders of that tick; without a tick there, the last one before."""
         self.max_drawdown = 0.0
         """Largest fall of `growth` from an earlier peak over all calculations, as a fraction of the peak."""
+        self.lowest_health_factor: float | None = None
+        """Of any loan at any assessment; None when there was none."""
+        self.lowest_margin_ratio: float | None = None
+        """Of any venue at any assessment; None without perps."""
         self.max_residual = 0.0
         """Largest |residual| of one calculation, as a fraction of equity."""
         self.max_residual_total = 0.0
         """Largest |residual since the start|, as a fraction of equity."""
+        self._band = delta_band
+        self._unhedged = _NO_TIME
+        self._is_unhedged = False
+        self._exposed: datetime | None = None
         self._peak = 1.0
         self._base_growth = 1.0
         self._base_equity = 0.0
@@ -85,6 +97,8 @@ class RunStatistics:
             SystemErrorEvent: self._error,
             RiskAssessment: self._risk,
         }
+        if delta_band is not None:
+            self._observers[ExposureSnapshot] = self._exposure
 
     def observe(self, event: DomainEvent) -> None:
         """Take one event into account."""
@@ -109,6 +123,21 @@ class RunStatistics:
     def time_invested(self) -> float | None:
         """Share of the time in which anything but cash was held; None before two moments were seen."""
         return self._time_invested / self._time if self._time else None
+
+    @property
+    def unhedged_hours(self) -> float | None:
+        """Hours with |net delta| above the band, or unknown; None for a mode that hedges nothing."""
+        return None if self._band is None else self._unhedged / _HOUR
+
+    def _exposure(self, snapshot: ExposureSnapshot) -> None:
+        """A book counts as it was left: from the last view at one moment until the next moment."""
+        moment = snapshot.timestamp
+        if self._is_unhedged and self._exposed is not None:
+            self._unhedged += moment - self._exposed
+        self._exposed = moment
+        delta, equity = snapshot.net_delta_usd, snapshot.total_value_usd
+        assert self._band is not None, "observed only with a band"
+        self._is_unhedged = delta is None or equity is None or abs(delta) > self._band * abs(equity)
 
     def _position(self, snapshot: PositionSnapshot) -> None:
         moment = snapshot.timestamp
@@ -190,6 +219,12 @@ class RunStatistics:
             self.liquidations += 1
 
     def _risk(self, assessment: RiskAssessment) -> None:
+        health = assessment.health_factor
+        if health is not None and (self.lowest_health_factor is None or health < self.lowest_health_factor):
+            self.lowest_health_factor = health
+        for ratio in assessment.margin_ratio.values():
+            if self.lowest_margin_ratio is None or ratio < self.lowest_margin_ratio:
+                self.lowest_margin_ratio = ratio
         if assessment.warnings or assessment.breaches:
             self.warnings.update(_without_numbers(text) for text in (*assessment.warnings, *assessment.breaches))
 

@@ -71,6 +71,8 @@ def _verdict(summary: RunSummary) -> tuple[Text, str]:
         return Text.assemble(name, " · ", ("FAILED", "bold red")), "red"
     if summary.partial:
         return Text.assemble(name, " · ", ("PARTIAL: interrupted", "bold yellow")), "yellow"
+    if summary.stopped is not None:
+        return Text.assemble(name, " · ", ("STOPPED: trading ended before the window did", "bold yellow")), "yellow"
     return Text.assemble(name, " · ", (summary.share_class, "cyan")), "cyan"
 
 
@@ -125,6 +127,12 @@ def _result(summary: RunSummary) -> RenderableType:
         ("  within a day", _percent(summary.max_drawdown_intraday)),
         ("Time invested", _percent(summary.time_invested)),
     ]
+    if summary.lowest_health_factor is not None:
+        rows.append(("Lowest health factor", f"{summary.lowest_health_factor:.4f}"))
+    if summary.lowest_margin_ratio is not None:
+        rows.append(("Lowest margin ratio", f"{summary.lowest_margin_ratio:.4f}"))
+    if summary.unhedged_hours is not None:
+        rows.append(("Hours unhedged", f"{summary.unhedged_hours:,.0f}"))
     return _pairs(rows, f"Result in {summary.currency}")
 
 
@@ -222,6 +230,8 @@ def _notes(summary: RunSummary) -> list[RenderableType]:
     blocks: list[RenderableType] = []
     if summary.failure is not None:
         blocks.append(_note("Failure", [Text(summary.failure, style="red")]))
+    if summary.stopped is not None:
+        blocks.append(_note("Trading was stopped", [Text(summary.stopped, style="yellow")]))
     if summary.errors:
         blocks.append(_note("Errors", [_error_line(code, count) for code, count in summary.errors.items()]))
     if summary.warnings:

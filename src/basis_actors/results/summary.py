@@ -38,6 +38,8 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
     """Wall time from the first tick published to the last event written."""
     partial: bool = False
     failure: str | None = None
+    stopped: str | None = None
+    """Code and reason of a stop of trading that was no failure of the run: the owner's, or risk's."""
     runtime: str = "sim"
     data_origin: str
     synthetic_seed: int | None = None
@@ -66,6 +68,12 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     end: Annotated[datetime | None, _about("Last tick.")]
     partial: Annotated[bool, _about("Whether the run ended before its window did.")]
     failure: Annotated[str | None, _about("What made the run fail; null when it did not.")]
+    stopped: Annotated[
+        str | None,
+        _about(
+            "Why trading was stopped before the end, with its code; null when it went on. Ticks went on without it."
+        ),
+    ]
 
     equity_start: Annotated[float | None, _about("Equity after the capital landed, before the first order.")]
     equity_end: Annotated[float | None, _about("Equity at the end.")]
@@ -77,6 +85,18 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     sharpe: Annotated[float | None, _about("Mean / deviation of daily returns, x sqrt(365), riskless rate 0.")]
     max_drawdown: Annotated[float, _about("Largest fall from a peak of flow-adjusted equity at 00:00 UTC.")]
     max_drawdown_intraday: Annotated[float, _about("The same over every calculation, not only those at 00:00 UTC.")]
+    lowest_health_factor: Annotated[
+        float | None, _about("Lowest health factor of any loan at any assessment; null when there was no debt.")
+    ]
+    lowest_margin_ratio: Annotated[
+        float | None, _about("Lowest (cash + unrealised PnL) / notional of any venue; null without perps.")
+    ]
+    unhedged_hours: Annotated[
+        float | None,
+        _about(
+            "Hours with |net delta| above risk_limits.max_delta_drift of equity; null for a mode that does not hedge."
+        ),
+    ]
     time_invested: Annotated[float | None, _about("Share of the time in which anything but cash was held.")]
 
     attribution: Annotated[
@@ -139,6 +159,7 @@ def summarise(statistics: RunStatistics, context: RunContext) -> RunSummary:
         end=last.timestamp if last else None,
         partial=context.partial,
         failure=context.failure,
+        stopped=context.stopped,
         equity_start=statistics.equity_start,
         equity_end=last.equity if last else None,
         external_flows=last.external_flows if last else 0.0,
@@ -149,6 +170,9 @@ def summarise(statistics: RunStatistics, context: RunContext) -> RunSummary:
         sharpe=sharpe_ratio(returns),
         max_drawdown=max_drawdown(statistics.midnights),
         max_drawdown_intraday=statistics.max_drawdown,
+        lowest_health_factor=statistics.lowest_health_factor,
+        lowest_margin_ratio=statistics.lowest_margin_ratio,
+        unhedged_hours=statistics.unhedged_hours,
         time_invested=statistics.time_invested,
         attribution=dict(last.attribution_total) if last else {},
         residual=last.residual_total if last else 0.0,

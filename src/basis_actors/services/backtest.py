@@ -18,7 +18,7 @@ from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Bus, BusError, BusFailed, LiveBus, ManualClock, SimBus, VirtualClock
 from basis_actors.bus.sim import complete
 from basis_actors.config import ExchangeVenue, RunConfig
-from basis_actors.errors import BasisError, Severity, severity_of
+from basis_actors.errors import BasisError
 from basis_actors.logs.component import ComponentLogs
 from basis_actors.logs.directory import LogDirectoryManager, RunStatus
 from basis_actors.logs.domain_event_logger import DomainEventLogger, EventSink, NullEventLogger
@@ -28,6 +28,7 @@ from basis_actors.results.accumulator import RunStatistics
 from basis_actors.results.summary import RunContext, RunSummary, summarise
 from basis_actors.services.hosts import Alone, Host, OnLoop
 from basis_actors.services.preparation import Prepared
+from basis_actors.services.verdict import failure_of, stop_text
 from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER, add_engine
 from basis_actors.times import utc_from_ns
 from basis_actors.venues.simulated.build import build_simulated_venues
@@ -42,8 +43,6 @@ _SLICE_SECONDS = 0.005
 """How long the bus goes on before whoever drives it may look up. It looks at the time every few hundred messages only,
 so this is well below the 10 ms that an event loop may be held."""
 _LIVE_LOOK_SECONDS = 0.1
-_INVALID_ORDER = ("EXEC-003", "EXEC-004")
-"""Codes of orders that are wrong in themselves: nothing but a strategy that is wrong sends one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,8 @@ class Backtest:
         self.correlation_id = request.correlation_id or _new_name(run.mode.mode)
         """Name of the run."""
         self._cancelled: str | None = None
-        self._statistics = RunStatistics()
+        limits = run.mode.risk_limits
+        self._statistics = RunStatistics(limits.max_delta_drift if prepared.strategy.hedged else None)
         self.run_dir = LogDirectoryManager.create_run_logs(
             self.correlation_id,
             self._pid,
@@ -223,13 +223,14 @@ class Backtest:
     def _finish(self, engine: Engine, error: BaseException | None, seconds: float) -> RunSummary:
         """Sum up, write the end down, and raise what is not a failure of the run but an order to stop."""
         status, failure = self._verdict(engine, error)
-        summary = summarise(self._statistics, self._context(status, failure, seconds))
+        stopped = stop_text(engine.stopped)
+        summary = summarise(self._statistics, self._context(status, failure, stopped, seconds))
         for write in (self._write_summary, self._write_metadata):
             try:
                 write(summary, status, failure)
             except (OSError, BasisError) as problem:
                 status, failure = RunStatus.FAILED, f"{failure or 'the run had ended'}; then {problem}"
-                summary = summarise(self._statistics, self._context(status, failure, seconds))
+                summary = summarise(self._statistics, self._context(status, failure, stopped, seconds))
         if error is not None and not isinstance(error, Exception):
             raise error
         return summary
@@ -259,21 +260,8 @@ class Backtest:
             if self._cancelled is not None:
                 return RunStatus.PARTIAL, self._cancelled
             return RunStatus.FAILED, "the run ended before its last tick; look at system_errors.jsonl"
-        failure = f"trading was stopped: {engine.stopped}" if engine.stopped is not None else self._swallowed()
+        failure = failure_of(self._statistics, engine.stopped)
         return (RunStatus.COMPLETED, None) if failure is None else (RunStatus.FAILED, failure)
-
-    def _swallowed(self) -> str | None:
-        """What was logged and went on, and still keeps a run from being called done."""
-        statistics = self._statistics
-        critical = statistics.severities["CRITICAL"]
-        if critical:
-            codes = ", ".join(code for code in statistics.errors if severity_of(code) is Severity.CRITICAL)
-            return f"critical errors were logged: {critical}, among {codes}; look at system_errors.jsonl"
-        invalid = {code: statistics.errors[code] for code in _INVALID_ORDER if statistics.errors[code]}
-        if invalid:
-            found = ", ".join(f"{count} × {code}" for code, count in invalid.items())
-            return f"orders were refused because they were not valid: {found}; look at operation_executions.jsonl"
-        return None
 
     def _cautions(self) -> tuple[str, ...]:
         """What the owner should know: costs left out, money asked back and not paid."""
@@ -286,7 +274,7 @@ class Backtest:
             cautions.append(f"withdrawals of {unpaid:,.2f} {currency} were asked for and not paid")
         return tuple(cautions)
 
-    def _context(self, status: RunStatus, failure: str | None, seconds: float) -> RunContext:
+    def _context(self, status: RunStatus, failure: str | None, stopped: str | None, seconds: float) -> RunContext:
         prepared, request, report = self._prepared, self._prepared.request, self._prepared.feed.report
         share_class = prepared.run.share_class
         return RunContext(
@@ -299,6 +287,7 @@ class Backtest:
             seconds=0.0 if request.fixed_clock else seconds,
             partial=status is not RunStatus.COMPLETED,
             failure=failure if status is RunStatus.FAILED else None,
+            stopped=stopped,
             runtime=request.runtime,
             data_origin=prepared.dataset.origin,
             synthetic_seed=prepared.dataset.seed,
@@ -340,10 +329,14 @@ def _borrowed_brackets(run: RunConfig, perps: Iterable[str]) -> Iterator[str]:
     for perp in perps:
         name, symbol = perp.split(":")
         venue = run.venues[name]
-        if isinstance(venue, ExchangeVenue) and venue.perp is not None:
-            owner = venue.perp.markets[symbol.removesuffix("-PERP")].brackets_from
-            if owner is not None:
-                yield f"{perp} brackets: those of {owner}"
+        pair = symbol.removesuffix("-PERP")
+        asset = pair.removesuffix("USD")
+        if not isinstance(venue, ExchangeVenue):
+            continue
+        section = venue.perp if asset == pair else venue.inverse_perp
+        owner = None if section is None else section.markets[asset].brackets_from
+        if owner is not None:
+            yield f"{perp} brackets: those of {owner if asset == pair else f'{owner}:{asset}-PERP'}"
 
 
 def _options(prepared: Prepared) -> dict[str, object]:

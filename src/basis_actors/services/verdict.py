@@ -1,0 +1,45 @@
+"""Defines how a run that came to its last tick is judged: done, or failed by what was logged on the way."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from basis_actors.errors import Severity, severity_of
+from basis_actors.messages.commands import StopTrading
+from basis_actors.results.accumulator import RunStatistics
+
+__all__ = ["failure_of", "stop_text"]
+
+_INVALID_ORDER: Final = ("EXEC-003", "EXEC-004")
+"""Codes of orders that are wrong in themselves: nothing but a strategy that is wrong sends one."""
+
+
+def failure_of(statistics: RunStatistics, stop: StopTrading | None) -> str | None:
+    """What keeps a run from being called done; None when nothing does.
+
+    A broken limit, a liquidation, and trading that risk has stopped are what the market did to the book: the engine
+    has then done its part. Any other stop and any other critical error is a failure, and so is an order that was wrong.
+    """
+    if stop is not None and not _is_risk(stop.error_code):
+        return f"trading was stopped: {stop.reason}"
+    errors = statistics.errors
+    critical = [code for code in errors if severity_of(code) is Severity.CRITICAL and not _is_risk(code)]
+    if critical:
+        total = sum(errors[code] for code in critical)
+        return f"critical errors were logged: {total}, among {', '.join(critical)}; look at system_errors.jsonl"
+    invalid = [code for code in _INVALID_ORDER if errors[code]]
+    if invalid:
+        found = ", ".join(f"{errors[code]} × {code}" for code in invalid)
+        return f"orders were refused because they were not valid: {found}; look at operation_executions.jsonl"
+    return None
+
+
+def stop_text(stop: StopTrading | None) -> str | None:
+    """Why trading was stopped, with the code where there is one; None while it went on."""
+    if stop is None or stop.error_code is None:
+        return None if stop is None else stop.reason
+    return f"{stop.error_code}: {stop.reason}"
+
+
+def _is_risk(code: str | None) -> bool:
+    return code is not None and code.startswith("RISK-")
