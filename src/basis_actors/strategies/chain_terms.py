@@ -9,7 +9,12 @@ from basis_actors.finance.costs import gas_cost_eth, impact_bps
 from basis_actors.finance.swaps import Swapped, market_rate, pool_pair, swap, swap_size_usd
 from basis_actors.messages.market import GasQuote, MarketState
 
-__all__ = ["gas_cost", "gas_payable_key", "gas_units", "ledger_name", "swap_quote", "token_key"]
+__all__ = ["gas_cost", "gas_payable_key", "gas_units", "ledger_name", "swap_for", "swap_quote", "token_key"]
+
+_ROUNDING = 1e-12
+"""A swap for an amount gives this fraction more, so that rounding cannot leave it short."""
+_SMALLEST = 1e-6
+"""Tokens whose swap has the impact of the smallest size."""
 
 
 def gas_payable_key(currency: str) -> str:
@@ -63,3 +68,21 @@ def swap_quote(
     return swap(
         amount, rate, impact_bps(swap_size_usd(market, source, amount), config.impact_bps[pair]), config.fee_bps[pair]
     )
+
+
+def swap_for(run: RunConfig, market: MarketState, venue: str, source: str, target: str, wanted: float) -> float | None:
+    """Amount of `source` whose swap gives `wanted` of `target` after impact and fee; None while a price is not known.
+
+    What a unit gives falls with the size in steps, so the search begins at the best step and grows until it is enough.
+    Raises BasisError as `swap_quote` does.
+    """
+    quote = swap_quote(run, market, venue, source, target, _SMALLEST)
+    if quote is None:
+        return None
+    amount = _SMALLEST * (wanted / quote.net)
+    while True:
+        quote = swap_quote(run, market, venue, source, target, amount)
+        assert quote is not None, "the rate was known for a smaller amount at the same moment"
+        if quote.net >= wanted * (1.0 - _ROUNDING):
+            return amount * (1.0 + _ROUNDING)
+        amount *= wanted / quote.net

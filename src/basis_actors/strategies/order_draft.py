@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from basis_actors.config import RunConfig
+from basis_actors.errors import BasisError
 from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType, Order, Side
 from basis_actors.strategies.base import Situation
 
@@ -25,7 +26,18 @@ class OrderDraft:
         self._groups = 0
 
     def group(self, orders: Sequence[Order], mode: ExecutionMode) -> tuple[Order, ...]:
-        """The same orders as one group, in this order."""
+        """The same orders as one group, in this order.
+
+        Raises BasisError STRAT-004 for a flash loan beside an unstake: the queue pays days later, and a flash loan is
+        paid back in the transaction that takes it.
+        """
+        operations = {order.operation for order in orders}
+        if operations >= {OperationType.FLASH_BORROW, OperationType.UNSTAKE}:
+            raise BasisError(
+                "STRAT-004",
+                f"a group of {len(orders)} orders takes a flash loan and unstakes; what a queue pays days later cannot"
+                " repay a loan of one transaction: unwind through a DEX, or with equity from outside the group",
+            )
         group_id = f"{self._run.mode.mode}-{self._tick:06d}-g{self._groups}"
         self._groups += 1
         return tuple(

@@ -1,0 +1,191 @@
+"""Defines what strategies share that keep the owner's ETH in a staking token: the wallet, the owner, rewards, drift.
+
+What to do is read off the ledger at every tick, so whatever takes several ticks (a claim in the queue) needs no memory.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar
+
+from basis_actors.config import DexVenue, LeveragedConfig, RunConfig, StakingConfig
+from basis_actors.errors import BasisError
+from basis_actors.finance.swaps import pool_pair
+from basis_actors.messages.orders import ExecutionMode, Order
+from basis_actors.strategies.base import Decision, Situation, Strategy
+from basis_actors.strategies.equity_reference import EquityReference
+from basis_actors.strategies.found import Found
+from basis_actors.strategies.lst_desk import LstDesk, LstTerms, lst_terms
+from basis_actors.strategies.order_writer import OrderWriter, gas_units
+from basis_actors.strategies.wallet_desk import WalletDesk
+
+__all__ = ["LstMoves", "LstStrategy"]
+
+_ROUNDING = 1e-12
+
+
+class LstMoves:
+    """The rules that staking shares with and without leverage, on the book of one tick.
+
+    `drift` is the change of flow-adjusted equity since the position was last set, as a fraction.
+    """
+
+    def __init__(
+        self,
+        run: RunConfig,
+        config: StakingConfig | LeveragedConfig,
+        terms: LstTerms,
+        situation: Situation,
+        *,
+        drift: float | None,
+    ) -> None:
+        self._run = run
+        self._config = config
+        self._situation = situation
+        self._drift = drift
+        self._write = OrderWriter(run, situation, config.slippage_tolerance)
+        self._wallet = WalletDesk(run, situation, "ETH", config.gas_reserve_eth)
+        self._lst = LstDesk(run, terms, situation, self._write)
+        self._dust = config.dust_delta * max(0.0, situation.book.equity)
+        self._gas_known = situation.market.gas is not None or gas_units(run, "transfer_eth") == 0
+
+    @property
+    @abstractmethod
+    def invested(self) -> bool:
+        """Whether capital is in the token, or in its queue."""
+
+    @property
+    @abstractmethod
+    def payable(self) -> float:
+        """ETH that the owner could be paid once everything is closed."""
+
+    @property
+    @abstractmethod
+    def figures(self) -> Mapping[str, float | None]:
+        """What the position is, for the log."""
+
+    @cached_property
+    def unpayable(self) -> tuple[str, ...]:
+        """What the owner waits for in vain."""
+        return self._wallet.unpayable(self.payable)
+
+    @property
+    def conditions(self) -> dict[str, float | None]:
+        """The market that the decision was made in, for the log."""
+        lst, quote = self._lst, self._situation.market.staking.get(self._lst.terms.lst)
+        return {
+            "eth_per_lst": None if quote is None else lst.eth_per_lst,
+            "market_rate": None if quote is None else quote.market_rate,
+        }
+
+    def wait_for_gas_price(self) -> Found | None:
+        """Nothing can be sent before the price of gas is known."""
+        return None if self._gas_known else self._waits("the price of gas is not known yet")
+
+    def pay_out(self) -> Found | None:
+        """Pay what the owner waits for as soon as the wallet has it."""
+        wallet = self._wallet
+        if wallet.wanted <= 0.0 or not wallet.can_pay(wallet.wanted):
+            return None
+        order = wallet.pay_out(self._write, wallet.wanted)
+        return Found("rebalance", "exit_partial", f"the owner withdraws {wallet.wanted:.6f} ETH", (order,))
+
+    def wait_for_rates(self) -> Found | None:
+        """Nothing is staked or sold while the rate of the token is not known."""
+        return None if self._lst.known else self._waits(f"the rate of {self._lst.terms.lst} is not known, or too old")
+
+    def sell_dust(self) -> Found | None:
+        """Sell reward tokens that are worth it; what they bring is put to work at the next tick."""
+        orders = self._lst.sell_rewards(self._dust)
+        if not orders:
+            return None
+        tokens = " and ".join(order.source_token for order in orders)
+        return Found("rebalance", "sell_dust", f"{tokens} received as rewards are worth their gas", orders)
+
+    @property
+    def _owed_to_owner(self) -> float:
+        """What must not be put to work, because the owner waits for it and can be paid."""
+        return 0.0 if self.unpayable else self._wallet.wanted
+
+    def _with_payment(self, orders: Sequence[Order], proceeds: float) -> tuple[Order, ...]:
+        """The orders, and the payment to the owner after them if their `proceeds` complete it."""
+        wallet = self._wallet
+        if wallet.wanted <= 0.0 or wallet.idle + proceeds < wallet.wanted * (1.0 - _ROUNDING):
+            return tuple(orders)
+        return (*orders, wallet.pay_out(self._write, wallet.wanted))
+
+    def _waits(self, reason: str, code: str = "STRAT-006") -> Found:
+        return Found("hold", "none", reason, constraints=(code,))
+
+    def _sequence(self, orders: Sequence[Order]) -> tuple[Order, ...]:
+        return self._write.group(orders, ExecutionMode.SEQUENTIAL) if len(orders) > 1 else tuple(orders)
+
+
+M = TypeVar("M", bound=LstMoves)
+
+
+class LstStrategy(Strategy, Generic[M]):
+    """Tries the rules of its family in order; the first that wants something decides."""
+
+    hedged: ClassVar[bool] = False
+
+    def __init__(self, run: RunConfig, config: StakingConfig | LeveragedConfig) -> None:
+        super().__init__(run)
+        self._terms = lst_terms(run, config)
+        self._reference = EquityReference()
+        _refuse_unsellable_rewards(run, self._terms)
+
+    @property
+    @abstractmethod
+    def _rules(self) -> tuple[Callable[[M], Found | None], ...]:
+        """By priority: risk first, then the owner, then the position."""
+
+    @abstractmethod
+    def _moves(self, situation: Situation, drift: float | None) -> M:
+        """The rules on the book of one tick."""
+
+    @abstractmethod
+    def _closing(self, moves: M) -> Found:
+        """The next step towards nothing but ETH."""
+
+    def decide(self, situation: Situation) -> Decision:
+        """The first rule that wants something decides, otherwise hold."""
+        moves = self._moves(situation, self._reference.drift(situation))
+        found = next((wanted for rule in self._rules if (wanted := rule(moves)) is not None), _NOTHING)
+        return self._decision(situation, moves, found)
+
+    def close_all(self, situation: Situation) -> Decision:
+        """Sell or ask back everything; what the queue owes is waited for."""
+        return self._decision(
+            situation, moves := self._moves(situation, self._reference.drift(situation)), self._closing(moves)
+        )
+
+    def _decision(self, situation: Situation, moves: M, found: Found) -> Decision:
+        self._reference.note(situation, resets=found.resets, leaves=found.action == "exit_full")
+        conditions: dict[str, Any] = {**moves.conditions, **found.figures}
+        return Decision(
+            decision_type=found.decision_type,
+            action=found.action,
+            reasoning=found.reasoning,
+            invested=moves.invested or found.action == "entry_full",
+            orders=found.orders,
+            market_conditions=conditions,
+            portfolio_state=moves.figures,
+            constraints=(*found.constraints, *moves.unpayable),
+        )
+
+
+_NOTHING = Found("hold", "none", "everything is where it should be")
+
+
+def _refuse_unsellable_rewards(run: RunConfig, terms: LstTerms) -> None:
+    venue = run.venues[terms.reward_venue]
+    for token in terms.rewards:
+        if not isinstance(venue, DexVenue) or pool_pair(token, "ETH", venue.fee_bps) is None:
+            raise BasisError(
+                "STRAT-003",
+                f"reward_venue {terms.reward_venue} is a {venue.kind} without a pool {token}/ETH; holders of"
+                f" {terms.lst} are paid in {token}, which this mode sells for ETH on a DEX: name one that has the pool",
+            )
