@@ -13,7 +13,8 @@ from basis_actors.errors import ConfigError
 from basis_actors.finance.margin import maintenance_margin
 from basis_actors.messages.orders import OperationType
 from basis_actors.ports import VenueClient
-from basis_actors.venues.simulated.build import build_simulated_venues, chain_terms, exchange_terms, pool_terms
+from basis_actors.venues.simulated.build import build_simulated_venues, exchange_terms
+from basis_actors.venues.simulated.build_chain import chain_terms, pool_terms
 
 configured = cache(load_mode)
 

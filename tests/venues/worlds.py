@@ -21,19 +21,21 @@ from basis_actors.messages.market import (
 )
 from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType, Order, Side
 from basis_actors.times import utc_from_ns
-from basis_actors.venues.simulated.aave import AaveAccount
 from basis_actors.venues.simulated.chain import SimulatedChain
-from basis_actors.venues.simulated.domain import SimulatedDomain
-from basis_actors.venues.simulated.exchange import SimulatedExchange
-from basis_actors.venues.simulated.terms import (
+from basis_actors.venues.simulated.chain_terms import (
     ChainTerms,
     EmodeTerms,
-    ExchangeTerms,
     GasTerms,
-    PerpMarket,
     PoolTerms,
     ReserveTerms,
     RiskParameters,
+)
+from basis_actors.venues.simulated.domain import SimulatedDomain
+from basis_actors.venues.simulated.exchange import SimulatedExchange
+from basis_actors.venues.simulated.lending_pool import LendingAccount
+from basis_actors.venues.simulated.terms import (
+    ExchangeTerms,
+    PerpMarket,
     SpotMarket,
 )
 
@@ -71,7 +73,8 @@ def at_once(work: Coroutine[Any, Any, T]) -> T:
     try:
         work.send(None)
     except StopIteration as done:
-        return done.value
+        result: T = done.value
+        return result
     work.close()
     raise AssertionError("the venue suspended")
 
@@ -167,10 +170,12 @@ def chain_terms(currency: str = "USDT", *, free: bool = False) -> ChainTerms:
 POOL = PoolTerms(
     venue="aave_v3",
     ledger_name="aave",
+    reserve_prefix="",
     reserves=RESERVES,
     emode=(EMODE,),
     close_factor=0.5,
     full_liquidation_below=0.95,
+    isolated=False,
 )
 
 
@@ -292,6 +297,6 @@ def exchange_desk(*, unified: bool = False, free: bool = False, usdt: float = 10
 def chain_desk(currency: str = "USDT", *, free: bool = False, capital: float = 100_000.0) -> Desk:
     """A wallet with capital and an Aave account."""
     clock = StillClock()
-    desk = Desk(SimulatedChain(chain_terms(currency, free=free), [AaveAccount(POOL)], clock), clock)
+    desk = Desk(SimulatedChain(chain_terms(currency, free=free), [LendingAccount(POOL)], clock), clock)
     desk.tick(flows=(capital,) if capital else ())
     return desk

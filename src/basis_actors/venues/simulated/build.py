@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from basis_actors.config import RunConfig
-from basis_actors.config.venues import ChainVenue, ExchangeVenue, LendingVenue
+from basis_actors.config.venues import ChainVenue, ExchangeVenue
 from basis_actors.errors import ConfigError
 from basis_actors.finance.margin import bracket_table
 from basis_actors.ports import VenueClient
-from basis_actors.venues.simulated.aave import AaveAccount
+from basis_actors.venues.simulated.build_chain import ChainKind, chain_protocols, chain_terms
 from basis_actors.venues.simulated.chain import SimulatedChain
 from basis_actors.venues.simulated.domain import VenueClock
 from basis_actors.venues.simulated.exchange import SimulatedExchange
-from basis_actors.venues.simulated.protocol import ChainProtocol
-from basis_actors.venues.simulated.terms import (
-    ChainTerms,
-    EmodeTerms,
-    ExchangeTerms,
-    GasTerms,
-    PerpMarket,
-    PoolTerms,
-    ReserveTerms,
-    RiskParameters,
-    SpotMarket,
-)
+from basis_actors.venues.simulated.terms import ExchangeTerms, PerpMarket, SpotMarket
 
-__all__ = ["build_simulated_venues", "chain_terms", "exchange_terms", "pool_terms"]
+__all__ = ["build_simulated_venues", "exchange_terms"]
 
 
 def build_simulated_venues(
@@ -35,31 +24,29 @@ def build_simulated_venues(
     `latency_seconds` is how long each domain takes to carry out an order.
     Raises ConfigError CONFIG-004 for a venue of a kind that is not simulated, and for a mode without a wallet.
     """
-    venues = [run.venues[name] for name in run.mode.venues]
-    pools: list[ChainProtocol] = []
-    wallet: ChainVenue | None = None
     exchanges: list[VenueClient] = []
-    for venue in venues:
+    wallet: ChainVenue | None = None
+    on_chain: list[ChainKind] = []
+    for venue in (run.venues[name] for name in run.mode.venues):
         if isinstance(venue, ExchangeVenue):
-            terms = exchange_terms(venue)
-            exchanges.append(SimulatedExchange(terms, clock, latency_seconds))
+            exchanges.append(SimulatedExchange(exchange_terms(venue), clock, latency_seconds))
         elif isinstance(venue, ChainVenue):
             wallet = venue
-        elif isinstance(venue, LendingVenue):
-            pools.append(AaveAccount(pool_terms(venue)))
+        elif isinstance(venue, ChainKind):
+            on_chain.append(venue)
         else:
             raise ConfigError(
                 "CONFIG-004",
                 f"mode {run.mode.mode}: venue {venue.venue} is of kind {venue.kind}, which is not simulated; chain,"
-                " exchange and lending are",
+                " exchange, staking, lending, dex and flash are",
             )
     if wallet is None:
         raise ConfigError(
             "CONFIG-004",
             f"mode {run.mode.mode}: no venue is of kind chain, so capital has nowhere to arrive; add wallet",
         )
-    on_chain = chain_terms(wallet, run.share_class.currency)
-    return (SimulatedChain(on_chain, pools, clock, latency_seconds), *exchanges)
+    terms = chain_terms(wallet, run.share_class.currency)
+    return (SimulatedChain(terms, chain_protocols(on_chain), clock, latency_seconds), *exchanges)
 
 
 def exchange_terms(venue: ExchangeVenue) -> ExchangeTerms:
@@ -85,43 +72,4 @@ def exchange_terms(venue: ExchangeVenue) -> ExchangeTerms:
         minimum_notional=venue.minimum_notional,
         liquidation_fee=venue.liquidation_fee,
         withdrawal_fees=dict(venue.withdrawal_fees),
-    )
-
-
-def chain_terms(wallet: ChainVenue, currency: str) -> ChainTerms:
-    """Terms of the wallet for a share class: in the ETH class gas is paid in ETH, in others it is booked as owed.
-
-    Where no operation takes any gas there is none to pay, and so no gas price to know.
-    """
-    gas = None
-    if any(wallet.gas_units.values()):
-        paid_from = "wallet:BaseToken:ETH" if currency == "ETH" else f"gas:Payable:{currency}"
-        units = {str(name): float(count) for name, count in wallet.gas_units.items()}
-        gas = GasTerms(units, wallet.priority_fee_cap_gwei, paid_from, currency)
-    return ChainTerms(domain=wallet.domain, wallet=wallet.venue, currency=currency, gas=gas)
-
-
-def pool_terms(venue: LendingVenue) -> PoolTerms:
-    """Terms of a lending pool."""
-    return PoolTerms(
-        venue=venue.venue,
-        ledger_name=venue.ledger_name,
-        reserves={
-            token: ReserveTerms(
-                RiskParameters(row.ltv, row.liquidation_threshold, row.liquidation_bonus),
-                row.collateral,
-                row.borrowable,
-            )
-            for token, row in venue.reserves.items()
-        },
-        emode=tuple(
-            EmodeTerms(
-                RiskParameters(row.ltv, row.liquidation_threshold, row.liquidation_bonus),
-                frozenset(row.collateral),
-                frozenset(row.debt),
-            )
-            for row in venue.emode.values()
-        ),
-        close_factor=venue.close_factor,
-        full_liquidation_below=venue.full_close_health_factor,
     )

@@ -18,6 +18,8 @@ __all__ = ["ScaledBook"]
 
 class _Line(NamedTuple):
     key: str
+    reserve: str
+    """As the market names it."""
     scaled: float
     told: float
     """Sum of every delta that was given out: scaled x index up to rounding."""
@@ -26,12 +28,15 @@ class _Line(NamedTuple):
 
 
 class ScaledBook:
-    """Scaled balances by reserve. `prefix` + token is the position key; `index_of` reads the index of a reserve."""
+    """Scaled balances by token. `key_prefix` + token is the position key, `reserve_prefix` + token the reserve as the
+    market names it; `index_of` reads the index of a reserve.
+    """
 
-    __slots__ = ("_index_of", "_lines", "_prefix")
+    __slots__ = ("_index_of", "_key_prefix", "_lines", "_reserve_prefix")
 
-    def __init__(self, prefix: str, index_of: Callable[[ReserveState], float]) -> None:
-        self._prefix = prefix
+    def __init__(self, key_prefix: str, reserve_prefix: str, index_of: Callable[[ReserveState], float]) -> None:
+        self._key_prefix = key_prefix
+        self._reserve_prefix = reserve_prefix
         self._index_of = index_of
         self._lines: dict[str, _Line] = {}
 
@@ -43,7 +48,7 @@ class ScaledBook:
 
     def copy(self) -> Self:
         """An independent book with the same lines."""
-        twin = type(self)(self._prefix, self._index_of)
+        twin = type(self)(self._key_prefix, self._reserve_prefix, self._index_of)
         twin._lines = self._lines.copy()
         return twin
 
@@ -56,26 +61,28 @@ class ScaledBook:
         """Balance now minus balance before, for each line whose index moved, with that index."""
         deltas = []
         lines = self._lines
-        for token, (key, scaled, told, last) in lines.items():
-            index = self._index_of(reserves[token])
+        for token, (key, name, scaled, told, last) in lines.items():
+            index = self._index_of(reserves[name])
             if index != last:
                 grown = scaled * index - told
-                lines[token] = _Line(key, scaled, told + grown, index)
+                lines[token] = _Line(key, name, scaled, told + grown, index)
                 deltas.append(PositionDelta(key, grown, None, index))
         return deltas
 
     def change(self, token: str, amount: float, reserve: ReserveState) -> PositionDelta:
         """Add `amount` underlying units (signed); taking exactly what is shown leaves nothing, not even scaled dust."""
         index = self._index_of(reserve)
-        key, scaled, told, _ = self._lines.get(token) or _Line(self._prefix + token, 0.0, 0.0, index)
+        line = self._lines.get(token)
+        if line is None:
+            line = _Line(self._key_prefix + token, self._reserve_prefix + token, 0.0, 0.0, index)
+        key, name, scaled, told, _ = line
         if told + amount == 0.0:
             del self._lines[token]
         else:
-            self._lines[token] = _Line(key, scaled + scaled_amount(amount, index), told + amount, index)
+            self._lines[token] = _Line(key, name, scaled + scaled_amount(amount, index), told + amount, index)
         return PositionDelta(key, amount, None, index)
 
     def report(self, reserves: Mapping[str, ReserveState]) -> dict[str, float]:
         """Scaled balance x index of every line, by position key."""
-        return {
-            line.key: shown_amount(line.scaled, self._index_of(reserves[token])) for token, line in self._lines.items()
-        }
+        index_of = self._index_of
+        return {line.key: shown_amount(line.scaled, index_of(reserves[line.reserve])) for line in self._lines.values()}

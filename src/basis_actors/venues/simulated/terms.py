@@ -1,4 +1,4 @@
-"""Defines the terms a simulated venue trades on: markets, fees, margin, gas, lending limits, as plain numbers.
+"""Defines the terms a simulated exchange trades on: markets, fees, margin, as plain numbers.
 
 `build.py` reads them from the configuration; a frictionless run is nothing but terms without costs.
 """
@@ -9,17 +9,13 @@ from collections.abc import Mapping
 
 import msgspec
 
+from basis_actors.finance.contracts import INVERSE, LINEAR, Contract
 from basis_actors.finance.margin import Bracket
 
 __all__ = [
-    "ChainTerms",
-    "EmodeTerms",
     "ExchangeTerms",
-    "GasTerms",
+    "MarginTerms",
     "PerpMarket",
-    "PoolTerms",
-    "ReserveTerms",
-    "RiskParameters",
     "SpotMarket",
 ]
 
@@ -39,15 +35,36 @@ class SpotMarket(msgspec.Struct, frozen=True, gc=False):
 
 
 class PerpMarket(msgspec.Struct, frozen=True):
-    """One linear perpetual that settles in USDT."""
+    """One perpetual."""
 
     pair: str
-    """`BTC-PERP`."""
+    """`BTC-PERP`; `BTCUSD-PERP` for an inverse one."""
     lot: float
+    """Step of sizes: base units, for an inverse perpetual USD."""
     min_amount: float
+    """Smallest order, in the unit of `lot`."""
     impact_bps: tuple[float, float, float]
     brackets: tuple[Bracket, ...]
     """By floor."""
+
+
+class MarginTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """Perpetuals that share one margin balance."""
+
+    venue: str
+    margin_key: str
+    """Cash they are margined with, profit is paid in and fees are taken from."""
+    currency: str
+    """Token of `margin_key`."""
+    kind: str
+    """Second part of their position keys."""
+    contract: Contract
+    markets: Mapping[str, PerpMarket]
+    """By pair."""
+    taker_fee: float
+    """Fraction of notional."""
+    liquidation_fee: float
+    minimum_notional: float
 
 
 class ExchangeTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,12 +76,15 @@ class ExchangeTerms(msgspec.Struct, frozen=True, kw_only=True):
     spot: Mapping[str, SpotMarket]
     """By pair; empty where there is no spot market."""
     perps: Mapping[str, PerpMarket]
-    """By pair."""
+    """Linear perpetuals by pair."""
+    inverse_perps: Mapping[str, PerpMarket] = {}
+    """Inverse perpetuals by base asset; each is margined in its own."""
     spot_fee: float
     """Taker fee, a fraction of notional."""
     perp_fee: float
+    inverse_fee: float = 0.0
     minimum_notional: float
-    """Smallest order in USDT; closing a whole perp position is exempt."""
+    """Smallest order in USD; closing a whole perp position is exempt."""
     liquidation_fee: float
     """Fraction of the notional that a liquidation closes."""
     withdrawal_fees: Mapping[str, float]
@@ -75,66 +95,34 @@ class ExchangeTerms(msgspec.Struct, frozen=True, kw_only=True):
         """Where spot trades are paid from and withdrawals start."""
         return f"{self.venue}:BaseToken:USDT"
 
+    def margin_accounts(self) -> tuple[MarginTerms, ...]:
+        """One account for the linear perpetuals, one for each inverse one."""
+        linear = self._margined(self.margin_key, "USDT", "PerpPosition", LINEAR, self.perps, self.perp_fee)
+        inverse = [
+            self._margined(
+                f"{self.venue}:Margin:{asset}", asset, "InversePerp", INVERSE, {line.pair: line}, self.inverse_fee
+            )
+            for asset, line in self.inverse_perps.items()
+        ]
+        return (linear, *inverse)
 
-class GasTerms(msgspec.Struct, frozen=True):
-    """What operations on the chain cost and who pays."""
-
-    units: Mapping[str, float]
-    """Gas units by operation; `transfer` is an ERC-20, `transfer_eth` the native coin."""
-    priority_fee_cap_gwei: float
-    paid_from: str
-    """`wallet:BaseToken:ETH`, or `gas:Payable:<currency>` where gas is booked as owed."""
-    currency: str
-    """In which `paid_from` counts."""
-
-
-class RiskParameters(msgspec.Struct, frozen=True, gc=False):
-    """What collateral counts for, fractions of its value."""
-
-    ltv: float
-    liquidation_threshold: float
-    liquidation_bonus: float
-
-
-class ReserveTerms(msgspec.Struct, frozen=True):
-    """One Aave reserve."""
-
-    parameters: RiskParameters
-    collateral: bool
-    borrowable: bool
-
-
-class EmodeTerms(msgspec.Struct, frozen=True):
-    """One e-mode category of correlated assets; it applies while nothing outside `debt` is owed."""
-
-    parameters: RiskParameters
-    collateral: frozenset[str]
-    """Reserves that count with the parameters of the category."""
-    debt: frozenset[str]
-
-
-class PoolTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """One Aave pool."""
-
-    venue: str
-    ledger_name: str
-    """First part of its position keys: `aave`."""
-    reserves: Mapping[str, ReserveTerms]
-    """By underlying: `USDT`, `WETH`, `wstETH`, `weETH`."""
-    emode: tuple[EmodeTerms, ...]
-    close_factor: float
-    """Share of a debt that one liquidation may repay."""
-    full_liquidation_below: float
-    """Health factor below which it may repay all of it."""
-
-
-class ChainTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """A wallet on one chain."""
-
-    domain: str
-    wallet: str
-    """Venue name of the wallet."""
-    currency: str
-    """Currency of the share class; deposits arrive in it."""
-    gas: GasTerms | None
-    """None when gas costs nothing."""
+    def _margined(
+        self,
+        margin_key: str,
+        currency: str,
+        kind: str,
+        contract: Contract,
+        markets: Mapping[str, PerpMarket],
+        taker_fee: float,
+    ) -> MarginTerms:
+        return MarginTerms(
+            venue=self.venue,
+            margin_key=margin_key,
+            currency=currency,
+            kind=kind,
+            contract=contract,
+            markets=markets,
+            taker_fee=taker_fee,
+            liquidation_fee=self.liquidation_fee,
+            minimum_notional=self.minimum_notional,
+        )

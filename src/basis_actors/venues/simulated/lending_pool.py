@@ -1,51 +1,61 @@
-"""Defines a simulated Aave v3 account: supply, withdraw, borrow, repay, health factor, e-mode, liquidation.
+"""Defines a simulated account at a lending pool: supply, withdraw, borrow, repay, health factor, e-mode, liquidation.
 
 The market gives indices and oracle prices, the account holds scaled balances, and the chain books the wallet's side of
-every operation. Health uses oracle prices, never market prices.
+every operation. Health uses oracle prices, never market prices. Aave v3 and the markets of Morpho differ in terms only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
 from basis_actors.finance.lending import health_factor, liquidation_call, loan_to_value
-from basis_actors.messages.execution import PositionDelta
+from basis_actors.messages.execution import DeltaSource, PositionDelta
 from basis_actors.messages.market import MarketState, ReserveState
 from basis_actors.messages.orders import OperationType, Order
-from basis_actors.venues.simulated.protocol import Outcome, Wallet, token_key
-from basis_actors.venues.simulated.refusals import not_known, refused, take, unconfigured
+from basis_actors.venues.simulated.chain_terms import PoolTerms, RiskParameters
+from basis_actors.venues.simulated.protocol import Booking, ChainProtocol, Outcome, Wallet, token_key
+from basis_actors.venues.simulated.refusals import NO_DUST, not_known, refused, take, unconfigured
 from basis_actors.venues.simulated.scaled_book import ScaledBook
-from basis_actors.venues.simulated.terms import PoolTerms, RiskParameters
 
-__all__ = ["AaveAccount"]
+__all__ = ["LendingAccount"]
 
-_RESERVE_OF = {"ETH": "WETH"}
+_WRAPPED = {"ETH": "WETH"}
 """Wrapping is implicit: ETH is supplied and borrowed as WETH."""
 
 
-class AaveAccount:
-    """The owner's account at one Aave pool. A refused order leaves it as it was."""
+class LendingAccount(ChainProtocol):
+    """The owner's account at one lending pool. A refused order leaves it as it was."""
+
+    operations = frozenset({OperationType.SUPPLY, OperationType.WITHDRAW, OperationType.BORROW, OperationType.REPAY})
 
     def __init__(self, terms: PoolTerms) -> None:
         self._terms = terms
-        self._supplied = ScaledBook(f"{terms.ledger_name}:aToken:a", attrgetter("supply_index"))
-        self._owed = ScaledBook(f"{terms.ledger_name}:debtToken:debt", attrgetter("borrow_index"))
+        name, prefix = terms.ledger_name, terms.reserve_prefix
+        self._supplied = ScaledBook(f"{name}:aToken:a", prefix, attrgetter("supply_index"))
+        self._owed = ScaledBook(f"{name}:debtToken:debt", prefix, attrgetter("borrow_index"))
 
     @property
     def venue(self) -> str:
         """Venue name of its orders."""
         return self._terms.venue
 
-    def accrue(self, market: MarketState) -> list[PositionDelta]:
-        """Interest since the last call, from the index ratio; both sides of the account."""
+    def settle(self, market: MarketState, wallet: Wallet) -> Sequence[Booking]:  # noqa: ARG002 - asked of every protocol alike
+        """Interest since the last call, from the index ratio, on both sides; then what liquidators take."""
+        if not self._supplied and not self._owed:
+            return ()
+        accrued, taken = self._accrue(market), self._liquidate(market)
+        sources = ((DeltaSource.ACCRUAL, accrued), (DeltaSource.LIQUIDATION, taken))
+        return [Booking(source, market.timestamp, tuple(deltas), ()) for source, deltas in sources if deltas]
+
+    def _accrue(self, market: MarketState) -> list[PositionDelta]:
         deltas = self._supplied.accrue(market.reserves)
         if self._owed:
             deltas += self._owed.accrue(market.reserves)
         return deltas
 
-    def liquidate(self, market: MarketState) -> list[PositionDelta]:
+    def _liquidate(self, market: MarketState) -> list[PositionDelta]:
         """One liquidation call when the health factor is below 1: the largest debt against the largest collateral.
 
         An account that is still unhealthy afterwards is called again at the next tick.
@@ -67,11 +77,13 @@ class AaveAccount:
             close_factor=self._terms.close_factor,
             full_below=self._terms.full_liquidation_below,
         )
-        seized = min(call.seized / oracle[taken], self._supplied.amount(taken))
-        repaid = min(call.repaid / oracle[owed], self._owed.amount(owed))
+        seized = _all_or(call.seized / oracle[taken], self._supplied.amount(taken))
+        repaid = _all_or(call.repaid / oracle[owed], self._owed.amount(owed))
+        if self._terms.isolated and seized == self._supplied.amount(taken):
+            repaid = self._owed.amount(owed)
         return [
-            self._supplied.change(taken, -seized, market.reserves[taken]),
-            self._owed.change(owed, -repaid, market.reserves[owed]),
+            self._supplied.change(taken, -seized, self._state_of(taken, market)),
+            self._owed.change(owed, -repaid, self._state_of(owed, market)),
         ]
 
     def carry_out(self, order: Order, market: MarketState, wallet: Wallet) -> Outcome:
@@ -86,9 +98,11 @@ class AaveAccount:
             return self._withdraw(order, market)
         if order.operation is OperationType.BORROW:
             return self._borrow(order, market)
-        if order.operation is OperationType.REPAY:
-            return self._repay(order, market, wallet)
-        raise unconfigured(order, f"{self.venue} does supply, withdraw, borrow and repay, not {order.operation}")
+        return self._repay(order, market, wallet)
+
+    def supplied(self, token: str) -> float:
+        """Underlying units of `token` in the pool, interest included."""
+        return self._supplied.amount(_WRAPPED.get(token, token))
 
     def report(self, market: MarketState) -> dict[str, float]:
         """What `balanceOf` shows for every aToken and debtToken."""
@@ -110,6 +124,12 @@ class AaveAccount:
     def _supply(self, order: Order, market: MarketState, wallet: Wallet) -> Outcome:
         token, reserve = self._reserve(order, order.source_token, market)
         _require_fresh(order, token, reserve)
+        others = [name for name in self._pledged() if name != token]
+        if self._terms.isolated and self._terms.reserves[token].collateral and others:
+            text = f"collateral {token} has a market of its own, and the account is in that of {others[0]}"
+            raise refused(order, f"{text}; one market at a time is used: withdraw {others[0]} before")
+        if self._owed:
+            self._require_oracle(order, {token}, market)
         key = token_key(order.source_token)
         amount = take(order, order.amount, wallet.spendable(key), f"{order.source_token} at {key} beside its gas")
         own = self._supplied.change(token, amount, reserve)
@@ -163,13 +183,16 @@ class AaveAccount:
 
     def _reserve(self, order: Order, token: str, market: MarketState) -> tuple[str, ReserveState]:
         """Reserve that `token` belongs to, and its state."""
-        name = _RESERVE_OF.get(token, token)
+        name = _WRAPPED.get(token, token)
         if name not in self._terms.reserves:
             raise unconfigured(order, f"{self.venue} has no reserve {name!r}; it has {sorted(self._terms.reserves)}")
-        reserve = market.reserves.get(name)
-        if reserve is None:
-            raise not_known(order, f"the {name} reserve has no indices yet at {market.timestamp.isoformat()}")
-        return name, reserve
+        if self._terms.reserve_prefix + name not in market.reserves:
+            at = market.timestamp.isoformat()
+            raise not_known(order, f"the {name} reserve of {self.venue} has no indices yet at {at}")
+        return name, self._state_of(name, market)
+
+    def _state_of(self, token: str, market: MarketState) -> ReserveState:
+        return market.reserves[self._terms.reserve_prefix + token]
 
     def _pledged(self) -> list[str]:
         """Supplied reserves that count as collateral."""
@@ -192,12 +215,20 @@ class AaveAccount:
         return health_factor(collateral, sum(owed.amount(token) * oracle[token] for token in owed))
 
     def _require_health(self, order: Order, supplied: ScaledBook, owed: ScaledBook, market: MarketState) -> None:
-        unknown = sorted(token for token in {*supplied, *owed} if token not in market.oracle_usd)
-        if unknown:
-            raise not_known(order, f"no oracle price is known for {unknown}, so health cannot be computed")
+        self._require_oracle(order, {*supplied, *owed}, market)
         health = self._health(supplied, owed, market)
         if health < 1.0:
             raise refused(order, f"would leave a health factor of {health:.9g}, at least 1 is needed; repay or supply")
+
+    def _require_oracle(self, order: Order, tokens: Iterable[str], market: MarketState) -> None:
+        unknown = sorted(token for token in tokens if token not in market.oracle_usd)
+        if unknown:
+            raise not_known(order, f"no oracle price is known for {unknown}, so health cannot be computed")
+
+
+def _all_or(amount: float, held: float) -> float:
+    """`amount`, or all that is held when the two differ by rounding."""
+    return held if amount >= held * (1.0 - NO_DUST) else amount
 
 
 def _require_fresh(order: Order, token: str, reserve: ReserveState) -> None:
