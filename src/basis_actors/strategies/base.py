@@ -17,6 +17,7 @@ from basis_actors.errors import BasisError
 from basis_actors.messages.book import BookView
 from basis_actors.messages.market import FundingStamp, MarketSpec, MarketState
 from basis_actors.messages.orders import Order
+from basis_actors.messages.signals import SignalReceived
 
 __all__ = ["Decision", "Situation", "Strategy"]
 
@@ -103,6 +104,15 @@ class Strategy(StrategyClass, ABC):
         """Take note of funding that was settled before the first tick. It may fill windows, never cause a trade."""
         if stamps:
             raise BasisError("STRAT-001", f"{type(self).__name__} asked for no funding history and was given some")
+
+    @property
+    def input_hashes(self) -> dict[str, str]:
+        """sha256 of each file, beside market data and configuration, that decisions depend on; by its path."""
+        return {}
+
+    def receive(self, received: SignalReceived) -> None:  # noqa: ARG002 - for overriders
+        """Take note of a signal from outside. Raises BasisError STRAT-001 for a strategy that follows none."""
+        raise BasisError("STRAT-001", f"{type(self).__name__} follows no signals and was sent one")
 
     @abstractmethod
     def decide(self, situation: Situation) -> Decision:

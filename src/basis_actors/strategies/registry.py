@@ -9,6 +9,7 @@ from basis_actors.config.plugins import is_reference, strategy_class
 from basis_actors.errors import BasisError, ConfigError
 from basis_actors.strategies.base import Strategy
 from basis_actors.strategies.basis import Basis
+from basis_actors.strategies.ml_directional import MlDirectional
 from basis_actors.strategies.pure_lending import PureLending
 
 __all__ = ["STRATEGIES", "build_strategy"]
@@ -16,6 +17,7 @@ __all__ = ["STRATEGIES", "build_strategy"]
 STRATEGIES: Final[dict[str, type[Strategy]]] = {
     "pure_lending": PureLending,
     "basis": Basis,
+    "ml_directional": MlDirectional,
 }
 
 
