@@ -94,8 +94,8 @@ class ReserveShock(ShockBase):
     """
 
     kind: Literal["reserve"]
-    hours: Annotated[float, Field(ge=24.0)]
-    """At least a day, the distance of the rows of a reserve."""
+    hours: Positive
+    """Rows of a reserve are a day apart: what lasts for less than that shows in the indices only."""
     token: Literal["USDT", "WETH", "weETH", "wstETH"]
     utilization: Fraction | None = None
     borrow_apr: NonNegative | None = None

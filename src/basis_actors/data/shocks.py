@@ -117,6 +117,8 @@ def _changed(shock: Shock, series: Series, begin_ns: int, end_ns: int) -> Series
     known_ns = series.ns + delay_of(series)
     if isinstance(shock, PriceShock):
         return _moved(shock, series, begin_ns)
+    if isinstance(shock, ReserveShock):
+        return _reserve(shock, series, begin_ns, end_ns)
     within = (known_ns > begin_ns) & (known_ns <= end_ns)
     if not within.any():
         return None
@@ -132,8 +134,6 @@ def _changed(shock: Shock, series: Series, begin_ns: int, end_ns: int) -> Series
         back = _share(known_ns, begin_ns + round((shock.over_hours + shock.hours) * HOUR), shock.recovery_hours)
         factor = np.exp(np.log1p(shock.change) * (away - back))
         return _with(series, market_rate_median_24h=series.columns["market_rate_median_24h"] * factor)
-    if isinstance(shock, ReserveShock):
-        return _reserve(shock, series, within, begin_ns, end_ns)
     return _gas(shock, series, within)
 
 
@@ -180,15 +180,19 @@ def _gas(shock: GasShock, series: Series, within: _Rows) -> Series:
     return _with(series, base_fee_gwei=base, gas_price_gwei=price)
 
 
-def _reserve(shock: ReserveShock, series: Series, within: _Rows, begin_ns: int, end_ns: int) -> Series:
+def _reserve(shock: ReserveShock, series: Series, begin_ns: int, end_ns: int) -> Series | None:
     """Rates at the stamps inside the shock, and indices that grow by the same rates while it lasts.
 
-    Debt grows continuously and supply by the hour, as `ReservePaths` has them.
+    A row at its very end shows what holds from then on. Debt grows continuously and supply by the hour, as in
+    `ReservePaths`.
     """
     columns = series.columns
+    within = (series.ns > begin_ns) & (series.ns < end_ns)
+    here = np.concatenate(([0.0], _overlap_hours(series.ns, begin_ns, end_ns)))
+    if not here.any():
+        return None
     reserve = load_calibration().lending.reserves[shock.token]
     utilization, borrow, supply = _rates(shock, columns, reserve)
-    here = np.concatenate(([0.0], _overlap_hours(series.ns, begin_ns, end_ns)))
     indices = {}
     for name, hourly in (
         ("liquidity_index", np.log1p(supply / _HOURS_PER_YEAR)),
