@@ -19,7 +19,7 @@ from basis_actors.config.strategies import (
     MarketNeutralConfig,
     StrategyConfig,
 )
-from basis_actors.config.venues import ExchangeVenue, LendingVenue, VenueConfig
+from basis_actors.config.venues import ExchangeVenue, FlashVenue, LendingVenue, VenueConfig, pair_limits
 
 __all__ = ["mode_problems", "run_problems"]
 
@@ -30,9 +30,10 @@ _KINDS: Final = {
     "staking_venue": "staking",
     "dex_venue": "dex",
     "lending_venue": "lending",
-    "flash_venue": "flash",
 }
 """Kind of venue that each field of a strategy names."""
+_LOOP_KINDS: Final = ("lending", "flash")
+"""Pools lend by flash loan as well, and a lender of flash loans may have markets."""
 
 
 def mode_problems(mode: ModeConfig) -> Iterator[Problem]:
@@ -53,8 +54,25 @@ def mode_problems(mode: ModeConfig) -> Iterator[Problem]:
         yield _missing_limit("max_peg_deviation", "a fraction", "a strategy that holds a staking token")
     if isinstance(config, MarketNeutralConfig) and limits.max_venue_share is None:
         yield _missing_limit("max_venue_share", "a fraction of equity", "a strategy that uses many venues")
-    if isinstance(config, DirectionalConfig) and limits.max_asset_exposure is None:
+    if isinstance(config, DirectionalConfig):
+        yield from _directional_problems(config, mode)
+
+
+def _directional_problems(config: DirectionalConfig, mode: ModeConfig) -> Iterator[Problem]:
+    limits = mode.risk_limits
+    if limits.max_asset_exposure is None:
         yield _missing_limit("max_asset_exposure", "a multiple of equity", "a strategy that takes a direction")
+    opened = 1.0 / config.max_position_size
+    if opened <= limits.margin_ratio_reduce:
+        text = (
+            f"is {config.max_position_size:g}: a position would be opened at a margin ratio of {opened:.4g}, but risk"
+            f" already reduces at risk_limits.margin_ratio_reduce {limits.margin_ratio_reduce:g}; less was expected"
+        )
+        yield Problem((_HERE, "max_position_size"), text)
+    horizon = config.signal.horizon_hours * 3600
+    if horizon % mode.tick_interval_seconds:
+        text = f"is {horizon} s; a multiple of tick_interval_seconds {mode.tick_interval_seconds} was expected"
+        yield Problem((_HERE, "signal", "horizon_hours"), text)
 
 
 def _missing_limit(name: str, expected: str, who: str) -> Problem:
@@ -107,9 +125,10 @@ def run_problems(
         text = f"is {mode.share_class!r}, counted in {share_class.currency}; this strategy counts in {currency}"
         yield Problem(("share_class",), text)
     for path, venue in _named_venues(mode):
-        kind = "exchange" if "hedge_allocation" in path else _KINDS.get(path[-1])
-        if kind is not None and venues[venue].kind != kind:
-            yield Problem(path, f"is {venue!r}, a venue of kind {venues[venue].kind}; kind {kind} was expected")
+        kinds = _kinds_of(path)
+        if kinds and venues[venue].kind not in kinds:
+            wanted = " or ".join(kinds)
+            yield Problem(path, f"is {venue!r}, a venue of kind {venues[venue].kind}; kind {wanted} was expected")
     for name, configured in venues.items():
         if configured.venue != name:
             text = f"is {configured.venue!r}; a venue keeps its name {name!r}: leave this out"
@@ -118,6 +137,16 @@ def run_problems(
     loop = _loop_of(mode)
     if loop is not None:
         yield from _pool_problems(mode, loop, venues[loop.lending_venue])
+        yield from _flash_problems(venues[loop.flash_venue])
+
+
+def _kinds_of(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Kinds of venue that the field at `path` may name; empty where any will do."""
+    if "hedge_allocation" in path:
+        return ("exchange",)
+    if "loop" in path:
+        return _LOOP_KINDS
+    return (_KINDS[path[-1]],) if path[-1] in _KINDS else ()
 
 
 def _currency_of(mode: ModeConfig) -> str | None:
@@ -157,22 +186,31 @@ def _market_problems(mode: ModeConfig, venues: Mapping[str, VenueConfig]) -> Ite
 
 def _pool_problems(mode: ModeConfig, loop: LoopConfig, pool: VenueConfig) -> Iterator[Problem]:
     config = mode.strategy_config
-    if not isinstance(pool, LendingVenue) or not isinstance(config, LstConfig):
+    if pool.kind not in _LOOP_KINDS or not isinstance(config, LstConfig):
         return
-    allowed = [row for row in pool.emode.values() if config.lst_type in row.collateral and "WETH" in row.debt]
-    if not allowed:
-        text = f"is {pool.venue!r}, which has no e-mode with collateral {config.lst_type} and debt WETH"
+    limits = pair_limits(pool, config.lst_type, "WETH")
+    what = "e-mode" if isinstance(pool, LendingVenue) else "market"
+    if limits is None:
+        text = f"is {pool.venue!r}, which has no {what} with collateral {config.lst_type} and debt WETH"
         yield Problem((_HERE, "loop", "lending_venue"), text)
         return
-    best = max(allowed, key=lambda row: row.ltv)
-    if loop.max_ltv > best.ltv:
-        text = f"is {loop.max_ltv:g}; at most {best.ltv:g}, the e-mode LTV of {pool.venue}, was expected"
+    if loop.max_ltv > limits.ltv:
+        text = f"is {loop.max_ltv:g}; at most {limits.ltv:g}, the {what} LTV of {pool.venue}, was expected"
         yield Problem((_HERE, "loop", "max_ltv"), text)
     reduce = mode.risk_limits.health_factor_reduce
-    at_band = best.liquidation_threshold / (loop.target_ltv + loop.ltv_band)
+    at_band = limits.liquidation_threshold / (loop.target_ltv + loop.ltv_band)
     if reduce is not None and at_band <= reduce:
         text = (
-            f"is {reduce:g}; the health factor at target_ltv + ltv_band is {best.liquidation_threshold:g} /"
+            f"is {reduce:g}; the health factor at target_ltv + ltv_band is {limits.liquidation_threshold:g} /"
             f" {loop.target_ltv + loop.ltv_band:g} = {at_band:.4g}, and a limit below that was expected"
         )
         yield Problem(("risk_limits", "health_factor_reduce"), text)
+
+
+def _flash_problems(lender: VenueConfig) -> Iterator[Problem]:
+    if not isinstance(lender, FlashVenue | LendingVenue):
+        return
+    lent = lender.tokens if isinstance(lender, FlashVenue) else tuple(lender.reserves)
+    if "WETH" not in lent:
+        text = f"is {lender.venue!r}, which lends {', '.join(lent) or 'nothing'}; a lender of WETH was expected"
+        yield Problem((_HERE, "loop", "flash_venue"), text)

@@ -1,4 +1,4 @@
-"""Defines what a venue charges, allows and requires: exchanges, the chain, and the protocols on it.
+"""Defines what an exchange charges, allows and requires, and which kinds of venues there are.
 
 Fees, rates, margins and thresholds are fractions, impact is in basis points (bps) of notional, one way.
 Every number is an assumption or a snapshot; `sources` says where it is from, `proxies` what it stands in for.
@@ -7,14 +7,29 @@ Every number is an assumption or a snapshot; `sources` says where it is from, `p
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
+from basis_actors.config.chain_venues import (
+    GAS_OPERATIONS,
+    ChainVenue,
+    DexVenue,
+    EModeConfig,
+    FlashVenue,
+    GasOperation,
+    LendingVenue,
+    LoanMarketConfig,
+    PairLimits,
+    ReserveConfig,
+    StakingVenue,
+    pair_limits,
+)
 from basis_actors.config.model import Fraction, Model, NonNegative, Positive, Problem, SmallFraction, refuse
 from basis_actors.config.plugins import adapter_class
+from basis_actors.config.venue_base import ImpactSteps, VenueBase
 
 __all__ = [
     "GAS_OPERATIONS",
@@ -26,8 +41,11 @@ __all__ = [
     "EModeConfig",
     "ExchangeVenue",
     "FlashVenue",
+    "GasOperation",
     "ImpactSteps",
     "LendingVenue",
+    "LoanMarketConfig",
+    "PairLimits",
     "PerpConfig",
     "PerpMarket",
     "ReserveConfig",
@@ -36,50 +54,8 @@ __all__ = [
     "StakingVenue",
     "VenueBase",
     "VenueConfig",
+    "pair_limits",
 ]
-
-ImpactSteps = tuple[NonNegative, NonNegative, NonNegative]
-"""Price impact in bps for sizes up to 10,000 USD, up to 100,000 USD, and larger."""
-
-GasOperation = Literal[
-    "stake",
-    "unstake",
-    "swap",
-    "supply",
-    "withdraw",
-    "borrow",
-    "repay",
-    "transfer",
-    "transfer_eth",
-    "atomic_entry",
-    "atomic_unwind",
-]
-GAS_OPERATIONS: Final[tuple[str, ...]] = (
-    "stake",
-    "unstake",
-    "swap",
-    "supply",
-    "withdraw",
-    "borrow",
-    "repay",
-    "transfer",
-    "transfer_eth",
-    "atomic_entry",
-    "atomic_unwind",
-)
-
-
-class VenueBase(Model):
-    """What all venues have."""
-
-    venue: str
-    """Name in orders, equal to the file's name."""
-    domain: str
-    """Account domain that carries out its orders: an exchange, or a chain for all protocols on it."""
-    proxies: tuple[str, ...]
-    """What stands in for something the venue does not publish; shown in the data report and the summary."""
-    sources: tuple[str, ...]
-    """Where the numbers are from."""
 
 
 class SpotMarket(Model):
@@ -191,128 +167,6 @@ class ExchangeVenue(VenueBase):
         for market in markets:
             if market not in self.impact_bps:
                 yield Problem(("impact_bps", market), "missing key; three numbers in bps were expected", missing=True)
-
-
-class ChainVenue(VenueBase):
-    """The owner's wallet on a chain, and what using the chain costs."""
-
-    kind: Literal["chain"]
-    gas_units: dict[GasOperation, Annotated[int, Field(ge=0)]]
-    """Gas units by operation; all of `GAS_OPERATIONS`. `transfer` is an ERC-20, `transfer_eth` the native coin."""
-    priority_fee_cap_gwei: NonNegative
-    """Highest tip that is paid."""
-    transfer_delay_seconds: NonNegative
-    """From the wallet to another domain."""
-
-    @model_validator(mode="after")
-    def _check(self) -> ChainVenue:
-        refuse(
-            Problem(("gas_units", name), "missing key; a whole number of gas units was expected", missing=True)
-            for name in GAS_OPERATIONS
-            if name not in self.gas_units
-        )
-        return self
-
-
-class ReserveConfig(Model):
-    """Risk parameters of one reserve of a lending pool."""
-
-    ltv: Fraction
-    """Highest loan to value when borrowing against it."""
-    liquidation_threshold: Fraction
-    liquidation_bonus: Fraction
-    """What a liquidator gets on top of the debt it repays."""
-    reserve_factor: Fraction
-    """Share of the borrowers' interest that the protocol keeps."""
-    optimal_utilization: Fraction
-    collateral: bool
-    borrowable: bool
-
-
-class EModeConfig(Model):
-    """Parameters for collateral and debt of one efficiency category."""
-
-    ltv: Fraction
-    liquidation_threshold: Fraction
-    liquidation_bonus: Fraction
-    collateral: tuple[str, ...]
-    debt: tuple[str, ...]
-
-
-class LendingVenue(VenueBase):
-    """A lending pool."""
-
-    kind: Literal["lending"]
-    ledger_name: str
-    """First part of its position keys."""
-    reserves: dict[str, ReserveConfig]
-    """By underlying token."""
-    emode: dict[str, EModeConfig]
-    """By category."""
-    close_factor: Fraction
-    """Share of the debt that one liquidation may repay."""
-    full_close_health_factor: Positive
-    """Health factor below which a liquidation may repay all of it."""
-    flash_loan_fee_bps: NonNegative
-
-    @model_validator(mode="after")
-    def _check(self) -> LendingVenue:
-        refuse(self._thresholds())
-        return self
-
-    def _thresholds(self) -> Iterator[Problem]:
-        tables: tuple[tuple[str, dict[str, ReserveConfig] | dict[str, EModeConfig]], ...] = (
-            ("reserves", self.reserves),
-            ("emode", self.emode),
-        )
-        for table, rows in tables:
-            for name, row in rows.items():
-                if row.ltv > row.liquidation_threshold:
-                    threshold = f"{row.liquidation_threshold:g}"
-                    text = f"is {row.ltv:g}; at most the liquidation_threshold {threshold} was expected"
-                    yield Problem((table, name, "ltv"), text)
-
-
-class StakingVenue(VenueBase):
-    """A liquid staking protocol."""
-
-    kind: Literal["staking"]
-    lst: Literal["weETH", "wstETH"]
-    """The token it issues."""
-    min_stake: Positive
-    """ETH."""
-    unstake_delay_days: NonNegative
-    """From the request to the claim through the protocol's queue."""
-
-
-class DexVenue(VenueBase):
-    """A decentralised exchange."""
-
-    kind: Literal["dex"]
-    fee_bps: dict[str, NonNegative]
-    """Fee tier of the pool, by pair."""
-    max_slippage_bps: Positive
-    """A swap at a worse price reverts."""
-    impact_bps: dict[str, ImpactSteps]
-    """By pair."""
-
-    @model_validator(mode="after")
-    def _check(self) -> DexVenue:
-        refuse(
-            Problem(("impact_bps", pair), "missing key; three numbers in bps were expected", missing=True)
-            for pair in self.fee_bps
-            if pair not in self.impact_bps
-        )
-        return self
-
-
-class FlashVenue(VenueBase):
-    """A lender of flash loans."""
-
-    kind: Literal["flash"]
-    tokens: tuple[str, ...]
-    """What it lends."""
-    fee_bps: NonNegative
 
 
 class CustomVenue(VenueBase):

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import inf
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 __all__ = [
     "LiquidationCall",
     "health_factor",
     "index_ratio",
     "liquidation_call",
+    "liquidation_incentive",
     "loan_to_value",
     "scaled_amount",
     "shown_amount",
 ]
+
+_LIQUIDATION_CURSOR: Final = 0.3
+_HIGHEST_INCENTIVE: Final = 1.15
 
 
 class LiquidationCall(NamedTuple):
@@ -91,3 +95,11 @@ def liquidation_call(
         seized = collateral
         repaid = collateral / (1.0 + bonus)
     return LiquidationCall(repaid, seized)
+
+
+def liquidation_incentive(lltv: float) -> float:
+    """Collateral that a liquidator takes per debt repaid at an isolated market: min(1.15, 1 / (1 - 0.3 (1 - LLTV))).
+
+    `lltv` is the liquidation loan to value, a fraction. Source: Morpho Blue, liquidation incentive factor.
+    """
+    return min(_HIGHEST_INCENTIVE, 1.0 / (1.0 - _LIQUIDATION_CURSOR * (1.0 - lltv)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from basis_actors.config.venues import ChainVenue, DexVenue, FlashVenue, LendingVenue, StakingVenue
+from basis_actors.config.venues import ChainVenue, DexVenue, FlashVenue, LendingVenue, StakingVenue, pair_limits
 from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.simulated.chain_terms import (
     ChainTerms,
@@ -21,6 +21,7 @@ from basis_actors.venues.simulated.chain_terms import (
 from basis_actors.venues.simulated.flash import FlashLender
 from basis_actors.venues.simulated.lending_pool import LendingAccount
 from basis_actors.venues.simulated.protocol import ChainProtocol
+from basis_actors.venues.simulated.rewards import SeasonRewards
 from basis_actors.venues.simulated.staking import LiquidStaking
 from basis_actors.venues.simulated.uniswap import Uniswap
 
@@ -30,6 +31,7 @@ __all__ = [
     "chain_terms",
     "dex_terms",
     "flash_terms",
+    "market_terms",
     "pool_terms",
     "staking_terms",
 ]
@@ -54,8 +56,14 @@ def chain_terms(wallet: ChainVenue, currency: str) -> ChainTerms:
 
 
 def chain_protocols(venues: Iterable[ChainKind]) -> tuple[ChainProtocol, ...]:
-    """The protocols of these venues."""
-    return tuple(protocol for venue in venues for protocol in _protocols_of(venue))
+    """The protocols of these venues. Season rewards come first: they pay on what was held before interest accrued."""
+    listed = tuple(venues)
+    rewards = (
+        SeasonRewards(venue.venue, venue.lst)
+        for venue in listed
+        if isinstance(venue, StakingVenue) and venue.reward_tokens
+    )
+    return (*rewards, *(protocol for venue in listed for protocol in _protocols_of(venue)))
 
 
 def _protocols_of(venue: ChainKind) -> Iterator[ChainProtocol]:
@@ -68,6 +76,8 @@ def _protocols_of(venue: ChainKind) -> Iterator[ChainProtocol]:
         yield FlashLender(flash_terms(venue))
     else:
         yield FlashLender(flash_terms(venue))
+        if venue.markets:
+            yield LendingAccount(market_terms(venue))
 
 
 def staking_terms(venue: StakingVenue) -> StakingTerms:
@@ -114,4 +124,33 @@ def pool_terms(venue: LendingVenue) -> PoolTerms:
         close_factor=venue.close_factor,
         full_liquidation_below=venue.full_close_health_factor,
         isolated=False,
+    )
+
+
+def market_terms(venue: FlashVenue) -> PoolTerms:
+    """Terms of an account at isolated markets: each is a category of one collateral and one debt, and nothing else.
+
+    A liquidation may repay all of a loan: there is no close factor.
+    """
+    pairs = [tuple(name.split("/")) for name in venue.markets]
+    pledged, lent = {collateral for collateral, _ in pairs}, {loan for _, loan in pairs}
+    worthless = RiskParameters(0.0, 0.0, 0.0)
+    markets = []
+    for collateral, loan in pairs:
+        limits = pair_limits(venue, collateral, loan)
+        assert limits is not None
+        markets.append(EmodeTerms(RiskParameters(*limits), frozenset({collateral}), frozenset({loan})))
+    return PoolTerms(
+        venue=venue.venue,
+        ledger_name=venue.venue,
+        reserve_prefix=f"{venue.venue}:",
+        reserves={
+            token: ReserveTerms(worthless, collateral=token in pledged, borrowable=token in lent)
+            for pair in pairs
+            for token in pair
+        },
+        emode=tuple(markets),
+        close_factor=1.0,
+        full_liquidation_below=1.0,
+        isolated=True,
     )

@@ -53,7 +53,7 @@ class ReserveTerms(msgspec.Struct, frozen=True):
 
 
 class EmodeTerms(msgspec.Struct, frozen=True):
-    """One e-mode category of correlated assets; it applies while nothing outside `debt` is owed."""
+    """One e-mode category of correlated assets, or one isolated market; for debt in `debt` alone."""
 
     parameters: RiskParameters
     collateral: frozenset[str]
