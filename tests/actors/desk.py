@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from basis_actors.actors.execution_manager import ExecutionManager
 from basis_actors.actors.position_monitor import PositionMonitor
 from basis_actors.actors.position_update_handler import PositionUpdateHandler
-from basis_actors.actors.risk_gate import MarketRules, RiskGate
+from basis_actors.actors.risk_gate import GateRules, MarketRules, RiskGate
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.actors.venue_adapter import VenueAdapter
 from basis_actors.actors.venue_interface_manager import VenueInterfaceManager
@@ -32,7 +32,14 @@ from basis_actors.messages.execution import (
 )
 from basis_actors.messages.market import GasQuote, MarketState, PerpQuote, ReserveState, SpotQuote
 from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType, Order, Side
-from basis_actors.strategies.expected import perp_trade_deltas, spot_trade_deltas, supply_deltas, transfer_deltas
+from basis_actors.strategies.expected import (
+    flash_borrow_deltas,
+    flash_repay_deltas,
+    perp_trade_deltas,
+    spot_trade_deltas,
+    supply_deltas,
+    transfer_deltas,
+)
 from basis_actors.times import utc_from_ns
 
 E = TypeVar("E", bound=DomainEvent)
@@ -239,7 +246,7 @@ class Desk:
             PositionMonitor("USDT", simulated=True),
             *(VenueAdapter(client, manager.name, simulated=True) for client in self.clients),
             manager,
-            RiskGate(RULES),
+            RiskGate(GateRules(RULES, routes)),
             PositionUpdateHandler(1e-9, domains),
             self.manager,
             Probe("strategy_manager"),
@@ -289,7 +296,7 @@ def _order(
         amount=amount,
         source_venue=more.pop("source_venue", venue),
         target_venue=more.pop("target_venue", venue),
-        source_token="USDT",
+        source_token=more.pop("source_token", "USDT"),
         target_token=more.pop("target_token", "BTC"),
         expected_deltas=tuple(deltas),
         **more,
@@ -323,6 +330,21 @@ def supply(name: str, amount: float = 1_000.0) -> Order:
         supply_deltas("USDT", amount),
         source_venue="wallet",
         target_token="aUSDT",
+    )
+
+
+def flash(name: str, amount: float = 10.0, *, repay: bool = False) -> Order:
+    """Borrow WETH from Aave for the time of one transaction, or give it back."""
+    operation = OperationType.FLASH_REPAY if repay else OperationType.FLASH_BORROW
+    change = flash_repay_deltas if repay else flash_borrow_deltas
+    return _order(
+        name,
+        "aave_v3",
+        operation,
+        amount,
+        change("aave_v3", "aave", "WETH", amount),
+        source_token="WETH",
+        target_token="WETH",
     )
 
 

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
-from tests.actors.desk import PRICE, Desk, FakeVenue, buy, desk, fill, fill_and_lose_the_answer, group, refuse, short
+from tests.actors.desk import (
+    PRICE,
+    Desk,
+    FakeVenue,
+    buy,
+    desk,
+    fill,
+    fill_and_lose_the_answer,
+    flash,
+    group,
+    refuse,
+    short,
+    supply,
+)
 
 from basis_actors.bus import BusFailed
 from basis_actors.bus.testkit import Runtimes
@@ -130,36 +146,65 @@ async def test_a_sequential_group_stops_at_the_first_failure_and_keeps_what_was_
         assert event.group_status == "failed"
 
 
-async def test_an_atomic_group_over_two_domains_is_a_failure_of_the_run(runtime: Runtimes) -> None:
+async def test_an_atomic_group_over_two_domains_is_refused_before_anything_is_sent(runtime: Runtimes) -> None:
     async with desk(runtime) as d:
-        d.send(*group(short("short"), buy("spot"), mode=ExecutionMode.ATOMIC))
-        with pytest.raises(BusFailed, match=r"VEN-001|EXEC-003"):
-            await d.bus.settled()
+        done = await d.execute(*group(short("short"), buy("spot"), mode=ExecutionMode.ATOMIC))
+        assert {result.error_code for result in done.results} == {"VEN-001"}
         assert d.bybit.sent == d.binance.sent == []
+        assert "spans 2 domains" in (d.logged(OperationExecutionEvent)[0].error_message or "")
 
 
-@pytest.mark.parametrize(
-    ("orders", "what"),
-    [
-        ((replace(group(buy("a"))[0], sequence_in_group=1),), "0, 1, 2"),
-        (
-            (
-                group(buy("a"))[0],
-                replace(group(buy("b"))[0], sequence_in_group=1, execution_mode=ExecutionMode.SEQUENTIAL),
-            ),
-            "mixes the modes",
-        ),
-        ((group(buy("a"))[0], buy("b"), replace(group(buy("c"))[0], sequence_in_group=1)), "0, 1, 2|next to each"),
-    ],
-)
+def at(place: int, order: Order, **changes: Any) -> Order:
+    """An order as the member number `place` of the group."""
+    member: Order = replace(group(order)[0], sequence_in_group=place, **changes)
+    return member
+
+
+MALFORMED = [
+    pytest.param((at(1, buy("a")),), r"counts its orders \[1\]; \[0\] was expected", id="begins with 1"),
+    pytest.param((at(0, buy("a")), at(2, buy("b"))), r"\[0, 2\]; \[0, 1\] was expected", id="has a gap"),
+    pytest.param(
+        (at(0, buy("a")), at(1, buy("b"), execution_mode=ExecutionMode.SEQUENTIAL)), "mixes the modes", id="two modes"
+    ),
+    pytest.param((at(0, buy("a")), buy("b"), at(1, buy("c"))), "next to each other", id="torn apart"),
+    pytest.param(
+        (at(0, buy("a")), at(0, buy("b"), atomic_group_id="inner"), at(1, buy("c"))), "not nested", id="nested"
+    ),
+    pytest.param((at(0, supply("a")),), "a trade that a trade can undo", id="a leg that no trade undoes"),
+    pytest.param((flash("a"),), "only inside an atomic group", id="a flash loan on its own"),
+    pytest.param((at(0, flash("a")),), "only inside an atomic group", id="a flash loan in a compensated group"),
+]
+
+
+@pytest.mark.parametrize(("orders", "what"), MALFORMED)
 async def test_a_malformed_group_is_refused_before_anything_is_sent(
     runtime: Runtimes, orders: tuple[Order, ...], what: str
 ) -> None:
     async with desk(runtime) as d:
-        d.send(*orders)
-        with pytest.raises(BusFailed, match=f"EXEC-003.*({what})"):
-            await d.bus.settled()
+        done = await d.execute(*orders)
+        assert {result.error_code for result in done.results} == {"EXEC-003"}
+        assert d.binance.sent == d.bybit.sent == d.chain.sent == []
+        first, *_ = d.logged(OperationExecutionEvent)
+        assert re.search(what, first.error_message or "")
+        assert {event.group_status for event in d.logged(AtomicOperationGroupEvent)} <= {"failed"}
+
+
+async def test_of_a_decision_with_a_malformed_group_nothing_is_sent(runtime: Runtimes) -> None:
+    async with desk(runtime) as d:
+        done = await d.execute(buy("a", 0.1), at(1, buy("b")), buy("c", 0.1))
+        assert [result.error_code for result in done.results] == ["EXEC-001", "EXEC-003", "EXEC-001"]
         assert d.binance.sent == []
+
+
+async def test_a_flash_loan_that_is_not_repaid_is_refused_with_both_sums(runtime: Runtimes) -> None:
+    async with desk(runtime) as d:
+        orders = (flash("a", 10.0), flash("b", 5.0), flash("c", 14.0, repay=True))
+        done = await d.execute(*group(*orders, mode=ExecutionMode.ATOMIC))
+        assert {result.error_code for result in done.results} == {"EXEC-004"}
+        assert d.chain.sent == []
+        (message,) = {event.error_message for event in d.logged(OperationExecutionEvent)}
+        assert "borrows 15 WETH" in (message or "")
+        assert "repays 14" in (message or "")
 
 
 async def test_a_group_is_checked_as_a_whole_before_its_first_leg_is_sent(runtime: Runtimes) -> None:

@@ -69,12 +69,14 @@ class ExecutionManager(Actor):
         """Work through a decision.
 
         A compensated group that failed leaves the book as it was, so what follows goes on; after any other unit that
-        failed, what follows is answered `failed` and not sent.
+        failed, what follows is answered `failed` and not sent. Of a decision whose orders are put together wrongly
+        nothing is sent at all.
         """
         outcomes: list[Outcome] = []
-        blocked: str | None = None
-        for unit in split_into_units(request.orders):
-            if blocked is not None:
+        units = split_into_units(request.orders)
+        blocked = next((f"not sent, because of its decision {unit.flaw}" for unit in units if unit.flaw), None)
+        for unit in units:
+            if blocked is not None and unit.flaw is None:
                 outcomes += [self._loop.refuse(order, "EXEC-001", blocked) for order in unit.orders]
                 continue
             ended = await self._run_unit(unit, request.tick)
@@ -95,12 +97,7 @@ class ExecutionManager(Actor):
     async def _run_unit(self, unit: Unit, tick: TickStarted) -> list[Outcome]:
         """Check a unit, carry it out, and show the book that it leaves."""
         started = self._stopwatch()
-        objection = None
-        if self._stopped is None:
-            objection = await self.ask("risk_gate", CheckOrders(unit.orders, tick))
-        refusal = ("EXEC-002", f"trading is stopped: {self._stopped}") if self._stopped is not None else None
-        if refusal is None and objection is not None:
-            refusal = (objection.error_code, objection.reason)
+        refusal = await self._refusal(unit, tick)
         unwound: list[Outcome] = []
         if refusal is not None:
             outcomes = [self._loop.refuse(order, *refusal) for order in unit.orders]
@@ -116,6 +113,15 @@ class ExecutionManager(Actor):
             now = utc_from_ns(self.now)
             self.log(group_event(now, unit, outcomes, unwound, self._stopwatch.ms_since(started)))
         return outcomes
+
+    async def _refusal(self, unit: Unit, tick: TickStarted) -> tuple[str, str] | None:
+        """Code and reason why nothing of a unit may be sent."""
+        if self._stopped is not None:
+            return "EXEC-002", f"trading is stopped: {self._stopped}"
+        if unit.flaw is not None:
+            return "EXEC-003", unit.flaw
+        objection = await self.ask("risk_gate", CheckOrders(unit.orders, tick))
+        return None if objection is None else (objection.error_code, objection.reason)
 
     async def _run_in_turn(self, unit: Unit) -> tuple[list[Outcome], list[Outcome]]:
         """Orders one after the other, and what a compensated group undid after a leg failed."""

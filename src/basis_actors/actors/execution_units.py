@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 
-from basis_actors.errors import BasisError
 from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.orders import ExecutionMode, OperationType, Order, Side
 
-__all__ = ["Outcome", "Unit", "opposite", "split_into_units"]
+__all__ = ["Outcome", "Unit", "opposite", "perp_key", "split_into_units"]
+
+_FLASH: Final = (OperationType.FLASH_BORROW, OperationType.FLASH_REPAY)
+_TRADES: Final = (OperationType.SPOT_TRADE, OperationType.PERP_TRADE)
 
 
 class Unit(msgspec.Struct, frozen=True):
@@ -19,6 +22,8 @@ class Unit(msgspec.Struct, frozen=True):
     orders: tuple[Order, ...]
     mode: ExecutionMode
     group_id: str | None
+    flaw: str | None = None
+    """What is wrong with how the orders are put together, so that none of them may be sent; None when nothing is."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -43,50 +48,66 @@ class Outcome(msgspec.Struct, frozen=True):
 def split_into_units(orders: Iterable[Order]) -> tuple[Unit, ...]:
     """Single orders and groups, in order.
 
-    Raises BasisError EXEC-003 for a group that is torn apart, mixes modes, or does not count its orders from 0
-    without gaps.
+    What is put together wrongly is a unit with a flaw: a group that is torn apart or stands around something else,
+    mixes modes, does not count its orders from 0 without gaps, or holds what its mode cannot do; and a flash loan
+    outside an atomic group.
     """
-    units: list[Unit] = []
-    open_group: list[Order] = []
+    runs: list[list[Order]] = []
     for order in orders:
-        if open_group and order.atomic_group_id != open_group[0].atomic_group_id:
-            units.append(_group(open_group))
-            open_group = []
-        if order.atomic_group_id is None:
-            units.append(Unit((order,), ExecutionMode.SEQUENTIAL, None))
+        if runs and order.atomic_group_id is not None and order.atomic_group_id == runs[-1][0].atomic_group_id:
+            runs[-1].append(order)
         else:
-            open_group.append(order)
-    if open_group:
-        units.append(_group(open_group))
-    seen: set[str] = set()
-    for unit in units:
-        if unit.group_id is not None and unit.group_id in seen:
-            raise BasisError("EXEC-003", f"the orders of group {unit.group_id!r} do not stand next to each other")
-        if unit.group_id is not None:
-            seen.add(unit.group_id)
-    return tuple(units)
-
-
-def _group(orders: list[Order]) -> Unit:
-    group_id = orders[0].atomic_group_id
-    sequence = [order.sequence_in_group for order in orders]
-    if sequence != list(range(len(orders))):
-        raise BasisError(
-            "EXEC-003", f"group {group_id!r} counts its orders {sequence}; 0, 1, 2 … without gap is needed"
+            runs.append([order])
+    nested = _nested(runs)
+    return tuple(
+        Unit(
+            tuple(run),
+            run[0].execution_mode if run[0].atomic_group_id is not None else ExecutionMode.SEQUENTIAL,
+            run[0].atomic_group_id,
+            nested.get(place) or _flaw(run),
         )
-    modes = {order.execution_mode for order in orders}
-    if len(modes) != 1:
-        raise BasisError("EXEC-003", f"group {group_id!r} mixes the modes {sorted(modes)}; one group has one mode")
-    mode = orders[0].execution_mode
-    if mode is ExecutionMode.COMPENSATED:
-        for order in orders:
-            if order.operation not in (OperationType.SPOT_TRADE, OperationType.PERP_TRADE):
-                raise BasisError(
-                    "EXEC-003",
-                    f"group {group_id!r} is compensated, so each leg must be a trade that a trade can undo;"
-                    f" {order.operation_id!r} is a {order.operation}",
-                )
-    return Unit(tuple(orders), mode, group_id)
+        for place, run in enumerate(runs)
+    )
+
+
+def _nested(runs: Sequence[Sequence[Order]]) -> dict[int, str]:
+    """What is wrong with runs of a group that comes again later, and with whatever stands between them, by place."""
+    began: dict[str, int] = {}
+    flaws: dict[int, str] = {}
+    for place, run in enumerate(runs):
+        group_id = run[0].atomic_group_id
+        if group_id is None:
+            continue
+        first = began.setdefault(group_id, place)
+        if first == place:
+            continue
+        for inside in range(first, place + 1):
+            what = f"{runs[inside][0].operation_id!r} stands inside group {group_id!r}"
+            if runs[inside][0].atomic_group_id == group_id:
+                what = f"the orders of group {group_id!r} do not stand next to each other"
+            flaws.setdefault(inside, f"{what}; groups are not nested, send one after the other")
+    return flaws
+
+
+def _flaw(run: Sequence[Order]) -> str | None:
+    """What is wrong with one group, or with a single order."""
+    group_id = run[0].atomic_group_id
+    modes = list(dict.fromkeys(order.execution_mode for order in run))
+    if group_id is not None:
+        sequence = [order.sequence_in_group for order in run]
+        if sequence != list(range(len(run))):
+            return f"group {group_id!r} counts its orders {sequence}; {list(range(len(run)))} was expected, without gap"
+        if len(modes) != 1:
+            return f"group {group_id!r} mixes the modes {', '.join(modes)}; one group has one mode"
+    for order in run:
+        if order.operation in _FLASH and (group_id is None or modes != [ExecutionMode.ATOMIC]):
+            return f"{order.operation_id!r} is a {order.operation}, which exists only inside an atomic group"
+        if group_id is not None and modes == [ExecutionMode.COMPENSATED] and order.operation not in _TRADES:
+            return (
+                f"group {group_id!r} is compensated, so each leg must be a trade that a trade can undo;"
+                f" {order.operation_id!r} is a {order.operation}"
+            )
+    return None
 
 
 _OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY, Side.LONG: Side.SHORT, Side.SHORT: Side.LONG}
@@ -124,5 +145,11 @@ def _traded_key(order: Order) -> str:
     """Position that a trade changes by its amount: the base asset, or the perp."""
     assert order.pair is not None
     if order.operation is OperationType.PERP_TRADE:
-        return f"{order.venue}:PerpPosition:{order.pair}"
+        return perp_key(order.venue, order.pair)
     return f"{order.venue}:BaseToken:{order.pair.split('/')[0]}"
+
+
+def perp_key(venue: str, pair: str) -> str:
+    """Position key of a perpetual: coin-margined ones (`BTCUSD-PERP`) are counted in USD."""
+    kind = "InversePerp" if pair.endswith("USD-PERP") else "PerpPosition"
+    return f"{venue}:{kind}:{pair}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from basis_actors.actors.execution_units import perp_key
 from basis_actors.bus import Actor, AskFailed, AskTimeout, on
 from basis_actors.errors import BasisError
 from basis_actors.finance.keys import parse_key
@@ -132,13 +133,31 @@ def _against_expectation(order: Order, handshake: ExecutionHandshake) -> tuple[M
 
 
 def _allowed(order: Order, key: str, wanted: float) -> float:
-    """Legs whose size depends on a price may differ by the slippage tolerance, all others by rounding only."""
+    """Legs whose size depends on a price may differ by the slippage tolerance, all others by rounding only.
+
+    Of a trade that is what it pays or realises in cash, a coin-margined one in coins; of a swap what comes out of it.
+    Stakes, loans, supplies and transfers are at rates that are known.
+    """
     exact = 1e-9 * max(1.0, abs(wanted))
-    priced = order.operation is OperationType.SWAP and wanted > 0.0
-    if order.operation in _TRADES and parse_key(key).kind in ("BaseToken", "Margin"):
-        base = order.pair.split("/")[0] if order.pair else ""
-        priced = parse_key(key).symbol != base
-    if not priced:
+    if order.operation is OperationType.SWAP:
+        return max(exact, order.slippage_tolerance * wanted)
+    info = parse_key(key)
+    if order.operation not in _TRADES or info.kind not in ("BaseToken", "Margin") or info.symbol == _base(order):
         return exact
-    value = abs(wanted) if order.price is None else max(abs(wanted), order.amount * order.price)
-    return max(exact, order.slippage_tolerance * value)
+    return max(exact, order.slippage_tolerance * max(abs(wanted), _worth(order)))
+
+
+def _base(order: Order) -> str | None:
+    """What a spot order trades by amount; None for a perp, which pays only cash."""
+    return order.pair.split("/")[0] if order.operation is OperationType.SPOT_TRADE and order.pair else None
+
+
+def _worth(order: Order) -> float:
+    """Value of a trade at the price it assumes, in the currency it pays; 0 where it assumes none."""
+    if order.price is None or order.pair is None:
+        return 0.0
+    if order.operation is OperationType.SPOT_TRADE:
+        return order.amount * order.price
+    contract = parse_key(perp_key(order.venue, order.pair)).contract
+    assert contract is not None, "a perp has a contract"
+    return contract.notional(order.amount, order.price) * contract.per_quote(order.price)

@@ -12,7 +12,7 @@ from basis_actors.actors.health_monitor import HealthMonitor
 from basis_actors.actors.pnl_monitor import PnLMonitor
 from basis_actors.actors.position_monitor import PositionMonitor
 from basis_actors.actors.position_update_handler import PositionUpdateHandler
-from basis_actors.actors.risk_gate import MarketRules, RiskGate
+from basis_actors.actors.risk_gate import GateRules, MarketRules, RiskGate
 from basis_actors.actors.risk_measures import CollateralTerms, EmodeTerms, LoanTerms, PerpTerms
 from basis_actors.actors.risk_monitor import RiskBounds, RiskMonitor
 from basis_actors.actors.strategy_manager import StrategyManager
@@ -20,7 +20,7 @@ from basis_actors.actors.timing import Stopwatch
 from basis_actors.actors.venue_adapter import VenueAdapter
 from basis_actors.actors.venue_interface_manager import VenueInterfaceManager
 from basis_actors.bus import Actor, Bus
-from basis_actors.config import ChainVenue, ExchangeVenue, LendingVenue, PerpMarket, RunConfig
+from basis_actors.config import ChainVenue, ExchangeVenue, LendingVenue, PerpMarket, RunConfig, StakingVenue
 from basis_actors.finance.margin import bracket_table
 from basis_actors.messages.book import Flow
 from basis_actors.ports import MarketFeed, VenueClient
@@ -66,7 +66,7 @@ def add_engine(
         PositionMonitor(currency, simulated=simulated),
         *(VenueAdapter(client, manager.name, simulated=simulated) for client in venues),
         manager,
-        RiskGate(_market_rules(run)),
+        RiskGate(GateRules(_market_rules(run), routes, _minimum_stakes(run))),
         PositionUpdateHandler(tolerance, _ledger_domains(run)),
         ExecutionManager(components.execution_manager, stopwatch, simulated=simulated),
         StrategyManager(strategy, components.strategy_manager, run.mode.risk_limits),
@@ -145,6 +145,11 @@ def _market_rules(run: RunConfig) -> dict[tuple[str, str], MarketRules]:
             table, cash = bracket_table(perp.brackets), _margin_of(run, name, pair)
             rules[name, pair] = MarketRules(perp.lot, perp.min_amount, least, fee, cash, table)
     return rules
+
+
+def _minimum_stakes(run: RunConfig) -> dict[str, float]:
+    """Least stake of each staking protocol, ETH."""
+    return {name: venue.min_stake for name, venue in run.venues.items() if isinstance(venue, StakingVenue)}
 
 
 def _transfer_delays(run: RunConfig) -> dict[str, int]:
