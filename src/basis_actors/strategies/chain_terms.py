@@ -9,7 +9,16 @@ from basis_actors.finance.costs import gas_cost_eth, impact_bps
 from basis_actors.finance.swaps import Swapped, market_rate, pool_pair, swap, swap_size_usd
 from basis_actors.messages.market import GasQuote, MarketState
 
-__all__ = ["gas_cost", "gas_payable_key", "gas_units", "ledger_name", "swap_for", "swap_quote", "token_key"]
+__all__ = [
+    "gas_cost",
+    "gas_payable_key",
+    "gas_units",
+    "ledger_name",
+    "reserve_name",
+    "swap_for",
+    "swap_quote",
+    "token_key",
+]
 
 _ROUNDING = 1e-12
 """A swap for an amount gives this fraction more, so that rounding cannot leave it short."""
@@ -32,6 +41,11 @@ def ledger_name(run: RunConfig, venue: str) -> str:
     """First part of the position keys of a pool or a lender: `aave` for `aave_v3`, else the venue's name."""
     config = run.venues[venue]
     return config.ledger_name if isinstance(config, LendingVenue) else venue
+
+
+def reserve_name(venue: str, token: str) -> str:
+    """How the market names a reserve of a pool: Aave's by token alone, those of others after their venue."""
+    return token if venue == "aave_v3" else f"{venue}:{token}"
 
 
 def gas_units(run: RunConfig, operation: GasOperation) -> int:
@@ -83,6 +97,6 @@ def swap_for(run: RunConfig, market: MarketState, venue: str, source: str, targe
     while True:
         quote = swap_quote(run, market, venue, source, target, amount)
         assert quote is not None, "the rate was known for a smaller amount at the same moment"
-        if quote.net >= wanted * (1.0 - _ROUNDING):
+        if quote.net >= wanted * (1.0 - 0.1 * _ROUNDING):
             return amount * (1.0 + _ROUNDING)
         amount *= wanted / quote.net

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from basis_actors.config import DexVenue
 from basis_actors.messages.orders import ExpectedDelta, OperationType, Order
-from basis_actors.strategies.chain_terms import ledger_name, swap_quote, token_key
+from basis_actors.strategies.chain_terms import ledger_name, reserve_name, swap_quote, token_key
 from basis_actors.strategies.expected import (
     borrow_deltas,
     flash_borrow_deltas,
@@ -60,8 +60,7 @@ class ChainWriter(OrderDraft):
         source_venue: str | None = None,
         target_venue: str | None = None,
     ) -> Order:
-        name = token if venue == "aave_v3" else f"{venue}:{token}"
-        reserve = self._situation.market.reserves[name]
+        reserve = self._situation.market.reserves[reserve_name(venue, token)]
         owed = operation in (OperationType.BORROW, OperationType.REPAY)
         index = reserve.borrow_index if owed else reserve.supply_index
         return self._order(

@@ -69,7 +69,7 @@ class LstMoves:
     @cached_property
     def unpayable(self) -> tuple[str, ...]:
         """What the owner waits for in vain."""
-        return self._wallet.unpayable(self.payable)
+        return self._wallet.unpayable(self.payable) if self._wallet.wanted > 0.0 else ()
 
     @property
     def conditions(self) -> dict[str, float | None]:
@@ -108,6 +108,11 @@ class LstMoves:
     def _owed_to_owner(self) -> float:
         """What must not be put to work, because the owner waits for it and can be paid."""
         return 0.0 if self.unpayable else self._wallet.wanted
+
+    def _await_claim(self) -> Found | None:
+        if self._lst.claim <= 0.0:
+            return None
+        return Found("hold", "none", f"{self._lst.claim:.6f} ETH are in the queue for a withdrawal")
 
     def _with_payment(self, orders: Sequence[Order], proceeds: float) -> tuple[Order, ...]:
         """The orders, and the payment to the owner after them if their `proceeds` complete it."""

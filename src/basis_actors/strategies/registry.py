@@ -10,13 +10,17 @@ from basis_actors.errors import BasisError, ConfigError
 from basis_actors.strategies.base import Strategy
 from basis_actors.strategies.basis import Basis
 from basis_actors.strategies.ml_directional import MlDirectional
+from basis_actors.strategies.leveraged_staking import LeveragedStaking
 from basis_actors.strategies.pure_lending import PureLending
+from basis_actors.strategies.staking import Staking
 
 __all__ = ["STRATEGIES", "build_strategy"]
 
 STRATEGIES: Final[dict[str, type[Strategy]]] = {
     "pure_lending": PureLending,
     "basis": Basis,
+    "staking": Staking,
+    "leveraged_staking": LeveragedStaking,
     "ml_directional": MlDirectional,
 }
 

@@ -50,11 +50,11 @@ class StakingMoves(LstMoves):
         gas = wallet.gas("swap", "transfer_eth")
         if wallet.idle < gas:
             return self._short_of_gas(gas)
-        # What is short of the reserve is taken back with the rest.
-        amount = min(lst.amount_for(wallet.wanted + wallet.kept + gas - wallet.idle), lst.loose)
+        # What is short of the reserve is taken back with the rest; what remains must still be worth having.
+        everything = self.payable - wallet.wanted < lst.terms.min_stake
+        amount = lst.loose if everything else lst.amount_for(wallet.wanted + wallet.kept + gas - wallet.idle)
         brings = lst.brings(amount)
         orders = self._with_payment([lst.sell(amount, "withdrawal")], brings - gas)
-        everything = amount == lst.loose
         return Found(
             "exit" if everything else "rebalance",
             "exit_full" if everything else "exit_partial",
@@ -79,11 +79,6 @@ class StakingMoves(LstMoves):
             (order,),
             figures={"unwind_cost": gas},
         )
-
-    def _await_claim(self) -> Found | None:
-        if self._lst.claim <= 0.0:
-            return None
-        return Found("hold", "none", f"{self._lst.claim:.6f} ETH are in the queue for a withdrawal")
 
     def stake_idle(self) -> Found | None:
         """Stake what lies idle beside the reserve and what the owner waits for."""
