@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from basis_actors.errors import severity_of
+from basis_actors.errors import Severity, severity_of
 from basis_actors.messages.events import SystemErrorEvent
 
 __all__ = ["error_event"]
 
 
 def error_event(
-    timestamp: datetime, component: str, error_code: str, message: str, operation_id: str | None = None
+    timestamp: datetime,
+    component: str,
+    error_code: str,
+    message: str,
+    operation_id: str | None = None,
+    *,
+    passes: bool = False,
 ) -> SystemErrorEvent:
-    """The event for an error with a registered code; KeyError for another."""
+    """The event for an error with a registered code; KeyError for another.
+
+    One that `passes` did nothing that could be wrong and may be tried again: it is never worse than MEDIUM.
+    """
+    severity = severity_of(error_code)
+    if passes and severity is not Severity.LOW:
+        severity = Severity.MEDIUM
     return SystemErrorEvent(
         timestamp=timestamp,
         component=component,
         error_code=error_code,
-        severity=severity_of(error_code).value,
+        severity=severity.value,
         message=message,
         operation_id=operation_id,
     )

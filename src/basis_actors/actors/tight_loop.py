@@ -148,7 +148,8 @@ class TightLoop:
         actor = self._actor
         actor.log(operation_event(utc_from_ns(actor.now), order, handshake, execution_ms))
         if not handshake.was_successful():
-            self._report(order, handshake.error_code or "EXEC-001", f"{handshake.status}: {handshake.error_message}")
+            text = f"{handshake.status}: {handshake.error_message}"
+            self._report(order, handshake.error_code or "EXEC-001", text, passes=handshake.retryable)
         reconciling = self._stopwatch()
         fatal = None
         if handshake.settlements:
@@ -200,10 +201,10 @@ class TightLoop:
             f"after {what} the ledger and {order.venue} disagree: {_say(mismatches)}",
         )
 
-    def _report(self, order: Order, code: str, text: str) -> None:
+    def _report(self, order: Order, code: str, text: str, *, passes: bool = False) -> None:
         actor = self._actor
         message = f"{order.operation} {order.operation_id} on {order.venue}: {text}"
-        actor.log(error_event(utc_from_ns(actor.now), actor.name, code, message, order.operation_id))
+        actor.log(error_event(utc_from_ns(actor.now), actor.name, code, message, order.operation_id, passes=passes))
 
     def _unknown(self, order: Order, reason: str) -> ExecutionHandshake:
         return ExecutionHandshake(

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from msgspec.structs import replace
-
 from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, on
-from basis_actors.errors import Severity, Transient, UnknownOutcome, VenueError
+from basis_actors.errors import Transient, UnknownOutcome, VenueError
 from basis_actors.messages.book import TickStarted, VenueReport
 from basis_actors.messages.commands import (
     ExecuteGroup,
@@ -92,9 +90,8 @@ class VenueAdapter(Actor):
             return VenueReport(self._client.domain, await self._client.report())
         except VenueError as error:
             text = f"{self._client.domain} does not show its account: {error.message}"
-            event = error_event(self._engine_time(), self.name, error.code, text)
-            # An account that cannot be read for a while is looked at again later; nothing was done that could be wrong.
-            self.log(replace(event, severity=Severity.MEDIUM.value) if isinstance(error, Transient) else event)
+            passes = isinstance(error, Transient)
+            self.log(error_event(self._engine_time(), self.name, error.code, text, passes=passes))
             return None
 
     def _checked(self, order: Order, handshake: ExecutionHandshake, submitted: datetime) -> ExecutionHandshake:

@@ -46,6 +46,8 @@ class RunStatistics:
         """SystemErrorEvents by code."""
         self.severities: Counter[str] = Counter()
         """SystemErrorEvents by severity."""
+        self.criticals: Counter[str] = Counter()
+        """Those of severity CRITICAL, by code."""
         self.decisions: Counter[str] = Counter()
         """Decisions by type; each tick has one."""
         self.operations: Counter[str] = Counter()
@@ -231,6 +233,8 @@ class RunStatistics:
     def _error(self, error: SystemErrorEvent) -> None:
         self.errors[error.error_code] += 1
         self.severities[error.severity] += 1
+        if error.severity == "CRITICAL":
+            self.criticals[error.error_code] += 1
 
     @property
     def rejections(self) -> int:

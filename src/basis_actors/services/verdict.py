@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from basis_actors.errors import Severity, severity_of
 from basis_actors.messages.commands import StopTrading
 from basis_actors.results.accumulator import RunStatistics
 
@@ -22,10 +21,10 @@ def failure_of(statistics: RunStatistics, stop: StopTrading | None) -> str | Non
     """
     if stop is not None and not _is_risk(stop.error_code):
         return f"trading was stopped: {stop.reason}"
-    errors = statistics.errors
-    critical = [code for code in errors if severity_of(code) is Severity.CRITICAL and not _is_risk(code)]
+    errors, criticals = statistics.errors, statistics.criticals
+    critical = [code for code in criticals if not _is_risk(code)]
     if critical:
-        total = sum(errors[code] for code in critical)
+        total = sum(criticals[code] for code in critical)
         return f"critical errors were logged: {total}, among {', '.join(critical)}; look at system_errors.jsonl"
     invalid = [code for code in _INVALID_ORDER if errors[code]]
     if invalid:
