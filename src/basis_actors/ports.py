@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from basis_actors.messages.book import TickStarted
@@ -10,7 +11,7 @@ from basis_actors.messages.execution import ExecutionHandshake, Settlement
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import Order
 
-__all__ = ["MarketFeed", "VenueClient"]
+__all__ = ["MarketFeed", "SignalEndpoint", "VenueClient"]
 
 
 class MarketFeed(Protocol):
@@ -22,6 +23,17 @@ class MarketFeed(Protocol):
 
     async def take(self, ns: int) -> MarketState:
         """The market as it is known at `ns`; called once for each tick, in order."""
+        ...
+
+
+class SignalEndpoint(Protocol):
+    """Something outside that is asked for signals while trading."""
+
+    async def fetch(self, sleep: Callable[[float], Awaitable[None]]) -> bytes:
+        """Its answer, after as many tries as it takes; `sleep` waits between them, seconds.
+
+        Raises DataError DATA-003 when none came.
+        """
         ...
 
 

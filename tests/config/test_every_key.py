@@ -29,7 +29,9 @@ def paths(values: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str
     return found
 
 
-PLACES = [(mode, path) for mode in mode_names() for path in paths(values_of(mode))]
+GIVEN_ELSEWHERE = ("risk_limits", "max_drawdown")
+"""The share class gives it where a mode does not."""
+PLACES = [(mode, path) for mode in mode_names() for path in paths(values_of(mode)) if path != GIVEN_ELSEWHERE]
 
 
 def without(mode: str, path: tuple[str, ...], instead: str | None = None) -> str:

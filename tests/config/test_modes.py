@@ -65,7 +65,8 @@ def test_a_mode_loads_with_its_venues_and_share_class(name: str) -> None:
     assert (run.mode.mode, run.share_class.name) == (name, share_class)
     assert type(run.mode.strategy_config) is family
     assert tuple(run.venues) == run.mode.venues
-    assert run.mode.risk_limits.max_drawdown == run.share_class.drawdown_limit
+    own = {"ml_btc_directional_usdt_margin": 0.30}
+    assert run.mode.risk_limits.max_drawdown == own.get(name, run.share_class.drawdown_limit)
     assert "wallet" in run.venues, "capital arrives in the wallet"
 
 

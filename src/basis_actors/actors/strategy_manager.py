@@ -9,6 +9,7 @@ from basis_actors.messages.book import BookView, TickStarted, Trigger
 from basis_actors.messages.commands import DecisionMade, ExecuteOrders, OrdersDone, StopTrading
 from basis_actors.messages.events import StrategyDecision
 from basis_actors.messages.execution import DeltaSource
+from basis_actors.messages.signals import SignalReceived
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
 
@@ -62,6 +63,11 @@ class StrategyManager(Actor):
         doubled = self._config.failure_pause_seconds if self._failures == 1 else 2.0 * self._pause
         self._pause = min(doubled, longest)
         self._paused_until = self.now + round(self._pause * NS_PER_SECOND)
+
+    @on(SignalReceived)
+    def receive(self, received: SignalReceived) -> None:
+        """Hand on what an endpoint said; it counts from the next decision on."""
+        self._strategy.receive(received)
 
     @on(BookView)
     def decide(self, book: BookView) -> None:

@@ -34,7 +34,7 @@ class HttpSignals(Model):
     poll_seconds: Positive
     """Between an answer and the next question."""
     timeout_seconds: Positive
-    """For one try."""
+    """Longest silence of the endpoint while it is asked once."""
     retries: Annotated[int, Field(ge=0, le=10)]
     """Further tries of one question after a failure that may pass."""
     retry_seconds: NonNegative

@@ -6,7 +6,7 @@ from math import isfinite
 
 import msgspec
 
-__all__ = ["Signal", "SignalReceived"]
+__all__ = ["EndpointAnswered", "EndpointFailed", "Signal", "SignalReceived"]
 
 
 class Signal(msgspec.Struct, frozen=True, gc=False):
@@ -30,6 +30,20 @@ class Signal(msgspec.Struct, frozen=True, gc=False):
                 raise ValueError(f"{name} is {value}; a number from 0 to 1 was expected")
         if not (isfinite(self.sd) and self.sd > 0.0):
             raise ValueError(f"sd is {self.sd}; a number greater than 0 was expected")
+
+
+class EndpointAnswered(msgspec.Struct, frozen=True):
+    """What an endpoint said, not looked at yet."""
+
+    body: bytes
+
+
+class EndpointFailed(msgspec.Struct, frozen=True):
+    """An endpoint did not answer."""
+
+    code: str
+    """Registered code."""
+    message: str
 
 
 class SignalReceived(msgspec.Struct, frozen=True):

@@ -80,7 +80,7 @@ class Backtest:
             request.out,
             config_hash=prepared.config_hash,
             data_origin=prepared.dataset.origin,
-            data_hashes=prepared.dataset.hashes,
+            data_hashes=prepared.dataset.hashes | prepared.strategy.input_hashes,
             options=_options(prepared),
             clock=self._clock,
         )

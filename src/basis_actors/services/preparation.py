@@ -21,6 +21,7 @@ from basis_actors.errors import ConfigError, DataError
 from basis_actors.logs.component import LOG_LEVELS
 from basis_actors.messages.book import Flow
 from basis_actors.messages.market import MarketSpec
+from basis_actors.services.signals import refuse_live_signals
 from basis_actors.strategies.base import Strategy
 from basis_actors.strategies.registry import build_strategy
 from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns
@@ -109,6 +110,7 @@ def prepare(request: BacktestRequest) -> Prepared:
         run = _always_in(run)
     if request.frictionless:
         run = without_friction(run)
+    refuse_live_signals(run)
     strategy = build_strategy(run)
     capital = run.share_class.default_capital if request.capital is None else request.capital
     if not isfinite(capital) or capital <= 0.0:

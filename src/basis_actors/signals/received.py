@@ -6,6 +6,7 @@ the meaning that the columns of a file have.
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import datetime
 
 import msgspec
@@ -50,11 +51,11 @@ def _shown(body: bytes) -> str:
 
 
 class ReceivedSignals:
-    """The last answer of an endpoint. An answer that was refused, or none at all, is no signal."""
+    """The newest answer of an endpoint. An answer that was refused, or none at all, is no signal."""
 
     def __init__(self, staleness_seconds: float) -> None:
         self._staleness_ns = round(staleness_seconds * NS_PER_SECOND)
-        self._newest: Signal | None = None
+        self._received: deque[Signal] = deque()
         self._silence = "the endpoint has not answered yet"
 
     @property
@@ -63,20 +64,27 @@ class ReceivedSignals:
         return self._silence
 
     def take(self, received: SignalReceived) -> None:
-        """Remember what came; a refusal makes the signal before it forgotten."""
-        self._newest = received.signal
-        self._silence = received.refusal or ""
+        """Remember what came; a refusal makes what came before it forgotten."""
+        if received.signal is None:
+            self._received.clear()
+            self._silence = received.refusal or "the endpoint has no signal"
+        elif not self._received or received.signal.ns > self._received[-1].ns:
+            self._received.append(received.signal)
+        else:
+            self._received[-1] = received.signal
 
     def at(self, market: MarketState) -> Signal | None:
-        """The last signal received, unless it is older than the staleness limit or stamped after the tick."""
-        newest = self._newest
-        if newest is None:
+        """The newest signal stamped at or before the tick, unless it is older than the staleness limit."""
+        received = self._received
+        while len(received) > 1 and received[1].ns <= market.ns:
+            received.popleft()
+        if not received:
             return None
-        age = market.ns - newest.ns
-        if age < 0:
-            self._silence = f"the newest signal, {iso(newest.ns)}, is of a moment after this tick"
+        newest = received[0]
+        if newest.ns > market.ns:
+            self._silence = f"the first signal, {iso(newest.ns)}, is of a moment after this tick"
             return None
-        if age > self._staleness_ns:
+        if market.ns - newest.ns > self._staleness_ns:
             limit = self._staleness_ns / NS_PER_SECOND
             self._silence = f"the newest signal, {iso(newest.ns)}, is older than {limit:g} s"
             return None

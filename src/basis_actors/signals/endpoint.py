@@ -1,0 +1,59 @@
+"""Defines the client of an HTTP endpoint that gives signals. Importing this needs the extra `live`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Final
+
+import httpx
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
+
+from basis_actors.config import HttpSignals
+from basis_actors.errors import DataError
+
+__all__ = ["HttpSignalEndpoint"]
+
+_LONGEST_WAIT_SECONDS: Final = 60.0
+"""Between two tries of one question."""
+
+
+class HttpSignalEndpoint:
+    """Asks one address with GET. A failure that may pass is tried again, a refusal is not."""
+
+    def __init__(self, config: HttpSignals) -> None:
+        self._config = config
+
+    async def fetch(self, sleep: Callable[[float], Awaitable[None]]) -> bytes:
+        """The body of the answer; `sleep` waits between tries, seconds. Raises DataError DATA-003 when none came."""
+        config = self._config
+        tries = AsyncRetrying(
+            stop=stop_after_attempt(config.retries + 1),
+            wait=wait_exponential(multiplier=config.retry_seconds, max=_LONGEST_WAIT_SECONDS),
+            retry=retry_if_exception(_may_pass),
+            sleep=sleep,
+            reraise=True,
+        )
+        try:
+            async with httpx.AsyncClient(timeout=config.timeout_seconds) as client:
+                return await tries(self._ask, client)
+        except httpx.HTTPError as error:
+            raise DataError("DATA-003", f"no signal from {config.url}: {_reason(error)}") from error
+
+    async def _ask(self, client: httpx.AsyncClient) -> bytes:
+        answer = await client.get(self._config.url)
+        answer.raise_for_status()
+        return answer.content
+
+
+def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, httpx.HTTPStatusError):
+        status = error.response.status_code
+        return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return isinstance(error, httpx.TransportError)
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"status {error.response.status_code}"
+    return f"{type(error).__name__} {error}".rstrip()
