@@ -8,11 +8,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from basis_actors.finance.contracts import INVERSE, LINEAR, Contract
 from basis_actors.finance.margin import (
     Bracket,
     PathLeg,
     first_breach,
     initial_margin,
+    inverse_liquidation_price,
     liquidate,
     liquidation_price,
     maintenance_margin,
@@ -90,7 +92,7 @@ def bisected(cash: float, legs: list[PathLeg]) -> float | None:
     return None
 
 
-legs = st.builds(PathLeg, sizes, entries, entries, entries, st.just(BRACKETS))
+legs = st.builds(PathLeg, sizes, entries, entries, entries, st.just(BRACKETS), st.just(LINEAR))
 
 
 @given(st.floats(-1e4, 1e6), st.lists(legs, min_size=1, max_size=3))
@@ -139,6 +141,78 @@ def test_a_loss_beyond_the_cash_closes_at_the_bankruptcy_price_without_fee() -> 
     outcome = liquidate(1_000.0, [(-1.0, 40_000.0, 42_000.0)], 0.0125)
     assert outcome.closes[0] == (41_000.0, -1_000.0)
     assert outcome.fee == 0.0
+
+
+notionals = st.floats(100.0, 9e6).flatmap(lambda notional: st.sampled_from([notional, -notional]))
+
+
+def coin_surplus(cash: float, notional: float, entry: float, price: float) -> float:
+    """Margin balance less maintenance in coins, written out."""
+    return cash + notional / entry - notional / price - maintenance_margin(abs(notional), BRACKETS) / price
+
+
+@given(st.floats(0.01, 3.0), notionals, entries)
+def test_an_inverse_position_is_liquidated_where_a_search_finds_it(share: float, notional: float, entry: float) -> None:
+    cash = share * abs(notional) / entry
+    price = inverse_liquidation_price(cash, notional, entry, BRACKETS)
+    good, bad = (1e9, 1e-3) if notional > 0.0 else (1e-3, 1e9)
+    if coin_surplus(cash, notional, entry, bad) > 0.0:
+        assert notional < 0.0, "only a short can be covered by its coins"
+        assert price is None or price >= 1e9
+        return
+    for _ in range(200):
+        middle = (good * bad) ** 0.5
+        good, bad = (good, middle) if coin_surplus(cash, notional, entry, middle) <= 0.0 else (middle, bad)
+    assert price == pytest.approx(good, rel=1e-9)
+
+
+def test_a_short_covered_by_its_coins_is_never_liquidated_and_a_long_always_may_be() -> None:
+    assert inverse_liquidation_price(1.01, -40_000.0, 40_000.0, BRACKETS) is None
+    assert inverse_liquidation_price(0.99, -40_000.0, 40_000.0, BRACKETS) == pytest.approx(40_000.0 * 0.996 / 0.01)
+    # A long of 1 coin on 1 coin of margin halves its price: (N + M) / (2 coins).
+    assert inverse_liquidation_price(1.0, 40_000.0, 40_000.0, BRACKETS) == pytest.approx(20_080.0)
+    assert inverse_liquidation_price(-1.0, 40_000.0, 40_000.0, BRACKETS) is None
+
+
+@given(st.floats(0.01, 3.0), notionals, entries, st.floats(1.0, 4.0))
+def test_an_inverse_position_breaches_on_its_way_at_its_liquidation_price(
+    share: float, notional: float, entry: float, reach: float
+) -> None:
+    cash = share * abs(notional) / entry
+    end = entry / reach if notional > 0.0 else entry * reach
+    way = first_breach(cash, [PathLeg(notional, entry, entry, end, BRACKETS, INVERSE)])
+    price = inverse_liquidation_price(cash, notional, entry, BRACKETS)
+    if way is None:
+        assert price is None or (price < end if notional > 0.0 else price > end)
+    elif way > 0.0:
+        found = INVERSE.between(entry, end, way)
+        assert found == pytest.approx(price, rel=1e-9)
+        assert INVERSE.way_to(found, entry, end) == pytest.approx(way, rel=1e-6)
+
+
+@given(st.floats(0.0, 1.5), notionals, entries, entries, st.floats(0.0, 0.05))
+def test_a_liquidated_inverse_account_ends_at_zero_or_above(
+    share: float, notional: float, entry: float, price: float, fee_rate: float
+) -> None:
+    cash = share * abs(notional) / max(entry, price)
+    outcome = liquidate(cash, [(notional, entry, price)], fee_rate, INVERSE)
+    (close,) = outcome.closes
+    scale = abs(notional) / min(entry, price)
+    assert cash + close.realised - outcome.fee >= -1e-12 * scale
+    assert notional * (1.0 / entry - 1.0 / close.price) == pytest.approx(close.realised, abs=1e-11 * scale)
+    assert 0.0 <= outcome.fee <= abs(notional) / price * fee_rate * (1.0 + 1e-12)
+
+
+@pytest.mark.parametrize("contract", [LINEAR, INVERSE])
+@given(size=sizes, entry=entries, mark=entries)
+def test_closing_at_the_price_of_a_profit_brings_that_profit(
+    contract: Contract, size: float, entry: float, mark: float
+) -> None:
+    profit = contract.upnl(size, entry, mark)
+    assert contract.exit_price(size, entry, profit) == pytest.approx(mark, rel=1e-9)
+    assert contract.notional(size, mark) * contract.per_quote(mark) == pytest.approx(
+        abs(contract.exposure(size, mark)) * (mark if contract is LINEAR else 1.0)
+    )
 
 
 def test_margin_ratio_starts_at_one_over_leverage() -> None:

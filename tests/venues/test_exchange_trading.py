@@ -170,7 +170,7 @@ def test_an_amount_off_the_lot_is_refused_with_the_amount_to_use(amount: float) 
 
 def test_an_order_below_the_minimum_is_refused_unless_it_closes_the_whole_position() -> None:
     desk = funded()
-    refused(desk, desk.spot(Side.BUY, 0.0002), "EXEC-004", "8.0032 USDT", "10 USDT")
+    refused(desk, desk.spot(Side.BUY, 0.0002), "EXEC-004", "8.0032 USD", "10 USD")
     desk.send(desk.perp(Side.SHORT, 0.001))
     desk.tick(btc=5_000.0)
     refused(desk, desk.perp(Side.LONG, 0.001), "EXEC-004", "below the minimum order")
@@ -204,7 +204,7 @@ def test_a_limit_order_fills_when_it_is_met_and_is_refused_otherwise() -> None:
 
 def test_trigger_prices_and_unknown_markets_are_refused() -> None:
     desk = funded()
-    refused(desk, desk.perp(Side.LONG, 0.1, take_profit=50_000.0), "EXEC-003", "take_profit")
+    refused(desk, desk.spot(Side.BUY, 0.1, take_profit=50_000.0), "EXEC-003", "take_profit")
     refused(desk, desk.spot(Side.BUY, 1.0, "DOGE"), "VEN-004", "DOGE/USDT", "BTC/USDT")
     refused(desk, desk.perp(Side.LONG, 1.0, "DOGE"), "VEN-004", "DOGE-PERP")
     refused(desk, desk.spot(Side.BUY, 1.0, venue="kraken"), "VEN-004", "binance")

@@ -17,7 +17,9 @@ from basis_actors.messages.market import (
     MarketState,
     PerpQuote,
     ReserveState,
+    RewardStamp,
     SpotQuote,
+    StakingQuote,
 )
 from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType, Order, Side
 from basis_actors.times import utc_from_ns
@@ -55,6 +57,7 @@ RESERVES = {
     "USDT": ReserveTerms(RiskParameters(0.75, 0.78, 0.045), collateral=True, borrowable=True),
     "WETH": ReserveTerms(RiskParameters(0.805, 0.83, 0.05), collateral=True, borrowable=True),
     "weETH": ReserveTerms(RiskParameters(0.775, 0.80, 0.07), collateral=True, borrowable=False),
+    "wstETH": ReserveTerms(RiskParameters(0.785, 0.81, 0.06), collateral=True, borrowable=False),
 }
 EMODE = EmodeTerms(RiskParameters(0.93, 0.95, 0.01), frozenset({"weETH", "wstETH"}), frozenset({"WETH"}))
 QUIET = GasQuote(20.0, 0.5, True)
@@ -65,7 +68,15 @@ GAS_UNITS = {
     "repay": 280e3,
     "transfer": 65e3,
     "transfer_eth": 21e3,
+    "stake": 150e3,
+    "unstake": 200e3,
+    "swap": 180e3,
+    "atomic_entry": 1_250e3,
+    "atomic_unwind": 850e3,
 }
+DAY = 24 * HOUR
+RATES = {"weETH": 1.05, "wstETH": 1.2}
+"""ETH per staking token."""
 
 
 def at_once(work: Coroutine[Any, Any, T]) -> T:
@@ -108,10 +119,20 @@ def market(
     fresh: bool = True,
     mark_fresh: bool = True,
     gas: GasQuote | None = QUIET,
+    rates: Mapping[str, float] = {},
+    traded: Mapping[str, float | None] = {},
+    rates_fresh: bool = True,
+    tokens: Mapping[str, float] = {},
+    rewards: Iterable[RewardStamp] = (),
 ) -> MarketState:
-    """The market `hour` hours after the start; marks by asset, indices and oracle prices by reserve."""
+    """The market `hour` hours after the start; marks by asset, indices and oracle prices by reserve.
+
+    Staking tokens have a protocol rate (`rates`) and, `traded` at the same unless told, a market rate. `tokens` are
+    prices of further tokens in USDT.
+    """
     ns = START + hour * HOUR
-    prices = {"USDT": 1.0, "BTC": btc, "ETH": eth}
+    prices = {"USDT": 1.0, "BTC": btc, "ETH": eth, **tokens}
+    issued = {**RATES, **rates}
     perps = {}
     for venue in ("binance", "bybit"):
         for asset in ("BTC", "ETH"):
@@ -119,9 +140,10 @@ def market(
             perps[f"{venue}:{asset}-PERP"] = PerpQuote(
                 prices[asset], fresh, mark, mark_fresh, highs.get(asset, mark), lows.get(asset, mark)
             )
+    perps["binance:BTCUSD-PERP"] = perps["binance:BTC-PERP"]
     reserves = {
         token: ReserveState(supply.get(token, 1.03), borrow.get(token, 1.05), 0.04, 0.05, 0.9, fresh)
-        for token in RESERVES
+        for token in (*RESERVES, "morpho:WETH", "morpho:weETH", "morpho:wstETH")
     }
     return MarketState(
         timestamp=utc_from_ns(ns),
@@ -133,9 +155,15 @@ def market(
         funding=tuple(funding),
         funding_missed={},
         reserves=reserves,
-        staking={},
-        oracle_usd={"USDT": 1.0, "WETH": eth, "weETH": eth * 1.05, **oracle},
+        staking={lst: StakingQuote(rate, traded.get(lst, rate), rates_fresh) for lst, rate in issued.items()},
+        oracle_usd={
+            "USDT": 1.0,
+            "WETH": eth,
+            **{lst: eth * rate for lst, rate in issued.items()},
+            **oracle,
+        },
         gas=gas,
+        rewards=tuple(rewards),
     )
 
 
@@ -152,8 +180,10 @@ def exchange_terms(venue: str = "binance", *, unified: bool = False, free: bool 
         perps={
             f"{asset}-PERP": PerpMarket(f"{asset}-PERP", 0.001, 0.001, impact, BRACKETS) for asset in ("BTC", "ETH")
         },
+        inverse_perps={} if unified else {"BTC": PerpMarket("BTCUSD-PERP", 100.0, 100.0, impact, BRACKETS)},
         spot_fee=0.001 * cost,
         perp_fee=0.0005 * cost,
+        inverse_fee=0.0004 * cost,
         minimum_notional=10.0,
         liquidation_fee=0.0125 * cost,
         withdrawal_fees={"USDT": 1.0 * cost, "BTC": 0.00002 * cost, "ETH": 0.0002 * cost},
@@ -262,6 +292,12 @@ class Desk:
         """A perp order."""
         return self.order(OperationType.PERP_TRADE, amount, "USDT", asset, pair=f"{asset}-PERP", side=side, **more)
 
+    def inverse(self, side: Side, notional: float, **more: Any) -> Order:
+        """An order of the coin-margined BTC perp, in USD."""
+        return self.order(
+            OperationType.PERP_TRADE, notional, "BTC", "BTCUSD-PERP", pair="BTCUSD-PERP", side=side, **more
+        )
+
     def transfer(self, amount: float, source: str, target: str, target_venue: str, **more: Any) -> Order:
         """A transfer between two position keys."""
         token = source.rsplit(":", 1)[-1]
@@ -271,8 +307,8 @@ class Desk:
         )
 
     def lend(self, operation: OperationType, amount: float, token: str, **more: Any) -> Order:
-        """An order to Aave for `amount` of an underlying token."""
-        return self.order(operation, amount, token, token, venue="aave_v3", **more)
+        """An order to a pool, Aave unless told, for `amount` of an underlying token."""
+        return self.order(operation, amount, token, token, venue=more.pop("venue", "aave_v3"), **more)
 
 
 def in_group(orders: Iterable[Order]) -> tuple[Order, ...]:

@@ -55,6 +55,10 @@ class Contract(Protocol):
         """The price at which profit has gone the share `way` (0 to 1) of its way from `start` to `end`."""
         ...
 
+    def way_to(self, price: float, start: float, end: float) -> float:
+        """The share of the way from `start` to `end` at which `price` is reached; the reverse of `between`."""
+        ...
+
 
 class _Linear(Contract):
     """Counted in base units, pays in the quote currency."""
@@ -83,6 +87,9 @@ class _Linear(Contract):
     def between(self, start: float, end: float, way: float) -> float:
         return start + (end - start) * way
 
+    def way_to(self, price: float, start: float, end: float) -> float:
+        return (price - start) / (end - start)
+
 
 class _Inverse(Contract):
     """Counted in USD notional, pays in the base asset: profit is linear in 1 / price."""
@@ -110,6 +117,9 @@ class _Inverse(Contract):
 
     def between(self, start: float, end: float, way: float) -> float:
         return 1.0 / (1.0 / start + (1.0 / end - 1.0 / start) * way)
+
+    def way_to(self, price: float, start: float, end: float) -> float:
+        return (1.0 / price - 1.0 / start) / (1.0 / end - 1.0 / start)
 
 
 LINEAR: Final[Contract] = _Linear()

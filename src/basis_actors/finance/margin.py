@@ -1,7 +1,8 @@
 """Defines cross margin: bracketed maintenance, margin ratio, the price of liquidation and what a liquidation costs.
 
-One account has cash in USDT and linear perpetuals that share it. Amounts are in USDT, prices in USDT per base unit,
-sizes in signed base units.
+One account has cash and perpetuals that share it: linear ones cash in USDT, inverse ones cash in their base asset.
+Cash, profit and fees are in that currency, margin tables in USD (1 USDT = 1 USD), prices in USD per base unit, sizes
+signed: base units of a linear perpetual, USD notional of an inverse one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Final, NamedTuple, Protocol
 
+from basis_actors.finance.contracts import LINEAR, Contract
+
 __all__ = [
     "Bracket",
     "Close",
@@ -19,6 +22,7 @@ __all__ = [
     "bracket_table",
     "first_breach",
     "initial_margin",
+    "inverse_liquidation_price",
     "liquidate",
     "liquidation_price",
     "maintenance_margin",
@@ -71,6 +75,7 @@ class PathLeg(NamedTuple):
     """Mark at the start of the way."""
     end: float
     brackets: Sequence[Bracket]
+    contract: Contract = LINEAR
 
 
 class Close(NamedTuple):
@@ -113,7 +118,10 @@ def initial_margin(notional: float, brackets: Sequence[Bracket]) -> float:
 
 
 def margin_ratio(cash: float, upnl: float, notional: float) -> float:
-    """(cash + unrealised PnL) / notional of an account; infinite without positions."""
+    """(cash + unrealised PnL) / notional of an account, all in its margin currency; infinite without positions.
+
+    The notional of an inverse perpetual is |N| / mark in its base asset.
+    """
     return (cash + upnl) / notional if notional > 0.0 else inf
 
 
@@ -140,19 +148,38 @@ def liquidation_price(
     return None
 
 
+def inverse_liquidation_price(
+    cash: float, notional: float, entry: float, brackets: Sequence[Bracket], others: float = 0.0
+) -> float | None:
+    """Mark price at which the margin balance of an inverse position of signed USD notional N equals maintenance.
+
+    Cash and `others` (see `liquidation_price`) are in the base asset. The bracket is that of |N|, whatever the price:
+    maintenance is M = |N| x rate - amount in USD, M / p in the base asset. So cash + others + N (1/entry - 1/p) = M / p
+    gives p = (N + M) / (cash + others + N / entry). None for a short whose cash covers its whole notional: no rise
+    liquidates it. None too for a long that owes more than it holds, which no price saves. Source: Binance COIN-M
+    liquidation price formula, with its maintenance amount counted in USD.
+    """
+    owed = notional + maintenance_margin(abs(notional), brackets)
+    held = cash + others + notional / entry
+    price = owed / held if held != 0.0 else 0.0
+    return price if price > 0.0 else None
+
+
 def _surplus(cash: float, legs: Sequence[PathLeg], way: float) -> float:
     surplus = cash
-    for leg in legs:
-        price = leg.start + (leg.end - leg.start) * way
-        surplus += leg.size * (price - leg.entry) - maintenance_margin(abs(leg.size) * price, leg.brackets)
+    for size, entry, start, end, brackets, contract in legs:
+        price = contract.between(start, end, way)
+        maintenance = maintenance_margin(contract.notional(size, price), brackets) * contract.per_quote(price)
+        surplus += contract.upnl(size, entry, price) - maintenance
     return surplus
 
 
 def first_breach(cash: float, legs: Sequence[PathLeg]) -> float | None:
     """How far along the way, 0 to 1, margin balance first falls to maintenance; None when it stays above.
 
-    All legs move together from `start` to `end`. Margin balance minus maintenance is linear between the points where a
-    notional changes its bracket, so the first zero is found exactly.
+    All legs move together from `start` to `end`, each as its profit does: a linear one in price, an inverse one in
+    1 / price. So margin balance minus maintenance is linear between the points where a notional changes its bracket
+    (that of an inverse one never does), and the first zero is found exactly.
     """
     before = _surplus(cash, legs, 0.0)
     if before <= 0.0:
@@ -169,31 +196,35 @@ def first_breach(cash: float, legs: Sequence[PathLeg]) -> float | None:
 def _kinks(legs: Iterable[PathLeg]) -> list[float]:
     kinks = {1.0}
     for leg in legs:
-        move = abs(leg.size) * (leg.end - leg.start)
+        start = leg.contract.notional(leg.size, leg.start)
+        move = leg.contract.notional(leg.size, leg.end) - start
         if move == 0.0:
             continue
         for row in leg.brackets:
-            way = (row.floor - abs(leg.size) * leg.start) / move
+            way = (row.floor - start) / move
             if 0.0 < way < 1.0:
                 kinks.add(way)
     return sorted(kinks)
 
 
-def liquidate(cash: float, positions: Sequence[tuple[float, float, float]], fee_rate: float) -> Liquidation:
+def liquidate(
+    cash: float, positions: Sequence[tuple[float, float, float]], fee_rate: float, contract: Contract = LINEAR
+) -> Liquidation:
     """Close every (size, entry, price) of an account whose cash is `cash`, with a fee on the notional closed.
 
     The account cannot end below zero. The fee (`fee_rate`, a fraction of notional at the close) takes at most what the
     closes leave. Where the closes alone would lose more than there is, each is moved to an effective price in favour
     of the account, in proportion to notional, at which it ends at exactly zero; the venue's insurance fund bears the
-    difference, and there is no fee. So every close is size x (price - entry) at the price that is returned.
+    difference, and there is no fee. So every close realises the profit of its size at the price that is returned.
     """
-    closes = [Close(price, size * (price - entry)) for size, entry, price in positions]
-    notional = sum(abs(size) * price for size, _, price in positions)
+    closes = [Close(price, contract.upnl(size, entry, price)) for size, entry, price in positions]
+    notionals = [contract.notional(size, price) * contract.per_quote(price) for size, _, price in positions]
+    total = sum(notionals)
     left = cash + sum(close.realised for close in closes)
     if left >= 0.0:
-        return Liquidation(tuple(closes), min(notional * fee_rate, left))
+        return Liquidation(tuple(closes), min(total * fee_rate, left))
     capped = []
-    for (size, entry, price), close in zip(positions, closes, strict=True):
-        realised = close.realised - left * abs(size) * price / notional
-        capped.append(Close(entry + realised / size, realised))
+    for (size, entry, _), close, notional in zip(positions, closes, notionals, strict=True):
+        realised = close.realised - left * notional / total
+        capped.append(Close(contract.exit_price(size, entry, realised), realised))
     return Liquidation(tuple(capped), 0.0)

@@ -62,13 +62,22 @@ def exchange_terms(venue: ExchangeVenue) -> ExchangeTerms:
         )
         for asset, row in (perp.markets if perp is not None else {}).items()
     }
+    inverse = venue.inverse_perp
+    inverse_lines = {
+        asset: PerpMarket(
+            f"{asset}USD-PERP", row.lot, row.min_amount, impact[f"{asset}USD-PERP"], bracket_table(row.brackets)
+        )
+        for asset, row in (inverse.markets if inverse is not None else {}).items()
+    }
     return ExchangeTerms(
         venue=name,
         margin_key=f"{name}:Margin:USDT" if venue.account == "split" else f"{name}:BaseToken:USDT",
         spot=spot_lines,
         perps=perp_lines,
+        inverse_perps=inverse_lines,
         spot_fee=spot.taker_fee if spot is not None else 0.0,
         perp_fee=perp.taker_fee if perp is not None else 0.0,
+        inverse_fee=inverse.taker_fee if inverse is not None else 0.0,
         minimum_notional=venue.minimum_notional,
         liquidation_fee=venue.liquidation_fee,
         withdrawal_fees=dict(venue.withdrawal_fees),

@@ -223,12 +223,14 @@ class SimulatedDomain:
         deltas = (PositionDelta(source, -amount), PositionDelta(f"transit:BaseToken:{token}", amount))
         return self._book(DeltaSource.TRANSFER, self._time(), deltas, order.operation_id)
 
-    def _charge(self, source: DeltaSource, key: str, cost: float, operation_id: str) -> Settlement:
-        """Book a fee or gas on `key`; what would be left as rounding goes with it."""
+    def _charge(
+        self, source: DeltaSource, key: str, cost: float, operation_id: str, timestamp: datetime | None = None
+    ) -> Settlement:
+        """Book a fee or gas on `key`, now or at `timestamp`; what would be left as rounding goes with it."""
         left = self._balances.get(key, 0.0)
         if abs(left - cost) <= NO_DUST * cost:
             cost = left
-        return self._book(source, self._time(), (PositionDelta(key, -cost),), operation_id)
+        return self._book(source, timestamp or self._time(), (PositionDelta(key, -cost),), operation_id)
 
     def _time(self) -> datetime:
         return utc_from_ns(self._clock.now())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from basis_actors.finance.contracts import LINEAR, Contract
 from basis_actors.finance.costs import fill_price, from_lots, impact_bps, round_down_to_lot, trade_fee, whole_lots
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import Order, OrderType, Side
-from basis_actors.venues.simulated.refusals import malformed, not_known, refused
+from basis_actors.venues.simulated.refusals import not_known, refused
 from basis_actors.venues.simulated.terms import PerpMarket, SpotMarket
 
 __all__ = ["Fill", "on_lots", "perp_reference", "price_trade", "require_minimum", "spot_reference"]
@@ -17,18 +18,20 @@ class Fill(NamedTuple):
     """A trade as it would be filled now."""
 
     quantity: float
-    """Base units, greater than 0, a multiple of the lot."""
+    """In the unit of the lot (base units, for an inverse perpetual USD), greater than 0, a multiple of the lot."""
     price: float
     """USDT per base unit, impact included."""
+    contract: Contract = LINEAR
+    """What is traded; a spot trade is paid like a linear contract."""
 
     @property
     def notional(self) -> float:
-        """USDT."""
-        return self.quantity * self.price
+        """USDT, for an inverse perpetual USD."""
+        return self.contract.notional(self.quantity, self.price)
 
     def fee(self, rate: float) -> float:
-        """Fee in USDT."""
-        return trade_fee(self.notional, rate)
+        """Fee in USDT, for an inverse perpetual in its base asset."""
+        return trade_fee(self.notional * self.contract.per_quote(self.price), rate)
 
 
 def on_lots(amount: float, lot: float) -> float:
@@ -67,21 +70,20 @@ def perp_reference(order: Order, quote_name: str, market: MarketState) -> float:
     return quote.last
 
 
-def price_trade(order: Order, line: SpotMarket | PerpMarket, reference: float) -> Fill:
+def price_trade(order: Order, line: SpotMarket | PerpMarket, reference: float, contract: Contract = LINEAR) -> Fill:
     """What a taker order fills at: the reference price, worse by the impact of its size.
 
-    A limit order fills like a market order when that price is at its limit or better; orders do not rest here.
-    Raises Rejected EXEC-003 for a trigger price, EXEC-004 for an amount off the lot and for a limit that is not met.
+    A limit order fills like a market order when that price is at its limit or better; orders do not rest here, because
+    bars do not tell whose order at a price was filled. Raises Rejected EXEC-004 for an amount off the lot and for a
+    limit that is not met.
     """
-    if order.take_profit is not None or order.stop_loss is not None:
-        raise malformed(order, "take_profit and stop_loss are not orders this venue keeps; the strategy closes instead")
     count = whole_lots(order.amount, line.lot)
     if count is None or count == 0:
         below = round_down_to_lot(order.amount, line.lot)
         raise refused(order, f"amount {order.amount!r} is not a multiple of the lot {line.lot!r}; use {below!r}")
     quantity = from_lots(count, line.lot)
     buying = order.side in (Side.BUY, Side.LONG)
-    price = fill_price(reference, impact_bps(quantity * reference, line.impact_bps), buying=buying)
+    price = fill_price(reference, impact_bps(contract.notional(quantity, reference), line.impact_bps), buying=buying)
     if order.order_type is OrderType.LIMIT:
         limit = order.price
         assert limit is not None
@@ -89,7 +91,7 @@ def price_trade(order: Order, line: SpotMarket | PerpMarket, reference: float) -
             raise refused(
                 order, f"the limit {limit:.12g} is not met, a fill costs {price:.12g}; resting orders are not simulated"
             )
-    return Fill(quantity, price)
+    return Fill(quantity, price, contract)
 
 
 def require_minimum(order: Order, line: SpotMarket | PerpMarket, fill: Fill, minimum_notional: float) -> None:
@@ -97,4 +99,4 @@ def require_minimum(order: Order, line: SpotMarket | PerpMarket, fill: Fill, min
     if fill.quantity < line.min_amount:
         raise refused(order, f"amount {fill.quantity!r} is below the minimum {line.min_amount!r} of {line.pair}")
     if fill.notional < minimum_notional:
-        raise refused(order, f"{fill.notional:.12g} USDT is below the minimum order of {minimum_notional:g} USDT")
+        raise refused(order, f"{fill.notional:.12g} USD is below the minimum order of {minimum_notional:g} USD")
