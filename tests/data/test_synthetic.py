@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -51,6 +52,7 @@ def test_every_series_passes_the_checks_of_loaded_data(step_seconds: int) -> Non
 def test_series_and_columns_are_those_of_real_history_and_what_it_lacks(real: Dataset) -> None:
     dataset = generate(0, 3600, 0, 24)
     lacking = {"cex/okx/BTCUSDT_perp", "cex/okx/BTCUSDT_mark", "cex/bybit/BTCUSDT_mark", "cex/bybit/ETHUSDT_mark"}
+    lacking |= {f"morpho/{token}_rates" for token in ("WETH", "weETH", "wstETH")}
     assert set(dataset.series) == set(real.series) | lacking
     for name, series in real.series.items():
         assert set(dataset.series[name].columns) == set(series.columns), name
@@ -76,7 +78,9 @@ def test_another_parameter_has_another_hash() -> None:
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_market(step_seconds: int) -> None:
     one, again, other = (contents(generate(seed, step_seconds, 500, 72)) for seed in (8, 8, 9))
     assert one == again
-    for name, columns in one.items():
+    # Collateral on Morpho earns nothing in any market.
+    for name in set(one) - {"morpho/weETH_rates", "morpho/wstETH_rates"}:
+        columns = one[name]
         for key in set(columns) - {"", "block_number", "block_timestamp", "period_start", "period_end"}:
             assert columns[key] != other[name][key] or not columns[key], (name, key)
 
@@ -193,7 +197,27 @@ def test_a_feed_runs_on_it_without_gaps(
 ) -> None:
     start, end, step = EPOCH + 10 * DAY, EPOCH + 13 * DAY, step_seconds * 10**9
     dataset = SyntheticGenerator(5, step_seconds).generate(start - 7 * DAY, end)
-    feed = build_feed(dataset, eth_spec, start_ns=start, end_ns=end, step_ns=step, data=data_config, venues=venues)
+    spec = msgspec.structs.replace(
+        eth_spec,
+        assets=("BTC", "ETH", "EIGEN", "ETHFI"),
+        spot=("binance:ETH", "binance:EIGEN", "binance:ETHFI"),
+        perps=(*eth_spec.perps, "binance:BTCUSD-PERP"),
+        reserves=("USDT", "WETH", "weETH", "wstETH", "morpho:WETH", "morpho:weETH", "morpho:wstETH"),
+        oracle=("USDT", "WETH", "weETH", "wstETH"),
+        rewards=("weETH",),
+    )
+    feed = build_feed(dataset, spec, start_ns=start, end_ns=end, step_ns=step, data=data_config, venues=venues)
     states = list(take_all(feed))
     assert len(states) == (end - start) // step + 1
-    assert all(state.perps["okx:BTC-PERP"].mark > 0 for state in states)
+    assert feed.report.absent == ()
+    for state in states:
+        assert set(state.prices) == {"USDT", *spec.assets}
+        assert set(state.spot) == set(spec.spot)
+        assert set(state.perps) == set(spec.perps)
+        assert set(state.reserves) == set(spec.reserves)
+        assert set(state.oracle_usd) == set(spec.oracle)
+        assert all(quote.market_rate is not None and quote.fresh for quote in state.staking.values())
+        assert all(quote.mark is not None and quote.mark_fresh for quote in state.perps.values())
+        assert set(state.staking) == set(spec.staking)
+        assert state.stale_prices == ()
+        assert state.gas is not None

@@ -12,7 +12,13 @@ from basis_actors.data.calibration import load_calibration
 from basis_actors.data.stamps import DAY
 from basis_actors.data.synthetic import SyntheticGenerator
 
-RESERVE_FACTORS = {"USDT": 0.10, "WETH": 0.15, "wstETH": 0.05, "weETH": 0.45}
+RESERVE_FACTORS = {
+    "aave_v3/USDT": 0.10,
+    "aave_v3/WETH": 0.15,
+    "aave_v3/wstETH": 0.05,
+    "aave_v3/weETH": 0.45,
+    "morpho/WETH": 0.0,
+}
 TOKENS = ("wstETH", "weETH")
 
 
@@ -32,28 +38,27 @@ def column(dataset: Dataset, name: str, key: str) -> np.ndarray:
     return dataset.series[name].columns[key]
 
 
-@pytest.mark.parametrize("token", RESERVE_FACTORS)
-def test_supply_rate_is_borrow_rate_times_utilization_less_the_reserve_factor(year: Dataset, token: str) -> None:
-    columns = year.series[f"aave_v3/{token}_rates"].columns
-    expected = columns["variable_borrow_rate_apr"] * columns["utilization"] * (1.0 - RESERVE_FACTORS[token])
+@pytest.mark.parametrize("reserve", RESERVE_FACTORS)
+def test_supply_rate_is_borrow_rate_times_utilization_less_the_reserve_factor(year: Dataset, reserve: str) -> None:
+    columns = year.series[f"{reserve}_rates"].columns
+    expected = columns["variable_borrow_rate_apr"] * columns["utilization"] * (1.0 - RESERVE_FACTORS[reserve])
     np.testing.assert_allclose(columns["liquidity_rate_apr"], expected, rtol=1e-12)
     np.testing.assert_allclose(columns["total_variable_debt"] / columns["total_supplied"], columns["utilization"])
     assert ((columns["utilization"] > 0.0) & (columns["utilization"] < 1.0)).all()
 
 
-@pytest.mark.parametrize("token", RESERVE_FACTORS)
-def test_indices_rise_every_day_and_debt_grows_faster_than_supply(year: Dataset, token: str) -> None:
+@pytest.mark.parametrize("reserve", RESERVE_FACTORS)
+def test_indices_rise_every_day_and_debt_grows_faster_than_supply(year: Dataset, reserve: str) -> None:
     supply, debt = (
-        np.diff(np.log(column(year, f"aave_v3/{token}_rates", key)))
-        for key in ("liquidity_index", "variable_borrow_index")
+        np.diff(np.log(column(year, f"{reserve}_rates", key))) for key in ("liquidity_index", "variable_borrow_index")
     )
     assert (supply > 0.0).all()
     assert (debt > supply).all()
 
 
-@pytest.mark.parametrize("token", RESERVE_FACTORS)
-def test_an_index_grows_by_the_mean_of_its_rate(year: Dataset, token: str) -> None:
-    columns = year.series[f"aave_v3/{token}_rates"].columns
+@pytest.mark.parametrize("reserve", RESERVE_FACTORS)
+def test_an_index_grows_by_the_mean_of_its_rate(year: Dataset, reserve: str) -> None:
+    columns = year.series[f"{reserve}_rates"].columns
     for index, rate in (
         ("liquidity_index", "liquidity_rate_apr"),
         ("variable_borrow_index", "variable_borrow_rate_apr"),
@@ -72,6 +77,28 @@ def test_the_borrow_rate_lies_on_a_kinked_curve_of_utilization(year: Dataset) ->
     rate = column(year, "aave_v3/WETH_rates", "variable_borrow_rate_apr")
     expected = np.interp(utilization, [0.0, 0.90, 1.0], [0.0, 0.0271, 0.8271])
     np.testing.assert_allclose(rate, expected, rtol=1e-12)
+
+
+def test_morpho_lends_near_its_target_at_a_rate_that_adapts(years: Dataset) -> None:
+    columns = years.series["morpho/WETH_rates"].columns
+    utilization, rate = columns["utilization"], columns["variable_borrow_rate_apr"]
+    assert np.median(utilization) == pytest.approx(0.90, abs=0.01)
+    assert np.corrcoef(utilization, years.series["aave_v3/WETH_rates"].columns["utilization"])[0, 1] < 0.3
+    # The slope below the target, found from rate and utilization, stands for the rate there: it moves every four weeks.
+    over = np.maximum(utilization - 0.9, 0.0) / 0.1
+    slope = (rate - 0.0065 - 0.078 * over) / np.minimum(utilization / 0.9, 1.0)
+    assert np.count_nonzero(np.round(np.diff(slope), 12)) == pytest.approx(4 * 365 / 28, abs=1)
+    assert np.median(slope) == pytest.approx(0.0195, rel=0.3)
+    assert 0.015 < np.median(rate) < 0.04
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_collateral_on_morpho_earns_nothing(year: Dataset, token: str) -> None:
+    columns = year.series[f"morpho/{token}_rates"].columns
+    for key in ("liquidity_rate_apr", "variable_borrow_rate_apr", "utilization"):
+        assert not columns[key].any()
+    for key in ("liquidity_index", "variable_borrow_index"):
+        assert (columns[key] == 1.0).all()
 
 
 def test_the_curve_of_usdt_changes_only_when_governance_changes_it() -> None:

@@ -221,7 +221,7 @@ class Spikes(Model):
 
 
 class AaveReserve(Model):
-    """One Aave reserve: what utilization is like and what moves it, the rate curve, both indices at the epoch."""
+    """One reserve: what utilization is like and what moves it, the rate curve, both indices at the epoch."""
 
     reserve_factor: Fraction
     curve: Curve
@@ -236,10 +236,20 @@ class AaveReserve(Model):
     index: tuple[Positive, Positive]
 
 
+class Morpho(Model):
+    """Markets that lend one token against collateral which earns nothing, as on Morpho Blue."""
+
+    reserves: dict[Literal["WETH"], AaveReserve]
+    """What is lent."""
+    collateral: tuple[Literal["weETH", "wstETH"], ...]
+
+
 class Lending(Model):
-    """Aave v3."""
+    """Aave v3 and Morpho."""
 
     reserves: dict[Literal["USDT", "WETH", "wstETH", "weETH"], AaveReserve]
+    """Of Aave."""
+    morpho: Morpho
 
 
 class StakedToken(Model):

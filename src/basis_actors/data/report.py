@@ -15,6 +15,7 @@ from basis_actors.data.files import SeriesFile, discover, unknown_files
 from basis_actors.data.funding import due_rows
 from basis_actors.data.gaps import Gap, grid_gaps, run_gaps
 from basis_actors.data.loading import MANIFEST, read_series
+from basis_actors.data.requirements import POOL_PRICED, REWARD_SERIES
 from basis_actors.data.stamps import iso, step_text
 from basis_actors.errors import DataError
 
@@ -187,6 +188,20 @@ def _stand_ins(series: Mapping[str, Series | None]) -> Iterator[str]:
                 yield f"{root}_funding is not there: {venue} is left out of {asset} hedges"
             elif "mark_price" not in funding.columns:
                 yield f"{root}_funding has no mark_price: the mark known at each stamp stands in"
+    for asset in POOL_PRICED:
+        pool = f"dex/uniswap_v3/{asset}WETH_spot"
+        if pool in series:
+            yield f"{pool} x the reference price of ETH stands in for the price of {asset} on every venue"
+        else:
+            yield f"{pool} is not there: {asset} has no price and counts as 0"
+    for lst, rewards in REWARD_SERIES.items():
+        for name in rewards:
+            if name not in series:
+                yield f"{name} is not there: {lst} earns no such rewards"
+    if "cex/binance/BTCUSDT_perp" in series:
+        yield "cex/binance/BTCUSDT stands in for COIN-M BTCUSD: price, mark and funding, with 1 USDT = 1 USD"
+    if "morpho/WETH_rates" not in series:
+        yield "morpho/WETH_rates is not there: nothing is supplied to or borrowed from Morpho"
     for name, loaded in series.items():
         if loaded is not None and loaded.ns.size == 0:
             yield f"{name} has no rows: it counts as not begun"

@@ -1,4 +1,4 @@
-"""Assembles the on-chain series: Aave reserves, oracles, staked tokens, yields, gas and rewards."""
+"""Assembles the on-chain series: reserves of Aave and Morpho, oracles, staked tokens, yields, gas and rewards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from basis_actors.data.dataset import Series
 from basis_actors.data.stamps import DAY, HOUR
 from basis_actors.data.synthetic_gas import gas_columns
-from basis_actors.data.synthetic_lending import ReservePaths
+from basis_actors.data.synthetic_lending import ReservePaths, idle_columns
 from basis_actors.data.synthetic_market import Market
 from basis_actors.data.synthetic_paths import Array
 from basis_actors.data.synthetic_rewards import eigen_weekly, ethfi_topups
@@ -35,9 +35,14 @@ def chain_series(market: Market) -> Iterator[Series]:
 def _reserves(market: Market) -> Iterator[Series]:
     paths = market.paths.since_origin(24)
     stamps = market.stamps_of_days(0, paths.days, 1)
-    for name, reserve in market.model.lending.reserves.items():
+    lending = market.model.lending
+    pools = {f"aave_v3/{name}": (f"aave/{name}", reserve) for name, reserve in lending.reserves.items()}
+    pools |= {f"morpho/{name}": (f"morpho/{name}", reserve) for name, reserve in lending.morpho.reserves.items()}
+    for series, (name, reserve) in pools.items():
         path = ReservePaths(name, reserve, paths, market.hourly_demand_since_origin, market.epoch)
-        yield Series(f"aave_v3/{name}_rates", stamps, {**path.daily(), "block_number": _blocks(stamps)}, DAY)
+        yield Series(f"{series}_rates", stamps, {**path.daily(), "block_number": _blocks(stamps)}, DAY)
+    for token in lending.morpho.collateral:
+        yield Series(f"morpho/{token}_rates", stamps, idle_columns(stamps.size), DAY)
 
 
 def _staking(market: Market) -> Iterator[Series]:

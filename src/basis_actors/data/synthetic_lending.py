@@ -1,4 +1,4 @@
-"""Generates Aave reserves: utilization moves, the rate curve follows, and the indices are the integral of the rates.
+"""Generates lending reserves: utilization moves, the rate curve follows, the indices are the integral of the rates.
 
 Rates move hourly, rows are daily snapshots, so a row's rate and the growth of the index after it differ as they do on
 chain, where one block a day does not see how long a spike lasts.
@@ -14,7 +14,7 @@ import numpy as np
 from basis_actors.config.synthetic import AaveReserve
 from basis_actors.data.synthetic_paths import Array, Paths, blend, quantile_map
 
-__all__ = ["ReservePaths"]
+__all__ = ["ReservePaths", "idle_columns"]
 
 _HOURS_PER_YEAR = 8760.0
 _FULLEST = 0.97
@@ -28,6 +28,7 @@ class ReservePaths:
     """One reserve from the origin to the end of the window; indices have their calibrated values at day `epoch`."""
 
     name: str
+    """Of its random numbers: `aave/WETH`."""
     reserve: AaveReserve
     paths: Paths
     """Hourly, from the origin."""
@@ -35,7 +36,7 @@ class ReservePaths:
     epoch: int
 
     def daily(self) -> dict[str, Array]:
-        """The columns of `aave_v3/<name>_rates` for every midnight since the origin."""
+        """The columns of a reserve's rates for every midnight since the origin."""
         reserve = self.reserve
         utilization = self._utilization()
         borrow = self._borrow_rate(utilization)
@@ -45,7 +46,7 @@ class ReservePaths:
         grown_debt = _integral(borrow / _HOURS_PER_YEAR)
         midnight = slice(None, None, 24)
         size = reserve.supplied
-        supplied = size.level * np.exp(size.sd * self.paths.midnights(f"aave/{self.name}/supplied", size.days)[:-1])
+        supplied = size.level * np.exp(size.sd * self.paths.midnights(f"{self.name}/supplied", size.days)[:-1])
         return {
             "liquidity_rate_apr": supply[midnight],
             "variable_borrow_rate_apr": borrow[midnight],
@@ -57,7 +58,7 @@ class ReservePaths:
         }
 
     def _utilization(self) -> Array:
-        reserve, name = self.reserve, f"aave/{self.name}/utilization"
+        reserve, name = self.reserve, f"{self.name}/utilization"
         own_share = 1.0 - sum(part.share for part in reserve.fast)
         parts = [(own_share, self.paths.smooth(name, reserve.own_days, reserve.smooth_hours))]
         parts += [
@@ -71,7 +72,7 @@ class ReservePaths:
 
     def _borrow_rate(self, utilization: Array) -> Array:
         curve, votes = self.reserve.curve, self.reserve.governance
-        own = self.paths.midnights(f"aave/{self.name}/governance", votes.days)[:-1]
+        own = self.paths.midnights(f"{self.name}/governance", votes.days)[:-1]
         opinion = votes.demand * self.demand[::24] + math.sqrt(1.0 - votes.demand**2) * own
         day = np.arange(opinion.size)
         in_force = opinion[day - day % _VOTE_DAYS]
@@ -79,6 +80,18 @@ class ReservePaths:
         below = np.minimum(utilization / curve.optimal, 1.0)
         above = np.maximum(utilization - curve.optimal, 0.0) / (1.0 - curve.optimal)
         return curve.base + slope1 * below + curve.slope2 * above
+
+
+def idle_columns(size: int) -> dict[str, Array]:
+    """The rate columns of `size` days of a token that is held as collateral and lent to nobody."""
+    nothing, one = np.zeros(size), np.ones(size)
+    return {
+        "liquidity_rate_apr": nothing,
+        "variable_borrow_rate_apr": nothing,
+        "liquidity_index": one,
+        "variable_borrow_index": one,
+        "utilization": nothing,
+    }
 
 
 def _integral(growth: Array) -> Array:
