@@ -34,8 +34,9 @@ class LeveragedMoves(LoopOwnerMoves):
     def enter(self) -> Found | None:
         """Lever what lies idle: at the target first, later at the loan to value that the loop has, one for one."""
         loop, rules, wallet = self._loop, self._rules, self._wallet
-        spare = wallet.spare() - loop.gas(entry=True) - self._owed_to_owner
-        if spare < self._lst.terms.min_stake or spare <= self._dust:
+        gas = loop.gas(entry=True)
+        spare = wallet.spare() - gas - self._owed_to_owner
+        if not self._worth_it(spare, gas):
             return None
         first = loop.collateral <= 0.0
         ltv = rules.target_ltv if first or loop.ltv is None else min(loop.ltv, rules.target_ltv + rules.ltv_band)
@@ -142,6 +143,7 @@ class LeveragedStaking(LstStrategy[LeveragedMoves]):
             LeveragedMoves.supply_loose,
             LeveragedMoves.enter,
             LeveragedMoves.re_lever,
+            LeveragedMoves.await_claim,
         )
 
     def _moves(self, situation: Situation, drift: float | None) -> LeveragedMoves:

@@ -21,10 +21,8 @@ class LoopOwnerMoves(LoopMoves):
 
     def free_for_owner(self) -> Found | None:
         """Leave as much of the loop as the withdrawal needs, one for one from collateral and debt."""
-        if self._owed_to_owner <= 0.0:
+        if self._owed_to_owner <= 0.0 or self._loop.collateral <= 0.0:
             return None
-        if self._loop.collateral <= 0.0:
-            return self._await_claim()
         return self._leave_for_owner() if self._lst.terms.route == "dex" else self._ask_back_for_owner()
 
     def _leave_for_owner(self) -> Found:
@@ -59,7 +57,7 @@ class LoopOwnerMoves(LoopMoves):
 
     def _ask_back_for_owner(self) -> Found | None:
         if self._lst.claim > 0.0:
-            return self._await_claim()
+            return None
         loop, wallet, rules = self._loop, self._wallet, self._rules
         gas = wallet.gas("withdraw", "unstake")
         if wallet.idle < gas:

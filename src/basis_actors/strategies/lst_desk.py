@@ -15,10 +15,10 @@ from basis_actors.strategies.base import Situation
 from basis_actors.strategies.chain_terms import gas_cost, swap_for, swap_quote, token_key
 from basis_actors.strategies.order_writer import OrderWriter
 
-__all__ = ["LstDesk", "LstTerms", "lst_terms"]
+__all__ = ["TIMES_GAS", "LstDesk", "LstTerms", "lst_terms"]
 
-_TIMES_GAS = 20.0
-"""A swap of reward tokens has to bring this many times its gas (assumption)."""
+TIMES_GAS = 20.0
+"""A swap of reward tokens has to bring this many times its gas, and so has what is put to work (assumption)."""
 
 
 class LstTerms(msgspec.Struct, frozen=True):
@@ -124,7 +124,7 @@ class LstDesk:
             if amount <= 0.0 or token in market.stale_prices:
                 continue
             quote = swap_quote(self._run, market, self.terms.reward_venue, token, "ETH", amount)
-            if quote is not None and quote.net - gas > least and quote.net > _TIMES_GAS * gas:
+            if quote is not None and quote.net - gas > least and quote.net > TIMES_GAS * gas:
                 orders.append(self._write.swap(self.terms.reward_venue, token, "ETH", amount, "sell_dust"))
         return tuple(orders)
 

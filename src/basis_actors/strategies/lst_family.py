@@ -17,7 +17,7 @@ from basis_actors.messages.orders import ExecutionMode, Order
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.strategies.equity_reference import EquityReference
 from basis_actors.strategies.found import Found
-from basis_actors.strategies.lst_desk import LstDesk, LstTerms, lst_terms
+from basis_actors.strategies.lst_desk import TIMES_GAS, LstDesk, LstTerms, lst_terms
 from basis_actors.strategies.order_writer import OrderWriter, gas_units
 from basis_actors.strategies.wallet_desk import WalletDesk
 
@@ -104,12 +104,17 @@ class LstMoves:
         tokens = " and ".join(order.source_token for order in orders)
         return Found("rebalance", "sell_dust", f"{tokens} received as rewards are worth their gas", orders)
 
+    def _worth_it(self, spare: float, gas: float) -> bool:
+        """Whether an amount is worth putting to work: enough to be staked, no dust, and far more than its gas."""
+        return spare >= self._lst.terms.min_stake and spare > self._dust and spare > TIMES_GAS * gas
+
     @property
     def _owed_to_owner(self) -> float:
         """What must not be put to work, because the owner waits for it and can be paid."""
         return 0.0 if self.unpayable else self._wallet.wanted
 
-    def _await_claim(self) -> Found | None:
+    def await_claim(self) -> Found | None:
+        """Say what is waited for, when there is nothing else to do."""
         if self._lst.claim <= 0.0:
             return None
         return Found("hold", "none", f"{self._lst.claim:.6f} ETH are in the queue for a withdrawal")

@@ -9,8 +9,8 @@ from basis_actors.config.plugins import is_reference, strategy_class
 from basis_actors.errors import BasisError, ConfigError
 from basis_actors.strategies.base import Strategy
 from basis_actors.strategies.basis import Basis
-from basis_actors.strategies.ml_directional import MlDirectional
 from basis_actors.strategies.leveraged_staking import LeveragedStaking
+from basis_actors.strategies.ml_directional import MlDirectional
 from basis_actors.strategies.pure_lending import PureLending
 from basis_actors.strategies.staking import Staking
 

@@ -40,7 +40,7 @@ class StakingMoves(LstMoves):
     def free_for_owner(self) -> Found | None:
         """Sell what the owner's withdrawal needs, or ask it back from the queue."""
         if self._owed_to_owner <= 0.0 or self._lst.loose <= 0.0:
-            return self._await_claim() if self._owed_to_owner > 0.0 else None
+            return None
         return self._sell_for_owner() if self._lst.terms.route == "dex" else self._ask_back_for_owner()
 
     def _sell_for_owner(self) -> Found:
@@ -67,7 +67,7 @@ class StakingMoves(LstMoves):
         lst, wallet = self._lst, self._wallet
         short = wallet.wanted + max(wallet.kept, wallet.gas("transfer_eth")) - wallet.idle - lst.claim
         if short <= (lst.terms.min_stake if lst.claim > 0.0 else 0.0):
-            return self._await_claim()
+            return None
         gas = wallet.gas("unstake")
         if wallet.idle < gas:
             return self._short_of_gas(gas)
@@ -83,12 +83,10 @@ class StakingMoves(LstMoves):
     def stake_idle(self) -> Found | None:
         """Stake what lies idle beside the reserve and what the owner waits for."""
         spare = self._wallet.spare("stake") - self._owed_to_owner
-        # Once equity has drifted, the position is set anew: then what is idle counts even where it is dust.
-        drifted = self._drift is not None and abs(self._drift) > self._config.position_deviation_threshold
-        if spare < self._lst.terms.min_stake or (spare <= self._dust and not drifted):
-            if not drifted:
+        if not self._worth_it(spare, self._wallet.gas("stake")):
+            if self._drift is None or abs(self._drift) <= self._config.position_deviation_threshold:
                 return None
-            reason = f"flow-adjusted equity moved by {self._drift:.2%}; all but the reserve is staked"
+            reason = f"flow-adjusted equity moved by {self._drift:.2%}; all that is worth it is staked"
             return Found("hold", "none", reason, resets=True)
         first = not self.invested
         return Found(
@@ -147,6 +145,7 @@ class Staking(LstStrategy[StakingMoves]):
             StakingMoves.free_for_owner,
             StakingMoves.sell_dust,
             StakingMoves.stake_idle,
+            StakingMoves.await_claim,
         )
 
     def _moves(self, situation: Situation, drift: float | None) -> StakingMoves:
