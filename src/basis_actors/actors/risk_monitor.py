@@ -12,8 +12,7 @@ from basis_actors.actors.risk_findings import RANKS, Findings
 from basis_actors.actors.risk_measures import NO_LOANS, Accounts, Loans, LoanTerms, PerpTerms, measure_loans
 from basis_actors.bus import Actor, on
 from basis_actors.config import RiskLimits
-from basis_actors.finance.keys import REWARD_TOKENS, LedgerKey, parse_key
-from basis_actors.finance.valuation import STABLE
+from basis_actors.finance.keys import STABLE, LedgerKey, parse_key
 from basis_actors.messages.book import ExposureView, PositionsView, RiskLevel, RiskView
 from basis_actors.messages.events import RiskAssessment
 from basis_actors.messages.execution import DeltaSource, Settlement
@@ -140,7 +139,7 @@ class RiskMonitor(Actor):
 
     def _drawdown(self, book: PositionsView, findings: Findings) -> float:
         """Fall from the peak. While a part of the book has no price the last one is kept: equity is not known."""
-        self._peak.take(book, valued=not _unvalued(book))
+        self._peak.take(book, valued=not book.valuation.unpriced)
         drawdown = self._peak.drawdown
         findings.at_most(drawdown, self._bounds.limits.max_drawdown, "drawdown", RiskLevel.CRITICAL)
         return drawdown
@@ -256,18 +255,11 @@ def _check_prices(book: PositionsView, held: _Sorted, findings: Findings) -> Non
             reserve = None if info.reserve is None else market.reserves.get(info.reserve)
             if reserve is not None and not reserve.fresh:
                 findings.warn(f"reserve {info.reserve} is stale")
+    for key in book.valuation.unpriced_rewards:
+        findings.warn(f"{key} has no known price and counts as nothing")
     for key in book.valuation.unpriced:
-        if parse_key(key).asset in REWARD_TOKENS:
-            findings.warn(f"{key} has no known price and counts as nothing")
-        else:
-            text = "is not known, so no limit on it can be checked"
-            findings.breach(RiskLevel.CRITICAL, "RISK-006", f"price of {key}", text)
-
-
-def _unvalued(book: PositionsView) -> bool:
-    """Whether something is held that counts as nothing only because its price is not known."""
-    unpriced = book.valuation.unpriced
-    return bool(unpriced) and any(parse_key(key).asset not in REWARD_TOKENS for key in unpriced)
+        text = "is not known, so no limit on it can be checked"
+        findings.breach(RiskLevel.CRITICAL, "RISK-006", f"price of {key}", text)
 
 
 def _check_venues(book: PositionsView, limit: float, findings: Findings) -> None:

@@ -28,7 +28,7 @@ from basis_actors.strategies.base import Strategy
 from basis_actors.strategies.order_writer import margin_key, spot_cash_key
 from basis_actors.times import NS_PER_SECOND
 
-__all__ = ["EVENT_LOGGER", "STOP_ORDER", "add_engine"]
+__all__ = ["EVENT_LOGGER", "STOP_ORDER", "add_engine", "risk_bounds"]
 
 EVENT_LOGGER = "event_logger"
 STOP_ORDER = ("engine", "strategy_manager", "execution_manager", "position_update_handler", "risk_gate")
@@ -61,7 +61,7 @@ def add_engine(
     engine = Engine(feed, flows)
     actors: list[Actor] = [
         PnLMonitor(components.pnl_monitor.residual_tolerance),
-        RiskMonitor(_bounds(run, strategy)),
+        RiskMonitor(risk_bounds(run, hedged=strategy.hedged)),
         ExposureMonitor(currency),
         PositionMonitor(currency, simulated=simulated),
         *(VenueAdapter(client, manager.name, simulated=simulated) for client in venues),
@@ -78,7 +78,7 @@ def add_engine(
     return engine
 
 
-def _bounds(run: RunConfig, strategy: Strategy) -> RiskBounds:
+def risk_bounds(run: RunConfig, *, hedged: bool) -> RiskBounds:
     """The limits of a mode, and the terms of every perp and pool that its venues offer."""
     perps: dict[str, PerpTerms] = {}
     pools: dict[str, LoanTerms] = {}
@@ -93,7 +93,7 @@ def _bounds(run: RunConfig, strategy: Strategy) -> RiskBounds:
         currency=run.share_class.currency,
         perps=perps,
         pools=pools,
-        delta_is_limited=strategy.hedged,
+        delta_is_limited=hedged,
     )
 
 
