@@ -220,3 +220,18 @@ def test_the_synthetic_market_pays_every_monday(states_of, step_seconds: int) ->
     assert {stamp.period_end_ns - stamp.period_start_ns for stamp in stamps} == {7 * DAY}
     assert any(stamp.token == "ETHFI" for stamp in paid(states))
     assert {"EIGEN", "ETHFI"} <= set(states[-1].prices)
+
+
+def test_synthetic_rewards_are_as_large_as_measured_ones(real) -> None:
+    measured = real.series["rewards/eigen_weekly"].columns
+    found = []
+    for seed in range(8):
+        generator = SyntheticGenerator(seed, 86400)
+        dataset = generator.generate(generator.epoch_ns, generator.epoch_ns + 39 * 7 * DAY)
+        found.append(dataset.series["rewards/eigen_weekly"].columns)
+    for column in ("eigen_per_eeth_weekly", "eth_restaked"):
+        level = np.mean([np.median(columns[column]) for columns in found])
+        # Weeks of one market move together for two months, so eight markets know their level to about 6 %.
+        assert level == pytest.approx(np.median(measured[column]), rel=0.12), column
+    spread = np.mean([np.std(np.log(columns["eigen_per_eeth_weekly"])) for columns in found])
+    assert spread == pytest.approx(np.std(np.log(measured["eigen_per_eeth_weekly"])), rel=0.5)

@@ -187,7 +187,7 @@ def test_written_and_loaded_it_is_the_same_market(tmp_path: Path) -> None:
     assert "synthetic" in loaded.origin
 
 
-@pytest.mark.parametrize("step_seconds", [300, 3600, 86400])
+@pytest.mark.parametrize("step_seconds", [60, 300, 3600, 86400])
 def test_a_feed_runs_on_it_without_gaps(
     step_seconds: int,
     eth_spec: MarketSpec,

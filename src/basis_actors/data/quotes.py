@@ -103,7 +103,7 @@ class PerpLane:
 
 
 class ReserveLane:
-    """States of one Aave reserve; between stamps the indices grow as fast as is certain to have been seen.
+    """States of one lending reserve; between stamps the indices grow as fast as is certain to have been seen.
 
     That is min(last realised daily log growth, last APR / 365) a day: the posted rate is a snapshot, and
     extrapolating a spike of it would invent interest. At a stamp an index takes its true value, also downwards.

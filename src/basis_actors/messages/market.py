@@ -26,11 +26,12 @@ __all__ = [
 class MarketSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a mode needs to see of the market; a feed is built from it.
 
-    Names: spot `binance:BTC`, perps `binance:BTC-PERP`, reserves by underlying (`USDT`, `WETH`), staking by LST.
+    Names: spot `binance:BTC`, perps `binance:BTC-PERP`, coin-margined `binance:BTCUSD-PERP`, reserves of Aave by
+    underlying (`USDT`, `WETH`), others with their ledger name (`morpho:WETH`), staking by LST.
     """
 
     assets: tuple[str, ...]
-    """Assets that need a reference price (`BTC`, `ETH`); USDT is always 1."""
+    """Assets that need a price (`BTC`, `ETH`, `EIGEN`); USDT is always 1."""
     spot: tuple[str, ...] = ()
     perps: tuple[str, ...] = ()
     reserves: tuple[str, ...] = ()
@@ -76,7 +77,7 @@ class FundingStamp(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReserveState(msgspec.Struct, frozen=True, gc=False):
-    """One Aave reserve. Indices are those of this instant; rates and utilisation are of the last stamp."""
+    """One reserve of a lending pool. Indices are those of this instant; rates and utilisation are of the last stamp."""
 
     supply_index: float
     borrow_index: float
@@ -126,7 +127,10 @@ class MarketState(msgspec.Struct, frozen=True):
     timestamp: datetime
     ns: int
     prices: dict[str, float]
-    """Reference price S of each asset in USDT, the newest closed Binance bar (else Bybit); absent while not known."""
+    """Reference price S of each asset in USDT, the newest closed Binance bar (else Bybit); absent while not known.
+
+    Of EIGEN and ETHFI the newest closed bar of their pool against WETH x the reference price of ETH.
+    """
     stale_prices: tuple[str, ...]
     """Assets whose reference price is older than its limit."""
     spot: dict[str, SpotQuote]
