@@ -173,7 +173,7 @@ def _table(report: StressReport) -> Table:
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("\nscenario", no_wrap=True)
-    for title in ("\nreturn", "worst\ndrawdown", "lowest\nhealth", "lowest\nmargin", "liqui-\ndations", "\nunhedged"):
+    for title in ("\nreturn", "draw-\ndown", "lowest\nhealth", "lowest\nmargin", "liqui-\ndations", "un-\nhedged"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for row in report.rows:
