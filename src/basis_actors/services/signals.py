@@ -23,11 +23,12 @@ def add_signal_poller(bus: Bus, run: RunConfig) -> None:
     try:
         from basis_actors.signals.endpoint import HttpSignalEndpoint
     except ModuleNotFoundError as missing:
-        if missing.name not in _EXTRA_LIVE:
+        package = (missing.name or "").partition(".")[0]
+        if package not in _EXTRA_LIVE:
             raise
         raise ConfigError(
             "CONFIG-003",
-            f"strategy_config.signal.source http needs {missing.name}, which is not installed; install the extra live"
+            f"strategy_config.signal.source http needs {package}, which is not installed; install the extra live"
             " (pip install 'basis-actors[live]') or choose source file",
         ) from missing
     poller = SignalPoller()

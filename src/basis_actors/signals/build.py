@@ -31,11 +31,12 @@ def build_signal_source(config: DirectionalConfig, *, perp: str, step_ns: int) -
     try:
         from basis_actors.signals.walk_forward import WalkForwardSource
     except ModuleNotFoundError as missing:
-        if missing.name not in _EXTRA_ML:
+        package = (missing.name or "").partition(".")[0]
+        if package not in _EXTRA_ML:
             raise
         raise ConfigError(
             "CONFIG-003",
-            f"strategy_config.signal.source walk_forward_logistic needs {missing.name}, which is not installed; install"
+            f"strategy_config.signal.source walk_forward_logistic needs {package}, which is not installed; install"
             " the extra ml (pip install 'basis-actors[ml]') or choose source file",
         ) from missing
     return WalkForwardSource(
