@@ -125,8 +125,9 @@ class LoopMoves(LstMoves):
             cost = lst.loose * lst.eth_per_lst - lst.brings(lst.loose) + self._wallet.gas("swap")
             order = lst.sell(lst.loose, "close")
             return Found("emergency_exit", "exit_full", f"selling {lst.terms.lst}", (order,), figures=_costs(cost))
-        reason = f"{lst.claim:.6f} ETH are in the queue" if lst.claim > 0.0 else "nothing is staked"
-        return Found("hold", "none", reason)
+        return (
+            self._sell_last_rewards() if lst.claim <= 0.0 else Found("hold", "none", f"{lst.claim:.6f} ETH are queued")
+        )
 
     # What the rules share.
 

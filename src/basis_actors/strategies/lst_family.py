@@ -108,6 +108,13 @@ class LstMoves:
         """Whether an amount is worth putting to work: enough to be staked, no dust, and far more than its gas."""
         return spare >= self._lst.terms.min_stake and spare > self._dust and spare > TIMES_GAS * gas
 
+    def _sell_last_rewards(self) -> Found:
+        """The last step of an exit: rewards that are worth their gas, however small a part of equity they are."""
+        orders = self._lst.sell_rewards(0.0) if self._gas_known else ()
+        if not orders:
+            return Found("hold", "none", "nothing is staked")
+        return Found("exit", "sell_dust", "nothing is staked, rewards are sold", orders)
+
     @property
     def _owed_to_owner(self) -> float:
         """What must not be put to work, because the owner waits for it and can be paid."""

@@ -102,8 +102,8 @@ class StakingMoves(LstMoves):
         lst, wallet = self._lst, self._wallet
         if lst.loose <= 0.0:
             if lst.claim > 0.0:
-                return Found("hold", "none", f"{lst.claim:.6f} ETH are in the queue")
-            return Found("hold", "none", "nothing is staked")
+                return Found("hold", "none", f"{lst.claim:.6f} ETH are queued")
+            return self._sell_last_rewards()
         by_queue = lst.terms.route == "queue"
         if not self._gas_known or not (lst.known if by_queue else lst.sellable):
             return self._waits(f"an exit waits: gas or the rate of {lst.terms.lst} is not known, or too old")

@@ -1,0 +1,170 @@
+"""Whole runs of the modes that hold staked ETH: attribution closes, the owner is paid, and the pool is never owed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.engine.play import Played, flow
+
+from basis_actors.messages.events import (
+    AtomicOperationGroupEvent,
+    ExecutionDeltaEvent,
+    OperationExecutionEvent,
+    PnLCalculation,
+    PositionSnapshot,
+    RiskAssessment,
+    StrategyDecision,
+)
+
+Play = Callable[..., Played]
+TOLERANCE = 1e-9
+TOKENS = {"weETH": "etherfi", "wstETH": "lido"}
+FLOWS = (flow("2024-09-06T03:30", 10.0), flow("2024-10-12T12:00", -14.25), flow("2024-10-20T05:00", -3.5))
+
+
+def settings(lst: str, route: str = "dex", *more: str) -> list[str]:
+    return [
+        f"strategy_config.lst_type={lst}",
+        f"strategy_config.staking_venue={TOKENS[lst]}",
+        f"strategy_config.unwind_route={route}",
+        *more,
+    ]
+
+
+def closes(run: Played) -> None:
+    """Nothing failed, every order was done, and attribution explains equity at every calculation and in sum."""
+    assert run.failure is None
+    assert run.worst_residual <= TOLERANCE
+    last = run.of(PnLCalculation)[-1]
+    assert abs(last.residual_total) <= TOLERANCE * last.equity
+    assert last.total_pnl == pytest.approx(math.fsum(last.attribution_total.values()), abs=TOLERANCE * last.equity)
+    assert {event.status for event in run.of(OperationExecutionEvent)} <= {"confirmed"}
+
+
+def paid(run: Played) -> float:
+    """What the owner has got."""
+    return -sum(
+        delta.delta_amount
+        for event in run.of(ExecutionDeltaEvent)
+        if event.source == "withdrawal"
+        for delta in event.deltas
+    )
+
+
+def nothing_is_overdrawn(run: Played) -> None:
+    """No balance of a mode without perps or payables is negative, and no flash loan is open between transactions."""
+    for snapshot in run.of(PositionSnapshot):
+        assert all(amount >= -1e-9 for amount in snapshot.positions.values()), snapshot.positions
+        assert abs(snapshot.positions.get("morpho:flashDebt:WETH", 0.0)) <= 1e-9
+
+
+@pytest.mark.parametrize("route", ["dex", "queue"])
+@pytest.mark.parametrize("lst", TOKENS)
+@pytest.mark.parametrize("mode", ["eth_staking_only", "eth_leveraged"])
+def test_attribution_closes_on_real_history_with_deposits_and_withdrawals(
+    mode: str, lst: str, route: str, history: Path, played: Play
+) -> None:
+    cautious = ["strategy_config.loop.target_ltv=0.65"] if mode == "eth_leveraged" and route == "queue" else []
+    run = played(
+        mode,
+        data=history,
+        start="2024-08-20",
+        end="2025-01-20",
+        flows=FLOWS,
+        settings=settings(lst, route, *cautious),
+    )
+    closes(run)
+    nothing_is_overdrawn(run)
+    assert paid(run) == pytest.approx(17.75, rel=1e-9)
+    if lst == "wstETH":
+        assert run.of(PnLCalculation)[-1].attribution_total["rewards"] == 0.0
+
+
+@pytest.mark.parametrize("frictionless", [False, True], ids=["with costs", "frictionless"])
+@pytest.mark.parametrize("lst", TOKENS)
+@pytest.mark.parametrize("mode", ["eth_staking_only", "eth_leveraged"])
+def test_attribution_closes_on_the_synthetic_market(mode: str, lst: str, frictionless: bool, played: Play) -> None:
+    flows = (flow("2024-01-06T03:30", 8.0), flow("2024-01-12T12:00", -14.25), flow("2024-01-20", 0.002))
+    run = played(
+        mode,
+        start="2024-01-01",
+        end="2024-02-01",
+        frictionless=frictionless,
+        seed=11,
+        flows=flows,
+        settings=settings(lst),
+    )
+    closes(run)
+    nothing_is_overdrawn(run)
+    assert paid(run) == pytest.approx(14.25, rel=1e-9)
+
+
+@pytest.mark.parametrize("mode", ["eth_staking_only", "eth_leveraged"])
+def test_rewards_are_sold_and_put_to_work(mode: str, history: Path, played: Play) -> None:
+    """From the token received to ETH staked again; what is left in the wallet is worth less than its sale."""
+    run = played(
+        mode,
+        data=history,
+        start="2024-09-20",
+        end="2024-11-15",
+        frictionless=True,
+        settings=settings("weETH", "dex", "strategy_config.dust_delta=0.0002"),
+    )
+    closes(run)
+    decisions = run.of(StrategyDecision)
+    sales = [number for number, decision in enumerate(decisions) if decision.action_taken == "sell_dust"]
+    assert sales
+    for number in sales[:-1]:
+        following = decisions[number + 1 : number + 3]
+        assert "entry_partial" in {decision.action_taken for decision in following}
+    sold = [event for event in run.of(OperationExecutionEvent) if event.source_token in ("EIGEN", "ETHFI")]
+    assert {event.operation_type for event in sold} == {"swap"}
+    assert run.of(PnLCalculation)[-1].attribution_total["rewards"] > 0.0
+
+
+def test_a_loop_stays_inside_its_band_and_is_never_liquidated(history: Path, played: Play) -> None:
+    run = played("eth_leveraged", data=history, start="2024-08-20", end="2025-03-01", settings=settings("wstETH"))
+    closes(run)
+    ltvs = [view.ltv_ratio for view in run.of(RiskAssessment) if view.ltv_ratio]
+    assert max(ltvs) <= 0.909 + 0.01 + 1e-6
+    assert "liquidation" not in {event.source for event in run.of(ExecutionDeltaEvent)}
+
+
+def test_risk_sees_the_loan_that_the_strategy_sees(history: Path, played: Play) -> None:
+    """Both take health and loan to value from the oracle, by one formula, but each on its own."""
+    run = played("eth_leveraged", data=history, start="2024-08-20", end="2024-08-25", settings=settings("weETH"))
+    seen = {view.timestamp: view for view in run.of(RiskAssessment) if view.trigger_source == "tick"}
+    compared = 0
+    for decision in run.of(StrategyDecision)[2:]:
+        view, state = seen[decision.timestamp], decision.portfolio_state
+        assert state["ltv"] == pytest.approx(view.ltv_ratio, rel=1e-12)
+        assert state["health_factor"] == pytest.approx(view.health_factor, rel=1e-12)
+        compared += 1
+    assert compared > 100
+
+
+def test_an_unwind_takes_collateral_of_the_freed_equity_over_one_minus_ltv(history: Path, played: Play) -> None:
+    """Without friction, and with the market at the protocol's rate, freeing x takes x / (1 - LTV) of collateral."""
+    run = played(
+        "eth_leveraged",
+        data=history,
+        start="2024-08-20",
+        end="2024-08-25",
+        flows=(flow("2024-08-22T12:00", -8.0),),
+        frictionless=True,
+        settings=settings("wstETH"),
+    )
+    closes(run)
+    unwind = next(group for group in run.of(AtomicOperationGroupEvent) if "repay" in group.operation_types)
+    assert unwind.operation_types == ("flash_borrow", "repay", "withdraw", "swap", "flash_repay")
+    decision = next(decision for decision in run.of(StrategyDecision) if decision.market_conditions.get("unwind_cost"))
+    state, market = decision.portfolio_state, decision.market_conditions
+    withdrawn = next(event for event in run.of(OperationExecutionEvent) if event.operation_type == "withdraw")
+    taken = -withdrawn.actual_deltas["aave:aToken:awstETH"] * market["eth_per_lst"]
+    ltv = state["debt"] / state["collateral"]
+    assert taken == pytest.approx((8.0 + market["unwind_cost"]) / (1.0 - ltv), rel=1e-9)
+    after = [view.ltv_ratio for view in run.of(RiskAssessment) if view.ltv_ratio][-1]
+    assert after == pytest.approx(ltv, abs=1e-4)
