@@ -8,12 +8,13 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol, cast
 
 from basis_actors.config.model import Model, Problem, Problems
 from basis_actors.config.spelling import hint
+from basis_actors.ports import VenueClient
 
 __all__ = ["StrategyClass", "adapter_class", "is_reference", "strategy_class"]
 
@@ -46,18 +47,22 @@ def strategy_class(reference: str) -> type[StrategyClass]:
     return found
 
 
-def adapter_class(reference: str) -> tuple[type, type[Model]]:
-    """The class that a venue's `adapter` names, and what the venue's `settings` have to be.
+class _AdapterClass(Protocol):
+    def from_config(self, config: Any, clock: Any) -> VenueClient: ...
 
-    Raises Problems for one that is not there, does not have the methods of `ports.VenueClient`, or cannot be made by
-    `from_config(config, clock)`.
+
+def adapter_class(reference: str) -> tuple[Callable[..., VenueClient], type[Model]]:
+    """How the class that a venue's `adapter` names is made, and what the venue's `settings` have to be.
+
+    It is made from the venue's configuration and a clock, `from_config(config, clock)`. Raises Problems for a class
+    that is not there, or does not have that and the methods of `ports.VenueClient`.
     """
     found = _load(reference)
     lacking = [name for name in (*_PORT, "from_config") if not hasattr(found, name)]
     if lacking:
         text = f"it has no {', '.join(lacking)}; the methods of basis_actors.ports.VenueClient and from_config"
         raise _refused(reference, f"{text} were expected", found)
-    return found, _config_of(found, reference, "settings")
+    return cast(_AdapterClass, found).from_config, _config_of(found, reference, "settings")
 
 
 def _config_of(found: type, reference: str, key: str) -> type[Model]:

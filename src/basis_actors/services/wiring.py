@@ -20,7 +20,15 @@ from basis_actors.actors.timing import Stopwatch
 from basis_actors.actors.venue_adapter import VenueAdapter
 from basis_actors.actors.venue_interface_manager import VenueInterfaceManager
 from basis_actors.bus import Actor, Bus
-from basis_actors.config import ChainVenue, ExchangeVenue, LendingVenue, PerpMarket, RunConfig, StakingVenue
+from basis_actors.config import (
+    ChainVenue,
+    CustomVenue,
+    ExchangeVenue,
+    LendingVenue,
+    PerpMarket,
+    RunConfig,
+    StakingVenue,
+)
 from basis_actors.finance.margin import bracket_table
 from basis_actors.messages.book import Flow
 from basis_actors.ports import MarketFeed, VenueClient
@@ -156,7 +164,7 @@ def _transfer_delays(run: RunConfig) -> dict[str, int]:
     """Nanoseconds between sending and arrival, by domain; the slower end decides."""
     delays: dict[str, int] = {}
     for venue in run.venues.values():
-        if isinstance(venue, ExchangeVenue | ChainVenue):
+        if isinstance(venue, ExchangeVenue | ChainVenue | CustomVenue):
             delays[venue.domain] = round(venue.transfer_delay_seconds * NS_PER_SECOND)
     return delays
 

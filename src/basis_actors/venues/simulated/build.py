@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from basis_actors.config import RunConfig
-from basis_actors.config.venues import ChainVenue, ExchangeVenue
+from basis_actors.config.plugins import adapter_class
+from basis_actors.config.venues import ChainVenue, CustomVenue, ExchangeVenue
 from basis_actors.errors import ConfigError
 from basis_actors.finance.margin import bracket_table
 from basis_actors.ports import VenueClient
@@ -32,13 +33,15 @@ def build_simulated_venues(
             exchanges.append(SimulatedExchange(exchange_terms(venue), clock, latency_seconds))
         elif isinstance(venue, ChainVenue):
             wallet = venue
+        elif isinstance(venue, CustomVenue):
+            exchanges.append(_own(venue, clock))
         elif isinstance(venue, ChainKind):
             on_chain.append(venue)
         else:
             raise ConfigError(
                 "CONFIG-004",
                 f"mode {run.mode.mode}: venue {venue.venue} is of kind {venue.kind}, which is not simulated; chain,"
-                " exchange, staking, lending, dex and flash are",
+                " exchange, staking, lending, dex, flash and custom are",
             )
     if wallet is None:
         raise ConfigError(
@@ -47,6 +50,19 @@ def build_simulated_venues(
         )
     terms = chain_terms(wallet, run.share_class.currency)
     return (SimulatedChain(terms, chain_protocols(on_chain), clock, latency_seconds), *exchanges)
+
+
+def _own(venue: CustomVenue, clock: VenueClock) -> VenueClient:
+    """A client of a class outside the package. Raises ConfigError CONFIG-004 when it serves something else."""
+    make, _ = adapter_class(venue.adapter)
+    client = make(venue, clock)
+    if client.domain != venue.domain or client.venues != (venue.venue,):
+        raise ConfigError(
+            "CONFIG-004",
+            f"venue {venue.venue}: {venue.adapter} serves domain {client.domain!r} and venues {client.venues!r};"
+            f" {venue.domain!r} and {(venue.venue,)!r} were expected",
+        )
+    return client
 
 
 def exchange_terms(venue: ExchangeVenue) -> ExchangeTerms:
