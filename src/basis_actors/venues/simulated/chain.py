@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from sys import float_info
+from typing import TYPE_CHECKING, Any, Final
 
 from basis_actors.errors import Rejected
 from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, ExecutionStatus, PositionDelta, Settlement
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from basis_actors.messages.book import TickStarted
 
 __all__ = ["SimulatedChain"]
+
+_ROUNDING: Final = 4.0 * float_info.epsilon
+"""What a few sums and differences of floats may be off, as a fraction of the largest of them."""
 
 
 class SimulatedChain(SimulatedDomain):
@@ -48,6 +52,8 @@ class SimulatedChain(SimulatedDomain):
         self._settling = tuple(protocol for protocol in protocols if type(protocol).settle is not ChainProtocol.settle)
         self._lenders = tuple(protocol for protocol in protocols if isinstance(protocol, FlashLender))
         self._gas_due = 0.0
+        self._gas_held = 0.0
+        """What the account that gas is paid from held when the transaction began."""
 
     async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
         """Book deposits, arrivals and what the protocols say happened since the last tick, by their stamps.
@@ -207,12 +213,11 @@ class SimulatedChain(SimulatedDomain):
         if terms is None:
             return NO_GAS
         gas = gas_of(orders, terms, market)
-        if terms.currency == "ETH" and gas.cost > 0.0:
-            there = self._balances.get(terms.paid_from, 0.0)
-            if there < gas.cost:
-                text = f"its gas costs {gas.cost:.12g} ETH, {there:.12g} is there at {terms.paid_from}"
-                raise refused(orders[0], text)
-        self._gas_due = gas.cost
+        there = self._balances.get(terms.paid_from, 0.0)
+        if terms.currency == "ETH" and there < gas.cost:
+            text = f"its gas costs {gas.cost:.12g} ETH, {there:.12g} is there at {terms.paid_from}"
+            raise refused(orders[0], text)
+        self._gas_due, self._gas_held = gas.cost, there
         return gas
 
     def _with_gas(self, executed: Executed, gas: Gas, operation_id: str) -> Executed:
@@ -220,12 +225,18 @@ class SimulatedChain(SimulatedDomain):
         terms = self._terms.gas
         if terms is None or gas.cost == 0.0:
             return executed
-        paid = self._charge(DeltaSource.GAS, terms.paid_from, gas.cost, operation_id)
+        paid = self._pay_gas(terms.paid_from, gas.cost, operation_id)
         details = executed.details | {"gas_units": gas.units, "gas_eth": gas.eth}
         settlements = (*executed.settlements, paid)
         if executed.fee_currency is not None:
             return executed._replace(settlements=settlements, details=details)
         return Executed(settlements, details, gas.cost, terms.currency)
+
+    def _pay_gas(self, key: str, cost: float, operation_id: str) -> Settlement:
+        """Book gas. Who spends all but the gas of a large balance leaves it as that balance rounds."""
+        left = self._balances.get(key, 0.0)
+        rounded = abs(left - cost) <= _ROUNDING * self._gas_held
+        return self._charge(DeltaSource.GAS, key, left if rounded else cost, operation_id)
 
     def _require_repaid(self, last: Order) -> None:
         """Raises Rejected EXEC-004 when the transaction would end with flash debt."""
@@ -247,7 +258,7 @@ class SimulatedChain(SimulatedDomain):
         if terms is not None and market is not None and gas.cost > 0.0:
             ran = orders if takes_flash_loan(orders) else orders[: failed + 1]
             cost = gas_of(ran, terms, market).cost
-            burnt = (self._charge(DeltaSource.GAS, terms.paid_from, cost, orders[failed].operation_id),)
+            burnt = (self._pay_gas(terms.paid_from, cost, orders[failed].operation_id),)
         answers = []
         for place, order in enumerate(orders):
             if place == failed:
