@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from basis_actors.bus import Actor, on
-from basis_actors.finance.valuation import STABLE
+from basis_actors.finance.keys import REWARD_TOKENS, STABLE
 from basis_actors.messages.book import ExposureView, PositionsView
 from basis_actors.messages.events import AssetExposure, ExposureSnapshot
 
@@ -19,7 +19,10 @@ class ExposureMonitor(Actor):
 
     @on(PositionsView)
     def assess(self, book: PositionsView) -> None:
-        """Net quantity, value and share of equity of each asset; net delta over the assets that are risks."""
+        """Net quantity, value and share of equity of each asset; net delta over the assets that are risks.
+
+        A reward token counts as 0 until it has a price; any other asset without one leaves the net delta unknown.
+        """
         market = book.tick.market
         usd_prices = market.prices
         equity = book.valuation.equity
@@ -32,11 +35,11 @@ class ExposureMonitor(Actor):
         for asset, quantity in book.valuation.deltas.items():
             price = usd_prices.get(asset)
             if price is None:
-                known = known and quantity == 0.0
+                known = known and (quantity == 0.0 or asset in REWARD_TOKENS)
                 continue
             usd_value = quantity * price
             exposures[asset] = AssetExposure(quantity, usd_value, usd_value / equity_usd if equity_usd else 0.0)
-            if asset not in neutral:
+            if asset not in neutral and asset not in REWARD_TOKENS:
                 net_delta += quantity * book.prices[asset]
                 net_delta_usd += usd_value
         self.log(
