@@ -97,8 +97,8 @@ class LstMoves:
         return None if self._lst.known else self._waits(f"the rate of {self._lst.terms.lst} is not known, or too old")
 
     def sell_dust(self) -> Found | None:
-        """Sell reward tokens that are worth it; what they bring is put to work at the next tick."""
-        orders = self._lst.sell_rewards(self._dust)
+        """Sell reward tokens that bring enough to be staked; that is done at the next tick."""
+        orders = self._lst.sell_rewards(max(self._dust, self._lst.terms.min_stake))
         if not orders:
             return None
         tokens = " and ".join(order.source_token for order in orders)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from basis_actors.config import LendingConfig, RunConfig
-from basis_actors.config.venues import GasOperation
 from basis_actors.messages.market import MarketSpec, MarketState
 from basis_actors.messages.orders import ExecutionMode, Order
 from basis_actors.strategies.base import Decision, Situation, Strategy
-from basis_actors.strategies.order_writer import EXTERNAL, OrderWriter, gas_cost, gas_payable_key, gas_units
+from basis_actors.strategies.order_writer import OrderWriter, gas_payable_key, gas_units
+from basis_actors.strategies.wallet_desk import WalletDesk
 
 __all__ = ["PureLending"]
 
@@ -26,9 +26,7 @@ class PureLending(Strategy):
         assert isinstance(run.mode.strategy_config, LendingConfig)
         self._config = run.mode.strategy_config
         self._reserve = _RESERVES[self._config.asset]
-        self._wallet = f"wallet:BaseToken:{self._config.asset}"
         self._supplied = f"aave:aToken:a{self._reserve}"
-        self._kept = self._config.gas_reserve_eth
         self._pays_gas = gas_units(run, "supply") > 0
 
     @property
@@ -39,40 +37,28 @@ class PureLending(Strategy):
 
     def decide(self, situation: Situation) -> Decision:
         """Pay out what the owner asked for, else supply what lies idle."""
-        market = situation.market
-        reserve = market.reserves.get(self._reserve)
-        idle, supplied = situation.held(self._wallet), situation.held(self._supplied)
+        supplied = situation.held(self._supplied)
         invested = supplied > 0.0
-        if reserve is None or not reserve.fresh:
-            state = "not known yet" if reserve is None else "older than its staleness limit"
-            return Decision.hold(
-                f"the Aave reserve {self._reserve} is {state}", invested=invested, constraints=("STRAT-006",)
-            )
-        conditions = {"supply_apr": reserve.supply_apr, "utilization": reserve.utilization}
-        if self._pays_gas and (market.gas is None or "ETH" not in market.prices):
-            return Decision.hold("the cost of gas is not known yet", invested=invested, constraints=("STRAT-006",))
+        unknown = self._unknown(situation.market)
+        if unknown is not None:
+            return Decision.hold(unknown, invested=invested, constraints=("STRAT-006",))
+        conditions = self._conditions(situation.market)
+        apr = conditions["supply_apr"]
         writer = OrderWriter(self.run, situation, 0.0)
-        wanted, there = situation.pending_withdrawal, max(0.0, idle - self._kept) + supplied
-        if 0.0 < wanted <= there:
-            return self._pay_out(wanted, writer, idle, supplied, market, conditions)
-        unpayable = (f"EXEC-004: a withdrawal of {wanted:.6f} is more than there is",) if wanted > there else ()
-        owed = -situation.held(gas_payable_key(self._config.asset))
-        if owed > 0.0 and idle > 0.0 and not invested:
-            return Decision(
-                decision_type="rebalance",
-                action="transfer",
-                reasoning=f"{owed:.6f} {self._config.asset} of gas is owed and nothing is supplied",
-                invested=False,
-                orders=(writer.settle_gas(min(owed, idle)),),
-                market_conditions=conditions,
-            )
+        wallet = self._wallet(situation)
+        there = wallet.beside_reserve() + supplied
+        if 0.0 < wallet.wanted <= there:
+            return self._pay_out(wallet, writer, supplied, conditions)
+        unpayable = wallet.unpayable(there) if wallet.wanted > 0.0 else ()
+        if not invested and (settled := self._settle_gas(situation, wallet, writer, conditions)) is not None:
+            return settled
         # A reserve that a rise of the gas price has made too small stays untouched, but it is not enough.
-        free = idle - max(self._kept, self._gas(market, "supply"))
+        free = wallet.idle - max(wallet.kept, wallet.gas("supply"))
         if free > max(0.0, self._config.dust_delta * situation.book.equity):
             return Decision(
                 decision_type="entry" if not invested else "rebalance",
                 action="entry_full" if not invested else "entry_partial",
-                reasoning=f"{free:.6f} {self._config.asset} lies idle at a supply rate of {reserve.supply_apr:.4%}",
+                reasoning=f"{free:.6f} {self._config.asset} lies idle at a supply rate of {apr:.4%}",
                 invested=True,
                 orders=(writer.supply(self._reserve, free),),
                 market_conditions=conditions,
@@ -82,35 +68,77 @@ class PureLending(Strategy):
             "everything is supplied", invested=invested, market_conditions=conditions, constraints=unpayable
         )
 
-    def _gas(self, market: MarketState, *operations: GasOperation) -> float:
-        """Gas that comes out of the wallet itself: of the ETH mode; in others it is owed."""
-        if self._config.asset != "ETH" or market.gas is None:
-            return 0.0
-        return gas_cost(self.run, market.gas, *operations)
+    def close_all(self, situation: Situation) -> Decision:
+        """Take everything back from the pool, then pay from the wallet what is owed for gas."""
+        supplied = situation.held(self._supplied)
+        unknown = self._unknown(situation.market)
+        if unknown is not None:
+            return Decision.hold(f"an exit waits: {unknown}", invested=supplied > 0.0, constraints=("STRAT-006",))
+        conditions = self._conditions(situation.market)
+        writer, wallet = OrderWriter(self.run, situation, 0.0), self._wallet(situation)
+        if supplied <= 0.0:
+            settled = self._settle_gas(situation, wallet, writer, conditions)
+            return settled or Decision.hold("nothing is supplied", invested=False, market_conditions=conditions)
+        if (gas := wallet.gas("withdraw")) > wallet.idle:
+            return self._wait_for_cheaper_gas("an exit", gas, wallet, conditions, invested=True)
+        return Decision(
+            decision_type="emergency_exit",
+            action="exit_full",
+            reasoning=f"taking back {supplied:.6f} {self._config.asset}",
+            invested=True,
+            orders=(writer.withdraw(self._reserve, supplied),),
+            market_conditions=conditions,
+        )
+
+    def _wallet(self, situation: Situation) -> WalletDesk:
+        return WalletDesk(self.run, situation, self._config.asset, self._config.gas_reserve_eth)
+
+    def _unknown(self, market: MarketState) -> str | None:
+        """What must be known before anything is done and is not; None when everything is."""
+        reserve = market.reserves.get(self._reserve)
+        if reserve is None or not reserve.fresh:
+            state = "not known yet" if reserve is None else "older than its staleness limit"
+            return f"the Aave reserve {self._reserve} is {state}"
+        if self._pays_gas and (market.gas is None or "ETH" not in market.prices):
+            return "the cost of gas is not known yet"
+        return None
+
+    def _conditions(self, market: MarketState) -> dict[str, Any]:
+        reserve = market.reserves[self._reserve]
+        return {"supply_apr": reserve.supply_apr, "utilization": reserve.utilization}
+
+    def _settle_gas(
+        self, situation: Situation, wallet: WalletDesk, writer: OrderWriter, conditions: dict[str, Any]
+    ) -> Decision | None:
+        """With nothing supplied, pay from the wallet what is owed for gas."""
+        owed = -situation.held(gas_payable_key(self._config.asset))
+        if owed <= 0.0 or wallet.idle <= 0.0:
+            return None
+        return Decision(
+            decision_type="rebalance",
+            action="transfer",
+            reasoning=f"{owed:.6f} {self._config.asset} of gas is owed and nothing is supplied",
+            invested=False,
+            orders=(writer.settle_gas(min(owed, wallet.idle)),),
+            market_conditions=conditions,
+        )
 
     def _pay_out(
-        self,
-        wanted: float,
-        writer: OrderWriter,
-        idle: float,
-        supplied: float,
-        market: MarketState,
-        conditions: dict[str, float],
+        self, wallet: WalletDesk, writer: OrderWriter, supplied: float, conditions: dict[str, Any]
     ) -> Decision:
         orders: list[Order] = []
-        back, out = self._gas(market, "withdraw"), self._gas(market, "transfer_eth")
+        wanted, idle = wallet.wanted, wallet.idle
+        back, out = wallet.gas("withdraw"), wallet.gas("transfer_eth")
         missing = 0.0
-        if idle < wanted + max(self._kept, out):
+        if not wallet.can_pay(wanted):
             # What is short of the reserve is taken back with the rest.
-            missing = min(supplied, wanted + max(self._kept, back + out) - idle)
+            missing = min(supplied, wanted + max(wallet.kept, back + out) - idle)
             if idle < back or idle + missing - back - out < wanted:
-                return Decision.hold(
-                    f"a withdrawal waits for cheaper gas: {back + out:.6f} ETH is needed, {idle:.6f} is in the wallet",
-                    invested=supplied > 0.0,
-                    market_conditions=conditions,
+                return self._wait_for_cheaper_gas(
+                    "a withdrawal", back + out, wallet, conditions, invested=supplied > 0.0
                 )
             orders.append(writer.withdraw(self._reserve, missing))
-        orders.append(writer.transfer(self._wallet, f"{EXTERNAL}:BaseToken:{self._config.asset}", wanted, "pay_out"))
+        orders.append(wallet.pay_out(writer, wanted))
         everything = missing == supplied
         return Decision(
             decision_type="exit" if everything else "rebalance",
@@ -118,5 +146,14 @@ class PureLending(Strategy):
             reasoning=f"the owner withdraws {wanted:.6f} {self._config.asset}",
             invested=not everything,
             orders=writer.group(orders, ExecutionMode.SEQUENTIAL) if len(orders) > 1 else tuple(orders),
+            market_conditions=conditions,
+        )
+
+    def _wait_for_cheaper_gas(
+        self, what: str, gas: float, wallet: WalletDesk, conditions: dict[str, Any], *, invested: bool
+    ) -> Decision:
+        return Decision.hold(
+            f"{what} waits for cheaper gas: {gas:.6f} ETH is needed, {wallet.idle:.6f} is in the wallet",
+            invested=invested,
             market_conditions=conditions,
         )
