@@ -13,9 +13,11 @@ from basis_actors.config import BasisConfig, RunConfig
 from basis_actors.messages.market import FundingStamp, MarketSpec
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.strategies.basis_moves import BasisMoves
+from basis_actors.strategies.equity_reference import EquityReference
+from basis_actors.strategies.found import Found
 from basis_actors.strategies.funding_window import FundingWindow
 from basis_actors.strategies.hedge_book import read_hedge_book
-from basis_actors.strategies.hedge_moves import Found, Tick
+from basis_actors.strategies.hedge_moves import Tick
 from basis_actors.strategies.hedge_terms import hedge_terms
 from basis_actors.strategies.order_writer import OrderWriter
 
@@ -42,10 +44,7 @@ class Basis(Strategy):
         )
         self._missed_limit = run.mode.data.funding_missed_limit
         self._window = FundingWindow(self._config.funding_window, self._config.funding_minimum)
-        self._reference: float | None = None
-        """Flow-adjusted equity when the position was last set."""
-        self._next_reference: float | None = None
-        """The same once the orders of the last decision are done."""
+        self._reference = EquityReference()
 
     @property
     def market_spec(self) -> MarketSpec:
@@ -85,15 +84,12 @@ class Basis(Strategy):
                 constraints=("STRAT-006",),
             )
         funding = self._window.mean({terms.legs[venue].perp: share for venue, share in book.weights.items()})
-        adjusted = book.equity - situation.book.external_flows
-        if situation.carried_out:
-            self._reference = self._next_reference
         tick = Tick(
             make_writer=lambda: OrderWriter(self.run, situation, config.slippage_tolerance),
             funding=funding,
             wanted=situation.pending_withdrawal,
             maintenance=situation.book.risk.maintenance_ratio,
-            drift=None if self._reference is None else adjusted / self._reference - 1.0,
+            drift=self._reference.drift(situation),
         )
         moves = BasisMoves(config, self.run.mode.risk_limits, terms, book, tick)
         found = _NOTHING
@@ -102,9 +98,7 @@ class Basis(Strategy):
             if wanted is not None:
                 found = wanted
                 break
-        self._next_reference = self._reference
-        if found.resets:
-            self._next_reference = None if found.action == "exit_full" else adjusted
+        self._reference.note(situation, resets=found.resets, leaves=found.action == "exit_full")
         return Decision(
             decision_type=found.decision_type,
             action=found.action,

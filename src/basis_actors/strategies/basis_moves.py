@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from basis_actors.config import BasisConfig, RiskLimits
 from basis_actors.finance.costs import round_down_to_lot
-from basis_actors.messages.orders import Order
 from basis_actors.strategies.basis_desk import BasisDesk
-from basis_actors.strategies.hedge_book import HedgeBook
-from basis_actors.strategies.hedge_moves import CASH_KEPT, Found, HedgeMoves, Tick
-from basis_actors.strategies.hedge_terms import HedgeTerms
+from basis_actors.strategies.found import Found
+from basis_actors.strategies.hedge_growth import CASH_KEPT, HedgeGrowth
 
 __all__ = ["BasisMoves"]
 
 
-class BasisMoves(HedgeMoves):
+class BasisMoves(HedgeGrowth):
     """The rules of the basis trade, on the book of one tick."""
-
-    def __init__(self, config: BasisConfig, limits: RiskLimits, terms: HedgeTerms, book: HedgeBook, tick: Tick) -> None:
-        super().__init__(config, limits, terms, book, tick)
-        self._config = config
 
     @cached_property
     def _desk(self) -> BasisDesk:
@@ -88,34 +81,6 @@ class BasisMoves(HedgeMoves):
         reason = f"mean funding {self._funding:.6f} is below {config.exit_threshold:g}"
         return Found("exit", "exit_full", reason, orders, resets=True) if orders else None
 
-    def enter(self) -> Found | None:
-        """Open the position when funding pays: first the money, then both legs at once."""
-        book, config = self._book, self._config
-        if not book.flat:
-            return None
-        desk = self._desk
-        if not book.weights or not book.spot_tradable:
-            return Found("hold", "none", "no venue may take new risk now")
-        if not self._pays():
-            if self._funding is None:
-                return Found("hold", "none", f"fewer than {config.funding_minimum} funding rates are known")
-            reason = f"mean funding {self._funding:.6f} is not above {config.funding_threshold:g}"
-            return Found("hold", "none", reason)
-        target = desk.target(book.equity)
-        feasible, shifts = desk.affordable(target, self._dust)
-        complete = sum(feasible.values()) >= (1.0 - config.position_deviation_threshold) * sum(target.values()) > 0.0
-        orders = () if complete else desk.collect(desk.idle_cash(), desk.needs(target))
-        # Where the rest is not worth moving, the position is opened with what is there.
-        opened = () if orders else desk.open(feasible, "entry")
-        if opened:
-            reason = "always in" if config.always_in else f"mean funding {self._funding:.6f} pays"
-            return Found("entry", "entry_full", reason, shifts + opened, resets=True)
-        if not orders:
-            return Found(
-                "hold", "none", f"equity of {book.equity:.2f} USDT is too little to open the smallest position"
-            )
-        return Found("entry", "transfer", "moving cash to where the legs will be opened", orders)
-
     def top_up_margin(self) -> Found | None:
         """A venue below its band gets its target ratio back: idle cash first, else both legs shrink a little."""
         floor = self._config.margin_band_low * self._config.margin_target
@@ -127,31 +92,6 @@ class BasisMoves(HedgeMoves):
             return None
         names = ", ".join(f"{leg.venue} {leg.ratio:.4f}" for leg in low)
         return Found("rebalance", "exit_partial", f"margin ratio below {floor:.4f}: {names}", orders)
-
-    def release_margin(self) -> Found | None:
-        """A venue above its band gives back what its short does not need, unless idle cash is about to use it."""
-        config, book = self._config, self._book
-        target = config.margin_target
-        ceiling = config.margin_band_high * target
-        if not config.margin_rebalance or book.highest_ratio <= ceiling or self._growth():
-            return None
-        desk = self._desk
-        orders: list[Order] = []
-        names = []
-        for leg in book.legs.values():
-            if leg.ratio is None or leg.ratio <= ceiling or leg.mark is None:
-                continue
-            added = (leg.margin - leg.notional * target) / ((1.0 + target) * leg.mark)
-            # Fees and funding are paid in cash, so profit that is not realised cannot stand in for all of it.
-            spare = leg.cash - CASH_KEPT * leg.notional
-            surplus = min(added * book.price * (1.0 + desk.spot_cost), spare)
-            if desk.worth_moving(leg.terms.margin_key, surplus):
-                names.append(f"{leg.venue} {leg.ratio:.4f}")
-                orders += desk.move(leg.terms.margin_key, self._terms.spot_cash_key, surplus)
-        if not orders:
-            return None
-        reason = f"margin ratio above {ceiling:.4f}: {', '.join(names)}"
-        return Found("rebalance", "transfer", reason, tuple(orders))
 
     def resize(self) -> Found | None:
         """Set every leg anew once equity has moved by more than the threshold since the last time."""
@@ -169,40 +109,6 @@ class BasisMoves(HedgeMoves):
         orders = (*(desk.shrink(cuts, "resize") if book.spot_tradable else ()), *desk.spread_margin(target, CASH_KEPT))
         reason = f"flow-adjusted equity moved by {self._drift:.2%} since the position was last set"
         return Found("rebalance", "exit_partial" if orders else "none", reason, orders, resets=True)
-
-    def deploy(self) -> Found | None:
-        """Put idle cash to work: open both legs where there is margin for them, else spread the cash first."""
-        book = self._book
-        enough = max(self._dust, 2.0 * self._terms.minimum_notional)
-        if book.flat or book.wallet_cash + book.spot_cash <= min(enough, self._least_growth) or not self._may_grow():
-            return None
-        desk = self._desk
-        growth = self._growth()
-        if growth and (orders := desk.open(growth, "deploy")):
-            return Found("rebalance", "entry_partial", f"{book.spot_cash:.2f} USDT lies idle", orders)
-        idle = desk.idle_cash()
-        pool = sum(idle.values())
-        if pool <= enough:
-            return None
-        orders = desk.collect(idle, desk.needs(desk.target(pool)))
-        return Found("rebalance", "transfer", f"{pool:.2f} USDT lies idle", orders) if orders else None
-
-    def _may_grow(self) -> bool:
-        book = self._book
-        return bool(book.weights) and book.spot_tradable and self._config.margin_rebalance
-
-    def _growth(self) -> dict[str, float]:
-        """What can be opened now beside the position: as much as free margin and spot cash both allow."""
-        book = self._book
-        if book.spot_cash <= self._least_growth or not self._may_grow():
-            return {}
-        desk = self._desk
-        headroom = desk.headroom()
-        room = sum(headroom.values())
-        amount = min(room, book.spot_cash / (book.price * (1.0 + desk.spot_cost)))
-        if amount * book.price <= self._least_growth:
-            return {}
-        return desk.lots({venue: amount * part / room for venue, part in headroom.items()})
 
     # The end.
 

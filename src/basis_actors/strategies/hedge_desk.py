@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from basis_actors.finance.costs import from_lots, lots_in, round_down_to_lot
@@ -19,7 +20,7 @@ _ABOVE_MINIMUM = 1.01
 """An order a little above the smallest is still one after its impact."""
 
 
-class HedgeDesk:
+class HedgeDesk(ABC):
     """Sizes and orders on the book of one tick. `margin_target` is the margin ratio that a short is opened with."""
 
     def __init__(self, terms: HedgeTerms, book: HedgeBook, writer: OrderWriter, margin_target: float) -> None:
@@ -139,6 +140,10 @@ class HedgeDesk:
         return self._book.price * (self._margin_target + self._perp_cost(venue))
 
     # Trades
+
+    @abstractmethod
+    def open(self, sizes: Mapping[str, float], intent: str) -> tuple[Order, ...]:
+        """Both legs of these sizes by venue, in compensated groups."""
 
     def shrink(self, sizes: Mapping[str, float], intent: str) -> tuple[Order, ...]:
         """Buy back shorts and sell as much spot: one compensated group a venue, none of less than a smallest order."""

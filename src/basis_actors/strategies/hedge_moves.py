@@ -9,29 +9,13 @@ from functools import cached_property
 import msgspec
 
 from basis_actors.config import BasisConfig, MarketNeutralConfig, RiskLimits
-from basis_actors.messages.orders import Order
+from basis_actors.strategies.found import Found
 from basis_actors.strategies.hedge_book import WALLET, HedgeBook, Leg
 from basis_actors.strategies.hedge_desk import HedgeDesk
 from basis_actors.strategies.hedge_terms import HedgeTerms
 from basis_actors.strategies.order_writer import EXTERNAL, OrderWriter
 
-__all__ = ["CASH_KEPT", "Found", "HedgeMoves", "Tick"]
-
-CASH_KEPT = 0.02
-"""Cash that stays on a margin account, as a fraction of its notional, however much unrealised profit there is."""
-
-
-class Found(msgspec.Struct, frozen=True):
-    """What a rule wants."""
-
-    decision_type: str
-    action: str
-    reasoning: str
-    orders: tuple[Order, ...] = ()
-    resets: bool = False
-    """Whether the position is set anew, so that drift counts from here."""
-    constraints: tuple[str, ...] = ()
-    """What keeps the rule from more, with its code."""
+__all__ = ["HedgeMoves", "Tick"]
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +43,7 @@ class HedgeMoves(ABC):
         book: HedgeBook,
         tick: Tick,
     ) -> None:
+        self._config = config
         self._limits = limits
         self._terms = terms
         self._book = book
@@ -67,8 +52,6 @@ class HedgeMoves(ABC):
         self._wanted = tick.wanted
         self._maintenance = tick.maintenance
         self._drift = tick.drift
-        self._always_in = config.always_in
-        self._funding_threshold = config.funding_threshold
         self._dust = config.dust_delta * book.equity
         self._least_growth = max(self._dust, terms.minimum_notional)
 
@@ -87,7 +70,7 @@ class HedgeMoves(ABC):
         """Reduce the position by as much as frees `lacking` USDT for the owner."""
 
     @property
-    def _at_rest(self) -> bool:
+    def at_rest(self) -> bool:
         """Whether there is no position and nothing that belongs to one."""
         return self._book.flat
 
@@ -147,7 +130,7 @@ class HedgeMoves(ABC):
 
     def settle_gas(self) -> Found | None:
         """Without a position and none to be opened, pay from the wallet what is owed for gas."""
-        if not self._at_rest or self._pays():
+        if not self.at_rest or self._pays():
             return None
         return self._pay_gas()
 
@@ -160,7 +143,8 @@ class HedgeMoves(ABC):
 
     def _pays(self) -> bool:
         """Whether funding is enough to open a position."""
-        return self._always_in or (self._funding is not None and self._funding > self._funding_threshold)
+        config = self._config
+        return config.always_in or (self._funding is not None and self._funding > config.funding_threshold)
 
     # The end
 

@@ -10,6 +10,7 @@ from basis_actors.errors import BasisError, ConfigError
 from basis_actors.strategies.base import Strategy
 from basis_actors.strategies.basis import Basis
 from basis_actors.strategies.leveraged_staking import LeveragedStaking
+from basis_actors.strategies.market_neutral import MarketNeutral
 from basis_actors.strategies.ml_directional import MlDirectional
 from basis_actors.strategies.pure_lending import PureLending
 from basis_actors.strategies.staking import Staking
@@ -21,6 +22,7 @@ STRATEGIES: Final[dict[str, type[Strategy]]] = {
     "basis": Basis,
     "staking": Staking,
     "leveraged_staking": LeveragedStaking,
+    "market_neutral": MarketNeutral,
     "ml_directional": MlDirectional,
 }
 

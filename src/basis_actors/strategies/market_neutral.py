@@ -1,0 +1,169 @@
+"""Defines the market-neutral strategy: part of the equity as staked ether, hedged by shorts that the rest margins.
+
+What to do is read off the ledger at every tick, so an entry in stages (money to the venues, all legs at once, ether to
+the wallet, stake or loop) and the way back need no memory. Rules are tried in order; the first that wants something
+decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Final
+
+from basis_actors.config import MarketNeutralConfig, RunConfig
+from basis_actors.messages.market import FundingStamp, MarketSpec
+from basis_actors.strategies.base import Decision, Situation, Strategy
+from basis_actors.strategies.equity_reference import EquityReference
+from basis_actors.strategies.found import Found
+from basis_actors.strategies.funding_window import FundingWindow
+from basis_actors.strategies.growth_window import GrowthWindow
+from basis_actors.strategies.hedge_moves import Tick
+from basis_actors.strategies.market_neutral_book import NeutralBook, neutral_terms, read_neutral_book
+from basis_actors.strategies.market_neutral_moves import NeutralMoves
+from basis_actors.strategies.market_neutral_tools import NeutralTools
+from basis_actors.strategies.order_writer import OrderWriter
+
+__all__ = ["MarketNeutral"]
+
+Rule = Callable[[NeutralMoves], Found | None]
+
+
+class MarketNeutral(Strategy):
+    """Earns staking, with or without leverage, and funding, without exposure to the price of ether.
+
+    Its only memory is what funding and the staking rate were, and the equity at the last rebalance.
+    """
+
+    hedged: ClassVar[bool] = True
+
+    def __init__(self, run: RunConfig) -> None:
+        super().__init__(run)
+        assert isinstance(run.mode.strategy_config, MarketNeutralConfig)
+        self._config = config = run.mode.strategy_config
+        self._terms = neutral_terms(run, config)
+        self._missed_limit = run.mode.data.funding_missed_limit
+        self._window = FundingWindow(config.funding_window, config.funding_minimum)
+        self._growth = None if config.loop is None else GrowthWindow(config.loop.min_hold_days)
+        self._reference = EquityReference()
+
+    @property
+    def market_spec(self) -> MarketSpec:
+        """Spot, one perp a venue, the staking token with its rewards, gas, and what a loan needs."""
+        hedge, lst, loop = self._terms.hedge, self._terms.lst, self._terms.loop
+        return MarketSpec(
+            assets=(self._config.asset, *lst.rewards),
+            spot=(hedge.spot_market, *(f"{lst.reward_venue}:{token}" for token in self._traded_rewards())),
+            perps=tuple(leg.perp for leg in hedge.legs.values()),
+            staking=(lst.lst,),
+            rewards=(lst.lst,) if lst.rewards else (),
+            reserves=() if loop is None else loop.reserves,
+            oracle=() if loop is None else (lst.lst, "WETH"),
+            gas=True,
+        )
+
+    def _traded_rewards(self) -> tuple[str, ...]:
+        """Reward tokens that are sold on an exchange."""
+        lst = self._terms.lst
+        return lst.rewards if self.run.venues[lst.reward_venue].kind == "exchange" else ()
+
+    @property
+    def funding_history(self) -> int:
+        """As many rates as the window holds."""
+        return self._config.funding_window
+
+    def warm_up(self, stamps: tuple[FundingStamp, ...]) -> None:
+        """Funding settled before the first tick fills the window."""
+        self._window.add(stamps)
+
+    def decide(self, situation: Situation) -> Decision:
+        """The first rule that wants something decides, otherwise hold."""
+        return self._decide(situation, _RULES)
+
+    def close_all(self, situation: Situation) -> Decision:
+        """Sell all ether, close every short, gather the cash in the wallet; `invested` until nothing is left to do."""
+        return self._decide(situation, _CLOSING)
+
+    def _decide(self, situation: Situation, rules: tuple[Rule, ...]) -> Decision:
+        config, terms, closing = self._config, self._terms, rules is _CLOSING
+        self._window.add(situation.market.funding)
+        book = read_neutral_book(terms, config, situation, self._missed_limit)
+        if book is None:
+            return Decision.hold(
+                f"the price of {config.asset} or the rate of {config.lst_type} is not known yet",
+                invested=closing,
+                constraints=("STRAT-006",),
+            )
+        if self._growth is not None:
+            self._growth.add(situation.market.ns, book.eth_per_lst)
+        funding = self._window.mean({terms.hedge.legs[v].perp: share for v, share in book.hedge.weights.items()})
+        tick = Tick(
+            make_writer=lambda: OrderWriter(self.run, situation, config.slippage_tolerance),
+            funding=funding,
+            wanted=situation.pending_withdrawal,
+            maintenance=situation.book.risk.maintenance_ratio,
+            drift=self._reference.drift(situation),
+        )
+        growth = None if self._growth is None else self._growth.daily()
+        tools = NeutralTools(self.run, terms, config.loop, situation, growth)
+        moves = NeutralMoves(config, self.run.mode.risk_limits, terms, book, tick, tools)
+        found = next((wanted for rule in rules if (wanted := rule(moves)) is not None), _NOTHING)
+        self._reference.note(situation, resets=found.resets, leaves=found.action == "exit_full")
+        return Decision(
+            decision_type=found.decision_type,
+            action=found.action,
+            reasoning=found.reasoning,
+            invested=not moves.at_rest or (closing and found is not _NOTHING),
+            orders=found.orders,
+            constraints=(*found.constraints, *moves.unpayable()),
+            market_conditions={
+                "spot": book.price,
+                "funding_mean": funding,
+                "eth_per_lst": book.eth_per_lst,
+                "market_rate": book.market_rate,
+                "left_out": book.hedge.left_out,
+                **found.figures,
+            },
+            portfolio_state=_state(book),
+        )
+
+
+def _state(book: NeutralBook) -> dict[str, object]:
+    return {
+        "staked": book.staked,
+        "debt": book.debt,
+        "on_exchange": book.hedge.spot,
+        "in_wallet": book.in_wallet,
+        "in_transit": book.in_transit,
+        "claimed": book.claimed,
+        "short": book.hedge.short,
+        "net_delta": book.gap,
+        "margin_ratio": {venue: leg.ratio for venue, leg in book.hedge.legs.items() if leg.short},
+        "ltv": book.ltv,
+        "health_factor": book.health_factor,
+    }
+
+
+_NOTHING: Final = Found("hold", "none", "within all bands")
+
+_RULES: Final[tuple[Rule, ...]] = (
+    NeutralMoves.level_delta,
+    NeutralMoves.keep_loan_healthy,
+    NeutralMoves.obey_margin_limits,
+    NeutralMoves.keep_ltv_band,
+    NeutralMoves.wait_for_arrivals,
+    NeutralMoves.leave,
+    NeutralMoves.shift_shorts,
+    NeutralMoves.top_up_margin,
+    NeutralMoves.pay_out,
+    NeutralMoves.settle_gas,
+    NeutralMoves.sell_dust,
+    NeutralMoves.place,
+    NeutralMoves.enter,
+    NeutralMoves.restore_leverage,
+    NeutralMoves.release_margin,
+    NeutralMoves.resize,
+    NeutralMoves.deploy,
+)
+"""Risk first, then the owner, then the position. Only the first four act while money is on its way."""
+
+_CLOSING: Final[tuple[Rule, ...]] = (NeutralMoves.level_delta, NeutralMoves.close)

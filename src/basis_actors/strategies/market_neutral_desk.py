@@ -1,0 +1,235 @@
+"""Defines how a market-neutral strategy turns intentions into orders: all legs at once, and ether there and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import inf
+
+import msgspec
+
+from basis_actors.finance.costs import round_down_to_lot
+from basis_actors.messages.orders import ExecutionMode, Order, Side
+from basis_actors.strategies.chain_terms import token_key
+from basis_actors.strategies.hedge_book import WALLET, Leg
+from basis_actors.strategies.hedge_desk import HedgeDesk, lots_up
+from basis_actors.strategies.market_neutral_book import NeutralBook, NeutralTerms
+from basis_actors.strategies.market_neutral_loop import LoopStake
+from basis_actors.strategies.market_neutral_stake import Released, StakedLeg
+from basis_actors.strategies.order_writer import OrderWriter
+
+__all__ = ["Fetched", "NeutralDesk"]
+
+_WALLET_ETH = token_key("ETH")
+_ROOM = 0.9
+"""Share of the dust limit that an order may use on purpose; the rest is for lots and for prices until the next tick."""
+_SLICE = 1.9
+"""Loss that one release may bring, in such rooms: nearly one above zero before it and one below after it."""
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """Ether on its way to the exchange, where it is sold."""
+
+    orders: tuple[Order, ...] = ()
+    released: Released | None = None
+    """What was taken out of the staked leg for it."""
+
+
+class NeutralDesk(HedgeDesk):
+    """Sizes and orders on the book of one tick; amounts are ETH."""
+
+    def __init__(
+        self, terms: NeutralTerms, book: NeutralBook, writer: OrderWriter, margin_target: float, stake: StakedLeg
+    ) -> None:
+        super().__init__(terms.hedge, book.hedge, writer, margin_target)
+        self._neutral = book
+        self._leaving_fee_eth = terms.leaving_fee
+        self._exchange_eth = terms.hedge.spot_key
+        self.stake = stake
+
+    # Trades
+
+    def open(self, sizes: Mapping[str, float], intent: str) -> tuple[Order, ...]:
+        """One compensated group: all shorts, then the spot that each of them hedges."""
+        asset, home = self._terms.asset, self._terms.spot_venue
+        spot = {venue: self.spot_lots(size) for venue, size in sizes.items()}
+        able = [venue for venue, amount in spot.items() if amount * self._book.price >= self._terms.minimum_notional]
+        if not able:
+            return ()
+        shorts = [self._write.perp(v, asset, Side.SHORT, sizes[v], intent, reduce_only=False) for v in able]
+        bought = [self._write.spot(home, asset, Side.BUY, spot[v], intent) for v in able]
+        return self._write.group((*shorts, *bought), ExecutionMode.COMPENSATED)
+
+    def split(self, amount: float, weights: Mapping[str, float]) -> dict[str, float]:
+        """By venue, how much of its short to buy back so that `amount` of the ether on the exchange can be sold.
+
+        Shares follow `weights`; the venue with the finest lot takes what rounding leaves.
+        """
+        legs = [leg for leg in self._book.legs.values() if leg.tradable and leg.short > 0.0 and weights.get(leg.venue)]
+        if not legs or not self._book.spot_tradable:
+            return {}
+        finest = min(legs, key=lambda leg: (leg.terms.lot, -weights[leg.venue]))
+        total = sum(weights[leg.venue] for leg in legs)
+        sizes: dict[str, float] = {}
+        left = amount
+        for leg in legs:
+            if leg is finest:
+                continue
+            size = round_down_to_lot(min(amount * weights[leg.venue] / total, leg.short), leg.terms.lot)
+            if self._makes_an_order(leg, size):
+                sizes[leg.venue] = size
+                left -= size
+        size = round_down_to_lot(min(max(left, 0.0), finest.short), finest.terms.lot)
+        if self._makes_an_order(finest, size):
+            sizes[finest.venue] = size
+        return sizes
+
+    def shift(self, source: str, target: str, amount: float) -> tuple[Order, ...]:
+        """Move a short from one venue to another, in one compensated group."""
+        opened = self._write.perp(target, self._terms.asset, Side.SHORT, amount, "shift", reduce_only=False)
+        return self._write.group((opened, self.buy_back(source, amount, "shift")), ExecutionMode.COMPENSATED)
+
+    def common_lots(self, one: str, other: str, amount: float) -> float:
+        """The most of `amount` that is whole lots of two venues; one lot is a multiple of the other."""
+        return round_down_to_lot(max(amount, 0.0), max(self._terms.legs[v].lot for v in (one, other)))
+
+    def add_short(self, gap: float, floor: float) -> tuple[Order, ...]:
+        """Short more where margin allows it most, without bringing a margin ratio below `floor`."""
+        best, room = None, 0.0
+        for venue in self._book.weights:
+            leg = self._book.legs[venue]
+            free = (leg.margin - leg.notional * floor) / (
+                self._book.price * (floor + leg.terms.cost(self._book.equity))
+            )
+            free = min(free, leg.cash / (self._book.price * leg.terms.fee) if leg.terms.fee > 0.0 else free)
+            if free > room:
+                best, room = leg, free
+        if best is None:
+            return ()
+        amount = self._least_improving(best, gap, room)
+        if amount == 0.0:
+            return ()
+        return (self._write.perp(best.venue, self._terms.asset, Side.SHORT, amount, "level_delta", reduce_only=False),)
+
+    def cut_short(self, gap: float, intent: str) -> tuple[Order, ...]:
+        """Buy back `gap` of the short whose margin ratio is lowest."""
+        legs = [leg for leg in self._book.legs.values() if leg.tradable and leg.short > 0.0]
+        if not legs:
+            return ()
+        weakest = min(legs, key=lambda leg: inf if leg.ratio is None else leg.ratio)
+        amount = self._least_improving(weakest, gap, weakest.short)
+        return (self.buy_back(weakest.venue, amount, intent),) if amount > 0.0 else ()
+
+    def _least_improving(self, leg: Leg, gap: float, room: float) -> float:
+        """Lots nearest to `gap` from below, or the smallest order where that brings delta closer to zero."""
+        amount = round_down_to_lot(min(gap, room), leg.terms.lot)
+        if self._makes_an_order(leg, amount):
+            return amount
+        least = lots_up(1.01 * leg.terms.minimum_notional / self._book.price, leg.terms.lot)
+        return least if least < 2.0 * gap and least <= room else 0.0
+
+    def _makes_an_order(self, leg: Leg, amount: float) -> bool:
+        return amount > 0.0 and (amount * self._book.price >= leg.terms.minimum_notional or amount >= leg.short)
+
+    # Ether
+
+    def to_wallet(self) -> tuple[Order, ...]:
+        """All ether of the exchange to the wallet, less what leaving costs."""
+        amount = self._book.spot - self._leaving_fee_eth
+        if amount <= 0.0 or self._leaving_fee_eth > 0.005 * amount:
+            return ()
+        return (self._write.transfer(self._exchange_eth, _WALLET_ETH, amount, "stage"),)
+
+    def fetch(self, eth: float, allowance: float, *, queue: bool) -> Fetched:
+        """Send ether to the exchange: what lies in the wallet first, then what is taken out of the staked leg.
+
+        `allowance` is the net delta that is allowed meanwhile. A release loses delta, so where it loses more than that
+        some of the short is bought back before it.
+        """
+        idle = min(eth, self._neutral.in_wallet)
+        wanted = eth - idle
+        if wanted * self._book.price < self._terms.minimum_notional or self._neutral.placed <= 0.0:
+            return Fetched(self._send(idle))
+        if queue:
+            return Fetched((*self._send(idle), *self.stake.ask_back(wanted)))
+        released = self.stake.release(wanted, _SLICE * _ROOM * allowance)
+        if released is None:
+            return Fetched(self._send(idle))
+        return Fetched(self._hedged(released, allowance, self._send(idle + released.eth)), released)
+
+    def deleverage(self, stake: LoopStake, allowance: float) -> tuple[tuple[Order, ...], Released | None]:
+        """Repay debt with collateral, as far as net delta stays within `allowance`."""
+        released = stake.deleverage(_SLICE * _ROOM * allowance)
+        return ((), None) if released is None else (self._hedged(released, allowance, ()), released)
+
+    def _hedged(self, released: Released, allowance: float, sent: tuple[Order, ...]) -> tuple[Order, ...]:
+        """A release, with the short that hedged what it loses bought back: before it what would leave the allowance
+        after it, the rest when it is done.
+        """
+        lost = released.loss - self._neutral.gap
+        ahead = max(0.0, lost - _ROOM * allowance)
+        before = self.cut_short(ahead, "unwind") if ahead > 0.0 else ()
+        rest = lost - sum(order.amount for order in before)
+        after = self.cut_short(rest, "unwind") if rest > 0.0 else ()
+        return (*before, *released.orders, *sent, *after)
+
+    def _send(self, eth: float) -> tuple[Order, ...]:
+        if eth * self._book.price < self._terms.minimum_notional:
+            return ()
+        return (self._write.transfer(_WALLET_ETH, self._exchange_eth, eth, "unwind"),)
+
+    # Margin
+
+    def missing(self, target: Mapping[str, float], growth: float) -> dict[str, float]:
+        """Cash by account that shorts of `target` lack in margin, and that `growth` of ether would be bought with."""
+        cash = {self._terms.spot_cash_key: max(0.0, growth) * self._book.price * (1.0 + self.spot_cost)}
+        for venue, size in target.items():
+            leg = self._book.legs[venue]
+            lacking = size * self._margin_per_unit(venue) - leg.margin
+            if lacking > 0.0:
+                cash[leg.terms.margin_key] = cash.get(leg.terms.margin_key, 0.0) + lacking
+        return cash
+
+    def spare(self, beside: Iterable[Leg]) -> dict[str, float]:
+        """Cash by account that could margin other venues: idle cash, and what legs not in `beside` have too much."""
+        cash = {WALLET: self._book.wallet_cash, self._terms.spot_cash_key: self._book.spot_cash}
+        weak = {leg.venue for leg in beside}
+        for venue, leg in self._book.legs.items():
+            if venue in weak:
+                continue
+            free = min(leg.cash, leg.margin - leg.notional * self._margin_target)
+            key = leg.terms.margin_key
+            cash[key] = min(cash[key], free) if key in cash else free
+        return {key: amount for key, amount in cash.items() if amount > 0.0}
+
+    def to_be_sold(self, low: Iterable[Leg], lacking: Mapping[str, float]) -> dict[str, float]:
+        """By venue, ether to sell so that what it lacks is there: the proceeds, and the margin of what is bought back.
+
+        q x P x (1 - spot cost) + q x mark x target = lacking, because the short shrinks by q as well.
+        """
+        proceeds = self._book.price * (1.0 - self.spot_cost)
+        sizes = {}
+        for leg in low:
+            missing = lacking[leg.terms.margin_key]
+            if missing > 0.0 and leg.mark is not None:
+                sizes[leg.venue] = missing / (proceeds + (self._margin_target * leg.mark if leg.tradable else 0.0))
+        return sizes
+
+    def proceeds(self, sold: Mapping[str, float], lacking: Mapping[str, float]) -> tuple[Order, ...]:
+        """Send what the sale of `sold` brings to the venues that lack it."""
+        there = sum(sold.values()) * self._book.price * (1.0 - self.spot_cost)
+        orders: list[Order] = []
+        for leg in self._book.legs.values():
+            missing = lacking.get(leg.terms.margin_key, 0.0)
+            missing -= sold.get(leg.venue, 0.0) * self._margin_target * (leg.mark or 0.0)
+            sent = min(there, missing)
+            if sent > 0.0 and self.worth_moving(self._terms.spot_cash_key, sent):
+                there -= sent
+                orders += self.move(self._terms.spot_cash_key, leg.terms.margin_key, sent)
+        return tuple(orders)
+
+    def exit_cost(self) -> float:
+        """What closing everything and bringing the money to the wallet costs, USDT."""
+        placed = self._neutral.placed
+        released = self.stake.release(placed, inf) if placed > 0.0 else None
+        loss = 0.0 if released is None else released.loss + self.stake.releasing_gas()
+        return super().exit_cost() + loss * self._book.price

@@ -1,0 +1,164 @@
+"""Defines the rules by which the market-neutral strategy builds and keeps its position: ether to where it earns,
+leverage in its band, shorts where their venue has margin, rewards to cash.
+"""
+
+from __future__ import annotations
+
+from basis_actors.strategies.found import Found
+from basis_actors.strategies.market_neutral_loop import LoopStake
+from basis_actors.strategies.market_neutral_reductions import Reductions
+
+__all__ = ["NeutralMoves"]
+
+
+class NeutralMoves(Reductions):
+    """All rules, on the book of one tick."""
+
+    # Leverage
+
+    def keep_loan_healthy(self) -> Found | None:
+        """Below the limits of the health factor: leave the loop, or reduce it to its target."""
+        health, limits = self._neutral.health_factor, self._limits
+        if health is None or not limits.enforce:
+            return None
+        emergency, reduce = limits.health_factor_emergency, limits.health_factor_reduce
+        if emergency is not None and health < emergency:
+            reason = f"health factor {health:.4f} below {emergency}"
+            return self._reduce(self._neutral.long, "emergency_exit", "exit_full", reason, urgent=True)
+        if reduce is not None and health < reduce:
+            return self._deleverage(f"health factor {health:.4f} below {reduce}", self._band)
+        return None
+
+    def keep_ltv_band(self) -> Found | None:
+        """Above the band the loop is always reduced."""
+        ltv, loop = self._neutral.ltv, self._neutral_config.loop
+        if ltv is None or loop is None or loop.rebalance == "off" or ltv <= loop.target_ltv + loop.ltv_band:
+            return None
+        reason = f"loan to value {ltv:.4f} above {loop.target_ltv + loop.ltv_band:.4f}"
+        return self._deleverage(reason, self._dust_eth)
+
+    def _deleverage(self, reason: str, allowance: float) -> Found | None:
+        stake = self._desk.stake
+        assert isinstance(stake, LoopStake), "there is a loan only where there is a loop"
+        orders, released = self._desk.deleverage(stake, allowance)
+        if released is None:
+            return None
+        cost = (released.loss + stake.releasing_gas()) * self._book.price
+        figures = {"unwound_collateral": released.collateral, "unwind_cost": cost}
+        return Found("rebalance", "exit_partial", f"{reason}; {cost:.2f} USDT", orders, figures=figures)
+
+    def restore_leverage(self) -> Found | None:
+        """Below the band leverage is added only where it is expected to pay for the round trip."""
+        ltv, loop, growth = self._neutral.ltv, self._neutral_config.loop, self._tools.daily_growth
+        if ltv is None or loop is None or loop.rebalance == "off" or ltv >= loop.target_ltv - loop.ltv_band:
+            return None
+        if growth is None or self._obstacle() is not None:
+            return None
+        stake = self._desk.stake
+        assert isinstance(stake, LoopStake), "there is a loan only where there is a loop"
+        orders = stake.releverage(growth)
+        if not orders:
+            return None
+        reason = f"loan to value {ltv:.4f} below {loop.target_ltv - loop.ltv_band:.4f}, and more leverage pays"
+        return Found("rebalance", "entry_partial", reason, orders)
+
+    # Stages
+
+    def place(self) -> Found | None:
+        """Ether of the exchange goes to the wallet, ether of the wallet is staked.
+
+        What would be too much is sold instead, such as what was freed for a rebalance. Until all of it is placed
+        nothing else grows; what is not worth the gas of staking it waits for more.
+        """
+        book = self._neutral
+        if book.loose * book.price <= self._terms.minimum_notional:
+            return None
+        excess = min(self._excess(), book.loose)
+        if excess > self._dust_eth:
+            reason = f"{excess:.6g} ETH that is not staked is more than equity carries"
+            found = self._reduce(excess, "rebalance", "exit_partial", reason, urgent=False)
+            if found is not None:
+                return found
+        if book.placed * book.price > self._dust and book.loose * book.price <= self._worth_moving:
+            return None
+        reason, obstacle = f"{book.loose:.6g} ETH is not staked yet", self._obstacle()
+        if obstacle is not None:
+            return Found("hold", "none", f"{reason}: {obstacle}")
+        desk = self._desk
+        orders = desk.to_wallet()
+        if orders:
+            return Found("rebalance", "transfer", reason, orders)
+        if book.in_wallet < desk.stake.smallest:
+            return None
+        return Found("rebalance", "entry_partial", reason, desk.stake.place(book.in_wallet))
+
+    def shift_shorts(self) -> Found | None:
+        """A venue that has margin and no short yet takes its share from those that are short of more than theirs."""
+        book = self._book
+        joining = [v for v in book.weights if book.legs[v].short == 0.0 and book.legs[v].cash > self._least_growth]
+        if book.flat or not joining:
+            return None
+        desk = self._desk
+        target, room = desk.target(book.equity), desk.headroom()
+        for venue in joining:
+            for leg in sorted(book.legs.values(), key=lambda leg: target.get(leg.venue, 0.0) - leg.short):
+                excess = leg.short - target.get(leg.venue, 0.0)
+                amount = desk.common_lots(leg.venue, venue, min(excess, room[venue], target.get(venue, 0.0)))
+                if leg.tradable and amount * book.price > self._least_growth:
+                    orders = desk.shift(leg.venue, venue, amount)
+                    return Found("rebalance", "entry_partial", f"{venue} takes a share of {leg.venue}", orders)
+        return None
+
+    def _obstacle(self) -> str | None:
+        """Why no new risk may be taken now; None when it may."""
+        plain = super()._obstacle() or self._desk.stake.obstacle
+        if plain is not None:
+            return plain
+        discount, limit = self._neutral.discount, self._limits.max_peg_deviation
+        if discount is None or (limit is not None and discount > limit):
+            return (
+                f"the market pays {discount or 0.0:.2%} less than the protocol's rate for {self._neutral_terms.lst.lst}"
+            )
+        if self._dust < 0.5 * self._terms.minimum_notional:
+            return (
+                f"equity of {self._book.equity:.2f} USDT is too little: the dust limit of {self._dust:.2f} USDT cannot"
+                f" be kept with orders of at least {self._terms.minimum_notional:g}"
+            )
+        return None
+
+    def enter(self) -> Found | None:
+        """Open the position: first the money, then all legs at once."""
+        return super().enter() if self.at_rest else None
+
+    def deploy(self) -> Found | None:
+        """Put idle cash to work where it is worth the gas of staking what it buys, after margin has its share."""
+        book = self._book
+        idle = book.wallet_cash + book.spot_cash
+        if book.flat or self._neutral.claimed > 0.0 or not self._is_worth_placing(idle) or not self._may_grow():
+            return None
+        desk, reason = self._desk, f"{idle:.2f} USDT lies idle"
+        growth = self._growth()
+        if growth and (opened := desk.open(growth, "deploy")):
+            return Found("rebalance", "entry_partial", reason, opened)
+        target = desk.target(book.equity - self._wanted)
+        orders = desk.collect(desk.idle_cash(), desk.missing(target, sum(target.values()) - self._neutral.long))
+        return Found("rebalance", "transfer", reason, orders) if orders else None
+
+    def _growth(self) -> dict[str, float]:
+        """What can be opened now beside the position, where what it buys is worth being staked."""
+        return super()._growth() if self._is_worth_placing(self._book.spot_cash) else {}
+
+    def _is_worth_placing(self, cash: float) -> bool:
+        return cash > self._dust and cash > self._worth_moving
+
+    # Rewards
+
+    def sell_dust(self) -> Found | None:
+        """Reward tokens go to where they are sold, and are sold, once they are worth it."""
+        if not self._neutral.rewards:
+            return None
+        orders = self._tools.sell_rewards(self._write)
+        if not orders:
+            return None
+        names = " and ".join(dict.fromkeys(order.source_token for order in orders))
+        return Found("rebalance", "sell_dust", f"{names}, received as rewards, are worth selling", orders)

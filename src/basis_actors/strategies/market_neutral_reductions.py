@@ -1,0 +1,252 @@
+"""Defines the rules of the market-neutral strategy that reduce: delta, margin, the owner, the way out.
+
+Ether that has to be sold lies staked, so a reduction takes several ticks: release it, send it to the exchange, sell it
+there while as much of the short is bought back, send the proceeds. Each tick works out anew what is still missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+import msgspec
+
+from basis_actors.config import MarketNeutralConfig, RiskLimits
+from basis_actors.messages.orders import Order
+from basis_actors.strategies.found import Found
+from basis_actors.strategies.hedge_book import Leg
+from basis_actors.strategies.hedge_growth import CASH_KEPT, HedgeGrowth
+from basis_actors.strategies.hedge_moves import Tick
+from basis_actors.strategies.market_neutral_book import NeutralBook, NeutralTerms
+from basis_actors.strategies.market_neutral_desk import Fetched, NeutralDesk
+from basis_actors.strategies.market_neutral_tools import NeutralTools
+
+__all__ = ["Reductions"]
+
+_LEVEL_AT = 0.5
+"""Share of the dust limit from which delta is levelled, so that it does not leave the limit before the next tick."""
+_GAS_SHARE = 0.01
+"""Share of an amount that the gas of staking it and of having it back may cost."""
+_COST_OF_FREEING = 1.005
+"""Selling and buying back costs less than this."""
+
+
+class Reductions(HedgeGrowth):
+    """The rules that reduce, on the book of one tick."""
+
+    def __init__(
+        self,
+        config: MarketNeutralConfig,
+        limits: RiskLimits,
+        terms: NeutralTerms,
+        book: NeutralBook,
+        tick: Tick,
+        tools: NeutralTools,
+    ) -> None:
+        super().__init__(config, limits, terms.hedge, book.hedge, tick)
+        self._neutral_config = config
+        self._neutral_terms = terms
+        self._neutral = book
+        self._tools = tools
+
+    @cached_property
+    def _desk(self) -> NeutralDesk:
+        """Most ticks need none."""
+        target = self._config.margin_target
+        return NeutralDesk(self._neutral_terms, self._neutral, self._write, target, self._tools.stake(self._write))
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether there are no shorts and no ether worth an order."""
+        return self._book.flat and self._neutral.long * self._book.price < self._terms.minimum_notional
+
+    @property
+    def _floor(self) -> float:
+        return self._config.margin_band_low * self._config.margin_target
+
+    # Risk
+
+    def level_delta(self) -> Found | None:
+        """Bring the shorts to the ether they hedge, with some room below the dust limit."""
+        book, gap = self._neutral, self._neutral.gap
+        if abs(gap) * book.price <= _LEVEL_AT * self._dust or self.at_rest:
+            return None
+        desk = self._desk
+        if gap < 0.0:
+            orders = desk.cut_short(-gap, "level_delta")
+            return self._levelled("the shorts are", gap, orders, "exit_partial")
+        orders = desk.add_short(gap, self._floor)
+        if orders or gap * book.price <= self._dust:
+            return self._levelled("the shorts are", gap, orders, "entry_partial")
+        # No margin is left for more short, so there is too much ether.
+        spot = desk.spot_lots(min(gap, book.hedge.spot))
+        if spot * book.price >= self._terms.minimum_notional and book.hedge.spot_tradable:
+            return self._levelled("ether is", gap, (desk.sell_spot(spot, "level_delta"),), "exit_partial")
+        fetched = desk.fetch(gap - book.in_transit - book.claimed, self._band, queue=False)
+        return self._levelled("ether is", gap, fetched.orders, "exit_partial")
+
+    def _levelled(self, what: str, gap: float, orders: tuple[Order, ...], action: str) -> Found | None:
+        if not orders:
+            return None
+        size = "too small" if what == "the shorts are" and gap > 0.0 else "too large"
+        reason = f"{what} {abs(gap):.6g} ETH {size}: net delta is not zero"
+        return Found("rebalance", action, reason, orders)
+
+    @property
+    def _band(self) -> float:
+        """Net delta that is never left, ETH."""
+        return self._neutral_config.delta_drift_threshold * self._book.equity / self._book.price
+
+    @property
+    def _dust_eth(self) -> float:
+        return self._dust / self._book.price
+
+    def obey_margin_limits(self) -> Found | None:
+        """Absolute limits of the margin ratio: emergency exit, exit half, reduce."""
+        low = self._endangered()
+        if not low:
+            return None
+        names = ", ".join(f"{leg.venue} {leg.ratio:.4f}" for leg in low)
+        limits = self._limits
+        if any((leg.ratio or 0.0) <= self._emergency(leg.venue) for leg in low):
+            reason = f"margin ratio close to maintenance: {names}"
+            return self._reduce(self._neutral.long, "emergency_exit", "exit_full", reason, urgent=True)
+        if any((leg.ratio or 0.0) <= limits.margin_ratio_exit_half for leg in low):
+            reason = f"margin ratio at or below {limits.margin_ratio_exit_half}: {names}"
+            return self._reduce(0.5 * self._neutral.long, "exit", "exit_partial", reason, urgent=True)
+        return self._restore(low, f"margin ratio at or below {limits.margin_ratio_reduce}: {names}", urgent=True)
+
+    def top_up_margin(self) -> Found | None:
+        """A venue below its band gets its target ratio back: from other venues first, then by a partial unwind."""
+        floor = self._floor
+        if not self._config.margin_rebalance or self._book.lowest_ratio >= floor:
+            return None
+        # Ether that was released for this has come: each venue below its target gets its part of it.
+        arrived = self._book.spot > self._dust_eth
+        below = self._config.margin_target if arrived else floor
+        low = [leg for leg in self._book.legs.values() if leg.ratio is not None and leg.ratio < below]
+        names = ", ".join(f"{leg.venue} {leg.ratio:.4f}" for leg in low)
+        return self._restore(low, f"margin ratio below {floor:.4f}: {names}", urgent=False)
+
+    def _restore(self, low: list[Leg], reason: str, *, urgent: bool) -> Found | None:
+        """Idle cash and what other venues have too much; for the rest ether is sold, fetched before if need be."""
+        desk = self._desk
+        lacking = self._lacking(low)
+        moved = desk.collect(desk.spare(low), lacking)
+        for order in moved:
+            lacking[str(order.operation_details["target_key"])] -= order.amount
+        wanted = desk.to_be_sold(low, lacking)
+        total = sum(wanted.values())
+        sizes = desk.split(max(0.0, min(total, self._book.spot)), wanted)
+        trades = desk.shrink(sizes, "margin")
+        sent = desk.proceeds(sizes, lacking) if trades else ()
+        fetched = self._fetch(total - sum(sizes.values()), self._dust, urgent=urgent)
+        orders = (*moved, *trades, *sent, *fetched.orders)
+        action = "transfer" if not trades and fetched.released is None else "exit_partial"
+        return self._found("rebalance", action, reason, orders, fetched)
+
+    def _reduce(self, amount: float, decision: str, action: str, reason: str, *, urgent: bool) -> Found | None:
+        """Sell `amount` of ether and buy back as much of the shorts: now what is on the exchange, the rest later."""
+        desk = self._desk
+        shorts = {venue: leg.short for venue, leg in self._book.legs.items()}
+        sizes = desk.split(max(0.0, min(amount, self._book.spot)), shorts)
+        trades = desk.shrink(sizes, action)
+        stays = self._wanted <= 0.0 and action != "exit_full"
+        sent = desk.proceeds(sizes, self._lacking(self._book.legs.values())) if trades and stays else ()
+        least = self._terms.minimum_notional if action == "exit_full" else self._dust
+        fetched = self._fetch(amount - sum(sizes.values()), least, urgent=urgent)
+        return self._found(decision, action, reason, (*trades, *sent, *fetched.orders), fetched)
+
+    def _lacking(self, legs: Iterable[Leg]) -> dict[str, float]:
+        """USDT by margin account that legs lack of their target ratio; negative where there is too much."""
+        return {leg.terms.margin_key: leg.notional * self._config.margin_target - leg.margin for leg in legs}
+
+    def _fetch(self, eth: float, least: float, *, urgent: bool) -> Fetched:
+        """Ether that is neither on the exchange nor on its way already, where it is worth `least` USDT."""
+        book = self._neutral
+        queue = not urgent and self._neutral_config.unwind_route == "queue"
+        missing = eth - book.in_transit - (0.0 if urgent else book.claimed)
+        if missing * book.price < least:
+            return Fetched()
+        return self._desk.fetch(missing, self._band if urgent else self._dust_eth, queue=queue)
+
+    def _found(
+        self, decision: str, action: str, reason: str, orders: tuple[Order, ...], fetched: Fetched
+    ) -> Found | None:
+        if not orders:
+            return None
+        figures: Mapping[str, float] = {}
+        if fetched.released is not None:
+            released, price = fetched.released, self._book.price
+            cost = (released.loss + self._desk.stake.releasing_gas()) * price
+            figures = {"unwound_collateral": released.collateral, "freed": released.eth, "unwind_cost": cost}
+            reason = (
+                f"{reason}; unwinding {released.collateral:.6g} ETH of collateral frees {released.eth:.6g} and costs"
+                f" {cost:.2f} USDT"
+            )
+        return Found(decision, action, reason, orders, resets=action == "exit_full", figures=figures)
+
+    # The owner and the way out
+
+    def _free_cash(self, lacking: float) -> Found | None:
+        """Scale every leg down: q ETH sold and bought back frees q x P and the margin of the short it closes."""
+        book, desk = self._book, self._desk
+        amount = _COST_OF_FREEING * lacking / (book.price * (1.0 - desk.spot_cost + self._config.margin_target))
+        amount = min(max(amount, 1.01 * self._dust_eth), self._neutral.long)
+        reason = f"freeing {lacking:.2f} USDT for a withdrawal"
+        return self._reduce(amount, "exit", "exit_partial", reason, urgent=False)
+
+    def leave(self) -> Found | None:
+        """Close everything when funding no longer pays."""
+        config = self._config
+        if self.at_rest or config.always_in or self._funding is None or self._funding >= config.exit_threshold:
+            return None
+        reason = f"mean funding {self._funding:.6f} is below {config.exit_threshold:g}"
+        return self._reduce(self._neutral.long, "exit", "exit_full", reason, urgent=False) or self._close_rest(reason)
+
+    def resize(self) -> Found | None:
+        """Set every leg anew once equity has moved by more than the threshold since the last time."""
+        book = self._book
+        if book.flat or self._drift is None or abs(self._drift) <= self._config.position_deviation_threshold:
+            return None
+        reason = f"flow-adjusted equity moved by {self._drift:.2%} since the position was last set"
+        found = self._reduce(self._excess(), "rebalance", "exit_partial", reason, urgent=False)
+        if found is not None:
+            return msgspec.structs.replace(found, resets=True)
+        # Where a venue has joined, its share of the margin goes along; shorts follow when it has arrived.
+        orders = self._desk.spread_margin(self._desk.target(book.equity), CASH_KEPT) if book.weights else ()
+        return Found("rebalance", "transfer" if orders else "none", reason, orders, resets=True)
+
+    def _excess(self) -> float:
+        """Ether above what equity carries; 0 while it is not worth a rebalance, or no venue could carry any.
+
+        The same test decides what to take out of the staked leg and, when it has come, whether to sell it.
+        """
+        if not self._book.weights or self._book.flat:
+            return 0.0
+        long = self._neutral.long
+        excess = long - sum(self._desk.target(self._book.equity - self._wanted).values())
+        return excess if excess > max(self._config.position_deviation_threshold * long, self._dust_eth) else 0.0
+
+    @cached_property
+    def _worth_moving(self) -> float:
+        """USDT from which ether is worth being staked: the gas of it and of the way out is little beside it."""
+        stake = self._desk.stake
+        return (stake.placing_gas() + stake.releasing_gas()) * self._book.price / _GAS_SHARE
+
+    def close(self) -> Found | None:
+        """Everything back to cash, as fast as the delta band allows, then the cash to the wallet."""
+        if self.at_rest:
+            return self.gather()
+        reason = "closing everything"
+        found = self._reduce(self._neutral.long, "emergency_exit", "exit_full", reason, urgent=True)
+        return found or self._close_rest(reason) or Found("hold", "none", "waiting for ether that will be sold")
+
+    def _close_rest(self, reason: str) -> Found | None:
+        """What is left of the shorts when there is no ether to sell any more."""
+        book = self._neutral
+        if book.long * book.price >= self._terms.minimum_notional or self._book.flat:
+            return None
+        legs = [leg for leg in self._book.legs.values() if leg.tradable and leg.short > 0.0]
+        orders = tuple(self._desk.buy_back(leg.venue, leg.short, "exit") for leg in legs)
+        return Found("exit", "exit_full", reason, orders, resets=True) if orders else None
