@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from tests.venues.worlds import HOUR, START, Desk, chain_desk, exchange_desk, in_group
 
 from basis_actors.errors import Rejected
-from basis_actors.finance.keys import parse_key
-from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, Settlement
+from basis_actors.finance.keys import LedgerKey, parse_key
+from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, PositionDelta, Settlement
 from basis_actors.messages.market import FundingStamp
 from basis_actors.messages.orders import OperationType, Order, OrderType, Side
 
 Action = tuple[str, dict[str, Any]]
+COIN_PERP = "binance:InversePerp:BTCUSD-PERP"
 
 assets = st.sampled_from(["BTC", "BTC", "ETH"])
 shares = st.one_of(st.floats(0.05, 1.1), st.sampled_from([1.0, 1.0, 1.0 + 1e-10, 1e9]))
@@ -30,7 +31,7 @@ ticks = st.fixed_dictionaries(
         "btc": st.floats(25_000.0, 90_000.0),
         "eth": st.floats(1_000.0, 4_000.0),
         "swing": st.sampled_from([0.0, 0.02, 0.1, 0.4]),
-        "rates": st.lists(st.one_of(st.none(), st.floats(-0.02, 0.02)), max_size=3),
+        "rates": st.lists(st.one_of(st.none(), st.floats(-0.02, 0.02)), max_size=4),
         "grown": st.floats(-1e-4, 0.01),
         "stale": seldom,
         "flow": st.sampled_from([0.0, 0.0, 500.0, -500.0]),
@@ -45,9 +46,10 @@ trades = st.fixed_dictionaries(
         "closing": st.booleans(),
         "ragged": seldom,
         "limit": st.sampled_from([None] * 5 + [30_000.0, 60_000.0]),
+        "stop": st.sampled_from([None] * 4 + [0.99, 0.9, 1.01, 1.1]),
     }
 )
-moves = st.fixed_dictionaries({"share": shares, "route": st.integers(0, 9)})
+moves = st.fixed_dictionaries({"share": shares, "route": st.integers(0, 12)})
 loans = st.fixed_dictionaries(
     {
         "operation": st.sampled_from(
@@ -76,6 +78,7 @@ on_exchange = st.lists(
         named("spot", trades),
         named("perp", trades),
         named("perp", trades),
+        named("coin", trades),
         named("move", moves),
     ),
     min_size=5,
@@ -101,10 +104,16 @@ def rich_chain(currency: str, *, free: bool) -> Desk:
     return desk
 
 
+def with_coins(*, free: bool) -> Desk:
+    desk = exchange_desk(free=free)
+    desk.give("binance:Margin:BTC", 1.5)
+    return desk
+
+
 EXCHANGES: dict[str, Callable[[], Desk]] = {
-    "split": exchange_desk,
+    "split": lambda: with_coins(free=False),
     "unified": lambda: exchange_desk(unified=True),
-    "frictionless": lambda: exchange_desk(free=True),
+    "frictionless": lambda: with_coins(free=True),
 }
 CHAINS: dict[str, Callable[[], Desk]] = {
     "chain, usdt class": lambda: rich_chain("USDT", free=False),
@@ -114,27 +123,32 @@ CHAINS: dict[str, Callable[[], Desk]] = {
 
 
 class Fills:
-    """An account of perp fills in exact fractions, which knows neither average entries nor realised profit."""
+    """Perp fills of one margin currency in exact fractions; it knows what they cost, not what they realise.
+
+    A linear contract of q at p costs q x p of USDT, an inverse one of q USD at p costs -q / p coins.
+    """
 
     def __init__(self) -> None:
+        self.booked = 0.0
         self.cost: dict[str, Fraction] = {}
         self.size: dict[str, Fraction] = {}
         self.entry: dict[str, Fraction] = {}
         self.turnover = 1.0
 
     def add(self, key: str, amount: float, price: float) -> None:
-        quantity, paid = Fraction(amount), Fraction(amount) * Fraction(price)
+        worth = -1 / Fraction(price) if parse_key(key).inverse else Fraction(price)
+        quantity, paid = Fraction(amount), Fraction(amount) * worth
         held = self.size.get(key, Fraction(0))
         after = held + quantity
         if held == 0 or (abs(after) > abs(held) and held * after > 0):
             self.entry[key] = (held * self.entry.get(key, Fraction(0)) + paid) / after
         elif held * after < 0:
-            self.entry[key] = Fraction(price)
+            self.entry[key] = worth
         if abs(after) < Fraction(1, 10**9):
             after = Fraction(0)
         self.size[key] = after
         self.cost[key] = self.cost.get(key, Fraction(0)) + paid
-        self.turnover += abs(amount) * price
+        self.turnover += abs(float(paid))
 
     def realised(self) -> float:
         """What closing has brought: cost of what is held at its average entry, minus what all fills cost."""
@@ -146,8 +160,7 @@ class Auditor:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.fills = Fills()
-        self.realised = 0.0
+        self.fills = {"USDT": Fills(), "BTC": Fills()}
         self.seen = len(desk.settlements)
         self.units = 1.0
 
@@ -161,11 +174,13 @@ class Auditor:
                 shown, summed = report.get(key, 0.0), ledger.get(key, 0.0)
                 assert shown == pytest.approx(summed, rel=1e-12, abs=1e-9), key
         for key, amount in report.items():
-            signed = parse_key(key).signed or key in ("binance:Margin:USDT", "bybit:BaseToken:USDT")
+            margin = ("binance:Margin:USDT", "binance:Margin:BTC", "bybit:BaseToken:USDT")
+            signed = parse_key(key).signed or key in margin
             assert amount > 0.0 or signed, f"{key} is {amount}"
-        for key, size in self.fills.size.items():
-            assert float(size) == pytest.approx(report.get(key, 0.0), abs=1e-9)
-        assert self.realised == pytest.approx(self.fills.realised(), abs=1e-10 * self.fills.turnover)
+        for fills in self.fills.values():
+            for key, size in fills.size.items():
+                assert float(size) == pytest.approx(report.get(key, 0.0), abs=1e-9)
+            assert fills.booked == pytest.approx(fills.realised(), abs=1e-10 * fills.turnover)
 
     def _check_settlement(self, settlement: Settlement) -> None:
         deltas = [(parse_key(delta.position_key), delta) for delta in settlement.deltas]
@@ -173,21 +188,25 @@ class Auditor:
         source = settlement.source
         for info, delta in perps:
             assert delta.price is not None, "every perp delta carries its price"
-            self.fills.add(info.key, delta.delta_amount, delta.price)
+            self.fills[info.paid_in].add(info.key, delta.delta_amount, delta.price)
         if source in (DeltaSource.FEE, DeltaSource.GAS):
             assert len(deltas) == 1
             assert deltas[0][1].delta_amount < 0.0
         elif source is DeltaSource.TRANSFER or (source is DeltaSource.EXECUTION and not perps):
             self._check_conserved(deltas)
         elif source is DeltaSource.EXECUTION:
-            self.realised += sum(delta.delta_amount for info, delta in deltas if info.perp is None)
+            self._realised([(info, delta) for info, delta in deltas if info.perp is None])
         elif source is DeltaSource.LIQUIDATION and perps:
-            self.realised += sum(delta.delta_amount for _, delta in deltas[1 : 2 * len(perps) : 2])
+            self._realised(deltas[1 : 2 * len(perps) : 2])
             assert len(deltas) in (2 * len(perps), 2 * len(perps) + 1)
             if len(deltas) > 2 * len(perps):
                 assert deltas[-1][1].delta_amount < 0.0, "what follows the closes is the fee"
         elif source is DeltaSource.ACCRUAL:
             assert all(info.reserve is not None for info, _ in deltas)
+
+    def _realised(self, deltas: Iterable[tuple[LedgerKey, PositionDelta]]) -> None:
+        for info, delta in deltas:
+            self.fills[info.asset].booked += delta.delta_amount
 
     def _check_conserved(self, deltas: Iterable[tuple[Any, Any]]) -> None:
         """Value in equals value out: a token moves, or is traded at the price that the settlement names."""
@@ -226,7 +245,7 @@ def go_on(desk: Desk, drawn: dict[str, Any], index: list[float]) -> None:
         FundingStamp(
             START + (hour - 1) * HOUR + (place + 1) * HOUR // 4, f"{venue}:{asset}-PERP", rate, drawn["btc"] / 20
         )
-        for place, (rate, asset) in enumerate(zip(drawn["rates"], ("BTC", "ETH", "BTC"), strict=False))
+        for place, (rate, asset) in enumerate(zip(drawn["rates"], ("BTC", "ETH", "BTC", "BTCUSD"), strict=False))
     ]
     desk.tick(
         hours=drawn["hours"],
@@ -253,15 +272,23 @@ def order_of(desk: Desk, kind: str, drawn: dict[str, Any]) -> Order:
     cash = held.get(f"{home}:BaseToken:USDT", 0.0) + held.get(f"{home}:Margin:USDT", 0.0)
     coins = held.get(f"{home}:BaseToken:{asset}", 0.0)
     size = held.get(f"{home}:PerpPosition:{asset}-PERP", 0.0)
-    more = {} if drawn["limit"] is None else {"price": drawn["limit"], "order_type": OrderType.LIMIT}
+    more: dict[str, Any] = {} if drawn["limit"] is None else {"price": drawn["limit"], "order_type": OrderType.LIMIT}
     closing = drawn["closing"]
     if kind == "spot":
         amount = drawn["share"] * (coins if closing else 0.9 * cash / price)
         return desk.spot(Side.SELL if closing else Side.BUY, on_the_lot(amount, 1e-5, drawn), asset, **more)
+    if kind == "coin":
+        price, cash, size = 1.0 / 40_000.0, held.get("binance:Margin:BTC", 0.0), held.get(COIN_PERP, 0.0)
     amount = drawn["share"] * (abs(size) if closing else 8.0 * max(cash, 0.0) / price)
     up = size < 0.0 if closing else drawn["up"]
     side = Side.LONG if up else Side.SHORT
-    return desk.perp(side, on_the_lot(amount, 0.001, drawn), asset, reduce_only=closing and drawn["up"], **more)
+    if drawn["stop"] is not None and drawn["limit"] is None:
+        level = drawn["stop"] * (2_000.0 if asset == "ETH" and kind == "perp" else 40_000.0)
+        more["stop_loss" if up == (drawn["stop"] < 1.0) else "take_profit"] = level
+    more["reduce_only"] = closing and drawn["up"]
+    if kind == "coin":
+        return desk.inverse(side, on_the_lot(amount, 100.0, drawn), **more)
+    return desk.perp(side, on_the_lot(amount, 0.001, drawn), asset, **more)
 
 
 def on_the_lot(amount: float, lot: float, drawn: dict[str, Any]) -> float:
@@ -295,6 +322,9 @@ def move_of(desk: Desk, held: dict[str, float], drawn: dict[str, Any]) -> Order:
         (usdt, "external:BaseToken:USDT", "external"),
         (owed, usdt, home),
         (usdt, f"{home}:BaseToken:BTC", home),
+        (f"{home}:BaseToken:BTC", f"{home}:Margin:BTC", home),
+        (f"{home}:Margin:BTC", f"{home}:BaseToken:BTC", home),
+        (f"{home}:Margin:BTC", "elsewhere:BaseToken:BTC", "elsewhere"),
     ]
     source, target, venue = routes[drawn["route"]]
     amount = max(abs(held.get(owed if target == owed else source, 0.0)), 1e-3) * drawn["share"]
