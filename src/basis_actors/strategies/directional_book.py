@@ -96,6 +96,7 @@ class DirectionalBook(msgspec.Struct, frozen=True):
 
     price: float | None
     """Last price, USD."""
+    mark: float | None
     tradable: bool
     """Whether last price and mark are fresh, so that an order can be sent."""
     eligible: bool
@@ -136,6 +137,7 @@ def read_directional_book(terms: DirectionalTerms, situation: Situation, missed_
         notional = terms.value(size, mark)
     return DirectionalBook(
         price=None if quote is None else quote.last,
+        mark=mark,
         tradable=tradable,
         eligible=tradable and missed is not None and missed < missed_limit,
         size=size,

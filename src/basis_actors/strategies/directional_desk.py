@@ -56,15 +56,22 @@ class DirectionalDesk:
         """The standard deviation between floor and cap, as a fraction."""
         return min(max(sd, self._config.sd_floor_bps / 1e4), self._config.sd_cap_bps / 1e4)
 
-    def open(self, direction: int, size: float, sd: float) -> Order:
-        """Open `size` from flat, target and stop at their multiples of `sd` from the expected fill."""
+    def open(self, direction: int, size: float, sd: float) -> Order | None:
+        """Open `size` from flat, target and stop at their multiples of `sd` from the expected fill.
+
+        None where the mark, which triggers them, has passed one of them already.
+        """
         order = self._trade(direction, size, "entry", reduce_only=False)
         assert order.price is not None
         sd = direction * self.clipped_sd(sd)
+        target = order.price * (1.0 + sd * self._config.take_profit_sd)
+        stop = order.price * (1.0 - sd * self._config.stop_loss_sd)
+        if self._book.mark is None or not min(stop, target) < self._book.mark < max(stop, target):
+            return None
         return replace(
             order,
-            take_profit=order.price * (1.0 + sd * self._config.take_profit_sd),
-            stop_loss=order.price * (1.0 - sd * self._config.stop_loss_sd),
+            take_profit=target,
+            stop_loss=stop,
             # Whatever is held now is closed before, so that nothing is realised here.
             expected_deltas=order.expected_deltas[:1],
         )
@@ -74,8 +81,10 @@ class DirectionalDesk:
         return self._trade(-self._book.direction, abs(self._book.size), intent, reduce_only=True)
 
     def flip(self, direction: int, size: float, sd: float) -> tuple[Order, ...]:
-        """Close everything, and if that was done open the other way."""
-        return self._write.group((self.close("flip"), self.open(direction, size, sd)), ExecutionMode.SEQUENTIAL)
+        """Close everything, and if that was done open the other way; nothing where `open` gives nothing."""
+        closing = self.close("flip")
+        opening = self.open(direction, size, sd)
+        return () if opening is None else self._write.group((closing, opening), ExecutionMode.SEQUENTIAL)
 
     def reduced_by(self, value: float) -> float:
         """Size that takes at least `value` (currency) off the position: whole lots, everything when little is left."""

@@ -112,6 +112,8 @@ class DirectionalMoves:
         if view.signal is None or not (book.eligible and self._carried_out and size > 0.0) or self._wanted > 0.0:
             return self.close_if_turned()
         orders = self._desk.flip(view.direction, size, view.signal.sd)
+        if not orders:
+            return self.close_if_turned()
         self._candles.order(Entry(orders[1].operation_id, view.direction, self._ns))
         return Found("rebalance", "entry_full", f"the signal has turned: {view.text}", orders)
 
@@ -239,5 +241,7 @@ class DirectionalMoves:
             text = f"{book.margin:.6f} {self._terms.currency} of margin is too little to open the smallest position"
             return Found("hold", "none", text)
         order = self._desk.open(view.direction, size, view.signal.sd)
+        if order is None:
+            return Found("hold", "none", f"the mark of {book.mark} is beyond the target or the stop already")
         self._candles.order(Entry(order.operation_id, view.direction, self._ns))
         return Found("entry", "entry_full", view.text, (order,))
