@@ -215,7 +215,6 @@ def test_an_interrupted_call_raises_the_interruption_and_leaves_a_partial_log() 
     ("arguments", "error", "message"),
     [
         ({"mode": "btc_bass"}, ConfigError, "CONFIG-001: unknown mode 'btc_bass'"),
-        ({"mode": "eth_leveraged"}, BasisError, "STRAT-003: "),
         ({"start": "2024-02-01", "end": "2024-01-01"}, DataError, "is after end"),
         ({"start": "soon"}, ConfigError, "CONFIG-003: start 'soon' is no time"),
         ({"capital": 0.0}, ConfigError, "capital is 0.0"),

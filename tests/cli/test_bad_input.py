@@ -14,14 +14,6 @@ from basis_actors.config import mode_names
 
 Run = Callable[..., Result]
 SPOT = "cex/binance/BTCUSDT_spot_1h.csv.gz"
-CANNOT_RUN_YET = (
-    "eth_staking_only",
-    "eth_leveraged",
-    "usdt_market_neutral_no_leverage",
-    "usdt_market_neutral",
-    "ml_btc_directional_usdt_margin",
-    "ml_btc_directional_btc_margin",
-)
 
 
 def refused(result: Result, code: str, *words: str) -> None:
@@ -41,9 +33,14 @@ def test_an_unknown_mode_lists_the_ten_and_is_never_replaced(run: Run) -> None:
     assert len(mode_names()) == 10
 
 
-@pytest.mark.parametrize("mode", CANNOT_RUN_YET)
-def test_a_mode_that_cannot_be_run_yet_says_so(run: Run, mode: str) -> None:
-    refused(run("backtest", mode), "STRAT-003", mode, "cannot be run yet", "pure_lending, basis")
+def test_signals_that_cannot_be_had_are_refused_before_anything_is_made(run: Run) -> None:
+    mode, key = "ml_btc_directional_usdt_margin", "strategy_config.signal"
+    file = ("--set", f"{key}.file={{path: gone.csv, staleness_seconds: 3600}}", "--set", f"{key}.source=file")
+    refused(run("backtest", mode, *file), "DATA-003", "signals gone.csv cannot be read", str(Path.cwd()))
+    refused(run("backtest", mode, *file[2:]), "CONFIG-002", f"{key}.file: missing key; source file needs it")
+    http = "{url: 'http://localhost/', poll_seconds: 1, timeout_seconds: 1, retries: 0, retry_seconds: 1,"
+    given = ("--set", f"{key}.http={http} staleness_seconds: 60}}", "--set", f"{key}.source=http")
+    refused(run("backtest", mode, *given), "CONFIG-003", "answers in live trading only", "walk_forward_logistic")
 
 
 @pytest.mark.parametrize(
