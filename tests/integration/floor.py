@@ -15,6 +15,7 @@ from basis_actors.messages.book import Flow
 from basis_actors.messages.events import DomainEvent, OperationExecutionEvent, PositionSnapshot
 from basis_actors.messages.market import MarketSpec, MarketState
 from basis_actors.messages.orders import Order
+from basis_actors.ports import VenueClient
 from basis_actors.services.wiring import STOP_ORDER, add_engine
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.strategies.order_writer import OrderWriter
@@ -49,14 +50,15 @@ class Planned(Strategy):
 class HourlyTicks:
     """The same market every hour."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, state: MarketState) -> None:
         self._ticks = [START + hour * HOUR for hour in range(count)]
+        self._state = state
 
     def next_tick(self, after_ns: int | None) -> int | None:
         return next((ns for ns in self._ticks if after_ns is None or ns > after_ns), None)
 
     async def take(self, ns: int) -> MarketState:
-        return replace(market(), ns=ns, timestamp=utc_from_ns(ns))
+        return replace(self._state, ns=ns, timestamp=utc_from_ns(ns))
 
 
 class Floor:
@@ -80,7 +82,14 @@ class Floor:
         return {key: amount for key, amount in self.of(PositionSnapshot)[-1].positions.items() if amount}
 
 
-async def carry_out(runtime: Runtimes, mode: str, *plans: Plan) -> Floor:
+async def carry_out(
+    runtime: Runtimes,
+    mode: str,
+    *plans: Plan,
+    state: MarketState | None = None,
+    wrap_venue: Callable[[VenueClient], VenueClient] = lambda client: client,
+    capital: float = CAPITAL,
+) -> Floor:
     """Run an engine for as many ticks as there are plans, and one more, in which everything has arrived."""
     run = load_mode(mode)
     bus = runtime.bus(START, log_sink="event_logger", stop_order=STOP_ORDER)
@@ -89,9 +98,9 @@ async def carry_out(runtime: Runtimes, mode: str, *plans: Plan) -> Floor:
         bus,
         run=run,
         strategy=Planned(run, plans),
-        feed=HourlyTicks(len(plans) + 1),
-        venues=build_simulated_venues(run, clock=bus.clock),
-        flows=[Flow(utc_from_ns(START), CAPITAL)],
+        feed=HourlyTicks(len(plans) + 1, state or market()),
+        venues=[wrap_venue(client) for client in build_simulated_venues(run, clock=bus.clock)],
+        flows=[Flow(utc_from_ns(START), capital)],
         event_logger=log,  # type: ignore[arg-type]
         stopwatch=Stopwatch(lambda: 0.0),
         simulated=True,
