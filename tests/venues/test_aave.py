@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.venues.worlds import Desk, chain_desk
+from tests.venues.chain_worlds import refused
+from tests.venues.worlds import chain_desk
 
-from basis_actors.errors import Rejected
 from basis_actors.messages.execution import DeltaSource
 from basis_actors.messages.orders import OperationType
 
@@ -25,16 +25,6 @@ SUPPLY, WITHDRAW, BORROW, REPAY = (
 USDT, ETH = "wallet:BaseToken:USDT", "wallet:BaseToken:ETH"
 AUSDT, AWEETH, DEBT = "aave:aToken:aUSDT", "aave:aToken:aweETH", "aave:debtToken:debtWETH"
 DATA = Path(__file__).parents[3] / "shared" / "data"
-
-
-def refused(desk: Desk, order: object, code: str, *words: str) -> None:
-    before = desk.report()
-    with pytest.raises(Rejected) as error:
-        desk.send(order)  # type: ignore[arg-type]
-    assert error.value.code == code
-    for word in words:
-        assert word in error.value.message
-    assert desk.report() == before
 
 
 def test_supply_then_withdraw_returns_principal_plus_interest() -> None:
@@ -225,3 +215,77 @@ def test_an_account_without_debt_needs_no_oracle() -> None:
     desk.send(desk.lend(SUPPLY, 100_000.0, "USDT"))
     desk.tick(oracle={})
     desk.send(desk.lend(WITHDRAW, 100_000.0, "USDT"))
+
+
+def test_collateral_outside_the_category_counts_as_its_reserve_says() -> None:
+    desk = chain_desk(free=True, capital=21_000.0)
+    desk.give("etherfi:LST:weETH", 10.0)
+    desk.send(desk.lend(SUPPLY, 10.0, "weETH"))
+    desk.send(desk.lend(SUPPLY, 21_000.0, "USDT"))
+    answer = desk.send(desk.lend(BORROW, 15.0, "ETH"))
+    assert answer.execution_details["health_factor"] == pytest.approx(
+        (21_000.0 * 0.95 + 21_000.0 * 0.78) / (15.0 * 2_000.0)
+    )
+    highest = 10.5 * 0.93 + 10.5 * 0.75
+    refused(desk, desk.lend(BORROW, highest - 15.0 + 1e-3, "ETH"), "EXEC-004", "0.84")
+    desk.send(desk.lend(BORROW, highest - 15.0 - 1e-3, "ETH"))
+
+
+def test_debt_outside_the_category_takes_emode_away() -> None:
+    desk = chain_desk(free=True, capital=1.0)
+    desk.give("etherfi:LST:weETH", 10.0)
+    desk.send(desk.lend(SUPPLY, 10.0, "weETH"))
+    desk.send(desk.lend(BORROW, 1_000.0, "USDT"))
+    answer = desk.send(desk.lend(BORROW, 5.0, "ETH"))
+    assert answer.execution_details["health_factor"] == pytest.approx(21_000.0 * 0.80 / 11_000.0)
+
+
+def test_the_largest_collateral_is_taken_at_the_bonus_of_its_category() -> None:
+    desk = chain_desk(free=True, capital=1.0)
+    for key, token in (("etherfi:LST:weETH", "weETH"), ("lido:LST:wstETH", "wstETH")):
+        desk.give(key, 10.0)
+        desk.send(desk.lend(SUPPLY, 10.0, token))
+    desk.send(desk.lend(BORROW, 20.0, "ETH"))
+    fallen = {"weETH": 2_000.0 * 1.05 * 0.92, "wstETH": 2_000.0 * 1.2 * 0.92}
+    health = 10.0 * sum(fallen.values()) * 0.95 / 40_000.0
+    assert 0.95 < health < 1.0
+    (taken,) = desk.tick(oracle=fallen)
+    amounts = {delta.position_key: delta.delta_amount for delta in taken.deltas}
+    assert amounts == {
+        "aave:aToken:awstETH": pytest.approx(-10.0 * 2_000.0 * 1.01 / fallen["wstETH"]),
+        DEBT: pytest.approx(-10.0),
+    }
+    assert AWEETH in desk.report()
+
+
+def test_a_fall_of_the_market_alone_liquidates_nobody() -> None:
+    desk = chain_desk("ETH", free=True, capital=1.0)
+    desk.give("etherfi:LST:weETH", 100.0)
+    desk.send(desk.lend(SUPPLY, 100.0, "weETH"))
+    desk.send(desk.lend(BORROW, 105.0 * 0.93, "ETH"))
+    assert desk.tick(traded={"weETH": 1.05 * 0.5}) == ()
+    (taken,) = desk.tick(oracle={"weETH": 2_000.0 * 1.05 * 0.95})
+    assert taken.source is DeltaSource.LIQUIDATION
+
+
+def test_debt_without_collateral_goes_on_growing() -> None:
+    desk = chain_desk(free=True)
+    desk.send(desk.lend(SUPPLY, 10_000.0, "USDT"))
+    desk.send(desk.lend(BORROW, 3.0, "ETH"))
+    desk.tick(oracle={"WETH": 20_000.0})
+    left = desk.report()[DEBT]
+    assert AUSDT not in desk.report()
+    assert left == pytest.approx(3.0 - 10_000.0 / 1.045 / 20_000.0)
+    (grown,) = desk.tick(borrow={"WETH": 1.05 * 1.1})
+    assert grown.deltas[0].delta_amount == pytest.approx(left * 0.1)
+
+
+def test_collateral_without_an_oracle_price_is_not_added_to_a_debt() -> None:
+    desk = chain_desk(free=True)
+    desk.send(desk.lend(SUPPLY, 50_000.0, "USDT"))
+    desk.send(desk.lend(BORROW, 1.0, "ETH"))
+    desk.give("etherfi:LST:weETH", 1.0)
+    state = desk.venue._market
+    assert state is not None
+    del state.oracle_usd["weETH"]
+    refused(desk, desk.lend(SUPPLY, 1.0, "weETH"), "STRAT-006", "weETH", "health cannot be computed")

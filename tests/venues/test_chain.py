@@ -1,12 +1,14 @@
 """The simulated chain: wallet, gas, transfers, transactions."""
 
 import pytest
-from tests.venues.worlds import HOUR, Desk, at_once, chain_desk, in_group
+from msgspec.structs import replace
+from tests.venues.chain_worlds import refused
+from tests.venues.worlds import HOUR, at_once, chain_desk, in_group
 
 from basis_actors.errors import Rejected
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.execution import DeltaSource, ExecutionStatus
-from basis_actors.messages.orders import OperationType
+from basis_actors.messages.orders import ExecutionMode, OperationType
 
 SUPPLY, WITHDRAW, BORROW, REPAY = (
     OperationType.SUPPLY,
@@ -20,16 +22,6 @@ AUSDT, DEBT = "aave:aToken:aUSDT", "aave:debtToken:debtWETH"
 
 def gas_usdt(units: float, eth: float = 2_000.0) -> float:
     return units * 20.5e-9 * eth
-
-
-def refused(desk: Desk, order: object, code: str, *words: str) -> None:
-    before = desk.report()
-    with pytest.raises(Rejected) as error:
-        desk.send(order)  # type: ignore[arg-type]
-    assert error.value.code == code
-    for word in words:
-        assert word in error.value.message
-    assert desk.report() == before
 
 
 def test_capital_lands_in_the_wallet_in_the_currency_of_the_share_class() -> None:
@@ -140,6 +132,50 @@ def test_a_group_is_one_transaction_that_confirms_every_order() -> None:
     assert [answer.status for answer in answers] == [ExecutionStatus.CONFIRMED] * 3
     assert set(desk.report()) == {AUSDT, DEBT, "aave:aToken:aWETH", OWED}
     assert desk.report()[OWED] == pytest.approx(-gas_usdt(800_000))
+    paid = [[one.source.value for one in answer.settlements] for answer in answers]
+    assert paid == [["execution"], ["execution"], ["execution", "gas"]], "gas is one settlement, with the last order"
+    assert [answer.fee_amount for answer in answers[:2]] == [0.0, 0.0]
+    assert answers[2].fee_amount == pytest.approx(gas_usdt(800_000))
+    assert answers[2].execution_details["gas_units"] == 800_000
+
+
+def test_gas_of_a_whole_group_is_kept_from_being_spent_in_it() -> None:
+    desk, gas = chain_desk("ETH", capital=10.0), 500_000 * 20.5e-9
+    orders = [desk.lend(SUPPLY, 5.0, "ETH"), desk.lend(SUPPLY, 5.0, "ETH")]
+    answers = desk.group(*in_group(orders))
+    assert f"{5.0 - gas:.12g} is there" in str(answers[1].error_message)
+    assert desk.report() == {ETH: pytest.approx(10.0 - gas)}
+    rest = 10.0 - 2.0 * gas
+    desk.group(*in_group([desk.lend(SUPPLY, 5.0, "ETH"), desk.lend(SUPPLY, rest - 5.0, "ETH")]))
+    assert set(desk.report()) == {"aave:aToken:aWETH"}
+
+
+def test_groups_do_not_nest_and_have_no_gaps() -> None:
+    desk = chain_desk()
+    orders = in_group([desk.lend(SUPPLY, 1.0, "USDT"), desk.lend(SUPPLY, 2.0, "USDT")])
+    inner = replace(orders[1], atomic_group_id="group-2", sequence_in_group=0)
+    gap = replace(orders[1], sequence_in_group=2)
+    loose = replace(orders[1], execution_mode=ExecutionMode.SEQUENTIAL)
+    before = desk.report()
+    for second, words in ((inner, "do not nest"), (gap, "number 1 was expected"), (loose, "sequential group")):
+        with pytest.raises(Rejected, match=words) as error:
+            desk.group(orders[0], second)
+        assert error.value.code == "EXEC-004"
+    assert desk.report() == before
+    assert all(answer.was_successful() for answer in desk.group(*orders))
+
+
+@pytest.mark.parametrize("token", ["ETH", "EIGEN", "USDT"])
+def test_tokens_of_the_wallet_go_to_exchanges_in_every_class(token: str) -> None:
+    for currency in ("USDT", "ETH"):
+        desk = chain_desk(currency, capital=10.0)
+        source = f"wallet:BaseToken:{token}"
+        desk.give(source, 10.0)
+        answer = desk.send(desk.transfer(4.0, source, f"binance:BaseToken:{token}", "binance"))
+        assert answer.actual_deltas == {source: -4.0, f"transit:BaseToken:{token}": 4.0}
+        units = 21_000 if token == "ETH" else 65_000
+        assert answer.execution_details["gas_units"] == units
+        assert answer.fee_amount == pytest.approx(gas_usdt(units) if currency == "USDT" else units * 20.5e-9)
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2, 3])
