@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 from tests.venues.worlds import HOUR, START, Desk, chain_desk, exchange_desk, in_group
 
 from basis_actors.errors import Rejected
+from basis_actors.finance.attribution import PricedBook, attribute
 from basis_actors.finance.keys import LedgerKey, parse_key
+from basis_actors.finance.ledger import book_settlement
+from basis_actors.finance.valuation import share_class_prices, value_book
 from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, PositionDelta, Settlement
 from basis_actors.messages.market import FundingStamp
 from basis_actors.messages.orders import OperationType, Order, OrderType, Side
@@ -155,6 +158,13 @@ class Fills:
         return float(sum(self.size[key] * self.entry.get(key, Fraction(0)) - self.cost[key] for key in self.cost))
 
 
+def base_units(delta: PositionDelta) -> float:
+    contract = parse_key(delta.position_key).contract
+    if contract is None or delta.price is None:
+        return abs(delta.delta_amount)
+    return abs(contract.exposure(delta.delta_amount, delta.price))
+
+
 class Auditor:
     """Follows a desk and checks each settlement against what its source is allowed to do."""
 
@@ -162,11 +172,13 @@ class Auditor:
         self.desk = desk
         self.fills = {"USDT": Fills(), "BTC": Fills()}
         self.seen = len(desk.settlements)
-        self.units = 1.0
+        self.books = {currency: self._priced(currency, dict(desk.ledger), {}) for currency in ("USDT", "ETH", "BTC")}
 
     def check(self) -> None:
-        for settlement in self.desk.settlements[self.seen :]:
+        news = self.desk.settlements[self.seen :]
+        for settlement in news:
             self._check_settlement(settlement)
+        self._check_explained(news)
         self.seen = len(self.desk.settlements)
         report, ledger = self.desk.report(), self.desk.ledger
         for key in {*report, *ledger}:
@@ -181,6 +193,29 @@ class Auditor:
             for key, size in fills.size.items():
                 assert float(size) == pytest.approx(report.get(key, 0.0), abs=1e-9)
             assert fills.booked == pytest.approx(fills.realised(), abs=1e-10 * fills.turnover)
+
+    def _priced(self, currency: str, positions: dict[str, float], entries: dict[str, float]) -> PricedBook:
+        market = self.desk.market
+        return PricedBook(positions, entries, market, share_class_prices(market, currency))
+
+    def _check_explained(self, news: list[Settlement]) -> None:
+        """Attribution explains what the venue settled, in any share class, up to the rounding of what moved."""
+        prices = self.desk.market.prices
+        moved = sum(
+            base_units(delta) * prices.get(parse_key(delta.position_key).asset, 0.0)
+            for settlement in news
+            for delta in settlement.deltas
+        )
+        for currency, before in self.books.items():
+            positions, entries = dict(before.positions), dict(before.entries)
+            for settlement in news:
+                positions, entries = book_settlement(settlement, positions, entries)
+            after = self.books[currency] = self._priced(currency, positions, entries)
+            worth = [value_book(book.positions, book.entries, book.market, book.prices) for book in (before, after)]
+            step = attribute(before, after, news)
+            held = sum(abs(value) for valued in worth for value in valued.values.values())
+            residual = worth[1].equity - worth[0].equity - step.flows - step.explained()
+            assert abs(residual) <= 1e-11 * (held + moved * after.prices["USDT"]), (currency, residual, step.components)
 
     def _check_settlement(self, settlement: Settlement) -> None:
         deltas = [(parse_key(delta.position_key), delta) for delta in settlement.deltas]

@@ -218,6 +218,7 @@ class Desk:
         self.ledger: dict[str, float] = {}
         self.settlements: list[Settlement] = []
         self.hour = -1
+        self.market = market(0)
         self._orders = 0
 
     def note(self, settlements: Iterable[Settlement]) -> None:
@@ -235,6 +236,7 @@ class Desk:
         self.hour += hours
         state = market(self.hour, **at)
         self.clock.ns = state.ns
+        self.market = state
         started = TickStarted(self.hour, state, tuple(Flow(state.timestamp, amount) for amount in flows))
         settled = at_once(self.venue.settle(started))
         self.note(settled)
