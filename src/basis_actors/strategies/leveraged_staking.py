@@ -69,11 +69,11 @@ class LeveragedMoves(LoopOwnerMoves):
         if loop.ltv >= rules.target_ltv:
             # Inside the band and above the target nothing is sold: only the drift is counted from here.
             return Found("hold", "none", "equity has drifted, the loan to value is inside its band", resets=True)
-        if self._wallet.spare() < loop.gas(entry=True):
-            return self._waits(
-                f"adding leverage needs {loop.gas(entry=True):.6f} ETH of gas beside the reserve", "EXEC-004"
-            )
-        orders, added = loop.lever_up(rules.target_ltv)
+        gas, wallet = loop.gas(entry=True), self._wallet
+        if wallet.idle < gas:
+            return self._waits(f"adding leverage costs {gas:.6f} ETH of gas, {wallet.idle:.6f} is there", "EXEC-004")
+        # What is short of the reserve is borrowed with the rest.
+        orders, added = loop.lever_up(rules.target_ltv, and_borrow=max(0.0, wallet.kept + gas - wallet.idle))
         pays, figures = self._pays(added)
         if not pays or added < self._lst.terms.min_stake:
             reason = f"loan to value {loop.ltv:.4f}: adding {added:.6f} ETH of leverage does not pay its round trip"

@@ -131,10 +131,15 @@ class LoopDesk:
         """A loop of `equity` ETH of the wallet at `ltv`, beside what there is: one flash loan, one transaction."""
         return self._add(one_shot_loop(equity, ltv * self._parity, self._terms.flash_fee))
 
-    def lever_up(self, ltv: float) -> tuple[tuple[Order, ...], float]:
-        """Collateral and debt added so that the loop stands at `ltv`, and how much; nothing when it is there."""
-        sizes = lever_up(self.worth, self.debt, ltv * self._parity, self._terms.flash_fee)
-        return (self._add(sizes) if sizes.flash > 0.0 else ()), sizes.flash
+    def lever_up(self, ltv: float, *, and_borrow: float = 0.0) -> tuple[tuple[Order, ...], float]:
+        """Collateral and debt added so that the loop stands at `ltv`, and how much; nothing when it is there.
+
+        `and_borrow` is debt that stays in the wallet as ETH, such as for gas; the target holds with it.
+        """
+        sizes = lever_up(self.worth, self.debt + and_borrow, ltv * self._parity, self._terms.flash_fee)
+        if sizes.flash <= 0.0:
+            return (), 0.0
+        return self._add(sizes._replace(borrow=sizes.borrow + and_borrow)), sizes.flash
 
     def frees(self, share: float) -> float:
         """ETH that leaving `share` of the loop leaves once the flash loan is repaid, before gas; negative when short.
