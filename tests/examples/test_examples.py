@@ -20,7 +20,7 @@ def output_of(name: str, folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_every_example_has_a_test() -> None:
+def test_every_script_has_a_test() -> None:
     assert {file.name for file in EXAMPLES.glob("*.py")} == {"first_backtest.py", "real_data.py", "side_by_side.py"}
 
 
