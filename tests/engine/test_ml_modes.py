@@ -155,6 +155,35 @@ def test_the_model_of_the_mode_itself_trades_and_the_books_close(mode: str, hist
     assert {order.status for order in run.of(OperationExecutionEvent)} == {ExecutionStatus.CONFIRMED}
 
 
+def test_the_ninth_strategy_takes_fewer_of_the_same_signals(history: Path, tmp_path: Path) -> None:
+    entries = []
+    for overlays in ((), (ROOT / "examples" / "ml_usdt_directional.yaml",)):
+        run = play(MODES[0], tmp_path, data=history, start="2024-01-01", end="2024-07-01", overlays=overlays)
+        assert run.failure is None
+        assert run.worst_residual <= 1e-9
+        entries.append([d for d in run.of(StrategyDecision) if d.action_taken == "entry_full"])
+    usual, ninth = entries
+    assert 0 < len(ninth) < len(usual)
+    said = [d.market_conditions["signal"] for d in ninth]
+    assert all(rise >= 0.70 or rise <= 0.30 for rise in said)
+    assert any(0.65 <= d.market_conditions["signal"] < 0.70 for d in usual)
+
+
+def test_the_example_of_a_file_reads_it_from_the_working_directory(
+    history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_signals({utc("2024-02-01T06:00"): Said(0.9, 0.9, 0.05)}, Path("signals.csv"))
+    overlay = ROOT / "examples" / "ml_signals_of_a_file.yaml"
+    run = play(MODES[1], tmp_path, data=history, start="2024-02-01", end="2024-02-04", overlays=[overlay])
+    taken = [(d.timestamp, d.action_taken) for d in run.of(StrategyDecision) if d.orders_generated]
+    assert taken == [
+        (utc("2024-02-01"), "transfer"),
+        (utc("2024-02-01T06:00"), "entry_full"),
+        (utc("2024-02-03T06:00"), "exit_full"),
+    ], "the signal counts for a day, at the end of which it still holds for another horizon"
+
+
 def test_what_comes_later_changes_no_decision(history: Path, tmp_path: Path) -> None:
     """The model, its training and its trades up to a moment are the same whatever data follow."""
     runs = []
