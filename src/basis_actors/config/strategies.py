@@ -202,6 +202,16 @@ class MarketNeutralConfig(TargetConfig, HedgeConfig, LstConfig):
     loop: LoopConfig | None
     """Leverage of the staked half; null for none."""
 
+    @model_validator(mode="after")
+    def _loops_leave_by_dex(self) -> MarketNeutralConfig:
+        if self.loop is not None and self.unwind_route == "queue":
+            text = (
+                "is 'queue', which pays after days; the flash loan that unwinds the loop is repaid at once: use dex, or"
+                " set loop to null"
+            )
+            raise Problems((Problem(("unwind_route",), text),))
+        return self
+
     @property
     def margin_target(self) -> float:
         """Margin ratio (cash + uPnL) / notional at which a venue's short is opened."""

@@ -21,9 +21,11 @@ __all__ = ["Fetched", "NeutralDesk"]
 
 _WALLET_ETH = token_key("ETH")
 _ROOM = 0.9
-"""Share of the dust limit that an order may use on purpose; the rest is for lots and for prices until the next tick."""
-_SLICE = 1.9
-"""Loss that one release may bring, in such rooms: nearly one above zero before it and one below after it."""
+"""Share of the allowed net delta that a release may use on purpose; the rest is for lots and for the next prices."""
+_SLICE = 1.6
+"""Loss that one release may bring, in such rooms: a part of it is hedged before, so delta is on both sides of zero."""
+_FINE = 0.25
+"""Share of the allowed net delta that a lot may be worth for delta to be levelled with it."""
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -38,12 +40,20 @@ class NeutralDesk(HedgeDesk):
     """Sizes and orders on the book of one tick; amounts are ETH."""
 
     def __init__(
-        self, terms: NeutralTerms, book: NeutralBook, writer: OrderWriter, margin_target: float, stake: StakedLeg
+        self,
+        terms: NeutralTerms,
+        book: NeutralBook,
+        writer: OrderWriter,
+        margin_target: float,
+        stake: StakedLeg,
+        dust: float,
     ) -> None:
         super().__init__(terms.hedge, book.hedge, writer, margin_target)
         self._neutral = book
         self._leaving_fee_eth = terms.leaving_fee
         self._exchange_eth = terms.hedge.spot_key
+        self._dust = dust
+        """Net delta that is no more than rounding, ETH."""
         self.stake = stake
 
     # Trades
@@ -94,32 +104,35 @@ class NeutralDesk(HedgeDesk):
 
     def add_short(self, gap: float, floor: float) -> tuple[Order, ...]:
         """Short more where margin allows it most, without bringing a margin ratio below `floor`."""
-        best, room = None, 0.0
-        for venue in self._book.weights:
-            leg = self._book.legs[venue]
-            free = (leg.margin - leg.notional * floor) / (
-                self._book.price * (floor + leg.terms.cost(self._book.equity))
-            )
-            free = min(free, leg.cash / (self._book.price * leg.terms.fee) if leg.terms.fee > 0.0 else free)
-            if free > room:
-                best, room = leg, free
-        if best is None:
+        price, room = self._book.price, {}
+        for leg in self._fine(self._book.legs[venue] for venue in self._book.weights):
+            free = (leg.margin - leg.notional * floor) / (price * (floor + leg.terms.cost(self._book.equity)))
+            fee = price * leg.terms.fee
+            room[leg.venue] = min(free, leg.cash / fee if fee > 0.0 else free)
+        if not room:
             return ()
-        amount = self._least_improving(best, gap, room)
+        best = max(room, key=lambda venue: room[venue])
+        amount = self._nearest(self._book.legs[best], gap, max(0.0, room[best]))
         if amount == 0.0:
             return ()
-        return (self._write.perp(best.venue, self._terms.asset, Side.SHORT, amount, "level_delta", reduce_only=False),)
+        return (self._write.perp(best, self._terms.asset, Side.SHORT, amount, "level_delta", reduce_only=False),)
 
-    def cut_short(self, gap: float, intent: str) -> tuple[Order, ...]:
-        """Buy back `gap` of the short whose margin ratio is lowest."""
-        legs = [leg for leg in self._book.legs.values() if leg.tradable and leg.short > 0.0]
+    def cut_short(self, gap: float, intent: str, *, at_least: bool = False) -> tuple[Order, ...]:
+        """Buy back `gap` of the short whose margin ratio is lowest: lots from below, or from above with `at_least`."""
+        legs = self._fine(leg for leg in self._book.legs.values() if leg.tradable and leg.short > 0.0)
         if not legs:
             return ()
         weakest = min(legs, key=lambda leg: inf if leg.ratio is None else leg.ratio)
-        amount = self._least_improving(weakest, gap, weakest.short)
+        lots = lots_up(gap, weakest.terms.lot) if at_least else gap
+        amount = self._nearest(weakest, lots, weakest.short)
         return (self.buy_back(weakest.venue, amount, intent),) if amount > 0.0 else ()
 
-    def _least_improving(self, leg: Leg, gap: float, room: float) -> float:
+    def _fine(self, legs: Iterable[Leg]) -> list[Leg]:
+        """Legs whose lots are small enough to level delta with; all where none has such lots."""
+        able = list(legs)
+        return [leg for leg in able if leg.terms.lot <= _FINE * self._dust] or able
+
+    def _nearest(self, leg: Leg, gap: float, room: float) -> float:
         """Lots nearest to `gap` from below, or the smallest order where that brings delta closer to zero."""
         amount = round_down_to_lot(min(gap, room), leg.terms.lot)
         if self._makes_an_order(leg, amount):
@@ -167,7 +180,7 @@ class NeutralDesk(HedgeDesk):
         """
         lost = released.loss - self._neutral.gap
         ahead = max(0.0, lost - _ROOM * allowance)
-        before = self.cut_short(ahead, "unwind") if ahead > 0.0 else ()
+        before = self.cut_short(ahead, "unwind", at_least=True) if ahead > 0.0 else ()
         rest = lost - sum(order.amount for order in before)
         after = self.cut_short(rest, "unwind") if rest > 0.0 else ()
         return (*before, *released.orders, *sent, *after)

@@ -127,8 +127,14 @@ class NeutralMoves(Reductions):
         return None
 
     def enter(self) -> Found | None:
-        """Open the position: first the money, then all legs at once."""
-        return super().enter() if self.at_rest else None
+        """Open the position: first the money, then all legs at once; not while gas is too dear for what is staked."""
+        if not self.at_rest:
+            return None
+        staked = self._neutral_config.stake_allocation_percentage * self._book.equity
+        if self._obstacle() is None and staked <= self._worth_moving:
+            reason = f"gas is too dear: {staked:.2f} USDT would be staked, worth it above {self._worth_moving:.2f}"
+            return Found("hold", "none", reason)
+        return super().enter()
 
     def deploy(self) -> Found | None:
         """Put idle cash to work where it is worth the gas of staking what it buys, after margin has its share."""

@@ -12,7 +12,7 @@ from functools import cached_property
 import msgspec
 
 from basis_actors.config import MarketNeutralConfig, RiskLimits
-from basis_actors.messages.orders import Order
+from basis_actors.messages.orders import ExecutionMode, Order
 from basis_actors.strategies.found import Found
 from basis_actors.strategies.hedge_book import Leg
 from basis_actors.strategies.hedge_growth import CASH_KEPT, HedgeGrowth
@@ -53,7 +53,8 @@ class Reductions(HedgeGrowth):
     def _desk(self) -> NeutralDesk:
         """Most ticks need none."""
         target = self._config.margin_target
-        return NeutralDesk(self._neutral_terms, self._neutral, self._write, target, self._tools.stake(self._write))
+        stake = self._tools.stake(self._write)
+        return NeutralDesk(self._neutral_terms, self._neutral, self._write, target, stake, self._dust_eth)
 
     @property
     def at_rest(self) -> bool:
@@ -77,7 +78,7 @@ class Reductions(HedgeGrowth):
             return self._levelled("the shorts are", gap, orders, "exit_partial")
         orders = desk.add_short(gap, self._floor)
         if orders or gap * book.price <= self._dust:
-            return self._levelled("the shorts are", gap, orders, "entry_partial")
+            return self._levelled("the shorts are", gap, orders, "level_delta")
         # No margin is left for more short, so there is too much ether.
         spot = desk.spot_lots(min(gap, book.hedge.spot))
         if spot * book.price >= self._terms.minimum_notional and book.hedge.spot_tradable:
@@ -122,8 +123,7 @@ class Reductions(HedgeGrowth):
         if not self._config.margin_rebalance or self._book.lowest_ratio >= floor:
             return None
         # Ether that was released for this has come: each venue below its target gets its part of it.
-        arrived = self._book.spot > self._dust_eth
-        below = self._config.margin_target if arrived else floor
+        below = self._config.margin_target if self._book.spot > self._dust_eth else floor
         low = [leg for leg in self._book.legs.values() if leg.ratio is not None and leg.ratio < below]
         names = ", ".join(f"{leg.venue} {leg.ratio:.4f}" for leg in low)
         return self._restore(low, f"margin ratio below {floor:.4f}: {names}", urgent=False)
@@ -235,18 +235,24 @@ class Reductions(HedgeGrowth):
         return (stake.placing_gas() + stake.releasing_gas()) * self._book.price / _GAS_SHARE
 
     def close(self) -> Found | None:
-        """Everything back to cash, as fast as the delta band allows, then the cash to the wallet."""
+        """Everything back to cash, as fast as the delta band allows."""
         if self.at_rest:
-            return self.gather()
+            return None
         reason = "closing everything"
         found = self._reduce(self._neutral.long, "emergency_exit", "exit_full", reason, urgent=True)
         return found or self._close_rest(reason) or Found("hold", "none", "waiting for ether that will be sold")
 
     def _close_rest(self, reason: str) -> Found | None:
-        """What is left of the shorts when there is no ether to sell any more."""
-        book = self._neutral
-        if book.long * book.price >= self._terms.minimum_notional or self._book.flat:
+        """Where no ether is left elsewhere: the last of the shorts, and of the ether on the exchange."""
+        book, desk = self._neutral, self._desk
+        if (book.long - book.hedge.spot) * book.price >= self._terms.minimum_notional:
             return None
         legs = [leg for leg in self._book.legs.values() if leg.tradable and leg.short > 0.0]
-        orders = tuple(self._desk.buy_back(leg.venue, leg.short, "exit") for leg in legs)
-        return Found("exit", "exit_full", reason, orders, resets=True) if orders else None
+        orders = [desk.buy_back(leg.venue, leg.short, "exit") for leg in legs]
+        spot = desk.spot_lots(max(0.0, book.hedge.spot))
+        if spot * book.price >= self._terms.minimum_notional and book.hedge.spot_tradable:
+            orders.append(desk.sell_spot(spot, "exit"))
+        if not orders:
+            return None
+        grouped = self._write.group(orders, ExecutionMode.COMPENSATED) if len(orders) > 1 else tuple(orders)
+        return Found("exit", "exit_full", reason, grouped, resets=True)
