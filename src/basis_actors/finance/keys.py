@@ -10,7 +10,7 @@ import msgspec
 from basis_actors.errors import BasisError
 from basis_actors.finance.contracts import INVERSE, LINEAR, Contract
 
-__all__ = ["LST_TOKENS", "REWARD_TOKENS", "STABLE", "LedgerKey", "parse_key"]
+__all__ = ["LST_TOKENS", "REWARD_TOKENS", "STABLE", "LedgerKey", "parse_key", "token_key"]
 
 STABLE: Final = "USDT"
 """The currency linear perps settle in and prices are quoted in."""
@@ -35,6 +35,14 @@ _MAIN_POOL: Final = "aave"
 """Ledger name whose reserves the market names by their token alone; those of others carry the ledger name."""
 _CONTRACTS: Final = {"PerpPosition": LINEAR, "InversePerp": INVERSE}
 _SUFFIX: Final = {"PerpPosition": "-PERP", "InversePerp": "USD-PERP"}
+
+
+_KEPT_AT: Final = {"WETH": "wallet:BaseToken:ETH", "weETH": "etherfi:LST:weETH", "wstETH": "lido:LST:wstETH"}
+
+
+def token_key(token: str) -> str:
+    """Key under which the wallet holds a token; wrapped ETH is ETH, a staking token stands under its issuer."""
+    return _KEPT_AT.get(token, f"wallet:BaseToken:{token}")
 
 
 class LedgerKey(msgspec.Struct, frozen=True, gc=False):

@@ -6,6 +6,7 @@ from basis_actors.config import ChainVenue, DexVenue, LendingVenue, RunConfig
 from basis_actors.config.venues import GasOperation
 from basis_actors.errors import BasisError
 from basis_actors.finance.costs import gas_cost_eth, impact_bps
+from basis_actors.finance.keys import token_key
 from basis_actors.finance.swaps import Swapped, market_rate, pool_pair, swap, swap_size_usd
 from basis_actors.messages.market import GasQuote, MarketState
 
@@ -29,12 +30,6 @@ _SMALLEST = 1e-6
 def gas_payable_key(currency: str) -> str:
     """Key of the gas that is owed where the share class is not paid in ETH; 0 or less."""
     return f"gas:Payable:{currency}"
-
-
-def token_key(token: str) -> str:
-    """Key under which the wallet holds a token; wrapped ETH is ETH, a staking token stands under its issuer."""
-    kept = {"WETH": "wallet:BaseToken:ETH", "weETH": "etherfi:LST:weETH", "wstETH": "lido:LST:wstETH"}
-    return kept.get(token, f"wallet:BaseToken:{token}")
 
 
 def ledger_name(run: RunConfig, venue: str) -> str:

@@ -5,6 +5,7 @@ Amounts are what the venue would show: aTokens in underlying units, staked token
 
 from __future__ import annotations
 
+from basis_actors.finance.keys import token_key
 from basis_actors.messages.orders import ExpectedDelta, OperationType, Side
 
 __all__ = [
@@ -22,13 +23,6 @@ __all__ = [
     "unstake_deltas",
     "withdraw_deltas",
 ]
-
-_KEPT_AT = {"WETH": "wallet:BaseToken:ETH", "weETH": "etherfi:LST:weETH", "wstETH": "lido:LST:wstETH"}
-
-
-def _wallet(token: str) -> str:
-    """Key under which the wallet holds a token; wrapped ETH is ETH, a staking token stands under its issuer."""
-    return _KEPT_AT.get(token, f"wallet:BaseToken:{token}")
 
 
 def _pair(
@@ -103,7 +97,7 @@ def supply_deltas(
 ) -> tuple[ExpectedDelta, ...]:
     """Supplying to a pool gives the same amount of aTokens at that moment; interest comes later, with the index."""
     operation = OperationType.SUPPLY
-    return _pair(operation, venue, f"a{token}", f"{ledger}:aToken:a{token}", amount, token, _wallet(token), amount)
+    return _pair(operation, venue, f"a{token}", f"{ledger}:aToken:a{token}", amount, token, token_key(token), amount)
 
 
 def withdraw_deltas(
@@ -113,7 +107,7 @@ def withdraw_deltas(
     operation = OperationType.WITHDRAW
     return (
         ExpectedDelta(f"{ledger}:aToken:a{token}", -amount, f"a{token}", venue, operation),
-        _in_wallet(token, amount, operation),
+        _intoken_key(token, amount, operation),
     )
 
 
@@ -124,7 +118,7 @@ def borrow_deltas(
     operation = OperationType.BORROW
     return (
         ExpectedDelta(f"{ledger}:debtToken:debt{token}", amount, f"debt{token}", venue, operation),
-        _in_wallet(token, amount, operation),
+        _intoken_key(token, amount, operation),
     )
 
 
@@ -135,7 +129,7 @@ def repay_deltas(
     operation = OperationType.REPAY
     return (
         ExpectedDelta(f"{ledger}:debtToken:debt{token}", -amount, f"debt{token}", venue, operation),
-        _in_wallet(token, -amount, operation),
+        _intoken_key(token, -amount, operation),
     )
 
 
@@ -144,7 +138,7 @@ def flash_borrow_deltas(venue: str, ledger: str, token: str, amount: float) -> t
     operation = OperationType.FLASH_BORROW
     return (
         ExpectedDelta(f"{ledger}:flashDebt:{token}", amount, token, venue, operation),
-        _in_wallet(token, amount, operation),
+        _intoken_key(token, amount, operation),
     )
 
 
@@ -153,12 +147,12 @@ def flash_repay_deltas(venue: str, ledger: str, token: str, amount: float) -> tu
     operation = OperationType.FLASH_REPAY
     return (
         ExpectedDelta(f"{ledger}:flashDebt:{token}", -amount, token, venue, operation),
-        _in_wallet(token, -amount, operation),
+        _intoken_key(token, -amount, operation),
     )
 
 
-def _in_wallet(token: str, amount: float, operation: OperationType) -> ExpectedDelta:
-    key = _wallet(token)
+def _intoken_key(token: str, amount: float, operation: OperationType) -> ExpectedDelta:
+    key = token_key(token)
     return ExpectedDelta(key, amount, token, key.split(":", 1)[0], operation)
 
 
@@ -166,7 +160,7 @@ def stake_deltas(venue: str, lst: str, eth: float, conversion_rate: float) -> tu
     """ETH becomes eth x conversion_rate of the staking token; conversion_rate is LST per ETH, 1 / eth_per_lst."""
     operation = OperationType.STAKE
     key = f"{venue}:LST:{lst}"
-    return _pair(operation, venue, lst, key, eth * conversion_rate, "ETH", _wallet("ETH"), eth)
+    return _pair(operation, venue, lst, key, eth * conversion_rate, "ETH", token_key("ETH"), eth)
 
 
 def unstake_deltas(venue: str, lst: str, amount: float, conversion_rate: float) -> tuple[ExpectedDelta, ...]:

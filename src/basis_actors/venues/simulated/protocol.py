@@ -9,21 +9,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
+from basis_actors.finance.keys import token_key
 from basis_actors.messages.execution import DeltaSource, PositionDelta
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import OperationType, Order
 from basis_actors.venues.simulated.refusals import unconfigured
 
 __all__ = ["Booking", "ChainProtocol", "Outcome", "Wallet", "token_key"]
-
-_KEPT_AT: Final = {"weETH": "etherfi:LST:weETH", "wstETH": "lido:LST:wstETH", "WETH": "wallet:BaseToken:ETH"}
-
-
-def token_key(token: str) -> str:
-    """Position key under which the wallet holds `token`; ETH and WETH are one ledger token."""
-    return _KEPT_AT.get(token, f"wallet:BaseToken:{token}")
 
 
 class Outcome(NamedTuple):
