@@ -3,9 +3,11 @@
 import pytest
 from tests.venues.chain_worlds import MARKETS, ChainDesk, defi_desk, refused
 
-from basis_actors.config import FlashVenue, load_venue, pair_limits
+from basis_actors.actors.risk_measures import CollateralTerms
+from basis_actors.config import FlashVenue, load_mode, load_venue, pair_limits
 from basis_actors.messages.execution import DeltaSource
 from basis_actors.messages.orders import OperationType, Order
+from basis_actors.services.wiring import risk_bounds
 from basis_actors.venues.simulated.build_chain import market_terms
 
 SUPPLY, WITHDRAW, BORROW, REPAY = (
@@ -39,6 +41,13 @@ def test_the_file_has_the_markets_and_their_incentive() -> None:
     assert limits.liquidation_bonus == pytest.approx(0.016776817, abs=1e-9)
     assert pair_limits(venue, "weETH", "USDT") is None
     assert market_terms(venue) == MARKETS
+
+
+def test_risk_measures_a_loan_there_by_the_same_limits() -> None:
+    terms = risk_bounds(load_mode("eth_leveraged"), hedged=False).pools["morpho"]
+    assert terms.of("weETH", ["WETH"]) == CollateralTerms(0.945, 0.945)
+    assert terms.of("weETH", ["USDT"]) == CollateralTerms(0.0, 0.0)
+    assert terms.of("WETH", ["WETH"]) is None
 
 
 def test_collateral_earns_nothing_and_debt_follows_the_market() -> None:

@@ -190,6 +190,11 @@ class FlashVenue(VenueBase):
     markets: dict[str, LoanMarketConfig]
     """By `collateral/loan` (`weETH/WETH`); empty for a lender of flash loans alone."""
 
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Collateral and loan of each market."""
+        return tuple((collateral, loan) for collateral, loan in (name.split("/") for name in self.markets))
+
     @model_validator(mode="after")
     def _check(self) -> FlashVenue:
         refuse(

@@ -24,10 +24,12 @@ from basis_actors.config import (
     ChainVenue,
     CustomVenue,
     ExchangeVenue,
+    FlashVenue,
     LendingVenue,
     PerpMarket,
     RunConfig,
     StakingVenue,
+    pair_limits,
 )
 from basis_actors.finance.margin import bracket_table
 from basis_actors.messages.book import Flow
@@ -96,6 +98,8 @@ def risk_bounds(run: RunConfig, *, hedged: bool) -> RiskBounds:
                 perps[f"{name}:{pair}"] = PerpTerms(_margin_of(run, name, pair), bracket_table(market.brackets))
         elif isinstance(venue, LendingVenue):
             pools[venue.ledger_name] = _loan_terms(venue)
+        elif isinstance(venue, FlashVenue) and venue.markets:
+            pools[name] = _market_terms(venue)
     return RiskBounds(
         limits=run.mode.risk_limits,
         currency=run.share_class.currency,
@@ -136,6 +140,17 @@ def _loan_terms(pool: LendingVenue) -> LoanTerms:
             for row in pool.emode.values()
         ),
     )
+
+
+def _market_terms(lender: FlashVenue) -> LoanTerms:
+    """Isolated markets: collateral counts against the debt of its own market and against no other."""
+    categories = []
+    for collateral, loan in lender.pairs:
+        limits = pair_limits(lender, collateral, loan)
+        assert limits is not None
+        terms = CollateralTerms(limits.ltv, limits.liquidation_threshold)
+        categories.append(EmodeTerms(terms, frozenset({collateral}), frozenset({loan})))
+    return LoanTerms({collateral: CollateralTerms(0.0, 0.0) for collateral, _ in lender.pairs}, tuple(categories))
 
 
 def _market_rules(run: RunConfig) -> dict[tuple[str, str], MarketRules]:

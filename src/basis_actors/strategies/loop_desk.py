@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from basis_actors.config import FlashVenue, LendingVenue, LoopConfig, LstConfig, RunConfig
+from basis_actors.config import FlashVenue, LendingVenue, LoopConfig, LstConfig, RunConfig, pair_limits
 from basis_actors.errors import BasisError
 from basis_actors.finance.lending import health_factor, loan_to_value
 from basis_actors.finance.loops import LoopSizes, delever_sizes, lever_up, one_shot_loop
@@ -42,7 +42,7 @@ class LoopTerms(msgspec.Struct, frozen=True):
     reserves: tuple[str, str]
     """Collateral and debt as the market names them."""
     threshold: float
-    """Liquidation threshold of the pair's e-mode."""
+    """Liquidation threshold of the pair."""
     flash_fee: float
     """Fraction of a flash loan."""
 
@@ -50,13 +50,12 @@ class LoopTerms(msgspec.Struct, frozen=True):
 def loop_terms(run: RunConfig, config: LstConfig, loop: LoopConfig) -> LoopTerms:
     """Read the terms off a configuration.
 
-    Raises BasisError STRAT-003 when the pool has no e-mode of the pair, or the flash venue lends no WETH.
+    Raises BasisError STRAT-003 when the pool has no limits for the pair, or the flash venue lends no WETH.
     """
     pool, lender = run.venues[loop.lending_venue], run.venues[loop.flash_venue]
-    rows = pool.emode.values() if isinstance(pool, LendingVenue) else ()
-    thresholds = [row.liquidation_threshold for row in rows if config.lst_type in row.collateral and _DEBT in row.debt]
-    if not thresholds:
-        raise BasisError("STRAT-003", f"{loop.lending_venue} has no e-mode with collateral {config.lst_type}")
+    limits = pair_limits(pool, config.lst_type, _DEBT)
+    if limits is None:
+        raise BasisError("STRAT-003", f"{loop.lending_venue} has no e-mode or market with collateral {config.lst_type}")
     if isinstance(lender, LendingVenue):
         fee_bps = lender.flash_loan_fee_bps
     elif isinstance(lender, FlashVenue) and _DEBT in lender.tokens:
@@ -70,7 +69,7 @@ def loop_terms(run: RunConfig, config: LstConfig, loop: LoopConfig) -> LoopTerms
         collateral_key=f"{ledger}:aToken:a{config.lst_type}",
         debt_key=f"{ledger}:debtToken:debt{_DEBT}",
         reserves=(reserve_name(loop.lending_venue, config.lst_type), reserve_name(loop.lending_venue, _DEBT)),
-        threshold=max(thresholds),
+        threshold=limits.liquidation_threshold,
         flash_fee=fee_bps / 1e4,
     )
 

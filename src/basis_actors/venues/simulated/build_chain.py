@@ -132,11 +132,10 @@ def market_terms(venue: FlashVenue) -> PoolTerms:
 
     A liquidation may repay all of a loan: there is no close factor.
     """
-    pairs = [tuple(name.split("/")) for name in venue.markets]
-    pledged, lent = {collateral for collateral, _ in pairs}, {loan for _, loan in pairs}
+    pledged, lent = {collateral for collateral, _ in venue.pairs}, {loan for _, loan in venue.pairs}
     worthless = RiskParameters(0.0, 0.0, 0.0)
     markets = []
-    for collateral, loan in pairs:
+    for collateral, loan in venue.pairs:
         limits = pair_limits(venue, collateral, loan)
         assert limits is not None
         markets.append(EmodeTerms(RiskParameters(*limits), frozenset({collateral}), frozenset({loan})))
@@ -146,7 +145,7 @@ def market_terms(venue: FlashVenue) -> PoolTerms:
         reserve_prefix=f"{venue.venue}:",
         reserves={
             token: ReserveTerms(worthless, collateral=token in pledged, borrowable=token in lent)
-            for pair in pairs
+            for pair in venue.pairs
             for token in pair
         },
         emode=tuple(markets),
