@@ -49,6 +49,9 @@ class Wants(Strategy):
             decision_type=kind, action=self.action, reasoning="wanted", invested=True, orders=(buy("order", 0.1),)
         )
 
+    def close_all(self, situation: Situation) -> Decision:
+        return Decision.hold("nothing is held", invested=False)
+
 
 class Manager:
     """A strategy manager among probes."""

@@ -46,6 +46,9 @@ class Planned(Strategy):
         orders = tuple(plan(OrderWriter(self.run, situation, 0.005)))
         return Decision(decision_type="rebalance", action="none", reasoning="planned", invested=False, orders=orders)
 
+    def close_all(self, situation: Situation) -> Decision:
+        return Decision.hold("plans are kept to", invested=False)
+
 
 class HourlyTicks:
     """The same market every hour."""

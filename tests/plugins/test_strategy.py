@@ -27,6 +27,7 @@ class WithoutConfig(Strategy):
     hedged = False
     market_spec = None
     def decide(self, situation): ...
+    def close_all(self, situation): ...
 
 class Settings(Model):
     window: int
@@ -70,7 +71,7 @@ def test_it_counts_in_whatever_its_mode_says(edited: Edited, share_class: str) -
         ("mine:Baree", "mine.py has no class Baree; nearest: Bare"),
         ("mine:NUMBER", "mine.py has no class NUMBER"),
         ("mine:Settings", "a subclass of basis_actors.strategies.base.Strategy was expected"),
-        ("mine:Bare", "it does not define decide, market_spec; add them"),
+        ("mine:Bare", "it does not define close_all, decide, market_spec; add them"),
         ("mine:WithoutConfig", "it has no class attribute Config, a basis_actors.config.Model of what strategy_config"),
         ("mine/py:Bare", "package.module:Class was expected"),
         ("broken:Thing", "broken cannot be imported: "),

@@ -118,11 +118,12 @@ class Strategy(StrategyClass, ABC):
     def decide(self, situation: Situation) -> Decision:
         """What to do at this tick. Raises BasisError with a STRAT code when no decision can be made."""
 
+    @abstractmethod
     def close_all(self, situation: Situation) -> Decision:
-        """The next step towards nothing but cash: only orders that reduce. Asked for at every tick once a critical
-        risk has persisted, until `invested` is false.
+        """The next step towards nothing but cash: only orders that reduce.
+
+        Asked for at every tick once a critical risk has persisted, until it wants no orders and `invested` is false.
         """
-        raise NotImplementedError
 
     def de_risk(self, situation: Situation) -> Decision | None:  # noqa: ARG002 - for overriders
         """What to do instead of `decide` while the risk level is critical: only orders that reduce.
