@@ -10,7 +10,7 @@ DATA ?= $(wildcard ../shared/data)
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-long bench lint types layers
+.PHONY: demo test test-long bench table lint types layers
 
 # A basis strategy on ninety days of the embedded synthetic market.
 demo: $(READY)
@@ -25,6 +25,10 @@ test-long: $(READY)
 # One table of every benchmark, on the real history of DATA where there is some. BENCH=--quick only shows that it works.
 bench: $(READY)
 	$(BIN)/python benchmarks/suite.py $(if $(DATA),--data $(DATA)) $(BENCH)
+
+# What every mode came to, on the real history of DATA where there is some. TABLE=--json for all the numbers.
+table: $(READY)
+	$(BIN)/python benchmarks/mode_table.py $(if $(DATA),--data $(DATA)) $(TABLE)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -15,13 +15,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
-from basis_actors.services.preparation import DEFAULT_SEED, BacktestRequest, Runtime
+from basis_actors.services.preparation import DEFAULT_SEED, BacktestRequest, Runtime, prepare
+from basis_actors.times import utc_from_ns
 
 __all__ = [
     "START",
@@ -80,6 +81,16 @@ class Options:
             write_events=write_events,
             runtime=runtime,
         )
+
+    def mode_request(self, mode: str, out: Path, **overrides: object) -> BacktestRequest:
+        """The widest window of hourly `mode` that the data give, the year 2024 of the synthetic market, or a week."""
+        request = BacktestRequest(mode=mode, data=self.data, out=out, overrides=overrides)
+        if self.data is None:
+            request = replace(request, start=START, end=_YEAR_END)
+        if self.quick:
+            begin = utc_from_ns(prepare(request).feed.ticks[0])
+            request = replace(request, start=begin, end=begin + timedelta(days=_QUICK_DAYS))
+        return request
 
     def arguments(self) -> list[str]:
         """The command line that gives another process the same options."""

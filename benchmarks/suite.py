@@ -16,6 +16,7 @@ from measuring import Options, Row, report, rows_of
 
 SCRIPTS = (
     "engine_throughput.py",
+    "mode_throughput.py",
     "message_rates.py",
     "log_throughput.py",
     "memory_peak.py",

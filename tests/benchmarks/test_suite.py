@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from basis_actors.config import mode_names
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def run(script: str, *arguments: str) -> str:
-    """What a benchmark in its short form prints."""
+    """What a benchmark prints."""
     done = subprocess.run(
-        [sys.executable, BENCHMARKS / script, "--quick", *arguments], capture_output=True, text=True, check=False
+        [sys.executable, BENCHMARKS / script, *arguments], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -22,7 +24,7 @@ def run(script: str, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def table() -> list[dict[str, object]]:
-    answer = json.loads(run("suite.py", "--json"))
+    answer = json.loads(run("suite.py", "--quick", "--json"))
     assert answer["market"].startswith("synthetic")
     assert answer["quick"] is True
     return list(answer["rows"])
@@ -33,6 +35,10 @@ def test_the_suite_measures_everything_that_it_promises(table: list[dict[str, ob
     assert len(set(measured)) == len(measured)
     for subject in ("engine, full event log", "engine, no event log", "event logger, Sim runtime"):
         assert subject in measured
+    for mode in mode_names():
+        directional = mode.startswith("ml_")
+        assert f"mode {mode}, {'file signals, ' if directional else ''}full event log" in measured
+        assert [name for name in measured if str(name).startswith(f"mode {mode}, training")] or not directional
     for runtime in ("Sim", "Live"):
         assert [name for name in measured if name == f"bus, tell, {runtime} runtime"]
     for beginning in ("memory, one year", "memory, four years", "import basis_actors", "data load", "event loop, held"):
@@ -50,7 +56,7 @@ def test_every_ratio_is_that_of_the_row_to_what_it_is_compared_with(table: list[
 
 
 def test_a_script_alone_prints_a_table_for_people() -> None:
-    market, head, _, *rows = run("log_throughput.py").splitlines()
+    market, head, _, *rows = run("log_throughput.py", "--quick").splitlines()
     assert market == "market: synthetic, seed 7"
     assert head.split()[:2] == ["measure", "value"]
     assert [row for row in rows if row.startswith("event logger, Sim runtime") and "×" in row]
@@ -58,6 +64,7 @@ def test_a_script_alone_prints_a_table_for_people() -> None:
 
 def test_every_script_is_part_of_the_suite_or_serves_one_that_is() -> None:
     suite = (BENCHMARKS / "suite.py").read_text(encoding="utf-8")
+    suite += (BENCHMARKS.parent / "Makefile").read_text(encoding="utf-8")
     for script in BENCHMARKS.glob("*.py"):
         served = [other for other in BENCHMARKS.glob("*.py") if f"from {script.stem} import" in other.read_text()]
         assert script.name in suite or served, f"nobody runs {script.name}"
@@ -65,3 +72,19 @@ def test_every_script_is_part_of_the_suite_or_serves_one_that_is() -> None:
 
 def test_the_naive_engine_stays_small() -> None:
     assert len((BENCHMARKS / "engine_baseline.py").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_table_of_modes_has_a_row_for_each_with_its_window_and_its_numbers() -> None:
+    head, rule, *rows = run("mode_table.py", "--days", "3").splitlines()
+    columns = [cell.strip() for cell in head.strip("|").split("|")]
+    assert columns[:5] == ["mode", "window", "share class", "return", "a year"]
+    assert {len(line) for line in (head, rule, *rows)} == {len(head)}
+    found = {row.split("`")[1]: [cell.strip() for cell in row.strip("|").split("|")] for row in rows}
+    assert tuple(sorted(found)) == mode_names()
+    assert found["eth_staking_only"][1:3] == ["2024-01-01 – 2024-01-04", "eth_directional (ETH)"]
+    summaries = {one["mode"]: one for one in json.loads(run("mode_table.py", "--days", "3", "--json"))}
+    for mode, cells in found.items():
+        summary = summaries[mode]
+        assert cells[3] == f"{summary['total_return']:+.2%}"
+        assert int(cells[8]) == summary["orders"]
+        assert summary["max_residual"] <= 1e-9
