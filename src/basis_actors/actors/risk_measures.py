@@ -133,12 +133,14 @@ class Accounts:
 def _grade_margin(venue: str, ratio: float, maintenance: float, limits: RiskLimits, findings: Findings) -> None:
     emergency = max(limits.margin_emergency_multiple * maintenance, limits.margin_ratio_exit_half)
     reduce = limits.margin_ratio_reduce
+    if ratio > reduce * (1.0 + findings.warning_share) and ratio > emergency:
+        return
     subject = f"margin ratio of {venue}"
     if ratio <= emergency:
         findings.breach(RiskLevel.CRITICAL, "RISK-004", subject, f"{ratio:.4f} at or below {emergency:.4g}")
     elif ratio <= reduce:
         findings.breach(RiskLevel.HIGH, "RISK-004", subject, f"{ratio:.4f} at or below {reduce:.4g}")
-    elif ratio <= reduce * (1.0 + findings.warning_share):
+    else:
         findings.warn(f"{subject} {ratio:.4f} close to the limit {reduce:g}")
 
 
@@ -256,8 +258,12 @@ def _health(
 
 
 def _grade_loan(pool: str, health: float, ltv: float, allowed: float, limits: RiskLimits, findings: Findings) -> None:
-    subject = f"health factor of {pool}"
     emergency, reduce = limits.health_factor_emergency, limits.health_factor_reduce
+    if ltv > allowed:
+        findings.breach(RiskLevel.HIGH, "RISK-003", f"LTV of {pool}", f"{ltv:.6g} above the limit {allowed:.6g}")
+    if reduce is not None and emergency is not None and health - 1.0 > (reduce - 1.0) * (1.0 + findings.warning_share):
+        return
+    subject = f"health factor of {pool}"
     if emergency is None or reduce is None:
         text = "has no limit: risk_limits.health_factor_reduce and health_factor_emergency are not set"
         findings.breach(RiskLevel.CRITICAL, "RISK-006", subject, text)
@@ -266,7 +272,5 @@ def _grade_loan(pool: str, health: float, ltv: float, allowed: float, limits: Ri
         findings.breach(RiskLevel.CRITICAL, "RISK-002", subject, f"{health:.6g} below {emergency:g}")
     elif health < reduce:
         findings.breach(RiskLevel.HIGH, "RISK-002", subject, f"{health:.6g} below {reduce:g}")
-    elif health - 1.0 <= (reduce - 1.0) * (1.0 + findings.warning_share):
+    else:
         findings.warn(f"{subject} {health:.4g} close to the limit {reduce:g}")
-    if ltv > allowed:
-        findings.breach(RiskLevel.HIGH, "RISK-003", f"LTV of {pool}", f"{ltv:.6g} above the limit {allowed:.6g}")

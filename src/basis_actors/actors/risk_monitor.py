@@ -270,8 +270,9 @@ def _check_venues(book: PositionsView, limit: float, findings: Findings) -> None
         if value:
             venue = parse_key(key).venue
             places[venue] = places.get(venue, 0.0) + value
+    unremarkable = limit * (1.0 - findings.warning_share) * equity
     for venue, value in places.items():
-        if venue in _OWN_PLACES or value <= 0.0:
+        if value <= 0.0 or value <= unremarkable or venue in _OWN_PLACES:
             continue
         subject = f"share of equity at {venue}"
         if equity > 0.0:
