@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.engine.directional_books import DirectionalBooks, Done, Said, play_by_hand, some_signals, write_signals
 from tests.engine.play import Played, flow, play, utc
 
 from basis_actors.data import SyntheticGenerator, write_dataset
 from basis_actors.data.stamps import DAY
+from basis_actors.messages.book import Flow
 from basis_actors.messages.events import (
     ExecutionDeltaEvent,
     OperationExecutionEvent,
@@ -141,6 +145,54 @@ def test_deposits_are_put_to_work_and_withdrawals_paid_in_full(mode: str, histor
     assert len(entries) >= 2, "the direction turned, so that the deposit was put to work"
 
 
+def random_run(folder: Path, mode: str, seed: int) -> Played:
+    """Three weeks of a random market with random signals, sizes and flows, some of them impossible to pay."""
+    chance = random.Random(seed)
+    start = utc("2024-01-01") + timedelta(days=chance.randrange(0, 400))
+    unit = 1e5 if mode == MODES[0] else 2.0
+    write_signals(some_signals(start, 24 * 21, seed), folder / "signals.csv")
+    flows = [
+        Flow(
+            start + timedelta(seconds=chance.randrange(1, 20 * 86_400)),
+            chance.choice([1.0, -1.0]) * unit * chance.choice([1e-4, 0.03, 0.5, 1.2]) * chance.random(),
+        )
+        for _ in range(chance.randrange(0, 7))
+    ]
+    size = chance.choice([0.3, 1.0, 2.0, 3.0])
+    return play(
+        mode,
+        folder,
+        start=start.replace(tzinfo=None).isoformat(),
+        end=(start + timedelta(days=20)).replace(tzinfo=None).isoformat(),
+        capital=unit * chance.choice([0.003, 0.1, 1.0, 30.0]),
+        flows=flows,
+        seed=seed,
+        frictionless=chance.random() < 0.3,
+        settings=[
+            *from_file(folder / "signals.csv"),
+            *QUIET,
+            f"strategy_config.max_position_size={size}",
+            "risk_limits.max_asset_exposure=100.0",
+        ],
+    )
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(mode=st.sampled_from(MODES), seed=st.integers(0, 10_000))
+def test_value_is_conserved_and_nothing_is_refused_in_random_runs(
+    mode: str, seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    run = random_run(tmp_path_factory.mktemp("run"), mode, seed)
+    assert run.failure is None
+    assert run.worst_residual <= 1e-9
+    last = run.of(PnLCalculation)[-1]
+    assert abs(last.residual_total) <= 1e-9 * abs(last.equity)
+    assert {order.status for order in run.of(OperationExecutionEvent)} <= {ExecutionStatus.CONFIRMED}
+    for snapshot in run.of(PositionSnapshot):
+        for key, amount in snapshot.positions.items():
+            assert amount >= -1e-9 or key == KEY[mode] or key.startswith("gas:") or ":Margin:" in key, key
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_the_model_of_the_mode_itself_trades_and_the_books_close(mode: str, history: Path, tmp_path: Path) -> None:
     run = play(mode, tmp_path, data=history, start="2024-01-01", end="2024-05-01")
@@ -153,6 +205,22 @@ def test_the_model_of_the_mode_itself_trades_and_the_books_close(mode: str, hist
     assert warm[-1].reasoning == "no signal: warming up: 90.0 of 90 days seen"
     assert sum(d.action_taken == "entry_full" for d in decisions) > 5
     assert {order.status for order in run.of(OperationExecutionEvent)} == {ExecutionStatus.CONFIRMED}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_drawdown_that_persists_closes_the_position_and_ends_trading(
+    mode: str, history: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "signals.csv"
+    write_signals(some_signals(utc("2024-02-01"), 24 * 60, seed=3), file)
+    limit = [*from_file(file), "risk_limits.max_drawdown=0.05"]
+    run = play(mode, tmp_path, data=history, start="2024-02-01", end="2024-04-01", settings=limit)
+    decisions = run.of(StrategyDecision)
+    assert any(d.decision_type == "emergency_exit" for d in decisions)
+    assert decisions[-1].reasoning.startswith("trading is stopped: risk was critical: drawdown")
+    assert KEY[mode] not in run.of(PositionSnapshot)[-1].positions
+    assert run.codes == {"RISK-001"}
+    assert run.worst_residual <= 1e-9
 
 
 def test_the_ninth_strategy_takes_fewer_of_the_same_signals(history: Path, tmp_path: Path) -> None:

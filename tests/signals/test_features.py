@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.signals.markets import HOUR, START
 
-from basis_actors.signals.features import features_at, horizon_sd, labels_of, lookback
+from basis_actors.signals.features import features_at, horizon_sd, labels_of, lookback, newest_features
 from basis_actors.signals.history import MarketHistory
 
 HORIZON = 24
@@ -51,12 +51,14 @@ def test_features_of_a_row_do_not_change_with_what_comes_after(cut: int, horizon
     begin = lookback(horizon)
     whole = features_at(rows, begin, horizon)[: cut - begin]
     assert np.array_equal(whole, features_at(rows[:cut], begin, horizon))
-    assert np.array_equal(whole[-1], features_at(rows[:cut], cut - 1, horizon)[0])
+    assert newest_features(rows[:cut], horizon).tolist() == pytest.approx(whole[-1].tolist(), rel=1e-9, abs=1e-12)
 
 
 def test_features_need_their_past() -> None:
     with pytest.raises(ValueError, match="features of row 168 need 169 rows before it"):
         features_at(some_rows(400), 168, HORIZON)
+    with pytest.raises(ValueError, match="features of row 168 need 169 rows before it"):
+        newest_features(some_rows(169), HORIZON)
 
 
 def test_a_label_says_whether_the_price_is_higher_one_horizon_later() -> None:

@@ -6,13 +6,13 @@ it is known from then on and not before.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-__all__ = ["features_at", "horizon_sd", "labels_of", "lookback"]
+__all__ = ["features_at", "horizon_sd", "labels_of", "lookback", "newest_features"]
 
 Rows = NDArray[np.float64]
 _RETURN_WINDOWS: Final = (1 / 24, 1 / 6, 1 / 2, 1, 3, 7)
@@ -21,6 +21,7 @@ _VOLATILITY_WINDOWS: Final = (1, 7)
 _FUNDING_WINDOW: Final = 7
 
 
+@lru_cache
 def _ticks(windows: tuple[float, ...], horizon: int) -> tuple[int, ...]:
     """Windows in rows, at least one each, none twice."""
     return tuple(dict.fromkeys(max(1, round(window * horizon)) for window in windows))
@@ -47,11 +48,44 @@ def features_at(rows: Rows, begin: int, horizon: int) -> Rows:
     ]
     steps = np.diff(price)
     spreads = (window for window in _ticks(_VOLATILITY_WINDOWS, horizon) if window > 1)
-    columns.extend(sliding_window_view(steps, window)[-count:].std(axis=1) for window in spreads)
+    columns.extend(_rolling_sd(steps, window)[-count:] for window in spreads)
     columns.append(funding[first:])
-    columns.append(sliding_window_view(funding, _FUNDING_WINDOW * horizon)[-count:].mean(axis=1))
+    columns.append(_rolling_mean(funding, _FUNDING_WINDOW * horizon)[-count:])
     columns.append(basis[first:])
     return np.column_stack(columns)
+
+
+def _rolling_mean(values: Rows, window: int) -> Rows:
+    """Mean of each `window` values in a row, in one pass whatever the window; NaN where one of them is."""
+    blank = np.isnan(values)
+    sums = np.concatenate(([0.0], np.cumsum(np.where(blank, 0.0, values))))
+    blanks = np.concatenate(([0], np.cumsum(blank)))
+    means = (sums[window:] - sums[:-window]) / window
+    return np.where(blanks[window:] > blanks[:-window], np.nan, means)
+
+
+def _rolling_sd(values: Rows, window: int) -> Rows:
+    """Standard deviation of each `window` values in a row."""
+    variance = _rolling_mean(values**2, window) - _rolling_mean(values, window) ** 2
+    return np.sqrt(np.maximum(variance, 0.0))
+
+
+def newest_features(rows: Rows, horizon: int) -> Rows:
+    """The last row of `features_at`, without the cost of a table. Raises ValueError for too few rows before it."""
+    if len(rows) <= lookback(horizon):
+        raise ValueError(f"features of row {len(rows) - 1} need {lookback(horizon)} rows before it")
+    price, funding, basis = rows[-lookback(horizon) - 1 :].T
+    steps = price[1:] - price[:-1]
+    now = price[-1]
+    return np.array(
+        [
+            *(now - price[-1 - window] for window in _ticks(_RETURN_WINDOWS, horizon)),
+            *(steps[-window:].std() for window in _ticks(_VOLATILITY_WINDOWS, horizon) if window > 1),
+            funding[-1],
+            funding[-_FUNDING_WINDOW * horizon :].mean(),
+            basis[-1],
+        ]
+    )
 
 
 def labels_of(rows: Rows, horizon: int) -> Rows:

@@ -10,7 +10,7 @@ import numpy as np
 from basis_actors.config import WalkForwardSignals
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.signals import Signal
-from basis_actors.signals.features import features_at, horizon_sd, labels_of, lookback
+from basis_actors.signals.features import features_at, horizon_sd, labels_of, lookback, newest_features
 from basis_actors.signals.history import MarketHistory
 from basis_actors.signals.training import DirectionModel, fit
 from basis_actors.times import NS_PER_SECOND
@@ -93,7 +93,7 @@ class WalkForwardSource:
             self._silence = "the model could not be trained: the window holds no two different directions"
             return None
         rows = self._history.rows
-        features = features_at(rows, len(rows) - 1, self._horizon)[0]
+        features = newest_features(rows, self._horizon)
         sd = horizon_sd(rows, self._horizon, self._sd_window)
         if np.isnan(features).any() or sd is None:
             self._silence = "prices, funding or volatility of the last days are not all known"
