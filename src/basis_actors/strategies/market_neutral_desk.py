@@ -17,7 +17,10 @@ from basis_actors.strategies.market_neutral_loop import LoopStake
 from basis_actors.strategies.market_neutral_stake import Released, StakedLeg
 from basis_actors.strategies.order_writer import OrderWriter
 
-__all__ = ["Fetched", "NeutralDesk"]
+__all__ = ["LEVEL_AT", "Fetched", "NeutralDesk"]
+
+LEVEL_AT = 0.5
+"""Share of the dust limit from which delta is levelled, so that it does not leave the limit before the next tick."""
 
 _WALLET_ETH = token_key("ETH")
 _ROOM = 0.9
@@ -182,7 +185,7 @@ class NeutralDesk(HedgeDesk):
         ahead = max(0.0, lost - _ROOM * allowance)
         before = self.cut_short(ahead, "unwind", at_least=True) if ahead > 0.0 else ()
         rest = lost - sum(order.amount for order in before)
-        after = self.cut_short(rest, "unwind") if rest > 0.0 else ()
+        after = self.cut_short(rest, "unwind") if rest > LEVEL_AT * self._dust else ()
         return (*before, *released.orders, *sent, *after)
 
     def _send(self, eth: float) -> tuple[Order, ...]:

@@ -18,13 +18,11 @@ from basis_actors.strategies.hedge_book import Leg
 from basis_actors.strategies.hedge_growth import CASH_KEPT, HedgeGrowth
 from basis_actors.strategies.hedge_moves import Tick
 from basis_actors.strategies.market_neutral_book import NeutralBook, NeutralTerms
-from basis_actors.strategies.market_neutral_desk import Fetched, NeutralDesk
+from basis_actors.strategies.market_neutral_desk import LEVEL_AT, Fetched, NeutralDesk
 from basis_actors.strategies.market_neutral_tools import NeutralTools
 
 __all__ = ["Reductions"]
 
-_LEVEL_AT = 0.5
-"""Share of the dust limit from which delta is levelled, so that it does not leave the limit before the next tick."""
 _GAS_SHARE = 0.01
 """Share of an amount that the gas of staking it and of having it back may cost."""
 _COST_OF_FREEING = 1.005
@@ -70,7 +68,7 @@ class Reductions(HedgeGrowth):
     def level_delta(self) -> Found | None:
         """Bring the shorts to the ether they hedge, with some room below the dust limit."""
         book, gap = self._neutral, self._neutral.gap
-        if abs(gap) * book.price <= _LEVEL_AT * self._dust or self.at_rest:
+        if abs(gap) * book.price <= LEVEL_AT * self._dust or self.at_rest:
             return None
         desk = self._desk
         if gap < 0.0:

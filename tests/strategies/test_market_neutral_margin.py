@@ -1,0 +1,143 @@
+"""Staked ether and its hedge on hand-made books: margin from other venues, by unwinding, at its limits; the loan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from tests.strategies.hedged_books import (
+    CASH,
+    DUST,
+    LEVERED,
+    LTV,
+    SPOT,
+    SPOT_CASH,
+    SPOT_COST,
+    P,
+    decide,
+    looped,
+    net_delta,
+    of,
+    position,
+    route,
+    transaction,
+)
+from tests.strategies.situations import COLLATERAL, DEBT, ETH, RATE, WEETH, after, operations
+
+from basis_actors.messages.orders import ExecutionMode, Side
+from basis_actors.strategies.base import Decision
+
+
+class TestMargin:
+    def test_a_venue_below_its_band_is_helped_by_another_first(self) -> None:
+        """Okx lacks 15,000 - 10,500 = 4,500; binance has 5,000 too much, of which a transfer and its fee are taken."""
+        cash = {CASH["binance"]: 25_000.0, CASH["okx"]: 10_500.0}
+        decision = decide(position(cash=cash))
+        (order,) = decision.orders
+        assert route(order) == (CASH["binance"], CASH["okx"])
+        assert order.amount == pytest.approx(4_500.0 - 1.0)
+        assert "okx 0.7000" in decision.reasoning
+
+    def test_where_none_can_help_staked_ether_is_unwound(self) -> None:
+        """q x P x (1 - cost) + q x P = lacking: the price of what is sold and the margin of what is bought back."""
+        decision = decide(position(margin=0.7))
+        assert operations(decision.orders) == ["swap", "transfer"]
+        wanted = 0.3 * 50_000.0 / (P * (2.0 - SPOT_COST))
+        swapped, sent = decision.orders
+        assert sent.amount == pytest.approx(wanted, rel=1e-9)
+        assert route(sent) == (ETH, SPOT)
+        kept = 0.998 * 0.9995
+        assert swapped.amount == pytest.approx(wanted / RATE / kept, rel=1e-9)
+        lost = wanted / kept - wanted
+        assert decision.market_conditions["unwind_cost"] == pytest.approx((lost + 180e3 * 10e-9) * P, rel=1e-6)
+        assert "costs" in decision.reasoning
+
+    def test_with_leverage_freeing_x_unwinds_x_over_one_less_the_loan_to_value(self) -> None:
+        """Exactly that when nothing is lost on the way."""
+        run = [
+            "venue_configs.uniswap.fee_bps={ETH/weETH: 0}",
+            "venue_configs.uniswap.impact_bps={ETH/weETH: [0, 0, 0]}",
+        ]
+        decision = decide(looped(margin=0.75), *run, mode=LEVERED, ltv=LTV)
+        assert transaction(decision) == ["flash_borrow", "repay", "withdraw", "swap", "flash_repay"]
+        freed = decision.market_conditions["freed"]
+        assert freed == pytest.approx(0.25 * 50_000.0 / (P * (2.0 - SPOT_COST)), rel=1e-9)
+        assert decision.market_conditions["unwound_collateral"] == pytest.approx(freed / (1.0 - LTV), rel=1e-9)
+
+    def test_a_release_that_loses_much_is_hedged_before_and_after_and_cut_into_slices(self) -> None:
+        """Unwinding a loop loses some 3 % of what it frees, tenfold what dust allows: delta never leaves the limit."""
+        book = looped(margin=0.7)
+        decision = decide(book, mode=LEVERED, ltv=LTV)
+        limit = DUST * 85_000.0 / P
+        before = [order for order in decision.orders if order.execution_mode is ExecutionMode.SEQUENTIAL]
+        assert operations(before)[0] == "perp_trade"
+        loss = decision.market_conditions["unwind_cost"] / P - 0.85e6 * 10e-9
+        ahead = before[0].amount
+        assert 0.0 < ahead <= limit
+        assert loss - ahead <= limit
+        assert abs(net_delta_after_costs(book, decision, loss)) <= 0.5 * limit
+        assert decision.market_conditions["freed"] < 3.75, "less than all that is lacking"
+
+    def test_ether_that_has_arrived_is_sold_in_step_with_the_shorts_and_the_proceeds_sent_on(self) -> None:
+        book = position(margin=0.7)
+        book[WEETH] -= 3.0 / RATE
+        book[SPOT] = 3.0
+        decision = decide(book)
+        shorts, sold = of(decision.orders, "perp_trade"), of(decision.orders, "spot_trade")
+        assert [order.side for order in shorts] == [Side.LONG] * 3
+        assert [order.amount for order in sold] == [order.amount for order in shorts]
+        assert sum(order.amount for order in sold) == pytest.approx(3.0, abs=0.02)
+        for number, order in enumerate(shorts):
+            assert order.atomic_group_id == sold[number].atomic_group_id
+        sent = [order for order in of(decision.orders, "transfer") if route(order)[0] == SPOT_CASH]
+        assert sum(order.amount for order in sent) == pytest.approx(3.0 * P * (1.0 - SPOT_COST), rel=1e-2)
+
+    def test_margin_above_its_band_goes_to_where_more_ether_is_bought(self) -> None:
+        decision = decide(position(margin=1.3))
+        assert {route(order)[1] for order in decision.orders} == {SPOT_CASH}
+        assert decision.action == "transfer"
+
+    @pytest.mark.parametrize(
+        ("margin", "kind", "share"),
+        [(0.29, "rebalance", 0.71 / (2.0 - SPOT_COST)), (0.19, "exit", 0.5), (0.005, "emergency_exit", 1.0)],
+    )
+    def test_absolute_limits_restore_halve_and_end_the_position(self, margin: float, kind: str, share: float) -> None:
+        decision = decide(position(100.0, margin=margin))
+        assert decision.decision_type == kind
+        fetched = sum(order.amount for order in of(decision.orders, "transfer") if route(order)[0] == ETH)
+        assert fetched == pytest.approx(100.0 * share, rel=5e-3)
+
+    def test_limits_that_are_not_enforced_are_left_to_the_bands(self) -> None:
+        decision = decide(position(margin=0.19), "risk_limits.enforce=false")
+        assert decision.decision_type == "rebalance"
+        assert "below 0.8000" in decision.reasoning
+
+
+def net_delta_after_costs(book: Mapping[str, float], decision: Decision, loss: float) -> float:
+    """Delta once all is done; expected deltas are gross of the pool's fee, so the loss is taken from the log."""
+    return net_delta(book) - loss + sum(order.amount for order in of(decision.orders, "perp_trade"))
+
+
+class TestLoan:
+    def test_above_its_band_the_loop_is_reduced_to_its_target(self) -> None:
+        book = looped(ltv=0.92)
+        decision = decide(book, mode=LEVERED, ltv=0.92, health=0.95 / 0.92)
+        assert transaction(decision) == ["flash_borrow", "repay", "withdraw", "swap", "flash_repay"]
+        held = after(book, decision.orders)
+        assert held[DEBT] / (held[COLLATERAL] * RATE) == pytest.approx(LTV, abs=2e-3)
+        assert "loan to value 0.9200 above 0.9190" in decision.reasoning
+
+    def test_within_its_band_it_is_left_alone(self) -> None:
+        assert decide(looped(ltv=0.915), mode=LEVERED, ltv=0.915, health=0.95 / 0.915).orders == ()
+
+    def test_rebalancing_can_be_switched_off_but_not_the_limits_of_health(self) -> None:
+        off = "strategy_config.loop.rebalance=off"
+        assert decide(looped(ltv=0.92), off, mode=LEVERED, ltv=0.92, health=0.95 / 0.92).orders == ()
+        decision = decide(looped(ltv=0.925), off, mode=LEVERED, ltv=0.925, health=0.95 / 0.925)
+        assert "health factor 1.0270 below 1.03" in decision.reasoning
+        assert transaction(decision)
+
+    def test_close_to_liquidation_the_whole_loop_is_left(self) -> None:
+        decision = decide(looped(ltv=0.938), mode=LEVERED, ltv=0.938, health=0.95 / 0.938)
+        assert (decision.decision_type, decision.action) == ("emergency_exit", "exit_full")
+        assert "repay" in transaction(decision)
