@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.engine.play import Played, flow
+from hypothesis import given
+from hypothesis import settings as limited
+from hypothesis import strategies as st
+from tests.engine.play import Played, flow, play, utc
 
+from basis_actors.messages.book import Flow
 from basis_actors.messages.events import (
     AtomicOperationGroupEvent,
     ExecutionDeltaEvent,
@@ -168,3 +174,48 @@ def test_an_unwind_takes_collateral_of_the_freed_equity_over_one_minus_ltv(histo
     assert taken == pytest.approx((8.0 + market["unwind_cost"]) / (1.0 - ltv), rel=1e-9)
     after = [view.ltv_ratio for view in run.of(RiskAssessment) if view.ltv_ratio][-1]
     assert after == pytest.approx(ltv, abs=1e-4)
+
+
+def whole_run(folder: Path, mode: str, seed: int) -> Played:
+    """Two weeks of a random market with a random token, route, target and capital, and flows that may be impossible."""
+    chance = random.Random(seed)
+    start = utc("2024-01-01") + timedelta(days=chance.randrange(0, 500))
+    end = start + timedelta(days=14)
+    flows = [
+        Flow(start + timedelta(seconds=chance.randrange(1, 14 * 86_400)), chance.choice([1.0, -1.0]) * amount)
+        for amount in (40.0 * chance.choice([1e-4, 0.03, 0.5, 1.2]) * chance.random() for _ in range(5))
+    ]
+    chosen = settings(chance.choice(list(TOKENS)), chance.choice(["dex", "queue"]))
+    if mode == "eth_leveraged":
+        chosen.append(f"strategy_config.loop.target_ltv={chance.choice([0.3, 0.65, 0.9, 0.909])}")
+        chosen.append(f"strategy_config.loop.flash_venue={chance.choice(['morpho', 'aave_v3'])}")
+    return play(
+        mode,
+        folder,
+        start=start.replace(tzinfo=None).isoformat(),
+        end=end.replace(tzinfo=None).isoformat(),
+        capital=40.0 * chance.choice([0.003, 0.1, 1.0, 30.0]),
+        flows=flows,
+        seed=seed,
+        settings=chosen,
+        frictionless=chance.random() < 0.3,
+    )
+
+
+@limited(max_examples=10, deadline=None, derandomize=True)
+@given(mode=st.sampled_from(["eth_staking_only", "eth_leveraged"]), seed=st.integers(0, 10_000))
+def test_value_is_conserved_in_random_runs(mode: str, seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    run = whole_run(tmp_path_factory.mktemp("run"), mode, seed)
+    closes(run)
+    nothing_is_overdrawn(run)
+
+
+@pytest.mark.long
+def test_value_is_conserved_in_many_random_runs(tmp_path: Path, form: str) -> None:
+    """The short form plays 10 runs, the full one 100."""
+    for seed in range(10 if form == "short" else 100):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        run = whole_run(folder, ("eth_staking_only", "eth_leveraged")[seed % 2], 30_000 + seed)
+        closes(run)
+        nothing_is_overdrawn(run)

@@ -74,8 +74,8 @@ class LeveragedMoves(LoopOwnerMoves):
             return self._waits(f"adding leverage costs {gas:.6f} ETH of gas, {wallet.idle:.6f} is there", "EXEC-004")
         # What is short of the reserve is borrowed with the rest.
         orders, added = loop.lever_up(rules.target_ltv, and_borrow=max(0.0, wallet.kept + gas - wallet.idle))
-        pays, figures = self._pays(added)
-        if not pays or added < self._lst.terms.min_stake:
+        pays, figures = self._pays(added) if added >= self._lst.terms.min_stake else (False, {})
+        if not pays:
             reason = f"loan to value {loop.ltv:.4f}: adding {added:.6f} ETH of leverage does not pay its round trip"
             return Found("hold", "none", reason, resets=drifted, figures=figures)
         why = (
