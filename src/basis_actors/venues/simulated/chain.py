@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from basis_actors.errors import Rejected
 from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, ExecutionStatus, PositionDelta, Settlement
 from basis_actors.messages.market import MarketState
-from basis_actors.messages.orders import ExecutionMode, OperationType, Order
+from basis_actors.messages.orders import OperationType, Order
 from basis_actors.times import ns_from_utc
 from basis_actors.venues.simulated.chain_terms import ChainTerms
 from basis_actors.venues.simulated.domain import EXTERNAL, Executed, SimulatedDomain, VenueClock
@@ -22,9 +22,10 @@ from basis_actors.venues.simulated.flash import FlashLender
 from basis_actors.venues.simulated.gas import FLASH_OPERATIONS, NO_GAS, Gas, gas_of, pays_gas_owed, takes_flash_loan
 from basis_actors.venues.simulated.protocol import Booking, ChainProtocol, token_key
 from basis_actors.venues.simulated.refusals import malformed, refused, take, unconfigured
+from basis_actors.venues.simulated.transactions import require_one_group, require_repaid
 
 if TYPE_CHECKING:
-    from basis_actors.messages.book import TickStarted
+    from basis_actors.messages.book import Flow, TickStarted
 
 __all__ = ["SimulatedChain"]
 
@@ -50,6 +51,7 @@ class SimulatedChain(SimulatedDomain):
             (protocol.venue, operation): protocol for protocol in protocols for operation in protocol.operations
         }
         self._settling = tuple(protocol for protocol in protocols if type(protocol).settle is not ChainProtocol.settle)
+        self._keeping = tuple(one for one in protocols if type(one).supplied is not ChainProtocol.supplied)
         self._lenders = tuple(protocol for protocol in protocols if isinstance(protocol, FlashLender))
         self._gas_due = 0.0
         self._gas_held = 0.0
@@ -62,12 +64,7 @@ class SimulatedChain(SimulatedDomain):
         """
         market = tick.market
         self._market = market
-        capital = f"{self._terms.wallet}:BaseToken:{self._terms.currency}"
-        bookings = [
-            Booking(DeltaSource.DEPOSIT, flow.timestamp, (), (PositionDelta(capital, flow.amount),))
-            for flow in tick.flows
-            if flow.amount > 0.0
-        ]
+        bookings = [self._deposit(flow) for flow in tick.flows if flow.amount > 0.0] if tick.flows else []
         for protocol in self._settling:
             bookings += protocol.settle(market, self)
         if len(bookings) > 1:
@@ -77,7 +74,8 @@ class SimulatedChain(SimulatedDomain):
             if self._arrivals:
                 self._arrive(ns_from_utc(booking.timestamp), settled)
             settled.append(self._enter(booking))
-        self._arrive(market.ns, settled)
+        if self._arrivals:
+            self._arrive(market.ns, settled)
         return tuple(settled)
 
     async def execute_group(self, orders: tuple[Order, ...]) -> tuple[ExecutionHandshake, ...]:
@@ -89,7 +87,7 @@ class SimulatedChain(SimulatedDomain):
         fails pays for what it ran, one with a flash loan always for all of it.
         Raises Rejected EXEC-004 for orders that are not one whole atomic group, and for an id that was already used.
         """
-        _require_one_group(orders)
+        require_one_group(orders)
         for order in orders:
             self._refuse_repeat(order)
         await self._travel(*(order.operation_id for order in orders))
@@ -102,7 +100,7 @@ class SimulatedChain(SimulatedDomain):
             gas = self._reserve_gas(orders, market)
             for order in orders:
                 done.append(self._perform(order, market))  # noqa: PERF401
-            self._require_repaid(orders[-1])
+            require_repaid(orders[-1], self._lenders)
         except Rejected as error:
             self._restore(before)
             failed = min(len(done), len(orders) - 1)
@@ -137,7 +135,7 @@ class SimulatedChain(SimulatedDomain):
 
         A staking token never leaves the chain, so that there is none of it in transit.
         """
-        return self.held(token_key(token)) + sum(protocol.supplied(token) for protocol in self._protocols)
+        return self.held(token_key(token)) + sum([protocol.supplied(token) for protocol in self._keeping])
 
     def _spendable(self, key: str) -> float:
         gas = self._terms.gas
@@ -171,6 +169,10 @@ class SimulatedChain(SimulatedDomain):
             return Executed(settlements, details)
         charged = self._charge(DeltaSource.FEE, fee.position_key, -fee.delta_amount, order.operation_id)
         return Executed((*settlements, charged), details, -fee.delta_amount, fee.position_key.rsplit(":", 1)[-1])
+
+    def _deposit(self, flow: Flow) -> Booking:
+        capital = PositionDelta(f"{self._terms.wallet}:BaseToken:{self._terms.currency}", flow.amount)
+        return Booking(DeltaSource.DEPOSIT, flow.timestamp, (), (capital,))
 
     def _enter(self, booking: Booking) -> Settlement:
         """Book the wallet's side of what a protocol did, and tell both sides."""
@@ -238,17 +240,6 @@ class SimulatedChain(SimulatedDomain):
         rounded = abs(left - cost) <= _ROUNDING * self._gas_held
         return self._charge(DeltaSource.GAS, key, left if rounded else cost, operation_id)
 
-    def _require_repaid(self, last: Order) -> None:
-        """Raises Rejected EXEC-004 when the transaction would end with flash debt."""
-        for lender in self._lenders:
-            for key, loan in lender.open_loans.items():
-                repaid = loan.borrowed - loan.owed
-                raise refused(
-                    last,
-                    f"its group borrowed {loan.borrowed:.12g} at {key} and repaid {repaid:.12g}; a flash loan is repaid"
-                    " in full within its group",
-                )
-
     def _reverted(
         self, orders: tuple[Order, ...], failed: int, error: Rejected, submitted: datetime, gas: Gas
     ) -> list[ExecutionHandshake]:
@@ -284,19 +275,3 @@ class SimulatedChain(SimulatedDomain):
 
 def _when(booking: Booking) -> datetime:
     return booking.timestamp
-
-
-def _require_one_group(orders: tuple[Order, ...]) -> None:
-    """Raises Rejected EXEC-004 for orders of several groups (groups do not nest) and for a gap in their sequence."""
-    name = orders[0].atomic_group_id
-    for place, order in enumerate(orders):
-        if order.execution_mode is not ExecutionMode.ATOMIC or order.atomic_group_id != name:
-            raise refused(
-                order,
-                f"is of {order.execution_mode} group {order.atomic_group_id!r}, inside atomic group {name!r}; groups do"
-                " not nest: send each by itself",
-            )
-        if order.sequence_in_group != place:
-            raise refused(
-                order, f"is number {order.sequence_in_group} of group {name!r}, number {place} was expected: no gaps"
-            )

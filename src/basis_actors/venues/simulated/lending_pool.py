@@ -45,9 +45,14 @@ class LendingAccount(ChainProtocol):
         """Interest since the last call, from the index ratio, on both sides; then what liquidators take."""
         if not self._supplied and not self._owed:
             return ()
-        accrued, taken = self._accrue(market), self._liquidate(market)
-        sources = ((DeltaSource.ACCRUAL, accrued), (DeltaSource.LIQUIDATION, taken))
-        return [Booking(source, market.timestamp, tuple(deltas), ()) for source, deltas in sources if deltas]
+        bookings = []
+        accrued = self._accrue(market)
+        if accrued:
+            bookings.append(Booking(DeltaSource.ACCRUAL, market.timestamp, tuple(accrued), ()))
+        taken = self._liquidate(market)
+        if taken:
+            bookings.append(Booking(DeltaSource.LIQUIDATION, market.timestamp, tuple(taken), ()))
+        return bookings
 
     def _accrue(self, market: MarketState) -> list[PositionDelta]:
         deltas = self._supplied.accrue(market.reserves)
@@ -63,8 +68,10 @@ class LendingAccount(ChainProtocol):
         if not self._owed:
             return []
         health = self.health(market)
+        if health >= 1.0:
+            return []
         pledged = self._pledged()
-        if health >= 1.0 or not pledged:
+        if not pledged:
             return []
         oracle = market.oracle_usd
         owed = max(self._owed, key=lambda token: self._owed.amount(token) * oracle[token])
