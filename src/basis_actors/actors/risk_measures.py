@@ -259,18 +259,17 @@ def _health(
 
 def _grade_loan(pool: str, health: float, ltv: float, allowed: float, limits: RiskLimits, findings: Findings) -> None:
     emergency, reduce = limits.health_factor_emergency, limits.health_factor_reduce
-    if ltv > allowed:
-        findings.breach(RiskLevel.HIGH, "RISK-003", f"LTV of {pool}", f"{ltv:.6g} above the limit {allowed:.6g}")
-    if reduce is not None and emergency is not None and health - 1.0 > (reduce - 1.0) * (1.0 + findings.warning_share):
-        return
-    subject = f"health factor of {pool}"
     if emergency is None or reduce is None:
         text = "has no limit: risk_limits.health_factor_reduce and health_factor_emergency are not set"
-        findings.breach(RiskLevel.CRITICAL, "RISK-006", subject, text)
+        findings.breach(RiskLevel.CRITICAL, "RISK-006", f"health factor of {pool}", text)
         return
-    if health < emergency:
-        findings.breach(RiskLevel.CRITICAL, "RISK-002", subject, f"{health:.6g} below {emergency:g}")
-    elif health < reduce:
-        findings.breach(RiskLevel.HIGH, "RISK-002", subject, f"{health:.6g} below {reduce:g}")
-    else:
-        findings.warn(f"{subject} {health:.4g} close to the limit {reduce:g}")
+    if health - 1.0 <= (reduce - 1.0) * (1.0 + findings.warning_share):
+        subject = f"health factor of {pool}"
+        if health < emergency:
+            findings.breach(RiskLevel.CRITICAL, "RISK-002", subject, f"{health:.6g} below {emergency:g}")
+        elif health < reduce:
+            findings.breach(RiskLevel.HIGH, "RISK-002", subject, f"{health:.6g} below {reduce:g}")
+        else:
+            findings.warn(f"{subject} {health:.4g} close to the limit {reduce:g}")
+    if ltv > allowed:
+        findings.breach(RiskLevel.HIGH, "RISK-003", f"LTV of {pool}", f"{ltv:.6g} above the limit {allowed:.6g}")
