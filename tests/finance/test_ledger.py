@@ -34,6 +34,12 @@ def settlement(*deltas: PositionDelta, source: DeltaSource = DeltaSource.EXECUTI
         ("binance:PerpPosition:BTC-PERP", "BTC", None, "binance:BTC-PERP", None, 1.0),
         ("gas:Payable:USDT", "USDT", None, None, None, 1.0),
         ("transit:BaseToken:BTC", "BTC", None, None, None, 1.0),
+        ("morpho:aToken:awstETH", "ETH", "wstETH", None, "morpho:wstETH", 1.0),
+        ("morpho:debtToken:debtWETH", "ETH", None, None, "morpho:WETH", -1.0),
+        ("morpho:flashDebt:WETH", "ETH", None, None, None, -1.0),
+        ("etherfi:UnstakeClaim:ETH", "ETH", None, None, None, 1.0),
+        ("binance:InversePerp:BTCUSD-PERP", "BTC", None, "binance:BTCUSD-PERP", None, 1.0),
+        ("wallet:BaseToken:EIGEN", "EIGEN", None, None, None, 1.0),
     ],
 )
 def test_a_key_says_what_it_carries(
@@ -44,11 +50,47 @@ def test_a_key_says_what_it_carries(
 
 
 @pytest.mark.parametrize(
-    "key", ["", "wallet", "wallet:BaseToken", "wallet:Nothing:USDT", "aave:aToken:USDT", "a:b:c:d"]
+    "key",
+    [
+        "",
+        "wallet",
+        "wallet:BaseToken",
+        "wallet:Nothing:USDT",
+        "aave:aToken:USDT",
+        "a:b:c:d",
+        "binance:InversePerp:BTC-PERP",
+        "binance:InversePerp:USD-PERP",
+        "binance:PerpPosition:BTC",
+        "binance:PerpPosition:-PERP",
+    ],
 )
 def test_what_names_no_position_is_refused(key: str) -> None:
     with pytest.raises(BasisError, match="POS-002"):
         parse_key(key)
+
+
+def test_a_contract_says_what_it_is_paid_in() -> None:
+    linear, inverse = parse_key(PERP), parse_key("binance:InversePerp:BTCUSD-PERP")
+    assert (linear.paid_in, linear.inverse, linear.signed) == ("USDT", False, True)
+    assert (inverse.paid_in, inverse.inverse, inverse.signed) == ("BTC", True, True)
+    assert parse_key("wallet:BaseToken:ETH").contract is None
+
+
+def test_an_inverse_entry_is_the_mean_of_what_a_usd_bought() -> None:
+    """10,000 USD at 40,000 and 30,000 at 60,000 hold 0.75 coins: 40,000 / 0.75."""
+    key = "binance:InversePerp:BTCUSD-PERP"
+    held, entries = book_settlement(settlement(PositionDelta(key, 10_000.0, 40_000.0)), {}, {})
+    held, entries = book_settlement(settlement(PositionDelta(key, 30_000.0, 60_000.0)), held, entries)
+    assert held == {key: 40_000.0}
+    assert entries[key] == pytest.approx(40_000.0 / 0.75)
+    held, entries = book_settlement(settlement(PositionDelta(key, -40_000.0, 50_000.0)), held, entries)
+    assert (held, entries) == ({key: 0.0}, {})
+
+
+def test_a_flash_loan_cannot_be_repaid_beyond_what_was_borrowed() -> None:
+    key = "morpho:flashDebt:WETH"
+    with pytest.raises(BasisError, match="POS-004"):
+        book_settlement(settlement(PositionDelta(key, -10.5)), {key: 10.0}, {})
 
 
 def test_an_order_that_takes_more_than_there_is_is_refused_and_changes_nothing() -> None:
