@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.actors.desk import buy, desk, group, market, short, supply, transfer
+from tests.actors.desk import BRACKETS, PRICE, START, buy, desk, group, market, short, supply, transfer
 
-from basis_actors.bus.testkit import Runtimes
-from basis_actors.messages.book import TickStarted
+from basis_actors.actors.risk_gate import GateRules, MarketRules, RiskGate
+from basis_actors.bus.testkit import Probe, Runtimes
+from basis_actors.messages.book import PositionsView, TickStarted, Trigger, Valuation
+from basis_actors.messages.commands import CheckOrders, GetPositions, Objection
 from basis_actors.messages.events import OperationExecutionEvent
 from basis_actors.messages.orders import ExpectedDelta, OperationType, Order, Side
+from basis_actors.strategies.expected import inverse_trade_deltas, stake_deltas
 
 pytestmark = pytest.mark.anyio
 
@@ -97,3 +100,93 @@ async def test_debt_may_be_made_and_only_what_is_owed_repaid(runtime: Runtimes) 
         assert all(r.succeeded for r in done.results)
         done = await d.execute(debt("c", OperationType.REPAY, -5.0))
         assert done.results[0].error_code == "EXEC-004"
+
+
+GATE = GateRules(
+    {("binance", "BTCUSD-PERP"): MarketRules(100.0, 100.0, 10.0, 0.0005, "binance:Margin:BTC", BRACKETS)},
+    {"binance": "binance", "etherfi": "ethereum"},
+    {"etherfi": 0.01},
+)
+
+
+async def objection(
+    runtime: Runtimes, order: Order, positions: dict[str, float], entries: dict[str, float] | None = None
+) -> Objection | None:
+    """What a gate on its own says about one order on a ledger."""
+    quote = market().perps["binance:BTC-PERP"]
+    state = replace(market(), perps={"binance:BTCUSD-PERP": quote})
+    tick = TickStarted(0, state)
+    view = PositionsView(tick, Trigger.TICK, positions, entries or {}, (), {}, Valuation({}, {}, 0.0, 0.0, ()))
+    bus = runtime.bus(START, log_sink="event_logger")
+    ledger = Probe("position_monitor").answers(GetPositions, view)
+    for actor in (Probe("event_logger"), ledger, RiskGate(GATE)):
+        bus.add(actor)
+    async with bus:
+        return await bus.ask("risk_gate", CheckOrders((order,), tick))
+
+
+def inverse(usd: float, *, reduce_only: bool = False) -> Order:
+    """A short of the coin-margined perp."""
+    deltas = inverse_trade_deltas(
+        "binance", "BTCUSD-PERP", Side.SHORT, usd, PRICE, size=0.0, entry=None, cash_key="binance:Margin:BTC"
+    )
+    return replace(
+        short("inverse", venue="binance"),
+        pair="BTCUSD-PERP",
+        amount=usd,
+        expected_deltas=deltas,
+        reduce_only=reduce_only,
+    )
+
+
+@pytest.mark.parametrize(
+    ("usd", "cash", "code", "named"),
+    [
+        # 20 times leverage, at 40,000: 80,000 USD are 2 BTC and need 0.1 BTC; the fee is 0.0005 x 2 BTC.
+        (80_000.0, 0.1011, None, ""),
+        (80_000.0, 0.1009, "RISK-004", "needs 0.1 BTC of initial margin on binance, 0.0999 would be there"),
+        (150.0, 1.0, "EXEC-004", "not a multiple of the lot 100"),
+    ],
+)
+async def test_the_margin_of_an_inverse_perp_is_checked_in_coins(
+    runtime: Runtimes, usd: float, cash: float, code: str | None, named: str
+) -> None:
+    found = await objection(runtime, inverse(usd), {"binance:Margin:BTC": cash})
+    if code is None:
+        assert found is None
+        return
+    assert found is not None
+    assert found.error_code == code
+    assert named in found.reason
+
+
+async def test_profit_of_an_inverse_position_margins_the_next(runtime: Runtimes) -> None:
+    key = "binance:InversePerp:BTCUSD-PERP"
+    held = {key: -40_000.0, "binance:Margin:BTC": 0.01}
+    # Short 40,000 USD from 50,000: 40,000 x (1/40,000 - 1/50,000) = 0.2 BTC of profit; 120,000 USD need 0.15 BTC.
+    assert await objection(runtime, inverse(80_000.0), held, {key: 50_000.0}) is None
+    lost = await objection(runtime, inverse(80_000.0), held, {key: 40_000.0})
+    assert lost is not None
+    assert lost.error_code == "RISK-004"
+
+
+@pytest.mark.parametrize(("eth", "refused"), [(0.0099, True), (0.01, False)])
+async def test_a_stake_below_the_minimum_is_refused(runtime: Runtimes, eth: float, refused: bool) -> None:
+    order = replace(
+        supply("stake"),
+        venue="etherfi",
+        operation=OperationType.STAKE,
+        amount=eth,
+        expected_deltas=stake_deltas("etherfi", "weETH", eth, 0.95),
+    )
+    found = await objection(runtime, order, {"wallet:BaseToken:ETH": 1.0})
+    assert (found is not None) is refused
+    if found is not None:
+        assert (found.error_code, "0.0099 ETH is below the minimum stake of 0.01" in found.reason) == ("EXEC-004", True)
+
+
+async def test_an_operation_at_a_venue_that_is_not_configured_is_refused(runtime: Runtimes) -> None:
+    found = await objection(runtime, replace(supply("s"), venue="compound"), {"wallet:BaseToken:USDT": 1e6})
+    assert found is not None
+    assert found.error_code == "VEN-004"
+    assert "'compound', configured are ['binance', 'etherfi']" in found.reason

@@ -91,6 +91,10 @@ FAULTS = [
         "stake_allocation_percentage: 0.75",
         "a lower stake_allocation_percentage was expected",
     ),
+    ("usdt_market_neutral", "  max_venue_share: 0.9", "  # gone", "max_venue_share: missing key; a strategy that uses"),
+    ("ml_btc_directional_usdt_margin", "  max_asset_exposure: 1.5", "  # gone", "max_asset_exposure: missing key"),
+    ("btc_basis", "escalation_ticks: 3", "escalation_ticks: 0", "escalation_ticks: is 0; greater than or equal to 1 was"),
+    ("btc_basis", "warning_share: 0.2", "warning_share: 1.0", "warning_share: is 1.0; less than 1 was expected"),
     ("usdt_market_neutral", "  loop:", "  loop_:", "loop_: unknown key; nearest valid key: loop"),
     ("ml_btc_directional_usdt_margin", "sd_floor_bps: 10", "sd_floor_bps: 1001", "less than sd_cap_bps 1000"),
     (

@@ -16,10 +16,12 @@ from basis_actors.messages.events import (
     AtomicOperationGroupEvent,
     DomainEvent,
     ExecutionDeltaEvent,
+    ExposureSnapshot,
     HealthStatusEvent,
     OperationExecutionEvent,
     PnLCalculation,
     PositionSnapshot,
+    RiskAssessment,
     StrategyDecision,
     SystemErrorEvent,
 )
@@ -230,3 +232,41 @@ def test_memory_grows_by_one_number_a_day(calculation: Make) -> None:
 
     sizes = [size(days) for days in (10, 20, 40)]
     assert all(later - earlier < 100 for earlier, later in pairwise(sizes))
+
+
+class TestRisk:
+    def test_the_lowest_health_and_margin_of_all_assessments_are_kept(self) -> None:
+        def assessment(health: float | None, **ratios: float) -> RiskAssessment:
+            return RiskAssessment(START, "low", ratios, (), (), "tick", health_factor=health)
+
+        statistics = gathered(
+            assessment(None),
+            assessment(1.05, binance=0.5, bybit=0.41),
+            assessment(1.02, binance=0.38),
+            assessment(None, bybit=0.6),
+            assessment(1.3),
+        )
+        assert (statistics.lowest_health_factor, statistics.lowest_margin_ratio) == (1.02, 0.38)
+
+    def test_without_loans_and_perps_there_is_no_lowest(self) -> None:
+        statistics = gathered(RiskAssessment(START, "low", {}, (), (), "tick"))
+        assert (statistics.lowest_health_factor, statistics.lowest_margin_ratio) == (None, None)
+
+    def test_hours_count_as_unhedged_by_how_the_book_was_left(self) -> None:
+        statistics = RunStatistics(delta_band=0.02)
+        views: list[tuple[float, float | None]] = [
+            (0, 0.0),  # hedged for an hour
+            (1, 2_500.0),  # the tick finds it unhedged, its orders hedge it: no time has passed
+            (1, 0.0),
+            (2, -2_500.0),  # left unhedged for three hours
+            (5, 1_999.0),  # inside the band
+            (6, None),  # not known for two hours
+            (8, 0.0),
+        ]
+        for hours, delta in views:
+            moment = START + timedelta(hours=hours)
+            statistics.observe(ExposureSnapshot(moment, delta, {}, 100_000.0, 100_000.0, "tick"))
+        assert statistics.unhedged_hours == 5.0
+
+    def test_a_mode_that_hedges_nothing_has_no_unhedged_hours(self) -> None:
+        assert gathered(ExposureSnapshot(START, 5e4, {}, 1e5, 1e5, "tick")).unhedged_hours is None

@@ -201,3 +201,19 @@ class TestAmounts:
     def test_what_is_shown_is_the_amount(self, amount: float, decimals: int) -> None:
         value = float(format_amount(amount, decimals).replace(",", ""))
         assert value == pytest.approx(amount, rel=1e-13, abs=0.51 * 10.0 ** -min(decimals, 14))
+
+
+def test_a_stop_by_risk_is_named_plainly() -> None:
+    text = shown(summary(stopped="RISK-001: risk was critical: drawdown 0.06 above the limit 0.05"))
+    assert "STOPPED: trading ended before the window did" in text
+    assert "Trading was stopped" in text
+    assert "drawdown 0.06 above" in text
+    assert "FAILED" not in text
+
+
+def test_what_a_mode_does_not_have_is_left_out() -> None:
+    assert "health factor" not in shown(summary())
+    text = shown(summary(lowest_health_factor=1.0214, lowest_margin_ratio=0.3689, unhedged_hours=0.0))
+    assert "1.0214" in text
+    assert "0.3689" in text
+    assert "Hours unhedged" in text

@@ -143,3 +143,12 @@ def test_the_schema_describes_every_field() -> None:
 
 def _description(field: dict[str, Any]) -> str | None:
     return field.get("description") or next((part["description"] for part in field.get("anyOf", [])), None)
+
+
+def test_risk_and_a_stop_are_in_the_json(week: RunStatistics) -> None:
+    week.lowest_health_factor = 1.02
+    stopped = "RISK-001: risk was critical: drawdown 0.06 above the limit 0.05"
+    told = json.loads(summary_json(summarise(week, context(stopped=stopped))))
+    assert told["stopped"] == stopped
+    assert told["failure"] is None
+    assert (told["lowest_health_factor"], told["lowest_margin_ratio"], told["unhedged_hours"]) == (1.02, None, None)
