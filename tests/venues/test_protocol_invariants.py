@@ -310,6 +310,18 @@ def test_all_protocols_together_keep_every_invariant(free: bool, story: list[Ste
     play(rich("USDT", free=free), story)
 
 
+@pytest.mark.long
+def test_all_protocols_together_keep_every_invariant_for_long(form: str) -> None:
+    """The short form draws 200 stories instead of 2,000."""
+
+    @examples(2000 if form == "full" else 200)
+    @given(story=stories(everything), currency=st.sampled_from(["USDT", "ETH"]))
+    def told(story: list[Step], currency: str) -> None:
+        play(rich(currency, free=False), story)
+
+    told()
+
+
 GOOD: list[Make] = [
     lambda desk, _: desk.flash(OperationType.FLASH_BORROW, 20.0, "aave_v3"),
     lambda desk, _: desk.stake(15.0),

@@ -86,6 +86,14 @@ def test_what_has_no_pool_or_no_rate_is_refused() -> None:
     refused(desk, desk.swap(1.0, "ETH", "weETH"), "STRAT-006", "weETH")
 
 
+def test_a_staking_token_is_not_bought_at_an_old_rate_but_sold() -> None:
+    desk = defi_desk()
+    desk.give(WEETH, 10.0)
+    desk.tick(rates_fresh=False)
+    refused(desk, desk.swap(1.0, "ETH", "weETH"), "STRAT-006", "weETH", "staleness")
+    desk.send(desk.swap(1.0, "weETH", "ETH"))
+
+
 def test_more_than_there_is_beside_gas_is_refused() -> None:
     desk, gas = defi_desk(), 180_000 * 20.5e-9
     refused(desk, desk.swap(100.0, "ETH", "weETH"), "EXEC-004", "needs 100 ETH", f"{100.0 - gas:.12g} is there")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import isfinite
 
 from basis_actors.finance.costs import impact_bps
+from basis_actors.finance.keys import LST_TOKENS
 from basis_actors.finance.swaps import market_rate, pool_pair, swap, swap_size_usd
 from basis_actors.messages.execution import PositionDelta
 from basis_actors.messages.market import MarketState
@@ -35,8 +36,9 @@ class Uniswap(ChainProtocol):
     def carry_out(self, order: Order, market: MarketState, wallet: Wallet) -> Outcome:
         """Swap `order.amount` of the source token; `operation_details["min_out"]` bounds what arrives, fee taken.
 
-        Raises Rejected: VEN-004 without a pool of the two, STRAT-006 while the rate is not known, EXEC-003 without
-        `min_out`, EXEC-004 for an overdraft and for less than `min_out`, naming both numbers.
+        Raises Rejected: VEN-004 without a pool of the two, STRAT-006 while the rate is not known and for buying a
+        staking token at an old one, EXEC-003 without `min_out`, EXEC-004 for an overdraft and for less than `min_out`,
+        naming both numbers.
         """
         source, target = order.source_token, order.target_token
         pair = pool_pair(source, target, self._terms.pools)
@@ -48,6 +50,8 @@ class Uniswap(ChainProtocol):
         rate = market_rate(market, source, target)
         if rate is None:
             raise not_known(order, f"{source} has no market rate in {target} yet at {market.timestamp.isoformat()}")
+        if target in LST_TOKENS and not market.staking[target].fresh:
+            raise not_known(order, f"the rates of {target} are older than their staleness limit; wait for newer ones")
         pays, gets = token_key(source), token_key(target)
         amount = take(order, order.amount, wallet.spendable(pays), f"{source} at {pays} beside its gas")
         pool = self._terms.pools[pair]
