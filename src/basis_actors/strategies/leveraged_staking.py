@@ -33,10 +33,9 @@ class LeveragedMoves(LoopOwnerMoves):
 
     def enter(self) -> Found | None:
         """Lever what lies idle: at the target first, later at the loan to value that the loop has, one for one."""
-        loop, rules, wallet = self._loop, self._rules, self._wallet
-        gas = loop.gas(entry=True)
-        spare = wallet.spare() - gas - self._owed_to_owner
-        if not self._worth_it(spare, gas):
+        loop, rules = self._loop, self._rules
+        spare = self._spare(lambda: loop.gas(entry=True))
+        if spare <= 0.0:
             return None
         first = loop.collateral <= 0.0
         ltv = rules.target_ltv if first or loop.ltv is None else min(loop.ltv, rules.target_ltv + rules.ltv_band)

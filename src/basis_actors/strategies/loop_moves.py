@@ -146,7 +146,7 @@ class LoopMoves(LstMoves):
     def _leave_all(self, reason: str) -> Found:
         if (obstacle := self._cannot_unwind()) is not None:
             return obstacle
-        out = self._loop.unwind(from_wallet=self._wallet.spare() - self._loop.gas(entry=False))
+        out = self._loop.unwind(from_wallet=self._wallet.idle - self._loop.gas(entry=False))
         if out is None:
             return self._out_of_reach(reason)
         return self._left("emergency_exit", "exit_full", reason, out)

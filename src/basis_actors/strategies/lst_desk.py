@@ -9,7 +9,7 @@ import msgspec
 from basis_actors.config import DexVenue, LstConfig, RunConfig, StakingVenue
 from basis_actors.errors import BasisError
 from basis_actors.finance.keys import REWARD_TOKENS
-from basis_actors.finance.swaps import Swapped, pool_pair
+from basis_actors.finance.swaps import Swapped, market_rate, pool_pair
 from basis_actors.messages.orders import Order
 from basis_actors.strategies.base import Situation
 from basis_actors.strategies.chain_terms import gas_cost, swap_for, swap_quote, token_key
@@ -117,12 +117,13 @@ class LstDesk:
     def sell_rewards(self, least: float) -> tuple[Order, ...]:
         """Swap every reward token that brings more than `least` ETH and far more than its gas; none while unpriced."""
         market = self._situation.market
-        gas = 0.0 if market.gas is None else gas_cost(self._run, market.gas, "swap")
         orders = []
         for token in self.terms.rewards:
             amount = self._situation.held(token_key(token))
-            if amount <= 0.0 or token in market.stale_prices:
+            rate = market_rate(market, token, "ETH") if amount > 0.0 else None
+            if rate is None or amount * rate <= least or token in market.stale_prices:
                 continue
+            gas = 0.0 if market.gas is None else gas_cost(self._run, market.gas, "swap")
             quote = swap_quote(self._run, market, self.terms.reward_venue, token, "ETH", amount)
             if quote is not None and quote.net - gas > least and quote.net > TIMES_GAS * gas:
                 orders.append(self._write.swap(self.terms.reward_venue, token, "ETH", amount, "sell_dust"))

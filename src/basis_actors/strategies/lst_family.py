@@ -104,9 +104,18 @@ class LstMoves:
         tokens = " and ".join(order.source_token for order in orders)
         return Found("rebalance", "sell_dust", f"{tokens} received as rewards are worth their gas", orders)
 
-    def _worth_it(self, spare: float, gas: float) -> bool:
-        """Whether an amount is worth putting to work: enough to be staked, no dust, and far more than its gas."""
-        return spare >= self._lst.terms.min_stake and spare > self._dust and spare > TIMES_GAS * gas
+    def _spare(self, gas: Callable[[], float]) -> float:
+        """What lies idle beside the reserve, the owner's money and the `gas` of staking it; 0 when not worth that.
+
+        Worth it is what can be staked, is no dust, and is far more than its gas, which is only asked for if needed.
+        """
+        least = max(self._lst.terms.min_stake, self._dust)
+        beside = self._wallet.beside_reserve() - self._owed_to_owner
+        if beside <= least:
+            return 0.0
+        cost = gas()
+        spare = beside - cost
+        return spare if spare > least and spare > TIMES_GAS * cost else 0.0
 
     def _sell_last_rewards(self) -> Found:
         """The last step of an exit: rewards that are worth their gas, however small a part of equity they are."""
@@ -170,14 +179,18 @@ class LstStrategy(Strategy, Generic[M]):
     def decide(self, situation: Situation) -> Decision:
         """The first rule that wants something decides, otherwise hold."""
         moves = self._moves(situation, self._reference.drift(situation))
-        found = next((wanted for rule in self._rules if (wanted := rule(moves)) is not None), _NOTHING)
+        found = _NOTHING
+        for rule in self._rules:
+            wanted = rule(moves)
+            if wanted is not None:
+                found = wanted
+                break
         return self._decision(situation, moves, found)
 
     def close_all(self, situation: Situation) -> Decision:
         """Sell or ask back everything; what the queue owes is waited for."""
-        return self._decision(
-            situation, moves := self._moves(situation, self._reference.drift(situation)), self._closing(moves)
-        )
+        moves = self._moves(situation, self._reference.drift(situation))
+        return self._decision(situation, moves, self._closing(moves))
 
     def _decision(self, situation: Situation, moves: M, found: Found) -> Decision:
         self._reference.note(situation, resets=found.resets, leaves=found.action == "exit_full")

@@ -82,8 +82,8 @@ class StakingMoves(LstMoves):
 
     def stake_idle(self) -> Found | None:
         """Stake what lies idle beside the reserve and what the owner waits for."""
-        spare = self._wallet.spare("stake") - self._owed_to_owner
-        if not self._worth_it(spare, self._wallet.gas("stake")):
+        spare = self._spare(lambda: self._wallet.gas("stake"))
+        if spare <= 0.0:
             if self._drift is None or abs(self._drift) <= self._config.position_deviation_threshold:
                 return None
             reason = f"flow-adjusted equity moved by {self._drift:.2%}; all that is worth it is staked"

@@ -38,10 +38,6 @@ class WalletDesk:
         """What lies idle beside the gas reserve; 0 or more."""
         return max(0.0, self.idle - self.kept)
 
-    def spare(self, *operations: GasOperation) -> float:
-        """What `operations` may use: idle without the reserve, which is still whole after paying for them."""
-        return self.idle - self.kept - self.gas(*operations)
-
     def can_pay(self, amount: float) -> bool:
         """Whether an amount can be paid out of the wallet now and leaves the reserve, out of which gas is paid."""
         return self.idle >= amount + max(self.kept, self.gas("transfer_eth"))
