@@ -1,4 +1,4 @@
-"""Makes the source of signals that a configuration asks for."""
+"""Makes the source of signals that a configuration asks for. What a source needs is loaded when it is made."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from pathlib import Path
 
 from basis_actors.config import DirectionalConfig
 from basis_actors.errors import ConfigError
-from basis_actors.signals.file import FileSignalSource
-from basis_actors.signals.received import ReceivedSignals
 from basis_actors.signals.source import SignalSource
 from basis_actors.times import NS_PER_SECOND
 
@@ -24,8 +22,12 @@ def build_signal_source(config: DirectionalConfig, *, perp: str, step_ns: int) -
     """
     signal = config.signal
     if signal.file is not None and signal.source == "file":
+        from basis_actors.signals.file import FileSignalSource
+
         return FileSignalSource(Path(signal.file.path), signal.file.staleness_seconds)
     if signal.http is not None and signal.source == "http":
+        from basis_actors.signals.received import ReceivedSignals
+
         return ReceivedSignals(signal.http.staleness_seconds)
     assert signal.walk_forward_logistic is not None, "configuration has the section of its source"
     try:

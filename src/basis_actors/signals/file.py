@@ -22,6 +22,7 @@ from basis_actors.data.validation import Problem, problems_of
 from basis_actors.errors import DataError
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.signals import Signal
+from basis_actors.signals.source import SignalSource
 from basis_actors.times import NS_PER_SECOND
 
 __all__ = ["SIGNAL_COLUMNS", "FileSignalSource", "read_signals"]
@@ -40,22 +41,20 @@ _READERS: Final = {".csv": read_plain_csv, ".csv.gz": read_csv, ".parquet": read
 _PROBABILITIES: Final = ("signal", "confidence")
 
 
-class FileSignalSource:
+class FileSignalSource(SignalSource):
     """The newest signal of a file that is known at a tick and not older than `staleness_seconds`."""
 
     def __init__(self, path: Path, staleness_seconds: float) -> None:
         """Raises DataError as `read_signals` does."""
-        self._signals, self.sha256 = read_signals(path)
-        """The digest goes into the metadata of a run."""
+        self._signals, self._sha256 = read_signals(path)
         self._staleness_ns = round(staleness_seconds * NS_PER_SECOND)
         self._path = path
         self._next = 0
-        self._silence = ""
 
     @property
-    def silence(self) -> str:
-        """Why the last tick had no signal; empty when it had one."""
-        return self._silence
+    def input_hashes(self) -> dict[str, str]:
+        """sha256 of the file, by its path."""
+        return {str(self._path): self._sha256}
 
     def at(self, market: MarketState) -> Signal | None:
         """The newest signal stamped at or before the tick; None before the first, and when it is too old."""
@@ -64,14 +63,14 @@ class FileSignalSource:
             self._next += 1
         if self._next == 0:
             first = f"it begins at {iso(signals[0].ns)}" if signals else "it has no rows"
-            self._silence = f"{self._path} has no signal yet: {first}"
+            self.silence = f"{self._path} has no signal yet: {first}"
             return None
         newest = signals[self._next - 1]
         if market.ns - newest.ns > self._staleness_ns:
             limit = self._staleness_ns / NS_PER_SECOND
-            self._silence = f"the newest signal of {self._path}, {iso(newest.ns)}, is older than {limit:g} s"
+            self.silence = f"the newest signal of {self._path}, {iso(newest.ns)}, is older than {limit:g} s"
             return None
-        self._silence = ""
+        self.silence = ""
         return newest
 
 

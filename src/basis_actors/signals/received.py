@@ -15,6 +15,7 @@ from basis_actors.data.stamps import iso
 from basis_actors.errors import DataError
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.signals import Signal, SignalReceived
+from basis_actors.signals.source import SignalSource
 from basis_actors.times import NS_PER_SECOND, ns_from_utc
 
 __all__ = ["ReceivedSignals", "read_answer"]
@@ -50,24 +51,19 @@ def _shown(body: bytes) -> str:
     return repr(text if len(text) <= 200 else f"{text[:200]}…")
 
 
-class ReceivedSignals:
+class ReceivedSignals(SignalSource):
     """The newest answer of an endpoint. An answer that was refused, or none at all, is no signal."""
 
     def __init__(self, staleness_seconds: float) -> None:
         self._staleness_ns = round(staleness_seconds * NS_PER_SECOND)
         self._received: deque[Signal] = deque()
-        self._silence = "the endpoint has not answered yet"
-
-    @property
-    def silence(self) -> str:
-        """Why the last tick had no signal; empty when it had one."""
-        return self._silence
+        self.silence = "the endpoint has not answered yet"
 
     def take(self, received: SignalReceived) -> None:
         """Remember what came; a refusal makes what came before it forgotten."""
         if received.signal is None:
             self._received.clear()
-            self._silence = received.refusal or "the endpoint has no signal"
+            self.silence = received.refusal or "the endpoint has no signal"
         elif not self._received or received.signal.ns > self._received[-1].ns:
             self._received.append(received.signal)
         else:
@@ -82,11 +78,11 @@ class ReceivedSignals:
             return None
         newest = received[0]
         if newest.ns > market.ns:
-            self._silence = f"the first signal, {iso(newest.ns)}, is of a moment after this tick"
+            self.silence = f"the first signal, {iso(newest.ns)}, is of a moment after this tick"
             return None
         if market.ns - newest.ns > self._staleness_ns:
             limit = self._staleness_ns / NS_PER_SECOND
-            self._silence = f"the newest signal, {iso(newest.ns)}, is older than {limit:g} s"
+            self.silence = f"the newest signal, {iso(newest.ns)}, is older than {limit:g} s"
             return None
-        self._silence = ""
+        self.silence = ""
         return newest

@@ -12,6 +12,7 @@ from basis_actors.messages.market import MarketState
 from basis_actors.messages.signals import Signal
 from basis_actors.signals.features import features_at, horizon_sd, labels_of, lookback, newest_features
 from basis_actors.signals.history import MarketHistory
+from basis_actors.signals.source import SignalSource
 from basis_actors.signals.training import DirectionModel, fit
 from basis_actors.times import NS_PER_SECOND
 
@@ -20,7 +21,7 @@ __all__ = ["WalkForwardSource"]
 _DAY_NS: Final = 86_400 * NS_PER_SECOND
 
 
-class WalkForwardSource:
+class WalkForwardSource(SignalSource):
     """A logistic regression on the past of one perpetual; silent until `warm_up_days` have been seen."""
 
     def __init__(self, config: WalkForwardSignals, *, perp: str, asset: str, step_ns: int, horizon_ns: int) -> None:
@@ -37,12 +38,6 @@ class WalkForwardSource:
         self._first_ns: int | None = None
         self._trained_ns: int | None = None
         self._model: DirectionModel | None = None
-        self._silence = ""
-
-    @property
-    def silence(self) -> str:
-        """Why the last tick had no signal; empty when it had one."""
-        return self._silence
 
     def at(self, market: MarketState) -> Signal | None:
         """Take note of the tick, train when it is time to, and say what the model makes of it."""
@@ -51,7 +46,7 @@ class WalkForwardSource:
             self._first_ns = market.ns
         seen = (market.ns - self._first_ns) / _DAY_NS
         if seen < self._config.warm_up_days:
-            self._silence = f"warming up: {seen:.1f} of {self._config.warm_up_days} days seen"
+            self.silence = f"warming up: {seen:.1f} of {self._config.warm_up_days} days seen"
             return None
         since = None if self._trained_ns is None else market.ns - self._trained_ns
         if since is None or since >= self._config.retrain_days * _DAY_NS:
@@ -90,14 +85,14 @@ class WalkForwardSource:
 
     def _forecast(self, ns: int) -> Signal | None:
         if self._model is None:
-            self._silence = "the model could not be trained: the window holds no two different directions"
+            self.silence = "the model could not be trained: the window holds no two different directions"
             return None
         rows = self._history.rows
         features = newest_features(rows, self._horizon)
         sd = horizon_sd(rows, self._horizon, self._sd_window)
         if np.isnan(features).any() or sd is None:
-            self._silence = "prices, funding or volatility of the last days are not all known"
+            self.silence = "prices, funding or volatility of the last days are not all known"
             return None
         said = self._model.forecast(features)
-        self._silence = ""
+        self.silence = ""
         return Signal(ns, said.rise, said.confidence, sd)

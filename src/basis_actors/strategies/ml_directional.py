@@ -10,12 +10,9 @@ from collections.abc import Callable
 from typing import ClassVar, Final
 
 from basis_actors.config import DirectionalConfig, RunConfig
-from basis_actors.errors import BasisError
 from basis_actors.messages.market import MarketSpec
 from basis_actors.messages.signals import SignalReceived
 from basis_actors.signals.build import build_signal_source
-from basis_actors.signals.file import FileSignalSource
-from basis_actors.signals.received import ReceivedSignals
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.strategies.candles import Candles
 from basis_actors.strategies.directional_book import DirectionalBook, directional_terms, read_directional_book
@@ -57,16 +54,10 @@ class MlDirectional(Strategy):
     @property
     def input_hashes(self) -> dict[str, str]:
         """The file of signals, when there is one."""
-        if isinstance(self._source, FileSignalSource) and self._config.signal.file is not None:
-            return {self._config.signal.file.path: self._source.sha256}
-        return {}
+        return self._source.input_hashes
 
     def receive(self, received: SignalReceived) -> None:
         """Take note of what the endpoint said. Raises BasisError STRAT-001 when signals come from elsewhere."""
-        if not isinstance(self._source, ReceivedSignals):
-            raise BasisError(
-                "STRAT-001", f"a signal was received, and signals come from {self._config.signal.source}; expected http"
-            )
         self._source.take(received)
 
     def decide(self, situation: Situation) -> Decision:
