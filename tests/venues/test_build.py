@@ -10,6 +10,7 @@ from tests.venues.worlds import StillClock
 from basis_actors.config import RunConfig, load_mode, without_friction
 from basis_actors.config.venues import ChainVenue, ExchangeVenue, LendingVenue
 from basis_actors.errors import ConfigError
+from basis_actors.finance.contracts import INVERSE, LINEAR
 from basis_actors.finance.margin import maintenance_margin
 from basis_actors.messages.orders import OperationType
 from basis_actors.ports import VenueClient
@@ -41,6 +42,21 @@ def test_terms_are_those_of_the_files() -> None:
     assert terms.margin_key == "binance:Margin:USDT"
     assert maintenance_margin(500_000.0, terms.perps["BTC-PERP"].brackets) == pytest.approx(2_200.0)
     assert exchange_terms(bybit).margin_key == "bybit:BaseToken:USDT"
+
+
+def test_an_exchange_has_one_margin_account_for_linear_perps_and_one_for_each_inverse_one() -> None:
+    run = configured("ml_btc_directional_btc_margin")
+    binance, bybit = run.venues["binance"], configured("btc_basis").venues["bybit"]
+    assert isinstance(binance, ExchangeVenue)
+    assert isinstance(bybit, ExchangeVenue)
+    linear, coin = exchange_terms(binance).margin_accounts()
+    assert (linear.margin_key, linear.currency, linear.contract) == ("binance:Margin:USDT", "USDT", LINEAR)
+    assert (coin.margin_key, coin.currency, coin.contract) == ("binance:Margin:BTC", "BTC", INVERSE)
+    assert (coin.taker_fee, coin.liquidation_fee, coin.minimum_notional) == (0.0005, 0.0125, 10.0)
+    line = coin.markets["BTCUSD-PERP"]
+    assert (line.lot, line.min_amount, line.impact_bps) == (100.0, 100.0, (3.0, 4.0, 8.0))
+    assert line.brackets == linear.markets["BTC-PERP"].brackets, "a named proxy"
+    assert [account.margin_key for account in exchange_terms(bybit).margin_accounts()] == ["bybit:BaseToken:USDT"]
 
 
 def costs(terms: msgspec.Struct) -> list[float]:

@@ -1,12 +1,14 @@
 """Spot and perp orders on a simulated exchange: prices, fees, lots, margin, refusals."""
 
 import pytest
+from msgspec.structs import replace
 from tests.venues.worlds import Desk, StillClock, chain_desk, exchange_desk, exchange_terms, in_group
 
 from basis_actors.errors import Rejected
 from basis_actors.messages.execution import DeltaSource
 from basis_actors.messages.orders import Order, OrderType, Side
 from basis_actors.venues.simulated.exchange import SimulatedExchange
+from basis_actors.venues.simulated.terms import SpotMarket
 
 BTC, CASH, MARGIN = "binance:BaseToken:BTC", "binance:BaseToken:USDT", "binance:Margin:USDT"
 PERP = "binance:PerpPosition:BTC-PERP"
@@ -200,6 +202,19 @@ def test_a_limit_order_fills_when_it_is_met_and_is_refused_otherwise() -> None:
     assert met.execution_details["executed_price"] == pytest.approx(40_016.0)
     refused(desk, desk.spot(Side.BUY, 0.1, order_type=OrderType.LIMIT, price=40_015.0), "EXEC-004", "40015", "40016")
     refused(desk, desk.perp(Side.SHORT, 0.1, order_type=OrderType.LIMIT, price=40_000.0), "EXEC-004", "not met")
+
+
+def test_a_reward_token_is_sold_like_any_other_at_its_price_and_not_while_it_has_none() -> None:
+    clock = StillClock()
+    terms = exchange_terms()
+    line = SpotMarket("EIGEN/USDT", "EIGEN", 0.01, 0.01, (8.0, 13.0, 28.0))
+    desk = Desk(SimulatedExchange(replace(terms, spot={**terms.spot, line.pair: line}), clock), clock)
+    desk.tick()
+    desk.give("binance:BaseToken:EIGEN", 100.0)
+    refused(desk, desk.spot(Side.SELL, 100.0, "EIGEN"), "STRAT-006", "EIGEN has no price yet")
+    desk.tick(tokens={"EIGEN": 3.0})
+    desk.send(desk.spot(Side.SELL, 100.0, "EIGEN"))
+    assert desk.report() == {CASH: pytest.approx(300.0 * 0.9992 * 0.999)}
 
 
 def test_trigger_prices_and_unknown_markets_are_refused() -> None:

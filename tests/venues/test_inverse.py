@@ -41,6 +41,7 @@ def test_an_order_is_in_usd_and_its_fee_in_coins() -> None:
     assert answer.settlements[0].deltas[0].price == pytest.approx(price)
     assert answer.fee_amount == pytest.approx(20_000.0 / price * 0.0004)
     assert answer.fee_currency == "BTC"
+    assert answer.get_total_cost() == pytest.approx(20_000.0 / price * 1.0004), "in coins, both"
     assert desk.report()[MARGIN] == pytest.approx(1.0 - 20_000.0 / price * 0.0004)
 
 

@@ -138,8 +138,12 @@ class ExecutionHandshake(msgspec.Struct, frozen=True, kw_only=True):
     def get_total_cost(self) -> float:
         """Value executed plus fee, in the quote currency: |executed_amount| x executed_price + fee_amount.
 
+        Of an inverse perpetual both are in its base asset: `executed_value`, which its venue gives, + fee_amount.
         Raises ValueError when the venue gave no executed amount and price, as for operations that are not trades.
         """
+        value = self.execution_details.get("executed_value")
+        if value is not None:
+            return abs(float(value)) + self.fee_amount
         amount = self.execution_details.get("executed_amount")
         price = self.execution_details.get("executed_price")
         if amount is None or price is None:

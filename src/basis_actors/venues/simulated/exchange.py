@@ -135,7 +135,12 @@ class SimulatedExchange(SimulatedDomain):
         settlements = [self._book(DeltaSource.EXECUTION, self._time(), deltas, order.operation_id)]
         if fee > 0.0:
             settlements.append(self._charge(DeltaSource.FEE, fee_key, fee, order.operation_id))
-        details = {"executed_amount": fill.quantity, "executed_price": fill.price, "liquidity": "taker"}
+        details = {
+            "executed_amount": fill.quantity,
+            "executed_price": fill.price,
+            "executed_value": fill.value,
+            "liquidity": "taker",
+        }
         return Executed(tuple(settlements), details, fee, currency if fee > 0.0 else None)
 
     def _spendable(self, key: str) -> float:

@@ -29,9 +29,14 @@ class Fill(NamedTuple):
         """USDT, for an inverse perpetual USD."""
         return self.contract.notional(self.quantity, self.price)
 
+    @property
+    def value(self) -> float:
+        """USDT, for an inverse perpetual its base asset."""
+        return self.notional * self.contract.per_quote(self.price)
+
     def fee(self, rate: float) -> float:
-        """Fee in USDT, for an inverse perpetual in its base asset."""
-        return trade_fee(self.notional * self.contract.per_quote(self.price), rate)
+        """Fee in the unit of `value`."""
+        return trade_fee(self.value, rate)
 
 
 def on_lots(amount: float, lot: float) -> float:
