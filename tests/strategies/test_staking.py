@@ -63,6 +63,16 @@ def test_what_is_not_worth_its_gas_stays(spare: float) -> None:
     assert strategy("strategy_config.dust_delta=0").decide(situation(held, market())).action == "none"
 
 
+def test_nothing_is_staked_while_the_market_doubts_the_token() -> None:
+    """A discount of 4 % where 3 % is the limit; without enforcement it is only reported."""
+    doubted = situation({ETH: 40.0}, market(market_rate=RATE * 0.96))
+    decision = strategy().decide(doubted)
+    assert (decision.orders, decision.constraints) == ((), ("RISK-001",))
+    assert "0.0400" in decision.reasoning
+    assert "0.03" in decision.reasoning
+    assert operations(strategy("risk_limits.enforce=false").decide(doubted).orders) == ["stake"]
+
+
 def test_a_withdrawal_sells_what_is_missing_and_pays_at_once() -> None:
     """1.04 on the market, 24 bps of impact up to 100,000 USD, 5 bps to the pool."""
     decision = strategy().decide(situation(HELD, market(market_rate=1.04), wanted=10.0))
@@ -150,10 +160,14 @@ def test_rewards_are_kept_while_selling_makes_no_sense(state: MarketState) -> No
 
 
 def test_drift_is_counted_anew_once_equity_has_moved() -> None:
+    def grown(hour: int) -> MarketState:
+        rate = RATE * (1.0 + hour / 1e3)
+        return market(hour, rate=rate, market_rate=rate)
+
     staking = strategy()
     staking.decide(situation({ETH: 40.0}, market()))
     held = {ETH: KEPT, WEETH: (40.0 - KEPT) / RATE}
-    seen = [staking.decide(situation(held, market(hour, rate=RATE * (1.0 + hour / 1e3)))) for hour in range(1, 45)]
+    seen = [staking.decide(situation(held, grown(hour))) for hour in range(1, 45)]
     reset = [number for number, decision in enumerate(seen, 1) if "moved by" in decision.reasoning]
     assert reset == [21, 42], "more than 2 % after 21 hours of 0.1 % each, and again of a base 2.1 % higher"
 

@@ -140,6 +140,7 @@ class LeveragedStaking(LstStrategy[LeveragedMoves]):
             LeveragedMoves.free_for_owner,
             LeveragedMoves.sell_dust,
             LeveragedMoves.supply_loose,
+            LeveragedMoves.mind_peg,
             LeveragedMoves.enter,
             LeveragedMoves.re_lever,
             LeveragedMoves.await_claim,

@@ -178,14 +178,10 @@ class LoopMoves(LstMoves):
     def _pays(self, eth: float) -> tuple[bool, dict[str, float]]:
         """Whether more leverage of `eth` earns its round trip back over `min_hold_days`, and both figures.
 
-        Not while the growth of the rate is unknown, the market rate too, or its discount beyond the limit.
+        Not while the growth of the rate, or the market rate, is unknown.
         """
-        lst, days = self._lst, self._rules.min_hold_days
-        growth = self._growth.daily()
-        if growth is None or not lst.sellable:
-            return False, {}
-        market, limit = self._situation.market.staking[lst.terms.lst].market_rate, self._limits.max_peg_deviation
-        if limit is not None and (market or 0.0) < lst.eth_per_lst * (1.0 - limit):
+        growth, days = self._growth.daily(), self._rules.min_hold_days
+        if growth is None or not self._lst.sellable:
             return False, {}
         carry, cost = eth * self._loop.carry(growth, days), self._loop.round_trip(eth)
         return carry > cost, {"expected_carry": carry, "round_trip_cost": cost}

@@ -81,6 +81,12 @@ class LstDesk:
         self.sellable = quote is not None and quote.fresh and quote.market_rate is not None
         """Whether the market rate is known and not too old."""
 
+    @property
+    def discount(self) -> float | None:
+        """By how much the market pays less than the protocol's rate, a fraction; None while it is not known."""
+        quote = self._situation.market.staking.get(self.terms.lst)
+        return None if quote is None or quote.market_rate is None else 1.0 - quote.market_rate / quote.eth_per_lst
+
     def stake(self, eth: float) -> Order:
         """ETH of the wallet into the token."""
         return self._write.stake(self.terms.staking_venue, self.terms.lst, eth)

@@ -129,6 +129,14 @@ class LstMoves:
         """What must not be put to work, because the owner waits for it and can be paid."""
         return 0.0 if self.unpayable else self._wallet.wanted
 
+    def mind_peg(self) -> Found | None:
+        """Nothing is staked while the market sells the token cheaper than the limit allows: it may know why."""
+        discount, limit = self._lst.discount, self._run.mode.risk_limits.max_peg_deviation
+        if discount is None or limit is None or discount <= limit or not self._run.mode.risk_limits.enforce:
+            return None
+        reason = f"{self._lst.terms.lst} trades {discount:.4f} below its rate, the limit is {limit}: nothing is added"
+        return self._waits(reason, "RISK-001")
+
     def await_claim(self) -> Found | None:
         """Say what is waited for, when there is nothing else to do."""
         if self._lst.claim <= 0.0:

@@ -144,6 +144,7 @@ class Staking(LstStrategy[StakingMoves]):
             StakingMoves.wait_for_rates,
             StakingMoves.free_for_owner,
             StakingMoves.sell_dust,
+            StakingMoves.mind_peg,
             StakingMoves.stake_idle,
             StakingMoves.await_claim,
         )
