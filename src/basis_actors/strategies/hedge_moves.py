@@ -17,6 +17,8 @@ from basis_actors.strategies.order_writer import EXTERNAL, OrderWriter
 
 __all__ = ["HedgeMoves", "Tick"]
 
+_CENT = 0.01
+
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
     """What the rules look at besides the book."""
@@ -132,11 +134,11 @@ class HedgeMoves(ABC):
         """Without a position and none to be opened, pay from the wallet what is owed for gas."""
         if not self.at_rest or self._pays():
             return None
-        return self._pay_gas()
+        return self._pay_gas(self._terms.minimum_notional)
 
-    def _pay_gas(self) -> Found | None:
+    def _pay_gas(self, least: float) -> Found | None:
         amount = min(self._book.gas_owed, self._book.wallet_cash)
-        if amount < self._terms.minimum_notional:
+        if amount < least:
             return None
         order = self._write.settle_gas(amount)
         return Found("rebalance", "transfer", f"{amount:.6f} USDT of gas is owed and there is no position", (order,))
@@ -155,4 +157,4 @@ class HedgeMoves(ABC):
         orders = self._desk.gather()
         if orders:
             return Found("exit", "transfer", "everything is closed; the cash goes to the wallet", orders)
-        return self._pay_gas()
+        return self._pay_gas(_CENT)

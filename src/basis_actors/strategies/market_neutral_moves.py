@@ -11,6 +11,10 @@ from basis_actors.strategies.market_neutral_reductions import Reductions
 __all__ = ["NeutralMoves"]
 
 
+_LAGGING = 0.8
+"""Share of its share of the shorts below which a venue is taken to have joined later than the others."""
+
+
 class NeutralMoves(Reductions):
     """All rules, on the book of one tick."""
 
@@ -93,17 +97,19 @@ class NeutralMoves(Reductions):
         return Found("rebalance", "entry_partial", reason, desk.stake.place(book.in_wallet))
 
     def shift_shorts(self) -> Found | None:
-        """A venue that has margin and no short yet takes its share from those that are short of more than theirs."""
+        """A venue that joined and has margin takes its share from those that are short of more than theirs."""
         book = self._book
-        joining = [v for v in book.weights if book.legs[v].short == 0.0 and book.legs[v].cash > self._least_growth]
-        if book.flat or not joining:
+        lagging = [v for v, share in book.weights.items() if book.legs[v].short < _LAGGING * share * book.short]
+        if not any(book.legs[venue].margin > self._least_growth for venue in lagging):
             return None
         desk = self._desk
         target, room = desk.target(book.equity), desk.headroom()
-        for venue in joining:
+        for venue in lagging:
+            share = target.get(venue, 0.0)
+            lacking = min(room[venue], share - book.legs[venue].short)
             for leg in sorted(book.legs.values(), key=lambda leg: target.get(leg.venue, 0.0) - leg.short):
                 excess = leg.short - target.get(leg.venue, 0.0)
-                amount = desk.common_lots(leg.venue, venue, min(excess, room[venue], target.get(venue, 0.0)))
+                amount = desk.common_lots(leg.venue, venue, min(excess, lacking))
                 if leg.tradable and amount * book.price > self._least_growth:
                     orders = desk.shift(leg.venue, venue, amount)
                     return Found("rebalance", "entry_partial", f"{venue} takes a share of {leg.venue}", orders)

@@ -25,6 +25,8 @@ __all__ = ["Reductions"]
 
 _GAS_SHARE = 0.01
 """Share of an amount that the gas of staking it and of having it back may cost."""
+_RELEASE_SHARE = 0.05
+"""Share of an amount that the gas of having it back may cost."""
 _COST_OF_FREEING = 1.005
 """Selling and buying back costs less than this."""
 
@@ -46,6 +48,9 @@ class Reductions(HedgeGrowth):
         self._neutral_terms = terms
         self._neutral = book
         self._tools = tools
+        if tick.wanted < book.hedge.equity:
+            # What is paid out leaves net delta as it is, so it has to be small beside what stays.
+            self._dust = config.dust_delta * (book.hedge.equity - tick.wanted)
 
     @cached_property
     def _desk(self) -> NeutralDesk:
@@ -138,7 +143,8 @@ class Reductions(HedgeGrowth):
         sizes = desk.split(max(0.0, min(total, self._book.spot)), wanted)
         trades = desk.shrink(sizes, "margin")
         sent = desk.proceeds(sizes, lacking) if trades else ()
-        fetched = self._fetch(total - sum(sizes.values()), self._dust, urgent=urgent)
+        least = self._dust if urgent else self._worth_releasing
+        fetched = self._fetch(total - sum(sizes.values()), least, urgent=urgent)
         orders = (*moved, *trades, *sent, *fetched.orders)
         action = "transfer" if not trades and fetched.released is None else "exit_partial"
         return self._found("rebalance", action, reason, orders, fetched)
@@ -151,7 +157,9 @@ class Reductions(HedgeGrowth):
         trades = desk.shrink(sizes, action)
         stays = self._wanted <= 0.0 and action != "exit_full"
         sent = desk.proceeds(sizes, self._lacking(self._book.legs.values())) if trades and stays else ()
-        least = self._terms.minimum_notional if action == "exit_full" else self._dust
+        least = self._worth_releasing if decision == "rebalance" else self._dust
+        if action == "exit_full":
+            least = self._terms.minimum_notional
         fetched = self._fetch(amount - sum(sizes.values()), least, urgent=urgent)
         return self._found(decision, action, reason, (*trades, *sent, *fetched.orders), fetched)
 
@@ -209,11 +217,11 @@ class Reductions(HedgeGrowth):
             return None
         reason = f"flow-adjusted equity moved by {self._drift:.2%} since the position was last set"
         found = self._reduce(self._excess(), "rebalance", "exit_partial", reason, urgent=False)
-        if found is not None:
-            return msgspec.structs.replace(found, resets=True)
         # Where a venue has joined, its share of the margin goes along; shorts follow when it has arrived.
-        orders = self._desk.spread_margin(self._desk.target(book.equity), CASH_KEPT) if book.weights else ()
-        return Found("rebalance", "transfer" if orders else "none", reason, orders, resets=True)
+        spread = self._desk.spread_margin(self._desk.target(book.equity), CASH_KEPT) if book.weights else ()
+        if found is not None:
+            return msgspec.structs.replace(found, orders=(*found.orders, *spread), resets=True)
+        return Found("rebalance", "transfer" if spread else "none", reason, spread, resets=True)
 
     def _excess(self) -> float:
         """Ether above what equity carries; 0 while it is not worth a rebalance, or no venue could carry any.
@@ -231,6 +239,11 @@ class Reductions(HedgeGrowth):
         """USDT from which ether is worth being staked: the gas of it and of the way out is little beside it."""
         stake = self._desk.stake
         return (stake.placing_gas() + stake.releasing_gas()) * self._book.price / _GAS_SHARE
+
+    @property
+    def _worth_releasing(self) -> float:
+        """USDT from which ether is worth being had back when there is no hurry."""
+        return max(self._dust, self._desk.stake.releasing_gas() * self._book.price / _RELEASE_SHARE)
 
     def close(self) -> Found | None:
         """Everything back to cash, as fast as the delta band allows."""
