@@ -19,7 +19,7 @@ def test_modes_lists_the_ten_with_share_class_and_venues(run: Run) -> None:
     heads = [line.split("  ") for line in result.stdout.splitlines() if not line.startswith(" ")]
     assert [head[0] for head in heads] == list(mode_names())
     assert heads[0][1:] == ["usdt_stable", "wallet, binance, bybit, okx"]
-    assert " ".join(result.stdout.split()).count("Cannot be run yet.") == 6
+    assert "Cannot be run yet." not in " ".join(result.stdout.split())
 
 
 def test_config_check_passes_everything_that_is_shipped(run: Run) -> None:
