@@ -127,6 +127,34 @@ def test_trading_that_risk_stops_is_a_result_and_not_a_failure(run: Run, table: 
     assert "unpaid: trading was stopped: RISK-001" in shown.stdout
 
 
+def test_a_warning_is_told_where_nothing_else_changed(run: Run, tmp_path: Path) -> None:
+    """A discount that nobody has to sell at: the numbers are the same, and the limit is broken."""
+    (tmp_path / "depeg.yaml").write_text(
+        "scenario: depeg\ndescription: weETH at a discount of 5 %.\nshocks:\n"
+        "  - {kind: lst, start_hours: 48, lst: weETH, change: -0.05, over_hours: 1, hours: 9, recovery_hours: 9}\n"
+    )
+    result = run("stress", "eth_staking_only", "--scenario", "depeg.yaml", "--days", 4)
+    assert result.exit_code == 0
+    usual, depeg = (line for line in result.stdout.splitlines() if line.startswith(("baseline ", "depeg ")))
+    assert depeg.split()[1:-1] == usual.split()[1:]
+    assert depeg.split()[-1] == "warned"
+    assert "depeg: discount of weETH above the limit" in result.stdout
+    assert "hours missing" not in result.stdout
+
+
+def test_the_hours_of_a_scenario_begin_after_the_warm_up_of_a_model(run: Run, files: None) -> None:
+    learning = ("--set", "strategy_config.signal.walk_forward_logistic.warm_up_days=10")
+    mode = ("ml_btc_directional_usdt_margin", *learning)
+    result = run("stress", *mode, "--scenario", "away.yaml", "--days", 4, "--json")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert (report["days"], report["warm_up_days"]) == (4, 10)
+    away = json.loads((Path(report["rows"][1]["run_dir"]) / "summary.json").read_text())
+    assert (away["start"][:10], away["end"][:10]) == ("2024-01-01", "2024-01-15")
+    assert away["data_gaps"]["cex/binance/BTCUSDT_perp"] == 24.0
+    assert "4 days a run after 10 of warm-up" in run("stress", *mode, "--scenario", "dear.yaml", "--days", 4).stdout
+
+
 def test_seed_capital_and_settings_are_those_of_every_run(table: Table) -> None:
     small = table(*INVESTED, "--scenario", "crash.yaml", "--capital", 5000, "--seed", 3)
     again = table(*INVESTED, "--scenario", "crash.yaml", "--capital", 5000, "--seed", 3)

@@ -79,9 +79,15 @@ def stress(
           - {kind: price, start_hours: 480, assets: [BTC], change: -0.33, over_hours: 2}
           - {kind: outage, start_hours: 480, hours: 12, venue: binance}
 
-    Times are hours after the first tick, changes and rates are fractions. Kinds: price (assets, change, over_hours),
-    funding (hours, perps, set or add), lst (lst, change, over_hours, hours, recovery_hours), reserve (hours, token,
-    utilization, borrow_apr, supply_apr), outage (hours, venue), stale (hours, series), gas (hours, gwei).
+    Times are hours after the first tick (after the warm-up of a mode that trains), changes and rates are fractions.
+
+    - price: assets, change, over_hours
+    - funding: hours, perps, set or add
+    - lst: lst, change, over_hours, hours, recovery_hours
+    - reserve: hours, token, utilization, borrow_apr, supply_apr
+    - outage: hours, venue
+    - stale: hours, series
+    - gas: hours, gwei
 
     Exit codes: 0 all ran, 1 a run failed, 2 bad input, 130 interrupted.
     """
@@ -152,18 +158,20 @@ def _show(report: StressReport) -> None:
 
     console = results()
     market = f"synthetic, seed {report.seed}: generated prices, not history"
+    length = f"{report.days} days a run"
+    if report.warm_up_days:
+        length += f" after {report.warm_up_days} of warm-up"
     console.print(
-        Text.assemble(
-            (report.mode, "bold cyan"), f"  {report.share_class}, {report.days} days a run  ", (market, "dim")
-        ),
+        Text.assemble((report.mode, "bold cyan"), f"  {report.share_class}, {length}  ", (market, "dim")),
         soft_wrap=True,
     )
     console.print(_table(report))
     for row in report.rows:
+        said = _news(row, report.rows[0])
         if row.stopped is not None:
-            console.print(
-                Text.assemble((f"{row.scenario}: ", "bold"), "trading was stopped: ", row.stopped), soft_wrap=True
-            )
+            said.append(f"trading was stopped: {row.stopped}")
+        for text in said:
+            console.print(Text.assemble((f"{row.scenario}: ", "bold"), text), soft_wrap=True)
 
 
 def _table(report: StressReport) -> Table:
@@ -215,8 +223,20 @@ def _state(row: StressRow, baseline: StressRow) -> Text:
         return Text("failed", style="bold red")
     if row.stopped is not None:
         return Text("stopped", style="yellow")
+    if _news(row, baseline):
+        return Text("warned", style="yellow")
     untouched = row is not baseline and _outcome(row) == _outcome(baseline)
     return Text("no effect" if untouched else "", style="dim")
+
+
+def _news(row: StressRow, baseline: StressRow) -> list[str]:
+    """What a run warned of and the baseline did not."""
+    usual = {_without_count(text) for text in baseline.warnings}
+    return [text for text in row.warnings if _without_count(text) not in usual]
+
+
+def _without_count(text: str) -> str:
+    return text.rpartition(" (")[0] or text
 
 
 def _outcome(row: StressRow) -> tuple[float | None, ...]:

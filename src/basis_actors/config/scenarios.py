@@ -43,7 +43,7 @@ class ShockBase(Model):
     """What all shocks have."""
 
     start_hours: NonNegative
-    """Hours after the first tick; nothing that is known up to then changes."""
+    """Hours after the first tick, or after the warm-up of a mode that trains; nothing known up to then changes."""
 
 
 class PriceShock(ShockBase):

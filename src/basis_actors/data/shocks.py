@@ -43,7 +43,7 @@ _HOURS_PER_YEAR: Final = 8760.0
 
 
 def span_of(shock: Shock, start_ns: int) -> tuple[int, int]:
-    """When a shock begins and ends (ns), for a first tick at `start_ns`; the move of a price has no way back."""
+    """When a shock begins and ends (ns), counted from `start_ns`; the move of a price has no way back."""
     if isinstance(shock, PriceShock):
         hours = shock.over_hours
     elif isinstance(shock, LstShock):
@@ -55,7 +55,7 @@ def span_of(shock: Shock, start_ns: int) -> tuple[int, int]:
 
 
 def shocked(dataset: Dataset, scenario: Scenario, start_ns: int) -> Dataset:
-    """A copy of `dataset` in which the shocks of `scenario` happen; its first tick is at `start_ns`.
+    """A copy of `dataset` in which the shocks of `scenario` happen, their hours counted from `start_ns`.
 
     Raises ConfigError CONFIG-003, with file and key, for a shock that changes no row of the data.
     """

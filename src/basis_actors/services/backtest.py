@@ -215,7 +215,7 @@ class Backtest:
         """Simulated venues, cut off where a scenario says so."""
         prepared, scenario = self._prepared, self._prepared.request.scenario
         venues = build_simulated_venues(prepared.run, clock=bus.clock)
-        return venues if scenario is None else with_outages(venues, bus.clock, scenario, prepared.feed.ticks[0])
+        return venues if scenario is None else with_outages(venues, bus.clock, scenario, prepared.scenario_ns)
 
     def _progress(self, engine: Engine, started: float) -> Progress:
         return Progress(engine.ticks_started, len(self._prepared.feed.ticks), time.perf_counter() - started)

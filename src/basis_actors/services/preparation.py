@@ -79,6 +79,8 @@ class BacktestRequest:
     """Whether wall clock, durations and pid are fixed, so that two runs write the same bytes."""
     scenario: Scenario | None = None
     """What happens to market and venues beyond what the data say; None for nothing."""
+    scenario_start: datetime | None = None
+    """From when the hours of the scenario are counted; None for the first tick."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ class Prepared:
     capital: float
     flows: tuple[Flow, ...]
     """By time, the capital first."""
+    scenario_ns: int
+    """From when the hours of a scenario are counted."""
 
 
 def prepare(request: BacktestRequest) -> Prepared:
@@ -117,8 +121,9 @@ def prepare(request: BacktestRequest) -> Prepared:
         raise ConfigError("CONFIG-003", f"capital is {capital}; more than 0 {run.share_class.currency} was expected")
     step = run.mode.tick_interval_seconds * NS_PER_SECOND
     dataset, start, end = _market(request, run, strategy.market_spec, step)
+    scenario_ns = start if request.scenario_start is None else ns_from_utc(request.scenario_start)
     if request.scenario is not None:
-        dataset = shocked(dataset, request.scenario, start)
+        dataset = shocked(dataset, request.scenario, scenario_ns)
     feed = build_feed(
         dataset,
         strategy.market_spec,
@@ -132,7 +137,7 @@ def prepare(request: BacktestRequest) -> Prepared:
         strategy.warm_up(feed.warmup_funding(perp, strategy.funding_history))
     flows = (Flow(utc_from_ns(start), capital), *_checked(request.flows, start, end))
     config_hash = hashlib.sha256(run.model_dump_json().encode()).hexdigest()
-    return Prepared(request, run, config_hash, dataset, feed, strategy, capital, flows)
+    return Prepared(request, run, config_hash, dataset, feed, strategy, capital, flows, scenario_ns)
 
 
 def _market(request: BacktestRequest, run: RunConfig, spec: MarketSpec, step: int) -> tuple[Dataset, int, int]:

@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from basis_actors.config import DirectionalConfig, RunConfig, load_mode
 from basis_actors.config.library import scenario_names
 from basis_actors.config.model import Problem
 from basis_actors.config.scenarios import Scenario, load_scenario
@@ -40,7 +41,7 @@ class StressRequest:
     seed: int = DEFAULT_SEED
     """Of the synthetic market."""
     days: int = DEMO_DAYS
-    """Length of each run, from the first moment of the synthetic market on."""
+    """Length of each run, from the first moment of the synthetic market on, after the warm-up of a mode that trains."""
     capital: float | None = None
     """In tokens of the share class; None for the share class's own."""
     overlays: Sequence[Path] = ()
@@ -68,6 +69,7 @@ class StressRow(msgspec.Struct, frozen=True, kw_only=True):
     unhedged_hours: Annotated[float | None, _about("Time with a net delta outside its band; null if not hedged.")]
     stopped: Annotated[str | None, _about("Why trading was stopped; null when it was not.")]
     failure: Annotated[str | None, _about("What made the run fail; null when it did not.")]
+    warnings: Annotated[list[str], _about("What the run warned of, missing data apart.")]
     max_residual: Annotated[float | None, _about("Largest unexplained change as a fraction of equity.")]
     run_dir: Annotated[str | None, _about("Folder of the run's logs.")]
 
@@ -79,6 +81,8 @@ class StressReport(msgspec.Struct, frozen=True, kw_only=True):
     share_class: str
     seed: int
     days: int
+    warm_up_days: int
+    """Days before, in which the mode only learns; the hours of scenarios are counted from their end."""
     rows: tuple[StressRow, ...]
     """The baseline first, then the scenarios in the order in which they were asked for."""
     interrupted: bool = False
@@ -101,6 +105,8 @@ class StressTest:
         scenarios = [load_scenario(name) for name in request.scenarios or scenario_names()]
         for scenario in scenarios:
             scenario.refuse(_outside(scenario, request.days))
+        run = load_mode(request.mode, overlays=request.overlays, settings=request.settings)
+        self._warm_up_days = _warm_up_days(run)
         self._scenarios: tuple[Scenario | None, ...] = (None, *scenarios)
         self._prepared = [self._prepare(scenario) for scenario in self._scenarios]
         self._running: Backtest | None = None
@@ -133,6 +139,7 @@ class StressTest:
             share_class=run.share_class.name,
             seed=request.seed,
             days=request.days,
+            warm_up_days=self._warm_up_days,
             rows=tuple(rows),
             interrupted=self._cancelled is not None,
         )
@@ -140,18 +147,20 @@ class StressTest:
     def _prepare(self, scenario: Scenario | None) -> Prepared:
         request = self._request
         start = utc_from_ns(SyntheticGenerator(request.seed, _EPOCH_STEP_SECONDS).epoch_ns)
+        learned = start + timedelta(days=self._warm_up_days)
         return prepare(
             BacktestRequest(
                 mode=request.mode,
                 seed=request.seed,
                 start=start,
-                end=start + timedelta(days=request.days),
+                end=learned + timedelta(days=request.days),
                 capital=request.capital,
                 overlays=request.overlays,
                 settings=request.settings,
                 out=request.out,
                 write_events=False,
                 scenario=scenario,
+                scenario_start=learned,
             )
         )
 
@@ -166,6 +175,15 @@ def _outside(scenario: Scenario, days: int) -> Iterator[Problem]:
             yield Problem(("shocks", str(index), "start_hours"), text)
 
 
+def _warm_up_days(run: RunConfig) -> int:
+    """Days in which a mode does nothing because its model has not seen enough."""
+    config = run.mode.strategy_config
+    if not isinstance(config, DirectionalConfig) or config.signal.source != "walk_forward_logistic":
+        return 0
+    walk_forward = config.signal.walk_forward_logistic
+    return 0 if walk_forward is None else walk_forward.warm_up_days
+
+
 def _row(name: str, scenario: Scenario | None, summary: RunSummary) -> StressRow:
     return StressRow(
         scenario=name,
@@ -178,6 +196,7 @@ def _row(name: str, scenario: Scenario | None, summary: RunSummary) -> StressRow
         unhedged_hours=summary.unhedged_hours,
         stopped=summary.stopped,
         failure=summary.failure,
+        warnings=[text for text in summary.warnings if text.partition(":")[0] not in summary.data_gaps],
         max_residual=summary.max_residual,
         run_dir=summary.run_dir,
     )

@@ -76,7 +76,7 @@ class VenueOutage:
 def with_outages(
     venues: Sequence[VenueClient], clock: VenueClock, scenario: Scenario, start_ns: int
 ) -> tuple[VenueClient, ...]:
-    """The same venues, those that `scenario` makes unavailable cut off while it says; the first tick is `start_ns`."""
+    """The same venues, those that `scenario` makes unavailable cut off while it says, counted from `start_ns`."""
     spans: dict[str, list[tuple[int, int]]] = {}
     for shock in scenario.config.shocks:
         if isinstance(shock, OutageShock):
