@@ -139,6 +139,24 @@ def test_a_loop_stays_inside_its_band_and_is_never_liquidated(history: Path, pla
     assert "liquidation" not in {event.source for event in run.of(ExecutionDeltaEvent)}
 
 
+def test_a_narrow_band_is_kept_from_both_sides(history: Path, played: Play) -> None:
+    """Debt grows by the hour and the token's rate by the day, so the loan crosses so narrow a band both ways."""
+    band, interest_of_an_hour = 3e-5, 5e-6
+    run = played(
+        "eth_leveraged",
+        data=history,
+        start="2024-06-12",
+        end="2024-08-01",
+        frictionless=True,
+        settings=settings("wstETH", "dex", f"strategy_config.loop.ltv_band={band}"),
+    )
+    closes(run)
+    kinds = [" ".join(group.operation_types) for group in run.of(AtomicOperationGroupEvent)]
+    assert kinds.count("flash_borrow stake supply borrow flash_repay") > 1
+    assert kinds.count("flash_borrow repay withdraw swap flash_repay") > 1
+    assert max(view.ltv_ratio for view in run.of(RiskAssessment) if view.ltv_ratio) < 0.909 + band + interest_of_an_hour
+
+
 def test_risk_sees_the_loan_that_the_strategy_sees(history: Path, played: Play) -> None:
     """Both take health and loan to value from the oracle, by one formula, but each on its own."""
     run = played("eth_leveraged", data=history, start="2024-08-20", end="2024-08-25", settings=settings("weETH"))

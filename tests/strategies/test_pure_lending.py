@@ -1,0 +1,49 @@
+"""Pure lending is closed for good in steps: everything back from the pool, then the gas that is owed, then nothing."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+from tests.strategies.situations import ETH, gas, market, operations, run_of, situation
+
+from basis_actors.messages.market import MarketState, ReserveState
+from basis_actors.strategies.pure_lending import PureLending
+
+SUPPLIED = "aave:aToken:aWETH"
+USDT, OWED, SUPPLIED_USDT = "wallet:BaseToken:USDT", "gas:Payable:USDT", "aave:aToken:aUSDT"
+
+
+def with_usdt(fresh: bool = True) -> MarketState:
+    state = market()
+    return replace(state, reserves={**state.reserves, "USDT": ReserveState(1.1, 1.2, 0.05, 0.06, 0.9, fresh)})
+
+
+def test_everything_is_taken_back() -> None:
+    decision = PureLending(run_of("pure_lending_eth")).close_all(situation({ETH: 0.05, SUPPLIED: 39.0}, market()))
+    assert [(order.operation.value, order.amount) for order in decision.orders] == [("withdraw", 39.0)]
+    assert (decision.decision_type, decision.invested) == ("emergency_exit", True)
+
+
+def test_with_nothing_supplied_it_is_over() -> None:
+    decision = PureLending(run_of("pure_lending_eth")).close_all(situation({ETH: 39.05}, market()))
+    assert (decision.orders, decision.invested) == ((), False)
+
+
+def test_gas_that_is_owed_is_paid_last() -> None:
+    lending = PureLending(run_of("pure_lending_usdt"))
+    first = lending.close_all(situation({USDT: 5.0, OWED: -3.0, SUPPLIED_USDT: 900.0}, with_usdt()))
+    assert operations(first.orders) == ["withdraw"]
+    second = lending.close_all(situation({USDT: 905.0, OWED: -3.0}, with_usdt()))
+    assert [(order.operation.value, order.amount) for order in second.orders] == [("transfer", 3.0)]
+    third = lending.close_all(situation({USDT: 902.0, OWED: 0.0}, with_usdt()))
+    assert (third.orders, third.invested) == ((), False)
+
+
+def test_an_exit_waits_for_a_reserve_that_is_known_and_for_gas_it_can_pay() -> None:
+    stale = PureLending(run_of("pure_lending_usdt")).close_all(
+        situation({USDT: 5.0, SUPPLIED_USDT: 900.0}, with_usdt(fresh=False))
+    )
+    assert (stale.orders, stale.constraints, stale.invested) == ((), ("STRAT-006",), True)
+    dear = PureLending(run_of("pure_lending_eth")).close_all(situation({ETH: 0.001, SUPPLIED: 39.0}, market()))
+    assert dear.orders == ()
+    assert f"{gas(220e3):.6f}" in dear.reasoning
+    assert "0.001000" in dear.reasoning
