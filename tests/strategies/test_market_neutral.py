@@ -225,3 +225,17 @@ class TestVenues:
         assert (opened.venue, opened.side, closed.side) == ("okx", Side.SHORT, Side.LONG)
         assert opened.amount == closed.amount
         assert {order.execution_mode for order in shifted.orders} == {ExecutionMode.COMPENSATED}
+
+    def test_a_venue_that_may_not_take_risk_for_a_while_keeps_its_short_and_its_margin(self) -> None:
+        """Its funding is missing: no new risk there, but nothing is taken from what it has."""
+        neutral = strategy()
+        money = {SPOT_CASH: 50_200.0, **{CASH[v]: 49_700.0 * s for v, s in SHARES.items()}}
+        assert neutral.decide(hedged(money)).action == "entry_full"
+        state = hedged_market()
+        state.funding_missed["okx:ETH-PERP"] = 3
+        richer = position(cash={CASH["binance"]: 22_500.0})
+        decision = neutral.decide(hedged(richer, state))
+        assert "moved by" in decision.reasoning
+        assert decision.market_conditions["left_out"] == ("okx",)
+        assert not [order for order in decision.orders if order.venue == "okx"]
+        assert not of(strategy().decide(hedged(richer, state)).orders, "perp_trade")

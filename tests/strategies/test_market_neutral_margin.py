@@ -15,11 +15,14 @@ from tests.strategies.hedged_books import (
     SPOT_COST,
     P,
     decide,
+    hedged,
+    hedged_market,
     looped,
     net_delta,
     of,
     position,
     route,
+    strategy,
     transaction,
 )
 from tests.strategies.situations import COLLATERAL, DEBT, ETH, RATE, WEETH, after, operations
@@ -141,3 +144,21 @@ class TestLoan:
         decision = decide(looped(ltv=0.938), mode=LEVERED, ltv=0.938, health=0.95 / 0.938)
         assert (decision.decision_type, decision.action) == ("emergency_exit", "exit_full")
         assert "repay" in transaction(decision)
+
+    @pytest.mark.parametrize(("borrow_apr", "pays"), [(0.05, True), (0.20, False)])
+    def test_below_its_band_leverage_is_added_where_it_is_expected_to_pay(self, borrow_apr: float, pays: bool) -> None:
+        """0.04 % a day are 1.2 % in 30 days; debt at 5 % costs 0.4 % and the round trip 0.4 %, debt at 20 % 1.6 %."""
+        neutral = strategy(LEVERED)
+        for day in range(10):
+            rate = RATE * 1.0004 ** (day - 9)
+            state = hedged_market(hour=24 * day, rate=rate, market_rate=rate, borrow_apr=borrow_apr)
+            decision = neutral.decide(hedged(looped(ltv=0.85), state, ltv=0.85, health=0.95 / 0.85))
+        assert (transaction(decision) == ["flash_borrow", "stake", "supply", "borrow", "flash_repay"]) is pays
+        if pays:
+            held = after(looped(ltv=0.85), decision.orders)
+            assert held[DEBT] / (held[COLLATERAL] * RATE) == pytest.approx(LTV, rel=1e-9)
+            assert decision.adds_risk
+
+    def test_margin_does_not_wait_for_the_queue(self) -> None:
+        decision = decide(position(margin=0.7), "strategy_config.unwind_route=queue")
+        assert operations(decision.orders) == ["swap", "transfer"]

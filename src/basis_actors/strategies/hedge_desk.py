@@ -218,7 +218,9 @@ class HedgeDesk(ABC):
         surplus: dict[str, float] = {}
         lacking: dict[str, float] = {}
         for venue, leg in self._book.legs.items():
-            needed = target.get(venue, 0.0) * self._margin_per_unit(venue)
+            # A short that cannot be traded now stays, and so does its margin.
+            kept_short = 0.0 if leg.tradable else leg.short
+            needed = max(target.get(venue, 0.0), kept_short) * self._margin_per_unit(venue)
             if leg.margin < needed:
                 lacking[leg.terms.margin_key] = needed - leg.margin
             else:

@@ -107,10 +107,13 @@ class NeutralMoves(Reductions):
         for venue in lagging:
             share = target.get(venue, 0.0)
             lacking = min(room[venue], share - book.legs[venue].short)
-            for leg in sorted(book.legs.values(), key=lambda leg: target.get(leg.venue, 0.0) - leg.short):
+            # Only between venues that may take risk: one that may not for a while keeps what it has.
+            for leg in sorted(
+                (book.legs[v] for v in book.weights), key=lambda leg: target.get(leg.venue, 0.0) - leg.short
+            ):
                 excess = leg.short - target.get(leg.venue, 0.0)
                 amount = desk.common_lots(leg.venue, venue, min(excess, lacking))
-                if leg.tradable and amount * book.price > self._least_growth:
+                if amount * book.price > self._least_growth:
                     orders = desk.shift(leg.venue, venue, amount)
                     return Found("rebalance", "entry_partial", f"{venue} takes a share of {leg.venue}", orders)
         return None

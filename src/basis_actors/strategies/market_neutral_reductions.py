@@ -144,7 +144,7 @@ class Reductions(HedgeGrowth):
         trades = desk.shrink(sizes, "margin")
         sent = desk.proceeds(sizes, lacking) if trades else ()
         least = self._dust if urgent else self._worth_releasing
-        fetched = self._fetch(total - sum(sizes.values()), least, urgent=urgent)
+        fetched = self._fetch(total - sum(sizes.values()), least, urgent=urgent, queue=False)
         orders = (*moved, *trades, *sent, *fetched.orders)
         action = "transfer" if not trades and fetched.released is None else "exit_partial"
         return self._found("rebalance", action, reason, orders, fetched)
@@ -160,18 +160,21 @@ class Reductions(HedgeGrowth):
         least = self._worth_releasing if decision == "rebalance" else self._dust
         if action == "exit_full":
             least = self._terms.minimum_notional
-        fetched = self._fetch(amount - sum(sizes.values()), least, urgent=urgent)
+        queue = not urgent and self._neutral_config.unwind_route == "queue"
+        fetched = self._fetch(amount - sum(sizes.values()), least, urgent=urgent, queue=queue)
         return self._found(decision, action, reason, (*trades, *sent, *fetched.orders), fetched)
 
     def _lacking(self, legs: Iterable[Leg]) -> dict[str, float]:
         """USDT by margin account that legs lack of their target ratio; negative where there is too much."""
         return {leg.terms.margin_key: leg.notional * self._config.margin_target - leg.margin for leg in legs}
 
-    def _fetch(self, eth: float, least: float, *, urgent: bool) -> Fetched:
-        """Ether that is neither on the exchange nor on its way already, where it is worth `least` USDT."""
+    def _fetch(self, eth: float, least: float, *, urgent: bool, queue: bool) -> Fetched:
+        """Ether that is neither on the exchange nor on its way already, where it is worth `least` USDT.
+
+        Margin cannot wait for the queue, whatever the route is.
+        """
         book = self._neutral
-        queue = not urgent and self._neutral_config.unwind_route == "queue"
-        missing = eth - book.in_transit - (0.0 if urgent else book.claimed)
+        missing = eth - book.in_transit - (book.claimed if queue else 0.0)
         if missing * book.price < least:
             return Fetched()
         return self._desk.fetch(missing, self._band if urgent else self._dust_eth, queue=queue)
@@ -218,7 +221,9 @@ class Reductions(HedgeGrowth):
         reason = f"flow-adjusted equity moved by {self._drift:.2%} since the position was last set"
         found = self._reduce(self._excess(), "rebalance", "exit_partial", reason, urgent=False)
         # Where a venue has joined, its share of the margin goes along; shorts follow when it has arrived.
-        spread = self._desk.spread_margin(self._desk.target(book.equity), CASH_KEPT) if book.weights else ()
+        stays = {venue: leg.short for venue, leg in book.legs.items() if venue not in book.weights}
+        target = {**self._desk.target(book.equity), **stays} if book.weights else {}
+        spread = self._desk.spread_margin(target, CASH_KEPT) if target else ()
         if found is not None:
             return msgspec.structs.replace(found, orders=(*found.orders, *spread), resets=True)
         return Found("rebalance", "transfer" if spread else "none", reason, spread, resets=True)
