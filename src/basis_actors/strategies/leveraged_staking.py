@@ -33,7 +33,7 @@ class LeveragedMoves(LoopOwnerMoves):
 
     def enter(self) -> Found | None:
         """Lever what lies idle: at the target first, later at the loan to value that the loop has, one for one."""
-        loop, rules = self._loop, self._rules
+        loop, rules = self._loop, self._loop_config
         spare = self._spare(lambda: loop.gas(entry=True))
         if spare <= 0.0:
             return None
@@ -58,7 +58,7 @@ class LeveragedMoves(LoopOwnerMoves):
 
     def re_lever(self) -> Found | None:
         """Below the band, or once equity has drifted, return to the target where that pays."""
-        loop, rules = self._loop, self._rules
+        loop, rules = self._loop, self._loop_config
         if rules.rebalance == "off" or loop.collateral <= 0.0 or loop.ltv is None or self._owed_to_owner > 0.0:
             return None
         drifted = self._drift is not None and abs(self._drift) > self._config.position_deviation_threshold

@@ -35,7 +35,7 @@ class LoopMoves(LstMoves):
         wary: bool,
     ) -> None:
         super().__init__(run, config, terms, situation, drift=drift)
-        self._rules = config.loop
+        self._loop_config = config.loop
         self._limits = run.mode.risk_limits
         self._growth = growth
         self._wary = wary
@@ -104,7 +104,7 @@ class LoopMoves(LstMoves):
 
     def de_lever(self) -> Found | None:
         """Above the band, return to the target."""
-        loop, rules = self._loop, self._rules
+        loop, rules = self._loop, self._loop_config
         ceiling = rules.target_ltv + rules.ltv_band
         if rules.rebalance == "off" or loop.ltv is None or loop.ltv <= ceiling:
             return None
@@ -138,7 +138,7 @@ class LoopMoves(LstMoves):
         loop, wallet = self._loop, self._wallet
         # What is short of the reserve is taken back with the rest.
         refill = max(0.0, wallet.kept + loop.gas(entry=False) - wallet.idle)
-        out = loop.reduce(self._rules.target_ltv, and_free=refill)
+        out = loop.reduce(self._loop_config.target_ltv, and_free=refill)
         if out is None:
             return self._out_of_reach(reason)
         return self._left("rebalance", "exit_partial", reason, out)
@@ -180,7 +180,7 @@ class LoopMoves(LstMoves):
 
         Not while the growth of the rate, or the market rate, is unknown.
         """
-        growth, days = self._growth.daily(), self._rules.min_hold_days
+        growth, days = self._growth.daily(), self._loop_config.min_hold_days
         if growth is None or not self._lst.sellable:
             return False, {}
         carry, cost = eth * self._loop.carry(growth, days), self._loop.round_trip(eth)

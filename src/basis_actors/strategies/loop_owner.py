@@ -58,7 +58,7 @@ class LoopOwnerMoves(LoopMoves):
     def _ask_back_for_owner(self) -> Found | None:
         if self._lst.claim > 0.0:
             return None
-        loop, wallet, rules = self._loop, self._wallet, self._rules
+        loop, wallet, rules = self._loop, self._wallet, self._loop_config
         gas = wallet.gas("withdraw", "unstake")
         if wallet.idle < gas:
             text = f"waiting for cheaper gas: {gas:.6f} ETH is needed, {wallet.idle:.6f} is in the wallet"
@@ -76,6 +76,6 @@ class LoopOwnerMoves(LoopMoves):
 
     def _debt_after(self) -> float:
         """Debt at the target of the equity that remains once the owner is paid."""
-        loop, wallet, ltv = self._loop, self._wallet, self._rules.target_ltv
+        loop, wallet, ltv = self._loop, self._wallet, self._loop_config.target_ltv
         remaining = loop.equity + self._lst.claim + wallet.beside_reserve() - wallet.wanted
         return max(0.0, remaining) * ltv / (1.0 - ltv)

@@ -5,15 +5,14 @@ What to do is read off the ledger at every tick, so whatever takes several ticks
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
 from basis_actors.config import DexVenue, LeveragedConfig, RunConfig, StakingConfig
 from basis_actors.errors import BasisError
 from basis_actors.finance.swaps import pool_pair
-from basis_actors.messages.orders import ExecutionMode, Order
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.strategies.equity_reference import EquityReference
 from basis_actors.strategies.found import Found
@@ -23,10 +22,8 @@ from basis_actors.strategies.wallet_desk import WalletDesk
 
 __all__ = ["LstMoves", "LstStrategy"]
 
-_ROUNDING = 1e-12
 
-
-class LstMoves:
+class LstMoves(ABC):
     """The rules that staking shares with and without leverage, on the book of one tick.
 
     `drift` is the change of flow-adjusted equity since the position was last set, as a fraction.
@@ -143,18 +140,8 @@ class LstMoves:
             return None
         return Found("hold", "none", f"{self._lst.claim:.6f} ETH are in the queue for a withdrawal")
 
-    def _with_payment(self, orders: Sequence[Order], proceeds: float) -> tuple[Order, ...]:
-        """The orders, and the payment to the owner after them if their `proceeds` complete it."""
-        wallet = self._wallet
-        if wallet.wanted <= 0.0 or wallet.idle + proceeds < wallet.wanted * (1.0 - _ROUNDING):
-            return tuple(orders)
-        return (*orders, wallet.pay_out(self._write, wallet.wanted))
-
     def _waits(self, reason: str, code: str = "STRAT-006") -> Found:
         return Found("hold", "none", reason, constraints=(code,))
-
-    def _sequence(self, orders: Sequence[Order]) -> tuple[Order, ...]:
-        return self._write.group(orders, ExecutionMode.SEQUENTIAL) if len(orders) > 1 else tuple(orders)
 
 
 M = TypeVar("M", bound=LstMoves)

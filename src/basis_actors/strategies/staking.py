@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 
 from basis_actors.config import RunConfig, StakingConfig
 from basis_actors.messages.market import MarketSpec
+from basis_actors.messages.orders import ExecutionMode, Order
 from basis_actors.strategies.base import Situation
 from basis_actors.strategies.found import Found
 from basis_actors.strategies.lst_family import LstMoves, LstStrategy
 
 __all__ = ["Staking"]
+
+_ROUNDING = 1e-12
 
 
 class StakingMoves(LstMoves):
@@ -54,12 +57,15 @@ class StakingMoves(LstMoves):
         everything = self.payable - wallet.wanted < lst.terms.min_stake
         amount = lst.loose if everything else lst.amount_for(wallet.wanted + wallet.kept + gas - wallet.idle)
         brings = lst.brings(amount)
-        orders = self._with_payment([lst.sell(amount, "withdrawal")], brings - gas)
+        orders: tuple[Order, ...] = (lst.sell(amount, "withdrawal"),)
+        if wallet.idle + brings - gas >= wallet.wanted * (1.0 - _ROUNDING):
+            payment = wallet.pay_out(self._write, wallet.wanted)
+            orders = self._write.group((*orders, payment), ExecutionMode.SEQUENTIAL)
         return Found(
             "exit" if everything else "rebalance",
             "exit_full" if everything else "exit_partial",
             f"selling {amount:.6f} {lst.terms.lst} for a withdrawal of {wallet.wanted:.6f} ETH",
-            self._sequence(orders),
+            orders,
             figures={"unwind_cost": amount * lst.eth_per_lst - brings + gas},
         )
 
