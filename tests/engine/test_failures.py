@@ -51,7 +51,7 @@ def events(run_dir: Path, name: str) -> list[dict[str, Any]]:
 
 PLACES = [
     pytest.param(pnl_monitor, "attribute", "pnl_monitor", id="pnl monitor"),
-    pytest.param(risk_monitor, "_Findings", "risk_monitor", id="risk monitor"),
+    pytest.param(risk_monitor, "Findings", "risk_monitor", id="risk monitor"),
     pytest.param(exposure_monitor, "AssetExposure", "exposure_monitor", id="exposure monitor"),
     pytest.param(position_monitor, "value_book", "position_monitor", id="position monitor"),
     pytest.param(PureLending, "decide", "strategy_manager", id="strategy"),
