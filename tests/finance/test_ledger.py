@@ -107,6 +107,18 @@ def test_funding_may_overdraw_a_margin_account() -> None:
     assert booked == {CASH: -2.0}
 
 
+def test_an_overdrawn_margin_account_can_be_topped_up_by_less_than_it_owes_and_nothing_can_be_taken_from_it() -> None:
+    def moved(amount: float) -> Settlement:
+        legs = PositionDelta("binance:BaseToken:USDT", -amount), PositionDelta(CASH, amount)
+        return settlement(*legs, source=DeltaSource.TRANSFER)
+
+    held = {CASH: -2.0, "binance:BaseToken:USDT": 5.0}
+    booked, _ = book_settlement(moved(1.5), held, {})
+    assert booked == {CASH: -0.5, "binance:BaseToken:USDT": 3.5}
+    with pytest.raises(BasisError, match="POS-004"):
+        book_settlement(moved(-0.5), held, {})
+
+
 def test_a_perp_delta_without_a_price_is_refused() -> None:
     with pytest.raises(BasisError, match=r"POS-001: .* without a fill price"):
         book_settlement(settlement(PositionDelta(PERP, 1.0)), {}, {})

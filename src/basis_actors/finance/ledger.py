@@ -59,7 +59,8 @@ def _name(settlement: Settlement) -> str:
 
 
 def _refuse_overdraft(key: str, before: float, after: float, settlement: Settlement) -> None:
-    if after >= 0.0 or parse_key(key).signed or after >= -_OVERDRAFT * max(1.0, abs(before)):
+    # What adds to a margin account that funding has overdrawn may leave it below zero still.
+    if after >= min(before, 0.0) or parse_key(key).signed or after >= -_OVERDRAFT * max(1.0, abs(before)):
         return
     raise BasisError(
         "POS-004",
