@@ -26,7 +26,7 @@ from tests.strategies.hedged_books import (
     route,
     strategy,
 )
-from tests.strategies.situations import CLAIM, ETH, RATE, WEETH, after, operations
+from tests.strategies.situations import CLAIM, COLLATERAL, ETH, RATE, WEETH, after, operations
 
 from basis_actors.messages.orders import Side
 
@@ -60,6 +60,12 @@ class TestOwner:
         assert decision.orders == ()
         (refused,) = decision.constraints
         assert refused.startswith("EXEC-004: a withdrawal of 200000.00 USDT is more than equity")
+
+    @pytest.mark.parametrize("wanted", [99_900.0, 200_000.0])
+    def test_what_cannot_be_paid_makes_nothing_be_sold(self, wanted: float) -> None:
+        decision = decide(position(at=SPOT), wanted=wanted)
+        assert operations(decision.orders) == ["transfer"]
+        assert decision.constraints
 
     def test_a_deposit_is_spread_over_every_leg(self) -> None:
         decision = decide({**position(), USDT: 20_000.0}, flows=20_000.0)
@@ -117,10 +123,10 @@ class TestClosing:
         assert strategy().close_all(hedged(position(), state)).invested
 
 
-places = st.sampled_from([WEETH, SPOT, ETH, "transit:BaseToken:ETH"])
+places = st.sampled_from([WEETH, SPOT, ETH, "transit:BaseToken:ETH", COLLATERAL])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     at=places,
     eth=st.floats(5.0, 60.0),
@@ -132,15 +138,22 @@ places = st.sampled_from([WEETH, SPOT, ETH, "transit:BaseToken:ETH"])
 def test_no_decision_takes_delta_away_from_zero_or_overdraws(
     at: str, eth: float, drift: float, move: float, wanted: float, idle: float
 ) -> None:
-    """On any book: what is decided leaves delta within dust, or closer to zero than it was, and no key below zero."""
-    book = position(round(eth, 2), at=at, cash={USDT: idle})
-    book[at] += drift / (RATE if at == WEETH else 1.0)
+    """On any book: what is decided leaves delta within dust, or closer to zero than it was, and no key below zero.
+
+    Expected deltas are gross of the pool's fee of 5 bps, which is allowed for.
+    """
+    levered = at == COLLATERAL
+    book = looped(round(eth, 2)) if levered else position(round(eth, 2), at=at)
+    book[USDT] = idle
+    book[at] += drift / (RATE if at in (WEETH, COLLATERAL) else 1.0)
     price = P * (1.0 + move)
-    view = hedged(book, hedged_market(price=price), wanted=wanted)
-    decision = strategy().decide(view)
+    state = hedged_market(price=price)
+    view = hedged(book, state, wanted=wanted, ltv=LTV if levered else None, health=0.95 / LTV if levered else None)
+    decision = strategy(LEVERED if levered else PLAIN).decide(view)
     held = after(book, decision.orders)
     dust = DUST * view.book.equity / price
-    assert abs(net_delta(held)) <= max(dust, abs(net_delta(book))) + 1e-9
+    fees = 0.0005 * sum(order.amount * RATE for order in of(decision.orders, "swap"))
+    assert abs(net_delta(held)) <= max(dust, abs(net_delta(book))) + fees + 1e-9
     for key, amount in held.items():
         if "PerpPosition" in key:
             assert amount <= 1e-9, "a short never turns into a long"

@@ -55,7 +55,7 @@ class NeutralDesk(HedgeDesk):
         self._neutral = book
         self._leaving_fee_eth = terms.leaving_fee
         self._exchange_eth = terms.hedge.spot_key
-        self._dust = dust
+        self.dust = dust
         """Net delta that is no more than rounding, ETH."""
         self.stake = stake
 
@@ -133,7 +133,7 @@ class NeutralDesk(HedgeDesk):
     def _fine(self, legs: Iterable[Leg]) -> list[Leg]:
         """Legs whose lots are small enough to level delta with; all where none has such lots."""
         able = list(legs)
-        return [leg for leg in able if leg.terms.lot <= _FINE * self._dust] or able
+        return [leg for leg in able if leg.terms.lot <= _FINE * self.dust] or able
 
     def _nearest(self, leg: Leg, gap: float, room: float) -> float:
         """Lots nearest to `gap` from below, or the smallest order where that brings delta closer to zero."""
@@ -185,7 +185,7 @@ class NeutralDesk(HedgeDesk):
         ahead = max(0.0, lost - _ROOM * allowance)
         before = self.cut_short(ahead, "unwind", at_least=True) if ahead > 0.0 else ()
         rest = lost - sum(order.amount for order in before)
-        after = self.cut_short(rest, "unwind") if rest > LEVEL_AT * self._dust else ()
+        after = self.cut_short(rest, "unwind") if rest > LEVEL_AT * self.dust else ()
         return (*before, *released.orders, *sent, *after)
 
     def _send(self, eth: float) -> tuple[Order, ...]:

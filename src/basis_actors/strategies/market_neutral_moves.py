@@ -155,7 +155,7 @@ class NeutralMoves(Reductions):
         growth = self._growth()
         if growth and (opened := desk.open(growth, "deploy")):
             return Found("rebalance", "entry_partial", reason, opened)
-        target = desk.target(book.equity - self._wanted)
+        target = desk.target(self._staying)
         orders = desk.collect(desk.idle_cash(), desk.missing(target, sum(target.values()) - self._neutral.long))
         return Found("rebalance", "transfer", reason, orders) if orders else None
 

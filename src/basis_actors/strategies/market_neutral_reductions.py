@@ -48,9 +48,10 @@ class Reductions(HedgeGrowth):
         self._neutral_terms = terms
         self._neutral = book
         self._tools = tools
-        if tick.wanted < book.hedge.equity:
+        if tick.wanted > 0.0:
             # What is paid out leaves net delta as it is, so it has to be small beside what stays.
-            self._dust = config.dust_delta * (book.hedge.equity - tick.wanted)
+            self._dust = config.dust_delta * self._staying
+            self._desk.dust = self._dust_eth
 
     @cached_property
     def _desk(self) -> NeutralDesk:
@@ -236,8 +237,13 @@ class Reductions(HedgeGrowth):
         if not self._book.weights or self._book.flat:
             return 0.0
         long = self._neutral.long
-        excess = long - sum(self._desk.target(self._book.equity - self._wanted).values())
+        excess = long - sum(self._desk.target(self._staying).values())
         return excess if excess > max(self._config.position_deviation_threshold * long, self._dust_eth) else 0.0
+
+    @cached_property
+    def _staying(self) -> float:
+        """Equity without what the owner waits for and can be paid, USDT."""
+        return self._book.equity - (0.0 if self._wanted <= 0.0 or self.unpayable() else self._wanted)
 
     @cached_property
     def _worth_moving(self) -> float:
