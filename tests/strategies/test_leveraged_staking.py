@@ -96,8 +96,14 @@ class TestEntry:
 
     @pytest.mark.parametrize(
         "state",
-        [market(fresh=False), market(reserves_fresh=False), market(gas_price=None)],
-        ids=["stale rate", "stale reserve", "no gas price"],
+        [
+            market(fresh=False),
+            market(reserves_fresh=False),
+            market(gas_price=None),
+            market(oracle={"weETH": ETH_PRICE * RATE * 1.4}),
+            market(oracle={"weETH": ETH_PRICE * RATE * 0.97}),
+        ],
+        ids=["stale rate", "stale reserve", "no gas price", "oracle of ETH alone has moved", "oracle in doubt"],
     )
     def test_what_is_not_known_is_waited_for(self, state: MarketState) -> None:
         decision = strategy().decide(situation({ETH: 40.0}, state))

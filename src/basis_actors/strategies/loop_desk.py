@@ -45,6 +45,8 @@ class LoopTerms(msgspec.Struct, frozen=True):
     """Liquidation threshold of the pair."""
     flash_fee: float
     """Fraction of a flash loan."""
+    spread_move: float
+    """Fraction by which the pool may value the token away from the protocol's rate before its oracle is doubted."""
 
 
 def loop_terms(run: RunConfig, config: LstConfig, loop: LoopConfig) -> LoopTerms:
@@ -71,6 +73,7 @@ def loop_terms(run: RunConfig, config: LstConfig, loop: LoopConfig) -> LoopTerms
         reserves=(reserve_name(loop.lending_venue, config.lst_type), reserve_name(loop.lending_venue, _DEBT)),
         threshold=limits.liquidation_threshold,
         flash_fee=fee_bps / 1e4,
+        spread_move=loop.max_stake_spread_move,
     )
 
 
@@ -118,6 +121,9 @@ class LoopDesk:
             return
         # What one ETH of the token at the protocol's rate is worth to the pool.
         self._parity = token / unit / lst.eth_per_lst
+        if abs(self._parity - 1.0) > terms.spread_move:
+            # One of the two prices has stopped, or the token is in trouble: neither is a time to borrow more.
+            self.known = False
         self.ltv = loan_to_value(self.collateral * token, self.debt * unit)
         self.health = health_factor([(self.collateral * token, terms.threshold)], self.debt * unit)
 
