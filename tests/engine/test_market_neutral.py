@@ -82,6 +82,28 @@ def test_real_history_never_moves_delta_out_of_dust(
     assert min(ratios) > 0.5
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["strategy_config.loop.flash_venue=aave_v3"],
+        ["strategy_config.loop.target_ltv=0.65"],
+        ["strategy_config.lst_type=wstETH", "strategy_config.staking_venue=lido"],
+        ["strategy_config.reward_venue=uniswap"],
+        ["enable_market_impact=false"],
+    ],
+)
+def test_other_lenders_tokens_and_leverage_stay_within_dust(settings: list[str], history: Path, played: Play) -> None:
+    """A flash fee and swapped rewards change delta by more than dust, so as much of the hedge goes ahead of them."""
+    run = played(LEVERED, data=history, start="2024-09-25", end="2024-10-16", settings=settings)
+    is_in_order(run)
+
+
+@pytest.mark.parametrize("capital", [7_000.0, 5_000_000.0])
+def test_small_and_large_capital_stay_within_dust(capital: float, history: Path, played: Play) -> None:
+    run = played(PLAIN, data=history, start="2024-05-13", end="2024-06-20", capital=capital)
+    is_in_order(run)
+
+
 @BOTH
 def test_a_rally_of_sixty_percent_in_a_week_is_paid_for_by_unwinding(mode: str, tmp_path: Path, played: Play) -> None:
     shock = tmp_path / "rally.yaml"

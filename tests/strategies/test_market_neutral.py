@@ -158,9 +158,9 @@ class TestRefusals:
         assert "oracle" in decision.reasoning
 
     def test_capital_that_cannot_be_kept_within_dust_stays_where_it_is(self) -> None:
-        decision = decide({USDT: 2_000.0})
+        decision = decide({USDT: 4_000.0})
         assert decision.orders == ()
-        assert "the dust limit of 4.00 USDT cannot be kept with orders of at least 10" in decision.reasoning
+        assert "the dust limit of 8.00 USDT cannot be kept with orders of at least 10" in decision.reasoning
 
     def test_a_queue_cannot_repay_a_flash_loan(self) -> None:
         with pytest.raises(ConfigError, match=r"CONFIG-003.*unwind_route.*flash loan"):

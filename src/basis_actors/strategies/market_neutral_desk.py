@@ -170,23 +170,34 @@ class NeutralDesk(HedgeDesk):
         released = self.stake.release(wanted, _SLICE * _ROOM * allowance)
         if released is None:
             return Fetched(self._send(idle))
-        return Fetched(self._hedged(released, allowance, self._send(idle + released.eth)), released)
+        orders = (*released.orders, *self._send(idle + released.eth))
+        return Fetched(self._hedged(orders, released.loss, allowance), released)
 
     def deleverage(self, stake: LoopStake, allowance: float) -> tuple[tuple[Order, ...], Released | None]:
         """Repay debt with collateral, as far as net delta stays within `allowance`."""
         released = stake.deleverage(_SLICE * _ROOM * allowance)
-        return ((), None) if released is None else (self._hedged(released, allowance, ()), released)
+        return ((), None) if released is None else (self._hedged(released.orders, released.loss, allowance), released)
 
-    def _hedged(self, released: Released, allowance: float, sent: tuple[Order, ...]) -> tuple[Order, ...]:
-        """A release, with the short that hedged what it loses bought back: before it what would leave the allowance
-        after it, the rest when it is done.
+    def place(self, eth: float) -> tuple[Order, ...]:
+        """Stake ether of the wallet."""
+        return self._hedged(self.stake.place(eth), self.stake.placing_loss(eth), self.dust)
+
+    def convert_rewards(self, orders: tuple[Order, ...]) -> tuple[Order, ...]:
+        """Swaps of rewards for ether, after as much of a short as keeps what they bring within dust."""
+        gained = sum(d.delta_amount for order in orders for d in order.expected_deltas if d.position_key == _WALLET_ETH)
+        ahead = self._neutral.gap + gained - _ROOM * self.dust
+        return (*(self.add_short(ahead, 0.0) if ahead > 0.0 else ()), *orders)
+
+    def _hedged(self, orders: tuple[Order, ...], loss: float, allowance: float) -> tuple[Order, ...]:
+        """Orders that lose delta, with the short that hedged what is lost bought back: before them what would leave
+        the allowance after them, the rest when they are done.
         """
-        lost = released.loss - self._neutral.gap
+        lost = loss - self._neutral.gap
         ahead = max(0.0, lost - _ROOM * allowance)
         before = self.cut_short(ahead, "unwind", at_least=True) if ahead > 0.0 else ()
         rest = lost - sum(order.amount for order in before)
         after = self.cut_short(rest, "unwind") if rest > LEVEL_AT * self.dust else ()
-        return (*before, *released.orders, *sent, *after)
+        return (*before, *orders, *after)
 
     def _send(self, eth: float) -> tuple[Order, ...]:
         if eth * self._book.price < self._terms.minimum_notional:

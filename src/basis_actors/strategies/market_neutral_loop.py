@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from basis_actors.config import LoopConfig, RunConfig
 from basis_actors.errors import BasisError
+from basis_actors.finance.loops import one_shot_loop
 from basis_actors.messages.orders import OperationType, Order
 from basis_actors.strategies.base import Situation
 from basis_actors.strategies.loop_desk import LoopDesk, Unwinding
@@ -12,14 +13,20 @@ from basis_actors.strategies.market_neutral_stake import PlainStake, Released
 
 __all__ = ["LoopStake"]
 
+_KEPT = 1e-6
+"""Fraction of the ether that stays in the wallet, so that rounding cannot leave the fee of a flash loan short."""
+
 
 class LoopStake(PlainStake):
     """Staking tokens as collateral of a loan that bought most of them."""
 
-    def __init__(self, run: RunConfig, situation: Situation, lst: LstDesk, config: LoopConfig, loop: LoopDesk) -> None:
+    def __init__(
+        self, run: RunConfig, situation: Situation, lst: LstDesk, config: LoopConfig, loop: LoopDesk, flash_fee: float
+    ) -> None:
         super().__init__(run, situation, lst)
         self._config = config
         self._loop = loop
+        self._flash_fee = flash_fee
 
     @property
     def obstacle(self) -> str | None:
@@ -31,7 +38,12 @@ class LoopStake(PlainStake):
 
     def place(self, eth: float) -> tuple[Order, ...]:
         """A loop at the target loan to value, beside what there is."""
-        return self._loop.enter(eth, self._config.target_ltv)
+        kept = _KEPT * eth if self._flash_fee > 0.0 else 0.0
+        return self._loop.enter(eth - kept, self._config.target_ltv)
+
+    def placing_loss(self, eth: float) -> float:
+        """The fee of the flash loan."""
+        return self._flash_fee * one_shot_loop(eth, self._config.target_ltv, self._flash_fee).flash
 
     def release(self, eth: float, most_loss: float) -> Released | None:
         """Leave a part of the loop: to free x, x / (1 - LTV) of collateral is unwound, and the costs of that."""

@@ -11,6 +11,8 @@ from basis_actors.strategies.market_neutral_reductions import Reductions
 __all__ = ["NeutralMoves"]
 
 
+_SMALLEST_DUST = 1.25
+"""Dust limit from which delta can be kept within it, in smallest orders: one of those and a lot have to fit."""
 _LAGGING = 0.8
 """Share of its share of the shorts below which a venue is taken to have joined later than the others."""
 
@@ -94,7 +96,7 @@ class NeutralMoves(Reductions):
             return Found("rebalance", "transfer", reason, orders)
         if book.in_wallet < desk.stake.smallest:
             return None
-        return Found("rebalance", "entry_partial", reason, desk.stake.place(book.in_wallet))
+        return Found("rebalance", "entry_partial", reason, desk.place(book.in_wallet))
 
     def shift_shorts(self) -> Found | None:
         """A venue that joined and has margin takes its share from those that are short of more than theirs."""
@@ -128,7 +130,7 @@ class NeutralMoves(Reductions):
             return (
                 f"the market pays {discount or 0.0:.2%} less than the protocol's rate for {self._neutral_terms.lst.lst}"
             )
-        if self._dust < 0.5 * self._terms.minimum_notional:
+        if self._dust < _SMALLEST_DUST * self._terms.minimum_notional:
             return (
                 f"equity of {self._book.equity:.2f} USDT is too little: the dust limit of {self._dust:.2f} USDT cannot"
                 f" be kept with orders of at least {self._terms.minimum_notional:g}"
@@ -176,4 +178,5 @@ class NeutralMoves(Reductions):
         if not orders:
             return None
         names = " and ".join(dict.fromkeys(order.source_token for order in orders))
-        return Found("rebalance", "sell_dust", f"{names}, received as rewards, are worth selling", orders)
+        reason = f"{names}, received as rewards, are worth selling"
+        return Found("rebalance", "sell_dust", reason, self._desk.convert_rewards(orders))

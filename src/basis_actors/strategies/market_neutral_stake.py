@@ -46,6 +46,10 @@ class StakedLeg(Protocol):
         """Stake ether of the wallet."""
         ...
 
+    def placing_loss(self, eth: float) -> float:
+        """Delta that `place` loses, such as to the fee of a flash loan, ETH."""
+        ...
+
     def release(self, eth: float, most_loss: float) -> Released | None:
         """Have `eth`, or all there is, back in the wallet now, but lose no more than `most_loss` ETH of delta on it.
 
@@ -92,6 +96,10 @@ class PlainStake:
     def place(self, eth: float) -> tuple[Order, ...]:
         """One stake."""
         return (self._lst.stake(eth),)
+
+    def placing_loss(self, eth: float) -> float:  # noqa: ARG002 - for a loop
+        """Nothing: the protocol takes no fee."""
+        return 0.0
 
     def release(self, eth: float, most_loss: float) -> Released | None:
         """One swap; a part of the amount, where the whole would lose too much."""

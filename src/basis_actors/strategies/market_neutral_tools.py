@@ -46,7 +46,7 @@ class NeutralTools:
         if self._terms.loop is None or self._loop is None:
             return PlainStake(self._run, self._situation, lst)
         loop = LoopDesk(self._run, self._terms.loop, lst, self._situation, writer)
-        return LoopStake(self._run, self._situation, lst, self._loop, loop)
+        return LoopStake(self._run, self._situation, lst, self._loop, loop, self._terms.loop.flash_fee)
 
     def sell_rewards(self, writer: OrderWriter) -> tuple[Order, ...]:
         """Orders that bring reward tokens closer to being cash; none for what is not worth it or has no price."""
