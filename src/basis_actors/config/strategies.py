@@ -198,8 +198,9 @@ class MarketNeutralConfig(TargetConfig, HedgeConfig, LstConfig):
     stake_allocation_percentage: Annotated[float, Field(gt=0.0, lt=1.0)]
     """Fraction of equity that is staked; the rest is margin."""
     delta_drift_threshold: SmallFraction
-    """Net delta as a fraction of equity that is never left, also while ether is unwound in a hurry. At rest the perps are
-    adjusted from half of dust_delta on.
+    """Net delta as a fraction of equity that is never left, also while ether is unwound in a hurry.
+
+    At rest the perps are adjusted from half of dust_delta on.
     """
     loop: LoopConfig | None
     """Leverage of the staked half; null for none."""
