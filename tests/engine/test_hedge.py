@@ -164,7 +164,7 @@ def test_money_does_not_go_to_and_fro(mode: str, history: Path, played: Play) ->
     released = [d for d in moves if "above" in d.reasoning and 10 <= d.timestamp.day <= 12]
     assert len(released) <= 1
     last = run.of(PositionSnapshot)[-1].positions
-    assert last["wallet:BaseToken:USDT"] < 0.02 * run.of(PnLCalculation)[-1].equity, "the deposit is at work"
+    assert last.get("wallet:BaseToken:USDT", 0.0) < 0.02 * run.of(PnLCalculation)[-1].equity, "the deposit is at work"
 
 
 def test_small_remainders_are_not_sent_around(history: Path, played: Play) -> None:

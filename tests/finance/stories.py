@@ -215,7 +215,7 @@ class Story:
     def trade_spot(self) -> None:
         token = self.rng.choice([token for token in self.world.known.prices if token != "USDT"])
         key, price = f"wallet:BaseToken:{token}", self.world.near(self.world.spot[token])
-        amount = -self.part_of(key) if self.rng.random() < 0.5 else self.positions[USDT] * 0.1 / price
+        amount = -self.part_of(key) if self.rng.random() < 0.5 else self.positions.get(USDT, 0.0) * 0.1 / price
         if amount:
             self.settle(DeltaSource.EXECUTION, PositionDelta(key, amount, price), PositionDelta(USDT, -amount * price))
             self.settle(DeltaSource.FEE, PositionDelta(USDT, -abs(amount) * price * 0.0001))
@@ -262,7 +262,7 @@ class Story:
         pooled, key = self.rng.choice(list(POOLED.items()))
         if "debt" in pooled:
             owed = self.part_of(pooled)
-            change = -owed if self.rng.random() < 0.5 and owed < self.positions[ETH] else 5.0
+            change = -owed if self.rng.random() < 0.5 and owed < self.positions.get(ETH, 0.0) else 5.0
             deltas = (PositionDelta(pooled, change), PositionDelta(key, change))
         else:
             change = self.part_of(key) if self.rng.random() < 0.6 else -self.part_of(pooled)

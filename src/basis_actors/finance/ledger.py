@@ -22,6 +22,8 @@ def book_settlement(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """New positions and new average entries of perps (average cost) after a settlement; the old ones stay as they are.
 
+    A position that is gone is left out.
+
     Raises BasisError POS-004 when an order takes more than there is from a position that is never negative, POS-001
     for a perp delta without a fill price, POS-002 for a key that names no position.
     """
@@ -41,15 +43,15 @@ def book_settlement(
                 raise BasisError("POS-001", f"{_name(settlement)} changes {key} without a fill price")
             fill = info.contract.fill(held, prices.get(key, 0.0), amount, delta.price)
             total, prices[key] = fill.size, fill.entry
-        if abs(total) <= _DUST * max(abs(held), abs(amount)):
-            total = 0.0
-        if info.contract is not None and total == 0.0:
+        if abs(total) > _DUST * max(abs(held), abs(amount)):
+            booked[key] = total
+        else:
+            booked.pop(key, None)
             prices.pop(key, None)
-        booked[key] = total
     # A perp's realised loss may overdraw a margin account; an order never takes more tokens than there are.
     if settlement.source in _ORDERED and not trades_perps:
         for key in touched:
-            _refuse_overdraft(key, positions.get(key, 0.0), booked[key], settlement)
+            _refuse_overdraft(key, positions.get(key, 0.0), booked.get(key, 0.0), settlement)
     return booked, prices
 
 
