@@ -50,6 +50,15 @@ def test_ticks_longer_than_a_bar_see_the_last_one_closed(bars, prices) -> None:
     assert [price for price, _ in prices(series, 0, 2 * DAY, DAY)] == [None, 33.0, 57.0]
 
 
+@pytest.mark.parametrize("days", [105, 213, 300])
+def test_no_tick_is_lost_when_they_are_a_day_apart(days: int, bars, prices) -> None:
+    """Nanoseconds of our time do not fit into a double: a chunk of long steps must be counted in whole numbers."""
+    start = 1_704_067_200 * 10**9
+    series = [bars(BINANCE, start, [float(day) for day in range(1, 24 * days + 1)])]
+    known = prices(series, start, start + days * DAY, DAY)
+    assert [price for price, _ in known] == [None, *(24.0 * day for day in range(1, days + 1))]
+
+
 def test_extremes_of_the_mark_span_the_bars_closed_since_the_tick_before(bars, feed_of, take_all, venues) -> None:
     root = "cex/binance/BTCUSDT"
     closes = [float(10 + hour) for hour in range(48)]

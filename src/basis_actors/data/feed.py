@@ -113,10 +113,10 @@ class HistoricalFeed:
         return report_feed(self._dataset, parts.used, parts.funding, self.ticks, parts.proxies, parts.absent)
 
     def _generate(self) -> Iterator[MarketState]:
-        step = self.ticks.step
-        for start in range(self.ticks.start, self.ticks.stop, CHUNK * step):
-            ticks = np.arange(start, min(start + CHUNK * step, self.ticks.stop), step, dtype=np.int64)
-            yield from self._chunk(ticks)
+        for first in range(0, len(self.ticks), CHUNK):
+            part = self.ticks[first : first + CHUNK]
+            # np.arange(start, stop, step) counts its steps in doubles, which lose the last tick of a long chunk.
+            yield from self._chunk(part.start + part.step * np.arange(len(part), dtype=np.int64))
 
     def _chunk(self, ticks: NDArray[np.int64]) -> Iterator[MarketState]:
         size = ticks.size
