@@ -108,7 +108,7 @@ class LendingVenue(VenueBase):
     """A lending pool."""
 
     kind: Literal["lending"]
-    ledger_name: str
+    ledger_name: Literal["aave"]
     """First part of its position keys."""
     reserves: dict[str, ReserveConfig]
     """By underlying token."""

@@ -19,7 +19,16 @@ from basis_actors.config.strategies import (
     MarketNeutralConfig,
     StrategyConfig,
 )
-from basis_actors.config.venues import ExchangeVenue, FlashVenue, LendingVenue, VenueConfig, pair_limits
+from basis_actors.config.venues import (
+    ChainVenue,
+    CustomVenue,
+    ExchangeVenue,
+    FlashVenue,
+    LendingVenue,
+    StakingVenue,
+    VenueConfig,
+    pair_limits,
+)
 
 __all__ = ["mode_problems", "run_problems"]
 
@@ -133,11 +142,45 @@ def run_problems(
         if configured.venue != name:
             text = f"is {configured.venue!r}; a venue keeps its name {name!r}: leave this out"
             yield Problem(("venue_configs", name, "venue"), text)
+    yield from _domain_problems(venues)
+    yield from _token_problems(mode, venues)
     yield from _market_problems(mode, venues)
     loop = _loop_of(mode)
     if loop is not None:
         yield from _pool_problems(mode, loop, venues[loop.lending_venue])
         yield from _flash_problems(venues[loop.flash_venue])
+
+
+def _domain_problems(venues: Mapping[str, VenueConfig]) -> Iterator[Problem]:
+    """An account is one domain: an exchange's is its name, a chain's is that of its wallet, and nobody shares it."""
+    wallet = next((venue for venue in venues.values() if isinstance(venue, ChainVenue)), None)
+    owners: dict[str, str] = {} if wallet is None else {wallet.domain: "the wallet and what is on its chain"}
+    for name, venue in sorted(venues.items(), key=lambda item: isinstance(item[1], CustomVenue)):
+        path = ("venue_configs", name, "domain")
+        if isinstance(venue, ExchangeVenue) and venue.domain != name:
+            text = f"is {venue.domain!r}; the account domain of an exchange is its name: {name!r} was expected"
+            yield Problem(path, text)
+        elif isinstance(venue, ExchangeVenue | CustomVenue):
+            if venue.domain in owners:
+                text = f"is {venue.domain!r}, the account domain of {owners[venue.domain]}; one of its own was expected"
+                yield Problem(path, text)
+            owners.setdefault(venue.domain, name)
+        elif wallet is not None and venue.domain != wallet.domain:
+            text = (
+                f"is {venue.domain!r}, but {wallet.venue}, which holds the tokens, is on {wallet.domain!r}:"
+                f" {wallet.domain!r} was expected here, or {venue.domain!r} there"
+            )
+            yield Problem(path, text)
+
+
+def _token_problems(mode: ModeConfig, venues: Mapping[str, VenueConfig]) -> Iterator[Problem]:
+    config = mode.strategy_config
+    if not isinstance(config, LstConfig):
+        return
+    issuer = venues[config.staking_venue]
+    if isinstance(issuer, StakingVenue) and issuer.lst != config.lst_type:
+        text = f"is {issuer.lst!r}, but strategy_config.lst_type is {config.lst_type!r}: the same was expected"
+        yield Problem(("venue_configs", issuer.venue, "lst"), text)
 
 
 def _kinds_of(path: tuple[str, ...]) -> tuple[str, ...]:
