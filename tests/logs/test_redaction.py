@@ -78,7 +78,7 @@ def test_a_hash_that_says_so_is_left_alone(name: str) -> None:
 def test_known_secrets_are_hidden_inside_text_the_longest_first() -> None:
     redactor = Redactor(["abc", "abcdef", ""])
     assert redactor.text("x abcdef abc y") == f"x {HIDDEN} {HIDDEN} y"
-    assert redactor.value({"note": (b"abc", {"abcdef"})}) == {"note": [HIDDEN, [HIDDEN]]}
+    assert redactor.value({"note": (b"abc", {"abcdef"})}) == {"note": (HIDDEN, [HIDDEN])}
 
 
 def test_numbers_and_nothing_pass() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Mapping
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -19,17 +19,29 @@ from basis_actors.logs.component import ComponentLogs
 from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger, EventSink
 from basis_actors.messages.events import (
     EVENT_TYPES,
+    AtomicOperationGroupEvent,
     DomainEvent,
     OperationExecutionEvent,
     StrategyDecision,
     SystemErrorEvent,
+    TightLoopExecutionEvent,
 )
 from basis_actors.results.accumulator import RunStatistics
 from basis_actors.times import utc_from_ns
 
 __all__ = ["EventLogger", "EventsWritten", "FlushDue", "LiveEventLogger"]
 
+E = TypeVar("E", bound=DomainEvent)
+
 _CODE: Final = re.compile(r"\w+: ([A-Z]+-\d{3}): ")
+_FREE_TEXT: Final[dict[type[DomainEvent], tuple[str, ...]]] = {
+    OperationExecutionEvent: ("error_message", "operation_details"),
+    AtomicOperationGroupEvent: ("rollback_reason",),
+    TightLoopExecutionEvent: ("failure_reason",),
+    SystemErrorEvent: ("message", "stack_trace"),
+    StrategyDecision: ("reasoning", "market_conditions", "portfolio_state", "constraints_violated"),
+}
+"""Fields that strategies and venues fill in as they like. A venue's answer may quote a request with its credentials."""
 
 
 class FlushDue(msgspec.Struct, frozen=True, gc=False):
@@ -67,7 +79,8 @@ class EventLogger(Actor):
         """Every event type, and the few messages that are no events."""
         kinds: dict[type, Handler] = dict.fromkeys(EVENT_TYPES, self._take)
         kinds[StrategyDecision] = self._take_decision
-        kinds[OperationExecutionEvent] = self._take_operation
+        for kind in (OperationExecutionEvent, AtomicOperationGroupEvent, TightLoopExecutionEvent):
+            kinds[kind] = self._take_told
         kinds[SystemErrorEvent] = self._take_error
         return {**super().handlers(), **kinds}
 
@@ -121,19 +134,23 @@ class EventLogger(Actor):
 
     def _take_decision(self, decision: StrategyDecision) -> None:
         """A decision ends a tick, unless orders follow."""
-        self._take(decision)
+        self._take_told(decision)
         self._sink.flush_if_due()
 
-    def _take_operation(self, operation: OperationExecutionEvent) -> None:
-        """What venues answer may quote a request, credentials included."""
-        if operation.error_message is not None:
-            operation = replace(operation, error_message=self._components.redactor.text(operation.error_message))
-        self._take(operation)
+    def _take_told(self, event: DomainEvent) -> None:
+        """Take an event that has free text."""
+        self._take(self._without_secrets(event))
+
+    def _without_secrets(self, event: E) -> E:
+        hide, changed = self._components.redactor.value, dict[str, Any]()
+        for name in _FREE_TEXT[type(event)]:
+            told = getattr(event, name)
+            if told and (shown := hide(told)) != told:
+                changed[name] = shown
+        return replace(event, **changed) if changed else event
 
     def _take_error(self, error: SystemErrorEvent) -> None:
-        text = self._components.redactor.text
-        trace = error.stack_trace
-        error = replace(error, message=text(error.message), stack_trace=None if trace is None else text(trace))
+        error = self._without_secrets(error)
         self._take(error)
         self._components.error(error)
         if error.severity == "CRITICAL":

@@ -16,3 +16,8 @@ def main() -> None:
     except KeyboardInterrupt:
         # Ctrl-C while the commands themselves were being loaded.
         sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - it is shown as Python would show it, but for secrets
+        from basis_actors.cli.terminal import FAILED, crash
+
+        crash(error)
+        sys.exit(FAILED)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "complain", "messages", "results"]
+__all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "complain", "crash", "messages", "results"]
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -33,4 +34,19 @@ def complain(text: str, title: str = "Error") -> None:
     """Say on standard error what is wrong, on lines that are not broken, so that they can be copied and searched."""
     from rich.text import Text
 
+    text = _without_secrets(text)
     messages().print(Text.assemble((f"{title}: ", "bold red"), text), soft_wrap=True)
+
+
+def crash(error: Exception) -> None:
+    """Show on standard error where something went wrong that nobody had thought of."""
+    import traceback
+
+    sys.stderr.write(_without_secrets("".join(traceback.format_exception(error))))
+
+
+def _without_secrets(text: str) -> str:
+    from basis_actors.config.environment import secret_values
+    from basis_actors.logs.redaction import Redactor
+
+    return Redactor(secret_values()).text(text)

@@ -7,18 +7,15 @@ Only live trading reads them; importing or loading configuration does not.
 from __future__ import annotations
 
 import os
-from typing import Final
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from basis_actors.config.environment import NEXT, PREFIX
 from basis_actors.config.spelling import hint
 from basis_actors.errors import ConfigError
 
 __all__ = ["ExchangeKeys", "PassphraseKeys", "Secrets", "load_secrets"]
-
-_PREFIX: Final = "BASIS_ACTORS_"
-_NEXT: Final = "__"
 
 
 class ExchangeKeys(BaseModel):
@@ -47,8 +44,8 @@ class Secrets(BaseSettings):
     """Everything secret; a venue without credentials is None."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX,
-        env_nested_delimiter=_NEXT,
+        env_prefix=PREFIX,
+        env_nested_delimiter=NEXT,
         env_ignore_empty=False,
         frozen=True,
         extra="forbid",
@@ -66,7 +63,7 @@ def load_secrets() -> Secrets:
     Raises ConfigError CONFIG-003 that names the variables which are unknown, incomplete or empty, never a value.
     """
     known = _variables()
-    strangers = sorted(name for name in os.environ if name.startswith(_PREFIX) and name not in known)
+    strangers = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
     if strangers:
         text = f"environment: unknown variable {', '.join(strangers)}; known: {', '.join(known)}"
         text += hint(strangers[0], known)
@@ -87,4 +84,4 @@ def _variables() -> tuple[str, ...]:
 
 
 def _variable(path: tuple[int | str, ...]) -> str:
-    return _PREFIX + _NEXT.join(str(part).upper() for part in path)
+    return PREFIX + NEXT.join(str(part).upper() for part in path)

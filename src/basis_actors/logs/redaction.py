@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 __all__ = ["HIDDEN", "Redactor"]
@@ -19,6 +20,7 @@ _NAME = (
 )
 _SECRET_NAME: Final = re.compile(rf"(?i)(?:{_NAME})")
 _HASH_NAME: Final = re.compile(r"(?i)(?:hash|digest|sha256|checksum)s?$")
+_KEY_DIGITS: Final = 64
 _PRIVATE_KEY: Final = re.compile(r"\b(?:0x)?[0-9a-fA-F]{64}\b")
 _TEXT: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), HIDDEN),
@@ -28,6 +30,16 @@ _TEXT: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"(\b(?:https?|wss?)://[^\s\"'?#]*?/)[A-Za-z0-9_-]{20,}(?=[/?#\s\"',)]|$)"), rf"\1{HIDDEN}"),
     (re.compile(rf"(?i)([\"']?\b{_NAME}\b[\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s&,;)}}\]\"']+)"), rf"\1{HIDDEN}"),
 )
+_HINTS: Final = (
+    "key", "secret", "token", "passw", "phrase", "credential", "signature", "authorization", "mnemonic", "pwd",
+    "bearer", "basic", "eyj", "://",
+)  # fmt: skip
+"""One of these is in everything that `_TEXT` finds. They are looked for first: most text has none of them."""
+
+
+@lru_cache(maxsize=4096)
+def _is_secret_name(name: str) -> bool:
+    return _SECRET_NAME.fullmatch(name) is not None
 
 
 class Redactor:
@@ -41,20 +53,28 @@ class Redactor:
         """`text` without secrets; `name` is the field it stands in."""
         if self._known is not None:
             text = self._known.sub(HIDDEN, text)
-        for pattern, replacement in _TEXT:
-            text = pattern.sub(replacement, text)
+        folded = text.casefold()
+        if any(hint in folded for hint in _HINTS):
+            for pattern, replacement in _TEXT:
+                text = pattern.sub(replacement, text)
+        if len(text) < _KEY_DIGITS:
+            return text
         return text if _HASH_NAME.search(name) else _PRIVATE_KEY.sub(HIDDEN, text)
 
     def value(self, value: Any, *, name: str = "") -> Any:
         """`value` without secrets, at any depth of dictionaries and sequences."""
-        if name and value is not None and _SECRET_NAME.fullmatch(name):
+        if name and value is not None and _is_secret_name(name):
             return HIDDEN
+        if value is None or isinstance(value, (float, int)):
+            return value
         if isinstance(value, str):
             return self.text(value, name=name)
         if isinstance(value, bytes):
             return self.text(value.decode("utf-8", "backslashreplace"), name=name)
         if isinstance(value, Mapping):
             return {key: self.value(inner, name=str(key)) for key, inner in value.items()}
+        if type(value) is tuple:
+            return tuple([self.value(inner, name=name) for inner in value])
         if isinstance(value, (list, tuple, set, frozenset)):
             return [self.value(inner, name=name) for inner in value]
         return value

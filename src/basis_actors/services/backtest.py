@@ -18,6 +18,7 @@ from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Bus, BusError, BusFailed, LiveBus, ManualClock, SimBus, VirtualClock
 from basis_actors.bus.sim import complete
 from basis_actors.config import ExchangeVenue, RunConfig
+from basis_actors.config.environment import secret_values
 from basis_actors.errors import BasisError
 from basis_actors.logs.component import ComponentLogs
 from basis_actors.logs.directory import LogDirectoryManager, RunStatus
@@ -87,7 +88,12 @@ class Backtest:
         """Where the logs are."""
         try:
             self._components = ComponentLogs(
-                self.run_dir, self.correlation_id, self._pid, level=request.log_level, clock=self._clock
+                self.run_dir,
+                self.correlation_id,
+                self._pid,
+                level=request.log_level,
+                secrets=secret_values(),
+                clock=self._clock,
             )
             self._sink = self._open_event_log()
         except BasisError as error:
@@ -223,17 +229,21 @@ class Backtest:
     def _finish(self, engine: Engine, error: BaseException | None, seconds: float) -> RunSummary:
         """Sum up, write the end down, and raise what is not a failure of the run but an order to stop."""
         status, failure = self._verdict(engine, error)
-        stopped = stop_text(engine.stopped)
+        failure, stopped = self._shown(failure), self._shown(stop_text(engine.stopped))
         summary = summarise(self._statistics, self._context(status, failure, stopped, seconds))
         for write in (self._write_summary, self._write_metadata):
             try:
                 write(summary, status, failure)
             except (OSError, BasisError) as problem:
-                status, failure = RunStatus.FAILED, f"{failure or 'the run had ended'}; then {problem}"
+                status, failure = RunStatus.FAILED, self._shown(f"{failure or 'the run had ended'}; then {problem}")
                 summary = summarise(self._statistics, self._context(status, failure, stopped, seconds))
         if error is not None and not isinstance(error, Exception):
             raise error
         return summary
+
+    def _shown(self, text: str | None) -> str | None:
+        """What may leave the process: an exception quotes whatever its thrower put in."""
+        return None if text is None else self._components.redactor.text(text)
 
     def _write_summary(self, summary: RunSummary, status: RunStatus, failure: str | None) -> None:
         path = self.run_dir / SUMMARY_FILE
