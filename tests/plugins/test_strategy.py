@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from basis_actors.config import check_targets, load_mode, without_friction
 from basis_actors.errors import ConfigError
+from basis_actors.services.backtest import Backtest
+from basis_actors.services.preparation import BacktestRequest, prepare
 from basis_actors.strategies.registry import build_strategy
 
 Edited = Callable[..., Path]
@@ -31,6 +34,23 @@ class WithoutConfig(Strategy):
 
 class Settings(Model):
     window: int
+
+class Silent(Strategy):
+    Config = Settings
+    market_spec = None
+    def decide(self, situation): ...
+    def close_all(self, situation): ...
+
+class Refusing(type(Strategy)):
+    def __subclasscheck__(cls, other):
+        raise RuntimeError("no")
+    def __getattribute__(cls, name):
+        if name == "Config":
+            raise RuntimeError("not today")
+        return super().__getattribute__(name)
+
+class Reluctant(Silent, metaclass=Refusing):
+    hedged = False
 
 NUMBER = 3
 """
@@ -74,7 +94,11 @@ def test_it_counts_in_whatever_its_mode_says(edited: Edited, share_class: str) -
         ("mine:Bare", "it does not define close_all, decide, market_spec; add them"),
         ("mine:WithoutConfig", "it has no class attribute Config, a basis_actors.config.Model of what strategy_config"),
         ("mine/py:Bare", "package.module:Class was expected"),
+        ("mine:Silent", "it does not say whether it means to be delta neutral; add hedged = True or False"),
+        ("mine:Reluctant", "reading the class raised RuntimeError: not today ("),
         ("broken:Thing", "broken cannot be imported: "),
+        ("leaving:Thing", "leaving cannot be imported: SystemExit: 0 ("),
+        ("raising:Thing", "raising.py:1); mend it there"),
         ("wanting:Thing", "wanting imports 'nothing_like_it', which is not installed"),
     ],
 )
@@ -83,6 +107,8 @@ def test_what_cannot_be_used_is_named_with_file_key_and_remedy(
 ) -> None:
     (here / "mine.py").write_text(MODULE)
     (here / "broken.py").write_text("class Thing(:\n")
+    (here / "leaving.py").write_text("raise SystemExit(0)\n")
+    (here / "raising.py").write_text("raise RuntimeError('boom')\n")
     (here / "wanting.py").write_text("import nothing_like_it\n")
     file = edited(MODE, (REFERENCE, reference))
     error = refusal(file)
@@ -97,6 +123,71 @@ def test_its_configuration_is_as_strict_as_any(edited: Edited) -> None:
     error = refusal(edited(MODE, ("  edge: 0.00002 ", "  egde: 0.00002 ")))
     assert "strategy_config.egde: unknown key; nearest valid key: edge" in error.message
     assert "strategy_config.window: is 'long'; a whole number" in refusal(edited(MODE, (" 9  ", " long  "))).message
+
+
+WRONG = """
+from examples.funding_rotation.strategy import FundingRotation
+
+class Mine(FundingRotation):
+    {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("hedged = 'yes'", "hedged is 'yes'; true or false was expected"),
+        ("def __init__(self): ...", "making it from the run's configuration, Mine(run), raised TypeError: "),
+        ("def __init__(self, run): raise SystemExit(3)", "Mine(run), raised SystemExit: 3 ("),
+        ("market_spec = None", "market_spec is None; a basis_actors.messages.market.MarketSpec"),
+        ("market_spec = property(lambda self: 1 / 0)", "market_spec raised ZeroDivisionError: division by zero ("),
+        (
+            "market_spec = property(lambda self: type(super(Mine, self).market_spec)(assets='BTC'))",
+            "market_spec is MarketSpec(assets='BTC'",
+        ),
+        ("funding_history = 'many'", "funding_history is 'many'; a whole number, 0 or more, was expected"),
+        ("funding_history = -1", "funding_history is -1; a whole number, 0 or more, was expected"),
+        ("input_hashes = 5", "input_hashes is 5; a mapping from paths to sha256 texts was expected"),
+        ("input_hashes = {'a': 5}", "input_hashes is {'a': 5}; a mapping from paths to sha256 texts was expected"),
+        ("def warm_up(self, stamps): raise RuntimeError('cold')", "warm_up raised RuntimeError: cold ("),
+    ],
+)
+def test_a_class_that_cannot_be_used_is_refused_before_anything_runs(
+    edited: Edited, here: Path, body: str, expected: str
+) -> None:
+    (here / "mine.py").write_text(WRONG.format(body))
+    with pytest.raises(ConfigError) as caught:
+        prepare(BacktestRequest(mode=edited(MODE, (REFERENCE, "mine:Mine"))))
+    assert caught.value.code == "CONFIG-003"
+    assert "mode 'funding_rotation': strategy mine:Mine: " in caught.value.message
+    assert expected in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("def decide(self, situation): return None", "STRAT-001: Mine returned None; a Decision was expected"),
+        ("def decide(self, situation): return 'buy'", "STRAT-001: Mine returned 'buy'; a Decision was expected"),
+        ("async def decide(self, situation): ...", "STRAT-001: Mine returned a coroutine; write def"),
+        ("def decide(self, situation): raise SystemExit(0)", "STRAT-001: Mine left the program (SystemExit(0))"),
+        (
+            "def decide(self, situation): return replace(super().decide(situation), orders=('buy',))",
+            "STRAT-004: Mine returned 'buy' as order 1; an Order was expected",
+        ),
+        (
+            "def decide(self, situation): return replace(super().decide(situation), orders=None)",
+            "STRAT-004: Mine returned orders in a NoneType; a tuple was expected",
+        ),
+    ],
+)
+def test_what_is_no_decision_ends_the_run_as_a_failed_one(edited: Edited, here: Path, body: str, expected: str) -> None:
+    (here / "mine.py").write_text("from msgspec.structs import replace\n" + WRONG.format(body))
+    request = BacktestRequest(
+        mode=edited(MODE, (REFERENCE, "mine:Mine")), end=datetime(2024, 1, 2, tzinfo=UTC), out=here / "logs"
+    )
+    summary = Backtest(prepare(request)).run()
+    assert summary.failure is not None
+    assert expected in summary.failure
 
 
 def test_a_family_that_there_is_not_is_told_of_classes_too(edited: Edited) -> None:

@@ -30,6 +30,18 @@ class Elsewhere(SavingsAccount):
     @property
     def domain(self):
         return "elsewhere"
+
+class Nobody(SavingsAccount):
+    @classmethod
+    def from_config(cls, config, clock): return None
+
+class Raising(SavingsAccount):
+    @classmethod
+    def from_config(cls, config, clock): raise ValueError("nope")
+
+class Wrong(SavingsAccount):
+    @classmethod
+    def from_config(cls): ...
 """
 
 
@@ -102,8 +114,26 @@ def test_what_cannot_be_used_is_named_with_file_and_key(
         load_venue(here / "venues" / "savings.yaml")
 
 
-def test_a_client_that_serves_another_domain_is_refused_before_anything_runs(edited: Edited, here: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Elsewhere", r"CONFIG-004.*serves domain 'elsewhere'.*'savings'.*were expected"),
+        ("Nobody", r"CONFIG-004: venue savings: mine:Nobody: .* made None, which has no domain, venues, settle, "),
+        ("Raising", r"CONFIG-003: venue savings: mine:Raising: .* raised ValueError: nope \(.*mine.py:\d+\)"),
+        ("Wrong", r"CONFIG-003: venue savings: mine:Wrong: .* raised TypeError: .* takes 1 positional argument"),
+    ],
+)
+def test_a_class_that_makes_no_such_client_is_refused_before_anything_runs(
+    edited: Edited, here: Path, name: str, expected: str
+) -> None:
     (here / "mine.py").write_text(MODULE)
-    edited(VENUE, (REFERENCE, "mine:Elsewhere"))
-    with pytest.raises(ConfigError, match=r"CONFIG-004.*serves domain 'elsewhere'.*'savings'.*were expected"):
+    edited(VENUE, (REFERENCE, f"mine:{name}"))
+    with pytest.raises(ConfigError, match=expected):
         basis_actors.backtest(edited(MODE), end="2024-01-02")
+    assert not (here / "logs").exists(), "a run that was refused leaves nothing behind"
+
+
+def test_an_account_of_its_own_has_a_domain_of_its_own(edited: Edited) -> None:
+    error = refusal(edited, ("domain: savings", "domain: ethereum"))
+    assert error.code == "CONFIG-003"
+    assert "venue_configs.savings.domain: is 'ethereum', the account domain of the wallet" in error.message

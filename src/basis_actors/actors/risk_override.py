@@ -4,12 +4,13 @@ that persists closes the book step by step and then ends trading.
 
 from __future__ import annotations
 
+from inspect import iscoroutine
 from typing import Final
 
 from msgspec.structs import replace
 
 from basis_actors.config import RiskLimits
-from basis_actors.errors import Severity, severity_of
+from basis_actors.errors import BasisError, Severity, severity_of
 from basis_actors.messages.book import RiskLevel, RiskView
 from basis_actors.messages.commands import StopTrading
 from basis_actors.messages.orders import OperationType, Order, Side
@@ -42,7 +43,7 @@ class RiskOverride:
         risk = situation.book.risk
         if self._cause is None and (risk.level is not RiskLevel.CRITICAL or not self._limits.enforce):
             self._critical_ticks = 0
-            return self._strategy.decide(situation)
+            return self._checked(self._strategy.decide(situation))
         self._critical_ticks += 1
         if self._cause is None and self._escalates(risk):
             code = risk.code or "RISK-006"
@@ -50,6 +51,29 @@ class RiskOverride:
         if self._cause is not None:
             return self._close(situation, self._cause)
         return self._reduce(situation)
+
+    def _checked(self, decision: Decision) -> Decision:
+        """What the strategy returned. Raises BasisError STRAT-001 when it is no decision, STRAT-004 for no orders."""
+        if type(decision) is not Decision and not isinstance(decision, Decision):
+            if iscoroutine(decision):
+                decision.close()
+                raise BasisError("STRAT-001", f"{self._name} returned a coroutine; write def instead of async def")
+            raise BasisError("STRAT-001", f"{self._name} returned {decision!r}; a Decision was expected")
+        orders = decision.orders
+        if type(orders) is not tuple:
+            raise BasisError(
+                "STRAT-004", f"{self._name} returned orders in a {type(orders).__name__}; a tuple was expected"
+            )
+        for number, order in enumerate(orders, start=1):
+            if not isinstance(order, Order):
+                raise BasisError(
+                    "STRAT-004", f"{self._name} returned {order!r} as order {number}; an Order was expected"
+                )
+        return decision
+
+    @property
+    def _name(self) -> str:
+        return type(self._strategy).__name__
 
     def _escalates(self, risk: RiskView) -> bool:
         if risk.code is not None and severity_of(risk.code) is Severity.CRITICAL:
@@ -60,8 +84,7 @@ class RiskOverride:
         """What reduces, and a hold instead of what does not."""
         risk = situation.book.risk
         decision = self._strategy.de_risk(situation)
-        if decision is None:
-            decision = self._strategy.decide(situation)
+        decision = self._checked(self._strategy.decide(situation) if decision is None else decision)
         reason = f"risk is critical ({'; '.join(risk.breaches)})"
         if decision.adds_risk or not all(map(only_reduces, decision.orders)):
             return Decision.hold(
@@ -75,7 +98,7 @@ class RiskOverride:
 
     def _close(self, situation: Situation, cause: StopTrading) -> Decision:
         """The next step towards cash. Trading ends at the first tick at which there is nothing left to do."""
-        decision = self._strategy.close_all(situation)
+        decision = self._checked(self._strategy.close_all(situation))
         if not decision.invested and not decision.orders:
             self.finished = cause
         return replace(

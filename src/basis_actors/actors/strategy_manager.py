@@ -5,6 +5,7 @@ from __future__ import annotations
 from basis_actors.actors.risk_override import RiskOverride
 from basis_actors.bus import Actor, Escalated, on
 from basis_actors.config import RiskLimits, StrategyManagerConfig
+from basis_actors.errors import BasisError
 from basis_actors.messages.book import BookView, TickStarted, Trigger
 from basis_actors.messages.commands import DecisionMade, ExecuteOrders, OrdersDone, StopTrading
 from basis_actors.messages.events import StrategyDecision
@@ -89,7 +90,13 @@ class StrategyManager(Actor):
     def _wanted(self, situation: Situation) -> Decision:
         """What the strategy wants, as far as risk and earlier failures let it."""
         override = self._override
-        decision = override.decide(situation)
+        try:
+            decision = override.decide(situation)
+        except SystemExit as error:
+            name = type(self._strategy).__name__
+            raise BasisError(
+                "STRAT-001", f"{name} left the program ({error!r}) instead of deciding; a Decision was expected"
+            ) from error
         self._invested = decision.invested
         self._carried_out, self._added_risk = True, decision.adds_risk
         if override.finished is not None:

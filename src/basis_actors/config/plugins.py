@@ -8,18 +8,23 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Callable, Iterable
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol, cast
 
 from basis_actors.config.model import Model, Problem, Problems
 from basis_actors.config.spelling import hint
+from basis_actors.errors import BasisError, ConfigError
 from basis_actors.ports import VenueClient
 
-__all__ = ["StrategyClass", "adapter_class", "is_reference", "strategy_class"]
+__all__ = ["PORT", "StrategyClass", "adapter_class", "is_reference", "outside_code", "strategy_class"]
 
 _REFERENCE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-_PORT: Final = ("domain", "venues", "settle", "execute", "execute_group", "resolve", "report", "expect")
+_OURS: Final = Path(__file__).parents[1]
+"""Folder of the package."""
+PORT: Final = ("domain", "venues", "settle", "execute", "execute_group", "resolve", "report", "expect")
 """What `ports.VenueClient` asks of a venue."""
 
 
@@ -38,13 +43,52 @@ def is_reference(name: str) -> bool:
 def strategy_class(reference: str) -> type[StrategyClass]:
     """The class that a mode's `strategy` names. Raises Problems for one that is not there or is no strategy."""
     found = _load(reference)
-    if not issubclass(found, StrategyClass):
-        raise _refused(reference, "a subclass of basis_actors.strategies.base.Strategy was expected", found)
-    lacking = sorted(getattr(found, "__abstractmethods__", ()))
-    if lacking:
-        raise _refused(reference, f"it does not define {', '.join(lacking)}; add them", found)
-    _config_of(found, reference, "strategy_config")
+    with _reading(reference):
+        if not issubclass(found, StrategyClass):
+            raise _refused(reference, "a subclass of basis_actors.strategies.base.Strategy was expected", found)
+        lacking = sorted(getattr(found, "__abstractmethods__", ()))
+        if lacking:
+            raise _refused(reference, f"it does not define {', '.join(lacking)}; add them", found)
+        if not hasattr(found, "hedged"):
+            raise _refused(
+                reference, "it does not say whether it means to be delta neutral; add hedged = True or False", found
+            )
+        _config_of(found, reference, "strategy_config")
     return found
+
+
+@contextmanager
+def outside_code(what: str) -> Iterator[None]:
+    """Around code from outside the package: what it raises becomes ConfigError CONFIG-003, `what` being who did it.
+
+    Coded errors say everything themselves and pass, and so does KeyboardInterrupt.
+    """
+    try:
+        yield
+    except BasisError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ConfigError("CONFIG-003", f"{what} raised {_raised(error)}; mend it there") from error
+
+
+@contextmanager
+def _reading(reference: str) -> Iterator[None]:
+    """Around looking at a class from outside, whose attributes may be computed."""
+    try:
+        yield
+    except Problems:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _refused(reference, f"reading the class raised {_raised(error)}; mend it there") from error
+
+
+def _raised(error: BaseException) -> str:
+    """An exception and where outside the package it came from."""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if not Path(frame.filename).is_relative_to(_OURS)
+    ]
+    return f"{text} ({frames[-1].filename}:{frames[-1].lineno})" if frames else text
 
 
 class _AdapterClass(Protocol):
@@ -58,11 +102,12 @@ def adapter_class(reference: str) -> tuple[Callable[..., VenueClient], type[Mode
     that is not there, or does not have that and the methods of `ports.VenueClient`.
     """
     found = _load(reference)
-    lacking = [name for name in (*_PORT, "from_config") if not hasattr(found, name)]
-    if lacking:
-        text = f"it has no {', '.join(lacking)}; the methods of basis_actors.ports.VenueClient and from_config"
-        raise _refused(reference, f"{text} were expected", found)
-    return cast(_AdapterClass, found).from_config, _config_of(found, reference, "settings")
+    with _reading(reference):
+        lacking = [name for name in (*PORT, "from_config") if not hasattr(found, name)]
+        if lacking:
+            text = f"it has no {', '.join(lacking)}; the methods of basis_actors.ports.VenueClient and from_config"
+            raise _refused(reference, f"{text} were expected", found)
+        return cast(_AdapterClass, found).from_config, _config_of(found, reference, "settings")
 
 
 def _config_of(found: type, reference: str, key: str) -> type[Model]:
@@ -96,7 +141,10 @@ def _load(reference: str) -> type:
         raise _refused(reference, text) from error
     except (ImportError, SyntaxError) as error:
         raise _refused(reference, f"{module_name} cannot be imported: {error}; mend it there") from error
-    found = getattr(module, class_name, None)
+    except (Exception, SystemExit) as error:
+        raise _refused(reference, f"{module_name} cannot be imported: {_raised(error)}; mend it there") from error
+    with _reading(reference):
+        found = getattr(module, class_name, None)
     if isinstance(found, type):
         return found
     raise _refused(reference, f"{module.__file__} has no class {class_name}{hint(class_name, _classes(vars(module)))}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import isfinite
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from basis_actors.config import RunConfig, load_mode, without_friction
+from basis_actors.config.plugins import is_reference, outside_code
 from basis_actors.config.scenarios import Scenario
 from basis_actors.data import Dataset, HistoricalFeed, build_feed, load_for
 from basis_actors.data.shocks import shocked
@@ -23,8 +25,9 @@ from basis_actors.messages.book import Flow
 from basis_actors.messages.market import MarketSpec
 from basis_actors.services.signals import refuse_live_signals
 from basis_actors.strategies.base import Strategy
-from basis_actors.strategies.registry import build_strategy
+from basis_actors.strategies.registry import build_strategy, who
 from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns
+from basis_actors.venues.simulated.build import try_own_venues
 
 __all__ = ["DEFAULT_SEED", "DEMO_DAYS", "BacktestRequest", "Prepared", "Runtime", "generate_market", "prepare"]
 
@@ -116,6 +119,7 @@ def prepare(request: BacktestRequest) -> Prepared:
         run = without_friction(run)
     refuse_live_signals(run)
     strategy = build_strategy(run)
+    try_own_venues(run)
     capital = run.share_class.default_capital if request.capital is None else request.capital
     if not isfinite(capital) or capital <= 0.0:
         raise ConfigError("CONFIG-003", f"capital is {capital}; more than 0 {run.share_class.currency} was expected")
@@ -134,7 +138,9 @@ def prepare(request: BacktestRequest) -> Prepared:
         venues=run.venues,
     )
     for perp in strategy.market_spec.perps:
-        strategy.warm_up(feed.warmup_funding(perp, strategy.funding_history))
+        stamps = feed.warmup_funding(perp, strategy.funding_history)
+        with outside_code(f"{who(run)}: warm_up") if is_reference(run.mode.strategy) else nullcontext():
+            strategy.warm_up(stamps)
     flows = (Flow(utc_from_ns(start), capital), *_checked(request.flows, start, end))
     config_hash = hashlib.sha256(run.model_dump_json().encode()).hexdigest()
     return Prepared(request, run, config_hash, dataset, feed, strategy, capital, flows, scenario_ns)

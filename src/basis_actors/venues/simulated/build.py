@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from basis_actors.config import RunConfig
-from basis_actors.config.plugins import adapter_class
+from basis_actors.config.plugins import PORT, adapter_class, outside_code
 from basis_actors.config.venues import ChainVenue, CustomVenue, ExchangeVenue
 from basis_actors.errors import ConfigError
 from basis_actors.finance.margin import bracket_table
@@ -14,7 +14,7 @@ from basis_actors.venues.simulated.domain import VenueClock
 from basis_actors.venues.simulated.exchange import SimulatedExchange
 from basis_actors.venues.simulated.terms import ExchangeTerms, PerpMarket, SpotMarket
 
-__all__ = ["build_simulated_venues", "exchange_terms"]
+__all__ = ["build_simulated_venues", "exchange_terms", "try_own_venues"]
 
 
 def build_simulated_venues(
@@ -52,14 +52,48 @@ def build_simulated_venues(
     return (SimulatedChain(terms, chain_protocols(on_chain), clock, latency_seconds), *exchanges)
 
 
+class _NoTime:
+    """A clock for clients that are made only to see whether they can be."""
+
+    def now(self) -> int:
+        return 0
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+
+def try_own_venues(run: RunConfig) -> None:
+    """Make the clients from outside the package once and let go of them, so that nothing has begun when one fails.
+
+    Raises ConfigError CONFIG-003 or CONFIG-004.
+    """
+    for venue in run.venues.values():
+        if isinstance(venue, CustomVenue):
+            _own(venue, _NoTime())
+
+
 def _own(venue: CustomVenue, clock: VenueClock) -> VenueClient:
-    """A client of a class outside the package. Raises ConfigError CONFIG-004 when it serves something else."""
+    """A client of a class outside the package.
+
+    Raises ConfigError CONFIG-003 when making it raises, CONFIG-004 when it is no client or serves something else.
+    """
+    who = f"venue {venue.venue}: {venue.adapter}"
     make, _ = adapter_class(venue.adapter)
-    client = make(venue, clock)
-    if client.domain != venue.domain or client.venues != (venue.venue,):
+    with outside_code(f"{who}: from_config(config, clock)"):
+        client = make(venue, clock)
+    with outside_code(f"{who}: reading what from_config(config, clock) made"):
+        lacking = [name for name in PORT if not hasattr(client, name)]
+        served = None if lacking else (client.domain, client.venues)
+    if served is None:
         raise ConfigError(
             "CONFIG-004",
-            f"venue {venue.venue}: {venue.adapter} serves domain {client.domain!r} and venues {client.venues!r};"
+            f"{who}: from_config(config, clock) made {client!r}, which has no {', '.join(lacking)}; the methods of"
+            " basis_actors.ports.VenueClient were expected",
+        )
+    if served != (venue.domain, (venue.venue,)):
+        raise ConfigError(
+            "CONFIG-004",
+            f"{who} serves domain {served[0]!r} and venues {served[1]!r};"
             f" {venue.domain!r} and {(venue.venue,)!r} were expected",
         )
     return client
