@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from tests.actors.desk import market as exchange_market
 from basis_actors.actors.risk_monitor import RiskMonitor
 from basis_actors.bus.testkit import Probe, Runtimes
 from basis_actors.config import load_mode
+from basis_actors.finance.margin import Bracket
 from basis_actors.finance.valuation import share_class_prices, value_book
 from basis_actors.messages.book import ExposureView, PositionsView, RiskView, TickStarted, Trigger
 from basis_actors.messages.events import RiskAssessment, SystemErrorEvent
@@ -46,10 +47,11 @@ class Monitor:
     def __init__(self, runtime: Runtimes, mode: str, *settings: str, hedged: bool = False) -> None:
         run = load_mode(mode, settings=settings)
         self.currency = run.share_class.currency
+        self._bounds = risk_bounds(run, hedged=hedged)
         self.bus = runtime.bus(START, log_sink="event_logger")
         self.log, self.views = Probe("event_logger"), Probe("pnl_monitor", RiskView)
         self._tick = 0
-        for actor in (self.log, self.views, RiskMonitor(risk_bounds(run, hedged=hedged))):
+        for actor in (self.log, self.views, RiskMonitor(self._bounds)):
             self.bus.add(actor)
 
     async def sees(
@@ -69,6 +71,10 @@ class Monitor:
         self.bus.post("risk_monitor", ExposureView(book, 0.0))
         await self.bus.settled()
         return self.log.of(RiskAssessment)[-1]
+
+    def brackets(self, perp: str) -> Sequence[Bracket]:
+        """Margin table of a perp."""
+        return self._bounds.perps[perp].brackets
 
     @property
     def codes(self) -> list[str]:
@@ -243,6 +249,31 @@ async def test_drawdown_counts_from_the_peak_and_flows_are_none(runtime: Runtime
         assert m.codes == ["RISK-001"]
 
 
+async def test_losing_everything_is_a_drawdown_that_no_money_ends(runtime: Runtimes) -> None:
+    m = Monitor(runtime, "btc_basis")
+    cash, short = "binance:Margin:USDT", {SHORT: 40_000.0}
+    paid_in = Settlement(DeltaSource.DEPOSIT, utc_from_ns(START), "x", 1, (PositionDelta(cash, 5_000.0),))
+    async with m.bus:
+        await m.sees({cash: 1_000.0})
+        for amount, flows in [(-100.0, ()), (-200.0, ()), (4_800.0, (paid_in,)), (-50.0, ()), (4_800.0, ()), (0.0, ())]:
+            found = await m.sees({cash: amount}, entries=short, settlements=flows)
+            assert found.drawdown is not None
+            assert found.drawdown >= 1.0
+            assert found.risk_level == "critical"
+
+
+async def test_debt_that_is_left_when_the_owner_took_all_is_a_loss_and_rounding_is_none(runtime: Runtimes) -> None:
+    m = Monitor(runtime, "btc_basis")
+    cash = "binance:Margin:USDT"
+    paid_out = Settlement(DeltaSource.WITHDRAWAL, utc_from_ns(START), "x", 1, (PositionDelta(cash, -1_000.0),))
+    async with m.bus:
+        await m.sees({cash: 1_000.0})
+        assert (await m.sees({}, settlements=(paid_out,))).drawdown == 0.0
+        assert (await m.sees({cash: -1e-10})).risk_level == "low"
+        assert (await m.sees({cash: -3.0})).drawdown == 1.0
+        assert m.codes == ["RISK-001"]
+
+
 async def test_a_breach_is_reported_once_while_it_lasts(runtime: Runtimes) -> None:
     m = Monitor(runtime, "eth_leveraged")
     async with m.bus:
@@ -300,3 +331,56 @@ async def test_a_liquidation_is_critical_and_reported_each_time(runtime: Runtime
             assert COLLATERAL in found.breaches[0]
         errors = m.log.of(SystemErrorEvent)
         assert [(e.error_code, e.severity) for e in errors] == [("RISK-005", "CRITICAL")] * 2
+
+
+def liquidated(*deltas: PositionDelta) -> tuple[Settlement, ...]:
+    """A liquidation as a venue settles it."""
+    return (Settlement(DeltaSource.LIQUIDATION, utc_from_ns(START), "somewhere", 1, deltas),)
+
+
+async def test_a_liquidated_account_is_logged_at_the_ratio_that_closed_it(runtime: Runtimes) -> None:
+    m = Monitor(runtime, "btc_basis")
+    cash = PositionDelta("binance:Margin:USDT", -19_000.0)
+    async with m.bus:
+        alone = await m.sees({}, settlements=liquidated(PositionDelta(SHORT, 2.0, 50_000.0), cash))
+        (row,) = [row for row in m.brackets("binance:BTC-PERP") if row.floor <= 100_000.0 < row.cap]
+        assert alone.margin_ratio == {"binance": pytest.approx(row.rate - row.amount / 100_000.0)}
+        assert m.views.of(RiskView)[-1].margin_ratio == {}, "what decides looks at the book as it is now"
+        beside = {COIN: -4_000.0, "binance:Margin:BTC": 1.0}
+        both = await m.sees(
+            beside, entries={COIN: 40_000.0}, settlements=liquidated(PositionDelta(SHORT, 2.0, 50_000.0))
+        )
+        assert both.margin_ratio == alone.margin_ratio, "the lowest speaks for the venue"
+        assert m.views.of(RiskView)[-1].margin_ratio == {"binance": pytest.approx(10.0)}
+
+
+async def test_a_liquidated_coin_account_counts_its_notional_in_coins(runtime: Runtimes) -> None:
+    m = Monitor(runtime, "ml_btc_directional_btc_margin")
+    async with m.bus:
+        found = await m.sees({}, settlements=liquidated(PositionDelta(COIN, -40_000.0, 30_000.0)))
+        (row,) = [row for row in m.brackets("binance:BTCUSD-PERP") if row.floor <= 40_000.0 < row.cap]
+        assert found.margin_ratio == {"binance": pytest.approx(row.rate - row.amount / 40_000.0)}
+
+
+async def test_a_liquidated_loan_is_logged_with_the_health_before_it(runtime: Runtimes) -> None:
+    m = Monitor(runtime, "eth_leveraged")
+    before = loop(0.98)
+    taken = {COLLATERAL: -60.0, DEBT: -65.0}
+    left = {key: amount + taken.get(key, 0.0) for key, amount in before.items()}
+    async with m.bus:
+        settled = liquidated(*(PositionDelta(key, amount) for key, amount in taken.items()))
+        found = await m.sees(left, settlements=settled)
+        assert found.health_factor == pytest.approx(0.98)
+        assert found.ltv_ratio == pytest.approx(0.95 / 0.98)
+        now = m.views.of(RiskView)[-1].health_factor
+        assert now == pytest.approx(0.95 * 40.0 * RATE / left[DEBT])
+        assert now > 1.0
+
+
+async def test_a_loan_of_which_nothing_is_left_counts_too(runtime: Runtimes) -> None:
+    m = Monitor(runtime, "eth_leveraged")
+    before = loop(0.9)
+    async with m.bus:
+        settled = liquidated(*(PositionDelta(key, -before[key]) for key in (COLLATERAL, DEBT)))
+        assert (await m.sees({"wallet:BaseToken:ETH": 0.05}, settlements=settled)).health_factor == pytest.approx(0.9)
+        assert m.views.of(RiskView)[-1].health_factor is None

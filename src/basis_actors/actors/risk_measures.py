@@ -13,7 +13,7 @@ import msgspec
 
 from basis_actors.actors.risk_findings import Findings
 from basis_actors.config import RiskLimits
-from basis_actors.finance.keys import LedgerKey
+from basis_actors.finance.keys import LedgerKey, parse_key
 from basis_actors.finance.lending import health_factor, loan_to_value
 from basis_actors.finance.loops import (
     liquidation_distance_inverse,
@@ -23,8 +23,19 @@ from basis_actors.finance.loops import (
 from basis_actors.finance.margin import Bracket, maintenance_margin, margin_ratio
 from basis_actors.finance.perps import inverse_upnl, linear_upnl
 from basis_actors.messages.book import PositionsView, RiskLevel
+from basis_actors.messages.execution import Settlement
 
-__all__ = ["Accounts", "CollateralTerms", "EmodeTerms", "LoanTerms", "Loans", "PerpTerms", "measure_loans"]
+__all__ = [
+    "Accounts",
+    "CollateralTerms",
+    "EmodeTerms",
+    "LoanTerms",
+    "Loans",
+    "PerpTerms",
+    "loan_before_liquidation",
+    "measure_loans",
+    "ratio_at_liquidation",
+]
 
 
 class PerpTerms(msgspec.Struct, frozen=True):
@@ -273,3 +284,50 @@ def _grade_loan(pool: str, health: float, ltv: float, allowed: float, limits: Ri
             findings.warn(f"{subject} {health:.4g} close to the limit {reduce:g}")
     if ltv > allowed:
         findings.breach(RiskLevel.HIGH, "RISK-003", f"LTV of {pool}", f"{ltv:.6g} above the limit {allowed:.6g}")
+
+
+def ratio_at_liquidation(liquidation: Settlement, terms: Mapping[str, PerpTerms]) -> tuple[str, float] | None:
+    """Venue and margin ratio at which an account was liquidated: its maintenance ratio at the prices of the closes.
+
+    An account is closed when its margin ratio has fallen to that, so the view after it shows nothing of it. None for
+    the liquidation of a loan.
+    """
+    venue, notional, required = "", 0.0, 0.0
+    for delta in liquidation.deltas:
+        info = parse_key(delta.position_key)
+        known = None if info.perp is None else terms.get(info.perp)
+        if info.contract is None or known is None or not delta.price:
+            continue
+        size = info.contract.notional(delta.delta_amount, delta.price)
+        per_quote = info.contract.per_quote(delta.price)
+        venue = info.venue
+        notional += size * per_quote
+        required += maintenance_margin(size, known.brackets) * per_quote
+    return (venue, required / notional) if notional else None
+
+
+def loan_before_liquidation(
+    book: PositionsView, liquidations: Iterable[Settlement], terms: Mapping[str, LoanTerms]
+) -> Loans:
+    """The loan with the lowest health factor as it was before liquidators took from it, at the oracle prices of now."""
+    amounts = dict(book.positions)
+    pools: dict[str, list[tuple[LedgerKey, float]]] = {}
+    for liquidation in liquidations:
+        for delta in liquidation.deltas:
+            info = parse_key(delta.position_key)
+            if info.kind in ("aToken", "debtToken"):
+                amounts[info.key] = amounts.get(info.key, 0.0) - delta.delta_amount
+                pools[info.venue] = []
+    for key, amount in amounts.items():
+        info = parse_key(key)
+        if info.venue in pools and info.kind in ("aToken", "debtToken") and amount > 0.0:
+            pools[info.venue].append((info, amount))
+    found = NO_LOANS
+    for pool, held in pools.items():
+        owed = [token_of(info) for info, _ in held if info.kind == "debtToken"]
+        if not owed or _unknown(book, pool, held, terms) is not None:
+            continue
+        health, ltv, _ = _health(book, held, owed, terms[pool])
+        if found.health is None or health < found.health:
+            found = Loans(health, ltv)
+    return found

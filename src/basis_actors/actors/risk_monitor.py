@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from basis_actors.actors.reporting import error_event
 from basis_actors.actors.risk_findings import RANKS, Findings
-from basis_actors.actors.risk_measures import NO_LOANS, Accounts, Loans, LoanTerms, PerpTerms, measure_loans
+from basis_actors.actors.risk_measures import (
+    NO_LOANS,
+    Accounts,
+    Loans,
+    LoanTerms,
+    PerpTerms,
+    loan_before_liquidation,
+    measure_loans,
+    ratio_at_liquidation,
+)
 from basis_actors.bus import Actor, on
 from basis_actors.config import RiskLimits
 from basis_actors.finance.keys import STABLE, LedgerKey, parse_key
@@ -22,6 +31,8 @@ __all__ = ["RiskBounds", "RiskMonitor"]
 _OWN_PLACES: Final = ("wallet", "transit", "gas")
 """First parts of position keys that are nobody's promise: what stands there is not exposed to a venue."""
 _LOAN_KINDS: Final = ("aToken", "debtToken")
+_ROUNDING: Final = 1e-9
+"""Part of the largest equity so far that is what sums leave over when the owner has taken everything."""
 
 
 class RiskBounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,9 +78,9 @@ class RiskMonitor(Actor):
             accounts.measure(book, held.perps, bounds.perps, limits, findings)
         loans = measure_loans(book, held.pools, bounds.pools, limits, findings) if held.pools else NO_LOANS
         pegs = _pegs(book, held.lsts, limits, findings) if held.lsts else {}
-        for settlement in book.settlements:
-            if settlement.source is DeltaSource.LIQUIDATION:
-                _report_liquidation(settlement, findings)
+        liquidations = [one for one in book.settlements if one.source is DeltaSource.LIQUIDATION]
+        for settlement in liquidations:
+            _report_liquidation(settlement, findings)
         drawdown = self._drawdown(book, findings)
         if bounds.delta_is_limited:
             self._check_delta(exposure, findings)
@@ -78,7 +89,7 @@ class RiskMonitor(Actor):
             _check_venues(book, limits.max_venue_share, findings)
         if limits.max_asset_exposure is not None:
             self._check_assets(book, limits.max_asset_exposure, findings)
-        self._tell(exposure, findings, accounts, loans, pegs, drawdown)
+        self._tell(exposure, findings, accounts, loans, pegs, drawdown, liquidations)
 
     def _tell(
         self,
@@ -88,16 +99,23 @@ class RiskMonitor(Actor):
         loans: Loans,
         pegs: dict[str, float],
         drawdown: float,
+        liquidations: Sequence[Settlement],
     ) -> None:
-        """Log the assessment, report what has begun, and hand the view on."""
-        market, health, ltv = exposure.book.tick.market, loans.health, loans.ltv
+        """Log the assessment, report what has begun, and hand the view on.
+
+        The log has the ratios at which accounts were liquidated, the view those of the book as it is after that.
+        """
+        market, ratios, lowest = exposure.book.tick.market, accounts.ratios, loans
+        if liquidations:
+            ratios, lowest = self._at_worst(exposure.book, liquidations, ratios, loans)
+        health, ltv = lowest.health, lowest.ltv
         breaches = tuple([breach.text for breach in findings.breaches])
         distances = {**accounts.distances, **loans.distances} if loans.distances else accounts.distances
         self.log(
             RiskAssessment(
                 market.timestamp,
                 findings.level,
-                accounts.ratios,
+                ratios,
                 tuple(findings.warnings),
                 breaches,
                 exposure.book.trigger,
@@ -118,8 +136,8 @@ class RiskMonitor(Actor):
                 findings.level,
                 accounts.ratios,
                 accounts.maintenance,
-                health,
-                ltv,
+                loans.health,
+                loans.ltv,
                 breaches,
                 None if gravest is None else gravest.code,
                 distances,
@@ -127,6 +145,21 @@ class RiskMonitor(Actor):
                 drawdown,
             )
         )
+
+    def _at_worst(
+        self, book: PositionsView, liquidations: Sequence[Settlement], ratios: Mapping[str, float], loans: Loans
+    ) -> tuple[dict[str, float], Loans]:
+        """Margin ratios and loan, each as it was when it was liquidated where that is lower than it is now."""
+        lowest = dict(ratios)
+        for liquidation in liquidations:
+            closed = ratio_at_liquidation(liquidation, self._bounds.perps)
+            if closed is not None:
+                venue, ratio = closed
+                lowest[venue] = min(ratio, lowest.get(venue, ratio))
+        before = loan_before_liquidation(book, liquidations, self._bounds.pools)
+        if before.health is None or (loans.health is not None and loans.health <= before.health):
+            return lowest, loans
+        return lowest, before
 
     def _follow_episodes(self, exposure: ExposureView, findings: Findings) -> None:
         before, self._episodes = self._episodes, {}
@@ -141,7 +174,11 @@ class RiskMonitor(Actor):
         """Fall from the peak. While a part of the book has no price the last one is kept: equity is not known."""
         self._peak.take(book, valued=not book.valuation.unpriced)
         drawdown = self._peak.drawdown
-        findings.at_most(drawdown, self._bounds.limits.max_drawdown, "drawdown", RiskLevel.CRITICAL)
+        if self._peak.lost:
+            text = f"{drawdown:.6g}: equity fell to {book.valuation.equity:.6g}, all that was paid in is lost"
+            findings.breach(RiskLevel.CRITICAL, "RISK-001", "drawdown", text)
+        else:
+            findings.at_most(drawdown, self._bounds.limits.max_drawdown, "drawdown", RiskLevel.CRITICAL)
         return drawdown
 
     def _check_delta(self, exposure: ExposureView, findings: Findings) -> None:
@@ -178,6 +215,7 @@ class _Peak:
 
     def __init__(self) -> None:
         self._equity = 0.0
+        self._largest = 0.0
         self._flows = 0.0
         self._growth = 1.0
         self._highest = 1.0
@@ -185,7 +223,8 @@ class _Peak:
     def take(self, book: PositionsView, *, valued: bool) -> None:
         """Go on to the equity of `book` where it is known.
 
-        Money that the owner adds or takes changes equity, but not its growth.
+        Money that the owner adds or takes changes equity, but not its growth. Equity that falls to zero or below has
+        lost everything, and no later money wins that back.
         """
         for settlement in book.settlements:
             if settlement.source in (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL):
@@ -194,10 +233,20 @@ class _Peak:
         if not valued:
             return
         equity = book.valuation.equity
-        if self._equity > 0.0:
-            self._growth *= (equity - self._flows) / self._equity
+        rounding = _ROUNDING * self._largest
+        if not self.lost:
+            if self._equity > rounding:
+                self._growth *= (equity - self._flows) / self._equity
+            elif self._largest and equity < -rounding:
+                self._growth = 0.0
         self._equity, self._flows = equity, 0.0
+        self._largest = max(self._largest, equity)
         self._highest = max(self._highest, self._growth)
+
+    @property
+    def lost(self) -> bool:
+        """Whether there was equity, and all of it was lost."""
+        return self._growth <= 0.0
 
     @property
     def drawdown(self) -> float:

@@ -119,12 +119,14 @@ class RiskAssessment(DomainEvent, frozen=True):
     risk_level: str
     """`low`, `medium`, `high` or `critical`."""
     margin_ratio: dict[str, float]
-    """(cash + unrealised PnL) / notional by venue with an open perp."""
+    """(cash + unrealised PnL) / notional by venue with an open perp; of an account that was liquidated since the last
+    assessment its maintenance ratio at the prices of the closes, at which that happened."""
     warnings: tuple[str, ...]
     breaches: tuple[str, ...]
     trigger_source: str
     health_factor: float | None = None
-    """Of the loan that is closest to liquidation, at oracle prices; None without debt and while it is not known."""
+    """Of the loan that is closest to liquidation, at oracle prices; None without debt and while it is not known. Of a
+    loan that was liquidated since the last assessment the one before liquidators took from it."""
     ltv_ratio: float | None = None
     """Debt / collateral of that loan."""
     liquidation_threshold: float | None = None

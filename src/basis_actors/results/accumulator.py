@@ -68,9 +68,9 @@ class RunStatistics:
         self.max_drawdown = 0.0
         """Largest fall of `growth` from an earlier peak over all calculations, as a fraction of the peak."""
         self.lowest_health_factor: float | None = None
-        """Of any loan at any assessment; None when there was none."""
+        """Of any loan at any assessment or before a liquidation; None when there was none."""
         self.lowest_margin_ratio: float | None = None
-        """Of any venue at any assessment; None without perps."""
+        """Of any venue at any assessment or liquidation; None without perps."""
         self.max_residual = 0.0
         """Largest |residual| of one calculation, as a fraction of equity."""
         self.max_residual_total = 0.0

@@ -86,7 +86,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     max_drawdown: Annotated[float, _about("Largest fall from a peak of flow-adjusted equity at 00:00 UTC.")]
     max_drawdown_intraday: Annotated[float, _about("The same over every calculation, not only those at 00:00 UTC.")]
     lowest_health_factor: Annotated[
-        float | None, _about("Lowest health factor of any loan at any assessment; null when there was no debt.")
+        float | None, _about("Lowest health factor of any loan, before liquidations too; null when there was no debt.")
     ]
     lowest_margin_ratio: Annotated[
         float | None, _about("Lowest (cash + unrealised PnL) / notional of any venue; null without perps.")
