@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from basis_actors.config.model import Fraction, Model, NonNegative, Positive, Problem, refuse
+from basis_actors.config.model import DaysOrZero, Fraction, Model, NonNegative, Positive, Problem, SecondsOrZero, refuse
 from basis_actors.config.venue_base import ImpactSteps, VenueBase
 from basis_actors.finance.lending import liquidation_incentive
 
@@ -66,7 +66,7 @@ class ChainVenue(VenueBase):
     """Gas units by operation; all of `GAS_OPERATIONS`. `transfer` is an ERC-20, `transfer_eth` the native coin."""
     priority_fee_cap_gwei: NonNegative
     """Highest tip that is paid."""
-    transfer_delay_seconds: NonNegative
+    transfer_delay_seconds: SecondsOrZero
     """From the wallet to another domain."""
 
     @model_validator(mode="after")
@@ -146,7 +146,7 @@ class StakingVenue(VenueBase):
     """The token it issues."""
     min_stake: Positive
     """ETH."""
-    unstake_delay_days: NonNegative
+    unstake_delay_days: DaysOrZero
     """From the request to the claim through the protocol's queue."""
     reward_tokens: tuple[Literal["EIGEN", "ETHFI"], ...]
     """What it pays on top to those who held its token over a season; empty for nothing."""

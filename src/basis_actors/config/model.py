@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "Count",
+    "CountOfDays",
+    "CountOfHours",
+    "CountOfSeconds",
+    "Days",
+    "DaysOrZero",
     "Fraction",
+    "Hours",
+    "HoursOrZero",
     "Model",
     "NonNegative",
     "Positive",
     "Problem",
     "Problems",
+    "Seconds",
+    "SecondsOrZero",
     "SmallFraction",
     "refuse",
 ]
@@ -27,8 +36,26 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 """From 0 to 1, both included."""
 SmallFraction = Annotated[float, Field(ge=0.0, lt=0.1)]
 """A fee or tolerance: from 0 to below 0.1, so that a percentage written for a fraction is refused."""
-Count = Annotated[int, Field(ge=1)]
-"""A whole number, 1 or more."""
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+"""A whole number from 1 to a thousand million."""
+
+_DAYS: Final = 36_500
+"""Longest time that a configuration may name: 100 years. Stamps in nanoseconds have room for it."""
+_HOURS: Final = 24 * _DAYS
+_SECONDS: Final = 3600 * _HOURS
+
+Seconds = Annotated[float, Field(gt=0.0, le=_SECONDS)]
+Hours = Annotated[float, Field(gt=0.0, le=_HOURS)]
+Days = Annotated[float, Field(gt=0.0, le=_DAYS)]
+"""Times above 0, up to 100 years."""
+SecondsOrZero = Annotated[float, Field(ge=0.0, le=_SECONDS)]
+HoursOrZero = Annotated[float, Field(ge=0.0, le=_HOURS)]
+DaysOrZero = Annotated[float, Field(ge=0.0, le=_DAYS)]
+"""Times from 0 to 100 years."""
+CountOfSeconds = Annotated[int, Field(ge=1, le=_SECONDS)]
+CountOfHours = Annotated[int, Field(ge=1, le=_HOURS)]
+CountOfDays = Annotated[int, Field(ge=1, le=_DAYS)]
+"""Whole times from 1 to 100 years."""
 
 
 class Model(BaseModel):

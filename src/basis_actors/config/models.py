@@ -15,12 +15,14 @@ from pydantic_core.core_schema import ValidationInfo
 
 from basis_actors.config.model import (
     Count,
+    CountOfSeconds,
     Fraction,
     Model,
-    NonNegative,
     Positive,
     Problem,
     Problems,
+    Seconds,
+    SecondsOrZero,
     SmallFraction,
     refuse,
 )
@@ -96,12 +98,12 @@ class ExecutionManagerConfig(Model):
 
     max_retry_attempts: Annotated[int, Field(ge=0)]
     """Further tries after a failure that passes by itself; a refusal or an unknown outcome is never sent again."""
-    tight_loop_timeout: Positive
+    tight_loop_timeout: Seconds
     """Seconds for one order from validation to reconciliation."""
-    retry_delay_seconds: NonNegative
-    execution_timeout: Positive
+    retry_delay_seconds: SecondsOrZero
+    execution_timeout: Seconds
     """Seconds for one try."""
-    reconciliation_timeout: Positive
+    reconciliation_timeout: Seconds
     """Seconds."""
 
     @model_validator(mode="after")
@@ -122,11 +124,11 @@ class ExecutionManagerConfig(Model):
 class StrategyManagerConfig(Model):
     """How often a strategy decides in live."""
 
-    time_throttle_interval: NonNegative
+    time_throttle_interval: SecondsOrZero
     """Seconds between two decisions in live."""
-    failure_pause_seconds: NonNegative
+    failure_pause_seconds: SecondsOrZero
     """How long no new risk is taken after a decision whose orders failed; twice as long after each further one."""
-    longest_pause_seconds: NonNegative
+    longest_pause_seconds: SecondsOrZero
 
 
 class PnLMonitorConfig(Model):
@@ -148,7 +150,7 @@ class EventLoggerConfig(Model):
 
     batch_events: Count
     """Over all files."""
-    flush_seconds: Positive
+    flush_seconds: Seconds
     """Of wall time."""
     unwritten_limit: Count
     """Events that may wait; above it trading stops."""
@@ -163,7 +165,7 @@ class EventLoggerConfig(Model):
 class HealthMonitorConfig(Model):
     """When a component counts as degraded or unhealthy."""
 
-    check_interval_seconds: Positive
+    check_interval_seconds: Seconds
     """In live; a backtest checks once a tick."""
     degraded_inbox_depth: Count
     unhealthy_inbox_depth: Count
@@ -193,13 +195,13 @@ class ComponentConfig(Model):
 class StalenessConfig(Model):
     """Seconds after the moment a value was known at which it is too old for new risk, by kind of series."""
 
-    spot: Positive
-    perp: Positive
-    mark: Positive
-    reserve: Positive
-    staking: Positive
-    oracle: Positive
-    gas: Positive
+    spot: Seconds
+    perp: Seconds
+    mark: Seconds
+    reserve: Seconds
+    staking: Seconds
+    oracle: Seconds
+    gas: Seconds
 
 
 class DataConfig(Model):
@@ -233,7 +235,7 @@ class ModeConfig(Model):
     share_class: str
     venues: Annotated[tuple[str, ...], Field(min_length=1)]
     """In the order in which their settlements are told."""
-    tick_interval_seconds: Count
+    tick_interval_seconds: CountOfSeconds
     enable_market_impact: bool
     """Whether fills are worse than the reference price by the venue's impact."""
     strategy_config: SerializeAsAny[Model]

@@ -17,7 +17,7 @@ from basis_actors.config.documents import Document
 from basis_actors.config.explain import explain, raise_problems, refusal
 from basis_actors.config.library import read_named, venue_names
 from basis_actors.config.loading import load_venue
-from basis_actors.config.model import Fraction, Model, NonNegative, Positive, Problem, Problems, refuse
+from basis_actors.config.model import Fraction, Hours, HoursOrZero, Model, Problem, Problems, refuse
 from basis_actors.config.spelling import hint
 
 __all__ = [
@@ -35,14 +35,18 @@ __all__ = [
     "load_scenario",
 ]
 
-_Change = Annotated[float, Field(gt=-1.0)]
+_Change = Annotated[float, Field(gt=-1.0, le=1000.0)]
 """Fraction by which a price changes: -0.3 is a fall of 30 %."""
+_Rate = Annotated[float, Field(ge=-10.0, le=10.0)]
+"""Fraction of notional per funding interval."""
+_Apr = Annotated[float, Field(ge=0.0, le=100.0)]
+"""Simple fraction per year; 100 is 10,000 %."""
 
 
 class ShockBase(Model):
     """What all shocks have."""
 
-    start_hours: NonNegative
+    start_hours: HoursOrZero
     """Hours after the first tick, or after the warm-up of a mode that trains; nothing known up to then changes."""
 
 
@@ -52,7 +56,7 @@ class PriceShock(ShockBase):
     kind: Literal["price"]
     assets: Annotated[tuple[Literal["BTC", "ETH"], ...], Field(min_length=1)]
     change: _Change
-    over_hours: Positive
+    over_hours: Hours
     """How long the move takes; it is even in the logarithm."""
 
 
@@ -60,12 +64,12 @@ class FundingShock(ShockBase):
     """Settled funding rates of some perpetuals are replaced or moved."""
 
     kind: Literal["funding"]
-    hours: Positive
+    hours: Hours
     perps: str
     """Pattern of names such as `binance:BTC-PERP`; `*` stands for anything."""
-    set: float | None = None
+    set: _Rate | None = None
     """Rate of every settlement, fraction of notional per interval; longs pay a positive one."""
-    add: float | None = None
+    add: _Rate | None = None
     """What is added to every rate, fraction of notional per interval."""
 
     @model_validator(mode="after")
@@ -80,11 +84,11 @@ class LstShock(ShockBase):
     kind: Literal["lst"]
     lst: Literal["weETH", "wstETH"]
     change: _Change
-    over_hours: Positive
+    over_hours: Hours
     """How long the move takes."""
-    hours: NonNegative
+    hours: HoursOrZero
     """How long it lasts after that."""
-    recovery_hours: Positive
+    recovery_hours: Hours
     """How long the way back takes."""
 
 
@@ -94,13 +98,13 @@ class ReserveShock(ShockBase):
     """
 
     kind: Literal["reserve"]
-    hours: Positive
+    hours: Hours
     """Rows of a reserve are a day apart: what lasts for less than that shows in the indices only."""
     token: Literal["USDT", "WETH", "weETH", "wstETH"]
     utilization: Fraction | None = None
-    borrow_apr: NonNegative | None = None
+    borrow_apr: _Apr | None = None
     """Simple fraction per year."""
-    supply_apr: NonNegative | None = None
+    supply_apr: _Apr | None = None
     """Simple fraction per year."""
 
     @model_validator(mode="after")
@@ -115,7 +119,7 @@ class OutageShock(ShockBase):
     """An exchange refuses every order and shows nothing, and its bars are missing. Funding is settled as ever."""
 
     kind: Literal["outage"]
-    hours: Positive
+    hours: Hours
     venue: str
     """Name of an exchange."""
 
@@ -124,7 +128,7 @@ class StaleShock(ShockBase):
     """Series have no rows for a while."""
 
     kind: Literal["stale"]
-    hours: Positive
+    hours: Hours
     series: str
     """Pattern of names such as `oracle/WETH_USD`; `*` stands for anything."""
 
@@ -133,8 +137,8 @@ class GasShock(ShockBase):
     """The base fee of the chain stands at one price."""
 
     kind: Literal["gas"]
-    hours: Positive
-    gwei: Positive
+    hours: Hours
+    gwei: Annotated[float, Field(gt=0.0, le=1e6)]
 
 
 Shock = PriceShock | FundingShock | LstShock | ReserveShock | OutageShock | StaleShock | GasShock

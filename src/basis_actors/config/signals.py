@@ -11,7 +11,17 @@ from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from basis_actors.config.model import Count, Model, NonNegative, Positive, Problem, Problems, refuse
+from basis_actors.config.model import (
+    CountOfDays,
+    CountOfHours,
+    Model,
+    Positive,
+    Problem,
+    Problems,
+    Seconds,
+    SecondsOrZero,
+    refuse,
+)
 
 __all__ = ["FileSignals", "HttpSignals", "SignalConfig", "SignalSourceName", "WalkForwardSignals"]
 
@@ -23,7 +33,7 @@ class FileSignals(Model):
 
     path: str
     """`.csv`, `.csv.gz` or `.parquet`; one that is not absolute is looked for in the working directory."""
-    staleness_seconds: Positive
+    staleness_seconds: Seconds
     """How long a signal counts after its timestamp."""
 
 
@@ -31,15 +41,15 @@ class HttpSignals(Model):
     """Signals of an endpoint that is asked in live trading; it answers with one JSON object."""
 
     url: str
-    poll_seconds: Positive
+    poll_seconds: Seconds
     """Between an answer and the next question."""
-    timeout_seconds: Positive
+    timeout_seconds: Seconds
     """Longest silence of the endpoint while it is asked once."""
     retries: Annotated[int, Field(ge=0, le=10)]
     """Further tries of one question after a failure that may pass."""
-    retry_seconds: NonNegative
+    retry_seconds: SecondsOrZero
     """Before the first of them; twice as long before each further one."""
-    staleness_seconds: Positive
+    staleness_seconds: Seconds
     """How long a signal counts after its timestamp."""
 
     @field_validator("url")
@@ -53,16 +63,16 @@ class HttpSignals(Model):
 class WalkForwardSignals(Model):
     """A logistic regression that is trained inside the run, on nothing but the past."""
 
-    warm_up_days: Count
+    warm_up_days: CountOfDays
     """Days without a signal before the first fit."""
-    retrain_days: Count
-    training_days: Count
+    retrain_days: CountOfDays
+    training_days: CountOfDays
     """A fit sees the last so many days at most."""
-    sd_days: Count
+    sd_days: CountOfDays
     """Days of returns over the horizon that the standard deviation is taken of."""
     penalty: Positive
     """Strength of the L2 penalty on the weights of standardised features; the inverse of scikit-learn's C."""
-    seed: int
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
 
     @model_validator(mode="after")
     def _check(self) -> WalkForwardSignals:
@@ -82,7 +92,7 @@ class SignalConfig(Model):
 
     source: SignalSourceName
     """Which of the sections below is used."""
-    horizon_hours: Count
+    horizon_hours: CountOfHours
     """How far ahead a signal looks, and how long a position is meant to be held."""
     walk_forward_logistic: WalkForwardSignals | None = None
     file: FileSignals | None = None

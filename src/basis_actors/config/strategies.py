@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from basis_actors.config.model import (
     Count,
+    Days,
     Fraction,
     Model,
     NonNegative,
@@ -162,7 +163,7 @@ class LoopConfig(Model):
     ltv_band: Annotated[float, Field(gt=0.0, lt=0.5)]
     """Distance from the target at which the position is set anew."""
     rebalance: Literal["on", "off"]
-    min_hold_days: Positive
+    min_hold_days: Days
     """Days over which the carry of more leverage must pay for the round trip."""
 
     @model_validator(mode="after")

@@ -27,7 +27,16 @@ from basis_actors.config.chain_venues import (
     StakingVenue,
     pair_limits,
 )
-from basis_actors.config.model import Fraction, Model, NonNegative, Positive, Problem, SmallFraction, refuse
+from basis_actors.config.model import (
+    Fraction,
+    Model,
+    NonNegative,
+    Positive,
+    Problem,
+    SecondsOrZero,
+    SmallFraction,
+    refuse,
+)
 from basis_actors.config.plugins import adapter_class
 from basis_actors.config.venue_base import ImpactSteps, VenueBase
 
@@ -150,7 +159,7 @@ class ExchangeVenue(VenueBase):
     """By market: `BTC/USDT` for spot, `BTC-PERP` for perpetuals."""
     liquidation_fee: SmallFraction
     """Fraction of the liquidated notional."""
-    transfer_delay_seconds: NonNegative
+    transfer_delay_seconds: SecondsOrZero
     """From and to other domains; a transfer inside the venue arrives at once."""
     withdrawal_fees: dict[str, NonNegative]
     """By token, in tokens."""
@@ -175,7 +184,7 @@ class CustomVenue(VenueBase):
     kind: Literal["custom"]
     adapter: str
     """`package.module:Class`, with the methods of `ports.VenueClient` and `from_config(config, clock)`."""
-    transfer_delay_seconds: NonNegative
+    transfer_delay_seconds: SecondsOrZero
     """From and to other domains."""
     settings: SerializeAsAny[Model]
     """The `Config` of that class."""

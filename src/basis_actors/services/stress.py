@@ -24,6 +24,8 @@ from basis_actors.times import utc_from_ns
 
 __all__ = ["BASELINE", "StressReport", "StressRequest", "StressRow", "StressTest"]
 
+_LONGEST_DAYS = 36_500
+"""100 years, as for every time in a configuration."""
 BASELINE = "baseline"
 """Name of the run in which nothing happens."""
 _EPOCH_STEP_SECONDS = 3600
@@ -99,8 +101,9 @@ class StressTest:
 
     def __init__(self, request: StressRequest) -> None:
         """Raises ConfigError or DataError for what cannot be run: nothing has been run then."""
-        if request.days < 1:
-            raise ConfigError("CONFIG-003", f"days is {request.days}; a whole number of 1 or more was expected")
+        if not 1 <= request.days <= _LONGEST_DAYS:
+            text = f"days is {request.days}; a whole number from 1 to {_LONGEST_DAYS} was expected"
+            raise ConfigError("CONFIG-003", text)
         self._request = request
         scenarios = [load_scenario(name) for name in request.scenarios or scenario_names()]
         for scenario in scenarios:
