@@ -10,7 +10,7 @@ from basis_actors.bus import BusFailed
 from basis_actors.bus.testkit import Runtimes
 from basis_actors.messages.book import TickSettled
 from basis_actors.messages.commands import ApplySettlements, GetPositions
-from basis_actors.messages.events import ExecutionDeltaEvent, ReconciliationEvent, SystemErrorEvent
+from basis_actors.messages.events import ExecutionDeltaEvent, PositionSnapshot, ReconciliationEvent, SystemErrorEvent
 from basis_actors.messages.execution import DeltaSource, PositionDelta, Settlement
 from basis_actors.times import utc_from_ns
 
@@ -69,6 +69,17 @@ async def test_a_fill_that_is_not_what_was_expected_is_named_and_work_goes_on(ru
         (error,) = d.logged(SystemErrorEvent)
         assert error.severity == "MEDIUM"
         assert "binance:BaseToken:BTC" in error.message
+
+
+async def test_who_is_shown_the_ledger_cannot_change_it(runtime: Runtimes) -> None:
+    async with desk(runtime) as d:
+        shown = await d.bus.ask("position_monitor", GetPositions())
+        before = dict(shown.positions)
+        shown.positions["binance:Margin:USDT"] *= 2.0
+        shown.entries["bybit:PerpPosition:BTC-PERP"] = 1.0
+        again = await d.bus.ask("position_monitor", GetPositions())
+        assert (again.positions, again.entries) == (before, {})
+        assert all(event.positions == before for event in d.logged(PositionSnapshot))
 
 
 async def test_settlements_that_arrive_twice_are_applied_once(runtime: Runtimes) -> None:

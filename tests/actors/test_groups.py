@@ -196,6 +196,26 @@ async def test_of_a_decision_with_a_malformed_group_nothing_is_sent(runtime: Run
         assert d.binance.sent == []
 
 
+@pytest.mark.parametrize(
+    "orders",
+    [
+        pytest.param((buy("first"), buy("same"), buy("same")), id="single orders"),
+        pytest.param((buy("first"), *group(short("same"), buy("same"))), id="within a group"),
+        pytest.param((buy("same"), *group(short("a"), buy("same"))), id="an order and a leg"),
+    ],
+)
+async def test_orders_that_share_an_id_are_refused_before_anything_is_sent(
+    runtime: Runtimes, orders: tuple[Order, ...]
+) -> None:
+    async with desk(runtime) as d:
+        before = await positions(d)
+        done = await d.execute(*orders)
+        assert not any(result.succeeded for result in done.results)
+        assert "EXEC-003" in {result.error_code for result in done.results if result.operation_id == "same"}
+        assert await positions(d) == before
+        assert any("'same' more than once" in (e.error_message or "") for e in d.logged(OperationExecutionEvent))
+
+
 async def test_a_flash_loan_that_is_not_repaid_is_refused_with_both_sums(runtime: Runtimes) -> None:
     async with desk(runtime) as d:
         orders = (flash("a", 10.0), flash("b", 5.0), flash("c", 14.0, repay=True))

@@ -252,3 +252,47 @@ def test_an_order_that_would_overdraw_is_refused_and_the_run_is_not_called_done(
     assert {tuple(snapshot.positions.items()) for snapshot in log.events(PositionSnapshot)} == {
         (("wallet:BaseToken:USDT", 100_000.0),)
     }
+
+
+class Misrouting(PureLending):
+    """Wants to lend on a venue that the mode does not have."""
+
+    def decide(self, situation: Situation) -> Decision:
+        if not situation.held("wallet:BaseToken:USDT"):
+            return Decision.hold("nothing is there", invested=False)
+        order = OrderWriter(self.run, situation, 0.0).supply("USDT", 10.0)
+        orders = (msgspec.structs.replace(order, venue="compound"),)
+        return Decision(
+            decision_type="entry", action="entry_full", reasoning="a better rate", invested=False, orders=orders
+        )
+
+
+def test_an_order_to_a_venue_that_is_not_there_is_no_better(
+    run: Run, register: Callable[[str, type[Strategy]], None]
+) -> None:
+    register("pure_lending", Misrouting)
+    result = run("backtest", *SHORT, "--json")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert set(found["errors"]) == {"VEN-004"}
+    assert "VEN-004" in found["failure"]
+
+
+class Meddling(PureLending):
+    """Helps itself."""
+
+    def decide(self, situation: Situation) -> Decision:
+        for key in situation.positions:
+            situation.positions[key] *= 2.0  # type: ignore[index]
+        return super().decide(situation)
+
+
+def test_a_strategy_cannot_change_the_ledger_it_is_shown(
+    run: Run, register: Callable[[str, type[Strategy]], None]
+) -> None:
+    register("pure_lending", Meddling)
+    result = run("backtest", *SHORT, "--json")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert "does not support item assignment" in found["failure"]
+    assert found["equity_end"] == found["equity_start"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -50,7 +51,7 @@ def split_into_units(orders: Iterable[Order]) -> tuple[Unit, ...]:
 
     What is put together wrongly is a unit with a flaw: a group that is torn apart or stands around something else,
     mixes modes, does not count its orders from 0 without gaps, or holds what its mode cannot do; and a flash loan
-    outside an atomic group.
+    outside an atomic group; and orders that share their operation_id, by which a venue and the log tell them apart.
     """
     runs: list[list[Order]] = []
     for order in orders:
@@ -59,12 +60,13 @@ def split_into_units(orders: Iterable[Order]) -> tuple[Unit, ...]:
         else:
             runs.append([order])
     nested = _nested(runs)
+    repeated = _repeated(runs)
     return tuple(
         Unit(
             tuple(run),
             run[0].execution_mode if run[0].atomic_group_id is not None else ExecutionMode.SEQUENTIAL,
             run[0].atomic_group_id,
-            nested.get(place) or _flaw(run),
+            nested.get(place) or _flaw(run, repeated),
         )
         for place, run in enumerate(runs)
     )
@@ -89,8 +91,17 @@ def _nested(runs: Sequence[Sequence[Order]]) -> dict[int, str]:
     return flaws
 
 
-def _flaw(run: Sequence[Order]) -> str | None:
+def _repeated(runs: Iterable[Sequence[Order]]) -> frozenset[str]:
+    """Operation ids that more than one order of a decision has."""
+    counts = Counter(order.operation_id for run in runs for order in run)
+    return frozenset(name for name, count in counts.items() if count > 1)
+
+
+def _flaw(run: Sequence[Order], repeated: Container[str]) -> str | None:
     """What is wrong with one group, or with a single order."""
+    for order in run:
+        if order.operation_id in repeated:
+            return f"has the operation_id {order.operation_id!r} more than once; each order needs one of its own"
     group_id = run[0].atomic_group_id
     modes = list(dict.fromkeys(order.execution_mode for order in run))
     if group_id is not None:

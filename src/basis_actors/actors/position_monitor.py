@@ -17,7 +17,8 @@ __all__ = ["PositionMonitor"]
 class PositionMonitor(Actor):
     """Owns the ledger. Every change of a position passes through here exactly once.
 
-    `currency` is that of the share class; `simulated` says which kind of venue the amounts come from.
+    Views have copies of it, so that nobody who is shown one can change it. `currency` is that of the share class;
+    `simulated` says which kind of venue the amounts come from.
     """
 
     def __init__(self, currency: str, *, simulated: bool) -> None:
@@ -81,14 +82,16 @@ class PositionMonitor(Actor):
         prices = share_class_prices(tick.market, self._currency)
         valuation = value_book(self._positions, self._entries, tick.market, prices)
         settlements = tuple(self._unannounced)
-        return PositionsView(tick, trigger, self._positions, self._entries, settlements, prices, valuation)
+        positions, entries = dict(self._positions), dict(self._entries)
+        return PositionsView(tick, trigger, positions, entries, settlements, prices, valuation)
 
     def _announce(self, trigger: Trigger) -> PositionsView:
         view = self._view(trigger)
         self._unannounced.clear()
         unit = view.tick.market.prices.get(self._currency)
         value_usd = None if unit is None or view.valuation.unpriced else view.valuation.equity * unit
-        self.log(PositionSnapshot(view.tick.market.timestamp, view.positions, value_usd, self._position_type, trigger))
+        # The log is written later, so it is given what nobody else has.
+        self.log(PositionSnapshot(view.tick.market.timestamp, self._positions, value_usd, self._position_type, trigger))
         self.publish(view)
         return view
 

@@ -9,8 +9,9 @@ from basis_actors.results.accumulator import RunStatistics
 
 __all__ = ["failure_of", "stop_text"]
 
-_INVALID_ORDER: Final = ("EXEC-003", "EXEC-004")
-"""Codes of orders that are wrong in themselves: nothing but a strategy that is wrong sends one."""
+_INVALID_ORDER: Final = ("EXEC-003", "EXEC-004", "VEN-004")
+"""Codes of orders that are wrong in themselves, or go where nobody trades that: nothing but a strategy that is wrong
+sends one."""
 
 
 def failure_of(statistics: RunStatistics, stop: StopTrading | None) -> str | None:

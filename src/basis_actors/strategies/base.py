@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import msgspec
@@ -39,18 +40,18 @@ class Situation(msgspec.Struct, frozen=True):
         return self.book.risk.exposure.book.tick.market
 
     @property
-    def positions(self) -> dict[str, float]:
-        """The ledger."""
-        return self.book.risk.exposure.book.positions
+    def positions(self) -> Mapping[str, float]:
+        """The ledger; it cannot be changed here."""
+        return MappingProxyType(self.book.risk.exposure.book.positions)
 
     @property
-    def entries(self) -> dict[str, float]:
-        """Average entry price by perp key."""
-        return self.book.risk.exposure.book.entries
+    def entries(self) -> Mapping[str, float]:
+        """Average entry price by perp key; it cannot be changed here."""
+        return MappingProxyType(self.book.risk.exposure.book.entries)
 
     def held(self, key: str) -> float:
         """Amount of one position; 0 when there is none."""
-        return self.positions.get(key, 0.0)
+        return self.book.risk.exposure.book.positions.get(key, 0.0)
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
