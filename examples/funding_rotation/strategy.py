@@ -11,75 +11,64 @@ from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.strategies.funding_window import FundingWindow
 from basis_actors.strategies.order_writer import OrderWriter
 
-CASH = "bybit:BaseToken:USDT"
-
-
-class RotationConfig(Model):
-    """What `strategy_config` of the mode holds."""
-
-    window: int
-    edge: float
-    allocation: float
-    lots: dict[str, float]
+WALLET, CASH = "wallet:BaseToken:USDT", "bybit:BaseToken:USDT"
 
 
 class FundingRotation(Strategy):
     """What to do is read off the ledger: send the cash, enter, and leave when another asset pays more."""
 
     hedged = True
-    Config = RotationConfig
+
+    class Config(Model):
+        window: int
+        edge: float
+        allocation: float
+        lots: dict[str, float]
 
     def __init__(self, run: RunConfig) -> None:
         super().__init__(run)
-        assert isinstance(run.mode.strategy_config, RotationConfig)
+        assert isinstance(run.mode.strategy_config, self.Config)
         self.config = run.mode.strategy_config
         self.window = FundingWindow(self.config.window, self.config.window)
 
     @property
     def market_spec(self) -> MarketSpec:
-        names = tuple(f"bybit:{asset}" for asset in self.config.lots)
-        return MarketSpec(assets=("BTC", "ETH"), spot=names, perps=tuple(f"{name}-PERP" for name in names), gas=True)
+        spot = tuple(f"bybit:{asset}" for asset in self.config.lots)
+        return MarketSpec(assets=("BTC", "ETH"), spot=spot, perps=tuple(f"{name}-PERP" for name in spot), gas=True)
 
     def decide(self, situation: Situation) -> Decision:
-        market, wallet = situation.market, situation.held("wallet:BaseToken:USDT")
+        market, wallet = situation.market, situation.held(WALLET)
         self.window.add(market.funding)
         paid = {asset: self.window.mean({f"bybit:{asset}-PERP": 1.0}) or 0.0 for asset in self.config.lots}
-        best, held = max(paid, key=lambda asset: paid[asset]), self.held(situation)
+        best, held = max(paid, key=lambda asset: paid[asset]), self.asset_of(situation)
         if wallet > 0.0 and market.gas is not None and "ETH" in market.prices:
-            order = OrderWriter(self.run, situation, 0.0).transfer("wallet:BaseToken:USDT", CASH, wallet, "deposit")
+            order = OrderWriter(self.run, situation, 0.0).transfer(WALLET, CASH, wallet, "deposit")
             return self.act("rebalance", "transfer", "cash belongs on the exchange", (order,))
         if held is not None and paid[best] > paid[held] + self.config.edge:
             return self.close_all(situation)
         if held is None and paid[best] > 0.0:
-            cash, quote = situation.held(CASH) * self.config.allocation, market.spot[f"bybit:{best}"]
-            size = round_down_to_lot(cash / quote.price, self.config.lots[best])
+            budget = situation.held(CASH) * self.config.allocation
+            size = round_down_to_lot(budget / market.spot[f"bybit:{best}"].price, self.config.lots[best])
             if size > 0.0:
-                return self.act(
-                    "entry", "entry_full", f"{best} pays most", self.legs(situation, best, size, entering=True)
-                )
+                return self.act("entry", "entry_full", f"{best} pays most", self.legs(situation, best, size, Side.BUY))
         return Decision.hold(f"{best} pays most", invested=held is not None, market_conditions=paid)
 
     def close_all(self, situation: Situation) -> Decision:
-        asset = self.held(situation)
+        asset = self.asset_of(situation)
         if asset is None:
             return Decision.hold("nothing is held", invested=False)
         size = situation.held(f"bybit:BaseToken:{asset}")
-        return self.act("exit", "exit_full", f"leave {asset}", self.legs(situation, asset, size, entering=False))
+        return self.act("exit", "exit_full", f"leave {asset}", self.legs(situation, asset, size, Side.SELL))
 
-    def held(self, situation: Situation) -> str | None:
+    def asset_of(self, situation: Situation) -> str | None:
         return next((asset for asset in self.config.lots if situation.held(f"bybit:BaseToken:{asset}") > 0.0), None)
 
-    def legs(self, situation: Situation, asset: str, size: float, *, entering: bool) -> tuple[Order, ...]:
-        """Both legs as one group: if the second fails, the first is undone."""
-        writer, intent = OrderWriter(self.run, situation, 0.005), "entry" if entering else "exit"
-        spot, perp = (Side.BUY, Side.SHORT) if entering else (Side.SELL, Side.LONG)
-        legs = (
-            writer.spot("bybit", asset, spot, size, intent),
-            writer.perp("bybit", asset, perp, size, intent, reduce_only=not entering),
-        )
-        return writer.group(legs, ExecutionMode.COMPENSATED)
+    def legs(self, situation: Situation, asset: str, size: float, spot: Side) -> tuple[Order, ...]:
+        """Spot and perpetual as one group: if the second fails, the first is undone."""
+        writer, leaves = OrderWriter(self.run, situation, 0.005), spot is Side.SELL
+        bought = writer.spot("bybit", asset, spot, size, "rotate")
+        short = writer.perp("bybit", asset, Side.LONG if leaves else Side.SHORT, size, "rotate", reduce_only=leaves)
+        return writer.group((bought, short), ExecutionMode.COMPENSATED)
 
     def act(self, kind: str, action: str, reason: str, orders: tuple[Order, ...]) -> Decision:
-        return Decision(
-            decision_type=kind, action=action, reasoning=reason, invested=kind != "rebalance", orders=orders
-        )
+        return Decision(decision_type=kind, action=action, reasoning=reason, invested=True, orders=orders)
