@@ -243,7 +243,7 @@ def test_a_scenario_that_is_wrong_is_refused_with_file_and_key(
         (("nope",), "CONFIG-001"),
         (("btc_basis", "--scenario", "btc_crsh"), "unknown scenario 'btc_crsh'; nearest: btc_crash"),
         (("btc_basis", "--scenario", "there/is/none.yaml"), "no file there/is/none.yaml"),
-        (("btc_basis", "--days", 0), "days is 0; a whole number of 1 or more was expected"),
+        (("btc_basis", "--days", 0), "days is 0; a whole number from 1 to 36500 was expected"),
         (("btc_basis", "--days", 10), "shocks.0.start_hours: is 480; less than the 240 hours of 10 days was expected"),
         (("btc_basis", "--capital", -1), "capital is -1.0; more than 0 USDT was expected"),
         (("btc_basis", "--set", "strategy_config.levrage=2"), "nearest valid key: leverage"),
@@ -278,3 +278,59 @@ def test_config_check_reads_scenarios_too(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "✓ good.yaml  scenario" in result.stdout
     assert "✗ bad.yaml" in result.stdout
+
+
+NESTED = """
+scenario: nested
+description: Binance is away, and away again in the middle of that, with its spot bars gone stale as well.
+shocks:
+  - {kind: outage, start_hours: 20, hours: 30, venue: binance}
+  - {kind: outage, start_hours: 30, hours: 10, venue: binance}
+  - {kind: stale, start_hours: 25, hours: 10, series: "cex/binance/*_spot"}
+"""
+
+
+def test_an_outage_within_an_outage_is_run_like_the_outer_one(table: Table) -> None:
+    Path("nested.yaml").write_text(NESTED)
+    Path("plain.yaml").write_text("\n".join(NESTED.replace("nested", "plain").splitlines()[:5]))
+    rows = table(*INVESTED, "--scenario", "nested.yaml", "--scenario", "plain.yaml")
+    same = ("total_return", "max_drawdown", "lowest_margin_ratio", "unhedged_hours", "warnings")
+    assert {key: rows["nested"][key] for key in same} == {key: rows["plain"][key] for key in same}
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "words"),
+    [
+        (CRASH.replace("scenario: crash", "scenario: baseline"), ["own.yaml"], "own.yaml:2: scenario: is 'baseline'"),
+        (CRASH.replace("scenario: crash", 'scenario: " "'), ["own.yaml"], "own.yaml:2: scenario: is ' '; a name was"),
+        (CRASH, ["own.yaml", "crash.yaml"], "scenario 'crash' is asked for twice, in own.yaml and in crash.yaml"),
+        (CRASH, ["own.yaml", "own.yaml"], "scenario 'crash' is asked for twice, in own.yaml and in own.yaml"),
+        (
+            AWAY.replace("start_hours: 40, hours: 24", "start_hours: 0, hours: 9000"),
+            ["own.yaml"],
+            "own.yaml:5: shocks.0.hours: is 9000; from start_hours 0 on that leaves no row of cex/binance/BTCUSDT_mark",
+        ),
+        (
+            AWAY.replace("kind: outage, start_hours: 40, hours: 24, venue: binance",
+                         "kind: stale, start_hours: 0, hours: 9000, series: 'cex/*_spot'"),
+            ["own.yaml"],
+            "own.yaml:5: shocks.0.hours: is 9000; from start_hours 0 on that leaves no row of cex/binance/BTCUSDT_spot",
+        ),
+    ],
+)  # fmt: skip
+def test_scenarios_that_cannot_be_told_apart_or_leave_nothing_are_refused(
+    run: Run, files: None, text: str, names: list[str], words: str
+) -> None:
+    Path("own.yaml").write_text(text)
+    result = run("stress", "btc_basis", "--days", 4, *(part for name in names for part in ("--scenario", name)))
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: CONFIG-003: ")
+    assert words in result.stderr
+    assert not list(Path().glob("logs/*")), "nothing was run"
+
+
+def test_a_length_that_no_calendar_holds_is_refused(run: Run) -> None:
+    result = run("stress", "btc_basis", "--days", 99_999_999)
+    assert result.exit_code == 2
+    assert "CONFIG-003: days is 99999999; a whole number from 1 to 36500 was expected" in result.stderr

@@ -26,6 +26,16 @@ def written(folder: Path, text: str = HEADER + ROWS, name: str = "signals.csv") 
     return file
 
 
+@pytest.mark.parametrize("head", [b"", HEADER.encode()])
+def test_what_is_no_text_is_refused_as_such(tmp_path: Path, head: bytes) -> None:
+    """A carriage return inside a line and a field of more than 128 KiB are what Python's csv stumbles over."""
+    file = tmp_path / "signals.csv"
+    for binary in (b"\x00\x89PNG\r\x1a" * 40_000, b'"' + b"\x89a" * 100_000, bytes(range(256))):
+        file.write_bytes(head + binary)
+        with pytest.raises(DataError, match=r"DATA-002: .*signals\.csv"):
+            read_signals(file)
+
+
 @pytest.mark.parametrize("name", ["signals.csv", "signals.csv.gz", "signals.parquet"])
 def test_every_form_of_a_file_gives_the_same_signals(tmp_path: Path, name: str) -> None:
     if name.endswith(".parquet"):

@@ -21,6 +21,7 @@ from basis_actors.config.model import Fraction, Hours, HoursOrZero, Model, Probl
 from basis_actors.config.spelling import hint
 
 __all__ = [
+    "BASELINE",
     "SHOCK_KINDS",
     "FundingShock",
     "GasShock",
@@ -34,6 +35,9 @@ __all__ = [
     "StaleShock",
     "load_scenario",
 ]
+
+BASELINE: Final = "baseline"
+"""Name of the run in which nothing happens; no scenario has it."""
 
 _Change = Annotated[float, Field(gt=-1.0, le=1000.0)]
 """Fraction by which a price changes: -0.3 is a fall of 30 %."""
@@ -162,6 +166,14 @@ class ScenarioConfig(Model):
     description: str
     shocks: Annotated[tuple[Shock, ...], Field(min_length=1)]
     """In the order in which they are applied, each to what the ones before left."""
+
+    @field_validator("scenario")
+    @classmethod
+    def _tells_rows_apart(cls, name: str) -> str:
+        if not name.strip() or name == BASELINE:
+            what = "a name" if name != BASELINE else "another name, this one is the run in which nothing happens,"
+            raise Problems((Problem((), f"is {name!r}; {what} was expected"),))
+        return name
 
     @field_validator("shocks", mode="before")
     @classmethod

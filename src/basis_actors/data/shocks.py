@@ -8,7 +8,7 @@ Of an outage, only the missing bars are its business here.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Final
@@ -34,7 +34,7 @@ from basis_actors.data.columns import delay_of
 from basis_actors.data.dataset import Dataset, Series
 from basis_actors.data.stamps import HOUR
 
-__all__ = ["shocked", "span_of"]
+__all__ = ["shocked", "span_of", "without_rows"]
 
 _Array = NDArray[np.float64]
 _Rows = NDArray[np.bool_]
@@ -57,20 +57,43 @@ def span_of(shock: Shock, start_ns: int) -> tuple[int, int]:
 def shocked(dataset: Dataset, scenario: Scenario, start_ns: int) -> Dataset:
     """A copy of `dataset` in which the shocks of `scenario` happen, their hours counted from `start_ns`.
 
-    Raises ConfigError CONFIG-003, with file and key, for a shock that changes no row of the data.
+    Raises ConfigError CONFIG-003, with file and key, for a shock that changes no row of the data. One that finds no row
+    because an earlier one has taken them, an outage within an outage, is none of those.
     """
     series = dict(dataset.series)
     for index, shock in enumerate(scenario.config.shocks):
-        begin_ns, end_ns = span_of(shock, start_ns)
-        changed: dict[str, Series] = {}
-        for name in _touched(shock, series):
-            new = _changed(shock, series[name], begin_ns, end_ns)
-            if new is not None:
-                changed[name] = new
-        if not changed:
+        changed = _all_changed(shock, series, start_ns)
+        if not changed and not _all_changed(shock, dataset.series, start_ns):
             scenario.refuse([_without_effect(shock, index, dataset)])
         series |= changed
     return replace(dataset, series=series, origin=f"{dataset.origin}, scenario {scenario.name}")
+
+
+def without_rows(dataset: Dataset, scenario: Scenario, start_ns: int) -> Iterator[Problem]:
+    """Each outage or stale shock that takes the last row of a series."""
+    series = dict(dataset.series)
+    for index, shock in enumerate(scenario.config.shocks):
+        changed = _all_changed(shock, series, start_ns)
+        taken = sorted(name for name, new in changed.items() if not len(new.ns))
+        if taken and isinstance(shock, OutageShock | StaleShock):
+            text = (
+                f"is {shock.hours:g}; from start_hours {shock.start_hours:g} on that leaves no row of {taken[0]}"
+                f"{f' and {len(taken) - 1} more series' if len(taken) > 1 else ''}: a later start_hours or fewer hours"
+                " were expected"
+            )
+            yield Problem(("shocks", str(index), "hours"), text)
+        series |= changed
+
+
+def _all_changed(shock: Shock, series: Mapping[str, Series], start_ns: int) -> dict[str, Series]:
+    """The series that a shock changes, as it leaves them."""
+    begin_ns, end_ns = span_of(shock, start_ns)
+    changed: dict[str, Series] = {}
+    for name in _touched(shock, series):
+        new = _changed(shock, series[name], begin_ns, end_ns)
+        if new is not None:
+            changed[name] = new
+    return changed
 
 
 def _without_effect(shock: Shock, index: int, dataset: Dataset) -> Problem:

@@ -111,7 +111,10 @@ def _header(text: bytes) -> list[str]:
     first = text.split(b"\n", 1)[0].decode("utf-8", "replace").lstrip("\ufeff").strip()
     if not first:
         raise TableError(Problem(None, None, None, "the file is empty; expected a header and rows"))
-    return next(csv.reader([first]))
+    try:
+        return next(csv.reader([first]))
+    except csv.Error as problem:
+        raise TableError(Problem(None, None, None, f"not readable as CSV: {problem}; expected text")) from problem
 
 
 def _check_header(header: Sequence[str], kind: SeriesKind) -> dict[str, Form | None]:
@@ -174,6 +177,13 @@ def _dates(texts: list[str | None], column: Column) -> NDArray[np.float64]:
 
 def _diagnose(text: bytes, header: list[str], kind: SeriesKind, reason: str) -> Problem:
     """Which row and column it was that could not be read."""
+    try:
+        return _found(text, header, kind, reason)
+    except csv.Error as problem:
+        return Problem(None, None, None, f"not readable as CSV: {problem}; expected text")
+
+
+def _found(text: bytes, header: list[str], kind: SeriesKind, reason: str) -> Problem:
     rows = csv.reader(io.StringIO(text.decode("utf-8", "replace").lstrip("\ufeff")))
     next(rows)
     for number, row in enumerate((row for row in rows if row), start=1):

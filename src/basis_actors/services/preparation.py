@@ -15,7 +15,7 @@ from basis_actors.config import RunConfig, load_mode, without_friction
 from basis_actors.config.plugins import is_reference, outside_code
 from basis_actors.config.scenarios import Scenario
 from basis_actors.data import Dataset, HistoricalFeed, build_feed, load_for
-from basis_actors.data.shocks import shocked
+from basis_actors.data.shocks import shocked, without_rows
 from basis_actors.data.stamps import DAY, iso
 from basis_actors.data.synthetic import SyntheticGenerator
 from basis_actors.data.window import window_of
@@ -124,19 +124,25 @@ def prepare(request: BacktestRequest) -> Prepared:
     if not isfinite(capital) or capital <= 0.0:
         raise ConfigError("CONFIG-003", f"capital is {capital}; more than 0 {run.share_class.currency} was expected")
     step = run.mode.tick_interval_seconds * NS_PER_SECOND
-    dataset, start, end = _market(request, run, strategy.market_spec, step)
-    scenario_ns = start if request.scenario_start is None else ns_from_utc(request.scenario_start)
-    if request.scenario is not None:
-        dataset = shocked(dataset, request.scenario, scenario_ns)
-    feed = build_feed(
-        dataset,
-        strategy.market_spec,
-        start_ns=start,
-        end_ns=end,
-        step_ns=step,
-        data=run.mode.data,
-        venues=run.venues,
-    )
+    usual, start, end = _market(request, run, strategy.market_spec, step)
+    scenario, scenario_ns = request.scenario, start
+    if request.scenario_start is not None:
+        scenario_ns = ns_from_utc(request.scenario_start)
+    dataset = usual if scenario is None else shocked(usual, scenario, scenario_ns)
+    try:
+        feed = build_feed(
+            dataset,
+            strategy.market_spec,
+            start_ns=start,
+            end_ns=end,
+            step_ns=step,
+            data=run.mode.data,
+            venues=run.venues,
+        )
+    except DataError:
+        if scenario is not None:
+            scenario.refuse(without_rows(usual, scenario, scenario_ns))
+        raise
     for perp in strategy.market_spec.perps:
         stamps = feed.warmup_funding(perp, strategy.funding_history)
         with outside_code(f"{who(run)}: warm_up") if is_reference(run.mode.strategy) else nullcontext():

@@ -14,7 +14,7 @@ from msgspec import Meta
 from basis_actors.config import DirectionalConfig, RunConfig, load_mode
 from basis_actors.config.library import scenario_names
 from basis_actors.config.model import Problem
-from basis_actors.config.scenarios import Scenario, load_scenario
+from basis_actors.config.scenarios import BASELINE, Scenario, load_scenario
 from basis_actors.data.synthetic import SyntheticGenerator
 from basis_actors.errors import ConfigError
 from basis_actors.results.summary import RunSummary
@@ -26,8 +26,6 @@ __all__ = ["BASELINE", "StressReport", "StressRequest", "StressRow", "StressTest
 
 _LONGEST_DAYS = 36_500
 """100 years, as for every time in a configuration."""
-BASELINE = "baseline"
-"""Name of the run in which nothing happens."""
 _EPOCH_STEP_SECONDS = 3600
 """Any step will do to ask a generator when its market begins."""
 
@@ -106,6 +104,7 @@ class StressTest:
             raise ConfigError("CONFIG-003", text)
         self._request = request
         scenarios = [load_scenario(name) for name in request.scenarios or scenario_names()]
+        _require_once(scenarios)
         for scenario in scenarios:
             scenario.refuse(_outside(scenario, request.days))
         run = load_mode(request.mode, overlays=request.overlays, settings=request.settings)
@@ -166,6 +165,20 @@ class StressTest:
                 scenario_start=learned,
             )
         )
+
+
+def _require_once(scenarios: Sequence[Scenario]) -> None:
+    """Raise ConfigError CONFIG-003 for a name that two scenarios have: their rows could not be told apart."""
+    first: dict[str, Scenario] = {}
+    for scenario in scenarios:
+        other = first.setdefault(scenario.name, scenario)
+        if other is not scenario:
+            files = other.document.origin(()).source, scenario.document.origin(()).source
+            raise ConfigError(
+                "CONFIG-003",
+                f"scenario {scenario.name!r} is asked for twice, in {' and in '.join(files)}; each was expected once,"
+                " under a name of its own",
+            )
 
 
 def _outside(scenario: Scenario, days: int) -> Iterator[Problem]:
