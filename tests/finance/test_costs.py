@@ -27,6 +27,7 @@ def test_float_noise_is_not_an_amount() -> None:
     assert round_down_to_lot(0.1 + 0.2, 0.1) == 0.3
     assert round_down_to_lot(0.3 - 0.1, 0.1) == 0.2
     assert lots_in(0.3 - 0.1, 0.1) == 2
+    assert lots_in(0.3 - 0.1 - 0.1 - 0.1, 0.001) == 0, "what sums leave below nothing is no amount either"
     assert whole_lots(0.1 + 0.2, 0.1) == 3
     assert from_lots(3, 0.1) == 0.3
 

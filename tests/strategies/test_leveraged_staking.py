@@ -119,6 +119,20 @@ class TestEntry:
         held = loop(TARGET, idle=KEPT + gas(ENTRY) * 20.0)
         assert strategy("strategy_config.dust_delta=0").decide(situation(held, market())).orders == ()
 
+    @pytest.mark.parametrize("parity", [0.1, 0.61, 0.9, 0.999, 1.05, 1.12, 1.39, 100.0])
+    def test_whatever_the_oracle_says_there_is_a_decision(self, parity: float) -> None:
+        """However far the doubt is configured to begin: no size is asked for that no loop can have."""
+        lenient = strategy("strategy_config.loop.max_stake_spread_move=0.4", "strategy_config.loop.target_ltv=0.55")
+        state = market(oracle={"weETH": ETH_PRICE * RATE * parity})
+        for held in ({ETH: 40.0}, loop(0.5, idle=40.0), loop(0.85), loop(TARGET), loop(0.99)):
+            for subject in (lenient, strategy()):
+                for orders in (
+                    subject.decide(situation(held, state)).orders,
+                    subject.close_all(situation(held, state)).orders,
+                ):
+                    left = after(held, orders)
+                    assert left.get(DEBT, 0.0) <= max(held.get(DEBT, 0.0), left.get(COLLATERAL, 0.0) * RATE)
+
 
 class TestBand:
     def test_above_the_band_the_loan_returns_to_the_target(self) -> None:

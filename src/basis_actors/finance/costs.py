@@ -74,9 +74,10 @@ def lots_in(amount: float, lot: float) -> int:
     An amount within a millionth of a lot below a multiple counts as that multiple, so that 0.3 - 0.1 holds two lots
     of 0.1. Raises ValueError for a negative amount or a lot that is not greater than 0.
     """
-    if amount < 0.0:
+    lots = Decimal(repr(amount)) / _decimal_lot(lot) + _LOT_NOISE
+    if lots < 0:
         raise ValueError(f"amount is {amount}; lots are counted in amounts of 0 or more")
-    return int((Decimal(repr(amount)) / _decimal_lot(lot) + _LOT_NOISE).to_integral_value(rounding=ROUND_FLOOR))
+    return int(lots.to_integral_value(rounding=ROUND_FLOOR))
 
 
 def from_lots(count: int, lot: float) -> float:
