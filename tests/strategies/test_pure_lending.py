@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 from tests.strategies.situations import ETH, gas, market, operations, run_of, situation
 
+from basis_actors.config import ChainVenue
 from basis_actors.messages.market import MarketState, ReserveState
+from basis_actors.strategies.base import Decision
 from basis_actors.strategies.pure_lending import PureLending
 
 SUPPLIED = "aave:aToken:aWETH"
@@ -47,3 +50,24 @@ def test_an_exit_waits_for_a_reserve_that_is_known_and_for_gas_it_can_pay() -> N
     assert dear.orders == ()
     assert f"{gas(220e3):.6f}" in dear.reasoning
     assert "0.001000" in dear.reasoning
+
+
+@pytest.mark.parametrize(("held", "supplied"), [(0.0, False), (500.0, True)])
+def test_what_would_not_earn_its_gas_within_a_year_stays_in_the_wallet(held: float, supplied: bool) -> None:
+    """Supplying is 5 % a year; the way back counts only when nothing has to come back anyway."""
+    state = with_usdt()
+    lending = PureLending(run_of("pure_lending_usdt"))
+    venue = lending.run.venues["wallet"]
+    assert isinstance(venue, ChainVenue)
+    units = venue.gas_units["supply"] + (0 if supplied else venue.gas_units["withdraw"])
+    cost = gas(units) * state.prices["ETH"]
+    apr = state.reserves["USDT"].supply_apr
+
+    def at(amount: float) -> Decision:
+        return lending.decide(situation({USDT: amount, SUPPLIED_USDT: held}, state))
+
+    waits, enters = at(0.99 * cost / apr), at(1.01 * cost / apr)
+    assert (operations(waits.orders), waits.invested) == ([], supplied)
+    assert f"costs {cost:.6f}, and a year at a supply rate of {apr:.4%} brings {0.99 * cost:.6f}" in waits.reasoning
+    assert operations(enters.orders) == ["supply"]
+    assert enters.orders[0].amount == pytest.approx(1.01 * cost / apr)

@@ -1,14 +1,18 @@
-"""Defines pure lending: everything the wallet holds beyond the gas reserve is supplied to Aave and stays there."""
+"""Defines pure lending: everything the wallet holds beyond the gas reserve is supplied to Aave and stays there.
+
+What would not earn the gas that it costs within a year stays in the wallet.
+"""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
 from basis_actors.config import LendingConfig, RunConfig
+from basis_actors.config.venues import GasOperation
 from basis_actors.messages.market import MarketSpec, MarketState
 from basis_actors.messages.orders import ExecutionMode, Order
 from basis_actors.strategies.base import Decision, Situation, Strategy
-from basis_actors.strategies.order_writer import OrderWriter, gas_payable_key, gas_units
+from basis_actors.strategies.order_writer import OrderWriter, gas_cost, gas_payable_key, gas_units
 from basis_actors.strategies.wallet_desk import WalletDesk
 
 __all__ = ["PureLending"]
@@ -55,6 +59,16 @@ class PureLending(Strategy):
         # A reserve that a rise of the gas price has made too small stays untouched, but it is not enough.
         free = wallet.idle - max(wallet.kept, wallet.gas("supply"))
         if free > max(0.0, self._config.dust_delta * situation.book.equity):
+            gas, earned = self._added_gas(situation.market, invested=invested), free * apr
+            if gas > earned:
+                what = "gas" if invested else "gas of entry and exit"
+                return Decision.hold(
+                    f"{free:.6f} {self._config.asset} stays in the wallet: {what} costs {gas:.6f}, and a year at a"
+                    f" supply rate of {apr:.4%} brings {earned:.6f}",
+                    invested=invested,
+                    market_conditions=conditions,
+                    constraints=unpayable,
+                )
             return Decision(
                 decision_type="entry" if not invested else "rebalance",
                 action="entry_full" if not invested else "entry_partial",
@@ -102,6 +116,14 @@ class PureLending(Strategy):
         if self._pays_gas and (market.gas is None or "ETH" not in market.prices):
             return "the cost of gas is not known yet"
         return None
+
+    def _added_gas(self, market: MarketState, *, invested: bool) -> float:
+        """Gas of supplying, in tokens of the asset, and of the way back unless something comes back anyway."""
+        if not self._pays_gas or market.gas is None:
+            return 0.0
+        operations: tuple[GasOperation, ...] = ("supply",) if invested else ("supply", "withdraw")
+        eth = gas_cost(self.run, market.gas, *operations)
+        return eth if self._config.asset == "ETH" else eth * market.prices["ETH"]
 
     def _conditions(self, market: MarketState) -> dict[str, Any]:
         reserve = market.reserves[self._reserve]
