@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from basis_actors.config import BasisConfig, ExchangeVenue, RunConfig, load_mode
+from basis_actors.config import BasisConfig, ExchangeVenue, LendingVenue, RunConfig, load_mode
 from basis_actors.errors import ConfigError
 
 
@@ -113,3 +113,29 @@ def test_an_overlay_is_named_with_its_own_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_mode("btc_basis", overlays=[overlay])
     assert caught.value.message.startswith(f"{overlay}:3: strategy_config.levrage: unknown key")
+
+
+def test_a_setting_replaces_a_whole_mapping_of_a_venue() -> None:
+    run = load_mode("pure_lending_usdt", settings=["venue_configs.aave_v3.emode={}"])
+    pool = run.venues["aave_v3"]
+    assert isinstance(pool, LendingVenue)
+    assert pool.emode == {}
+    with pytest.raises(ConfigError, match="which has no e-mode with collateral weETH and debt WETH"):
+        load_mode("eth_leveraged", {"venue_configs.aave_v3.emode": {}})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("venue_configs: {aave_v3: {emode: {}}}", "emode: is empty, which changes nothing: mappings are joined key by"),
+        ("venue_configs: {aave_v3: {}}", "venue_configs.aave_v3: is empty, which changes nothing; name the keys to"),
+        ("data: {staleness_seconds: {}}", "or empty all of it with --set"),
+    ],
+)
+def test_an_empty_mapping_that_would_be_joined_is_refused(tmp_path: Path, text: str, expected: str) -> None:
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text(f"{text}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_mode("pure_lending_usdt", overlays=[overlay])
+    assert f"{overlay}:1: " in caught.value.message
+    assert expected in caught.value.message

@@ -62,6 +62,8 @@ class Document:
     """By path; the empty path stands for the whole."""
     problems: tuple[Problem, ...] = ()
     """What reading already found wrong: keys that stand twice."""
+    replaced: frozenset[KeyPath] = frozenset()
+    """Paths whose value takes the place of what it is laid over, mappings included."""
 
     def origin(self, path: KeyPath) -> Origin:
         """Where `path` was written, or else the nearest key above it."""

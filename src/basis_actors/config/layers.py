@@ -6,35 +6,43 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from basis_actors.config.documents import Document, KeyPath, Origin, plain, read_value
+from basis_actors.config.model import Problem
 from basis_actors.errors import ConfigError
 
 __all__ = ["apply_settings", "branch", "document_of", "lay_over", "put"]
 
 
 def lay_over(base: Document, over: Document) -> Document:
-    """`over` on top of `base`: mappings are joined key by key, anything else is replaced."""
+    """`over` on top of `base`: mappings are joined key by key, anything else and what `over` replaces is replaced.
+
+    An empty mapping that would be joined to one with keys changes nothing, which nobody writes on purpose: a problem.
+    """
     values, origins = dict(base.values), dict(base.origins)
-    _join(values, origins, over.values, over.origins, ())
-    return Document(values, origins, base.problems + over.problems)
+    empty = tuple(_join(values, origins, over.values, over, ()))
+    return Document(values, origins, base.problems + over.problems + empty, base.replaced)
 
 
 def _join(
     values: dict[str, Any],
     origins: dict[KeyPath, Origin],
     over: Mapping[str, Any],
-    over_origins: Mapping[KeyPath, Origin],
+    document: Document,
     path: KeyPath,
-) -> None:
+) -> Iterator[Problem]:
     for key, value in over.items():
         here = (*path, key)
         present = values.get(key)
-        if isinstance(present, dict) and isinstance(value, dict):
+        if isinstance(present, dict) and isinstance(value, dict) and here not in document.replaced:
+            if present and not value:
+                origins[here] = document.origin(here)
+                text = "is empty, which changes nothing: mappings are joined key by key; name the keys to change, or"
+                yield Problem(here, f"{text} empty all of it with --set and the whole key")
             values[key] = dict(present)
-            _join(values[key], origins, value, over_origins, here)
+            yield from _join(values[key], origins, value, document, here)
             continue
         values[key] = value
         _drop(origins, here)
-        origins.update({place: origin for place, origin in over_origins.items() if place[: len(here)] == here})
+        origins.update({place: origin for place, origin in document.origins.items() if place[: len(here)] == here})
 
 
 def _drop(origins: dict[KeyPath, Origin], path: KeyPath) -> None:
@@ -62,7 +70,7 @@ def put(document: Document, path: KeyPath, value: Any, origin: Origin) -> Docume
     level[path[-1]] = value
     _drop(origins, path)
     origins[path] = origin
-    return Document(values, origins, document.problems)
+    return Document(values, origins, document.problems, document.replaced | {path})
 
 
 def branch(document: Document, path: KeyPath) -> Document:
@@ -72,7 +80,8 @@ def branch(document: Document, path: KeyPath) -> Document:
         value = value.get(key, {}) if isinstance(value, dict) else {}
     inside = {place[len(path) :]: origin for place, origin in document.origins.items() if place[: len(path)] == path}
     inside.setdefault((), document.origin(path))
-    return Document(value if isinstance(value, dict) else {}, inside)
+    replaced = frozenset(place[len(path) :] for place in document.replaced if place[: len(path)] == path)
+    return Document(value if isinstance(value, dict) else {}, inside, replaced=replaced)
 
 
 def document_of(overrides: Mapping[str, object], source: str) -> tuple[Document, list[tuple[KeyPath, Any]]]:

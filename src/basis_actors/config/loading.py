@@ -97,6 +97,8 @@ def _venue_config_problems(given: object, mode: ModeConfig) -> Iterator[Problem]
             yield Problem(("venue_configs", name), f"names a venue that the mode does not list; venues: {listed}")
         elif not isinstance(keys, dict):
             yield Problem(("venue_configs", name), f"is {keys!r}; a mapping of keys was expected")
+        elif not keys:
+            yield Problem(("venue_configs", name), "is empty, which changes nothing; name the keys to change")
 
 
 def _with_drawdown_limit(document: Document) -> Document:
