@@ -88,7 +88,7 @@ class Options:
         if self.data is None:
             request = replace(request, start=START, end=_YEAR_END)
         if self.quick:
-            begin = utc_from_ns(prepare(request).feed.ticks[0])
+            begin = START if self.data is None else utc_from_ns(prepare(request).feed.ticks[0])
             request = replace(request, start=begin, end=begin + timedelta(days=_QUICK_DAYS))
         return request
 

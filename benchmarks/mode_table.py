@@ -1,7 +1,7 @@
 """Runs every mode over all the history that it can run on, and prints what came of it as a Markdown table.
 
-Run it as `make table`, or `python benchmarks/mode_table.py [--data DIR] [--days N] [--json]`; without data it is the
-synthetic market. Directional modes train inside the run, which needs the extra `ml`.
+Run it as `make table`, or `python benchmarks/mode_table.py [MODE ...] [--data DIR] [--days N] [--json]`; without data
+it is the synthetic market. Directional modes train inside the run, which needs the extra `ml`.
 """
 
 from __future__ import annotations
@@ -89,11 +89,12 @@ def markdown(rows: Sequence[tuple[str, ...]]) -> str:
 def main() -> None:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(description="Every mode over all the history that it can run on.")
+    parser.add_argument("modes", nargs="*", metavar="MODE", help="modes to run; all of them unless given")
     parser.add_argument("--data", type=Path, help="folder of market history; the synthetic market unless given")
     parser.add_argument("--days", type=int, help="only the first days of each window")
     parser.add_argument("--json", action="store_true", help="print every summary in full")
     given = parser.parse_args()
-    names = mode_names()
+    names = given.modes or mode_names()
     with tempfile.TemporaryDirectory(prefix="basis-table-") as folder:
         found = []
         for number, mode in enumerate(names, start=1):

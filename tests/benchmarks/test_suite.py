@@ -82,9 +82,11 @@ def test_the_table_of_modes_has_a_row_for_each_with_its_window_and_its_numbers()
     found = {row.split("`")[1]: [cell.strip() for cell in row.strip("|").split("|")] for row in rows}
     assert tuple(sorted(found)) == mode_names()
     assert found["eth_staking_only"][1:3] == ["2024-01-01 – 2024-01-04", "eth_directional (ETH)"]
-    summaries = {one["mode"]: one for one in json.loads(run("mode_table.py", "--days", "3", "--json"))}
-    for mode, cells in found.items():
-        summary = summaries[mode]
+    compared = ("btc_basis", "eth_leveraged", "usdt_market_neutral")
+    summaries = {one["mode"]: one for one in json.loads(run("mode_table.py", *compared, "--days", "3", "--json"))}
+    assert tuple(summaries) == compared
+    for mode, summary in summaries.items():
+        cells = found[mode]
         assert cells[3] == f"{summary['total_return']:+.2%}"
         assert int(cells[8]) == summary["orders"]
         assert summary["max_residual"] <= 1e-9

@@ -11,6 +11,7 @@ that the narrow ones have teeth.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -391,18 +392,22 @@ def test_planted_mistakes_are_seen(path: str, value: object, name: str, draws: l
     assert abs(mistaken - MEASURED[name]) > allowed(name, draws)
 
 
+@cache
+def volatility_and_correlation(seed: int, step_seconds: int, days: int) -> np.ndarray:
+    """Volatility of BTC per year, and the correlation of its returns with those of ETH."""
+    generator = SyntheticGenerator(seed, step_seconds)
+    dataset = generator.generate(generator.epoch_ns, generator.epoch_ns + days * DAY - 1)
+    logs = [np.log(dataset.series[f"cex/binance/{coin}USDT_spot"].columns["close"]) for coin in ("BTC", "ETH")]
+    one, two = (np.diff(path) for path in logs)
+    return np.array((one.std() * (365 * 86400 / step_seconds) ** 0.5, together(one, two)))
+
+
 @pytest.mark.parametrize(("step_seconds", "days"), [(300, 90), (14400, 360), (86400, 360)])
 def test_volatility_per_year_and_correlation_are_the_same_at_every_step(step_seconds: int, days: int) -> None:
-    found = []
-    for seed in range(4):
-        series = []
-        for step in (step_seconds, 3600):
-            generator = SyntheticGenerator(seed, step)
-            dataset = generator.generate(generator.epoch_ns, generator.epoch_ns + days * DAY - 1)
-            logs = [np.log(dataset.series[f"cex/binance/{coin}USDT_spot"].columns["close"]) for coin in ("BTC", "ETH")]
-            one, two = (np.diff(path) for path in logs)
-            series.append((one.std() * (365 * 86400 / step) ** 0.5, together(one, two)))
-        found.append(np.array(series[0]) / np.array(series[1]))
+    found = [
+        volatility_and_correlation(seed, step_seconds, days) / volatility_and_correlation(seed, 3600, days)
+        for seed in range(4)
+    ]
     volatility, correlation = np.mean(found, axis=0)
     # The ratio of two estimates from one path: the coarser has at least 360 returns with fat tails, which know it to
     # about 6 %; over four seeds 3 %, and four standard errors are allowed.

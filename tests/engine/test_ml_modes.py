@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -34,6 +35,7 @@ MODES = ("ml_btc_directional_usdt_margin", "ml_btc_directional_btc_margin")
 SIGNAL = "strategy_config.signal"
 STALE = timedelta(hours=6)
 KEY = {MODES[0]: "binance:PerpPosition:BTC-PERP", MODES[1]: "binance:InversePerp:BTCUSD-PERP"}
+LEARNED_UNTIL = "2024-05-20"
 QUIET = ("risk_limits.max_drawdown=1.0",)
 """The signals here are noise; a drawdown that ends the run would end the test."""
 
@@ -60,6 +62,19 @@ def folder(request: pytest.FixtureRequest) -> Path:
     found = request.getfixturevalue("history" if request.param == "real" else "synthetic")
     assert isinstance(found, Path)
     return found
+
+
+@pytest.fixture(scope="module")
+def learning(history: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Played]:
+    """A run of a mode with its own model, from January to May of 2024: trained once for all tests."""
+    kept: dict[str, Played] = {}
+
+    def run(mode: str) -> Played:
+        if mode not in kept:
+            kept[mode] = play(mode, tmp_path_factory.mktemp(mode), data=history, start="2024-01-01", end=LEARNED_UNTIL)
+        return kept[mode]
+
+    return run
 
 
 def fills(run: Played, mode: str) -> list[Done]:
@@ -177,7 +192,7 @@ def random_run(folder: Path, mode: str, seed: int) -> Played:
     )
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=6, deadline=None, derandomize=True)
 @given(mode=st.sampled_from(MODES), seed=st.integers(0, 10_000))
 def test_value_is_conserved_and_nothing_is_refused_in_random_runs(
     mode: str, seed: int, tmp_path_factory: pytest.TempPathFactory
@@ -194,8 +209,8 @@ def test_value_is_conserved_and_nothing_is_refused_in_random_runs(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_model_of_the_mode_itself_trades_and_the_books_close(mode: str, history: Path, tmp_path: Path) -> None:
-    run = play(mode, tmp_path, data=history, start="2024-01-01", end="2024-05-01")
+def test_the_model_of_the_mode_itself_trades_and_the_books_close(mode: str, learning: Callable[[str], Played]) -> None:
+    run = learning(mode)
     assert run.failure is None
     assert run.codes == set()
     assert run.worst_residual <= 1e-9
@@ -223,10 +238,15 @@ def test_a_drawdown_that_persists_closes_the_position_and_ends_trading(
     assert run.worst_residual <= 1e-9
 
 
-def test_the_ninth_strategy_takes_fewer_of_the_same_signals(history: Path, tmp_path: Path) -> None:
+def test_the_ninth_strategy_takes_fewer_of_the_same_signals(
+    history: Path, tmp_path: Path, learning: Callable[[str], Played]
+) -> None:
+    overlay = ROOT / "examples" / "ml_usdt_directional.yaml"
     entries = []
-    for overlays in ((), (ROOT / "examples" / "ml_usdt_directional.yaml",)):
-        run = play(MODES[0], tmp_path, data=history, start="2024-01-01", end="2024-07-01", overlays=overlays)
+    for run in (
+        learning(MODES[0]),
+        play(MODES[0], tmp_path, data=history, start="2024-01-01", end=LEARNED_UNTIL, overlays=[overlay]),
+    ):
         assert run.failure is None
         assert run.worst_residual <= 1e-9
         entries.append([d for d in run.of(StrategyDecision) if d.action_taken == "entry_full"])
@@ -252,15 +272,11 @@ def test_the_example_of_a_file_reads_it_from_the_working_directory(
     ], "the signal counts for a day, at the end of which it still holds for another horizon"
 
 
-def test_what_comes_later_changes_no_decision(history: Path, tmp_path: Path) -> None:
+def test_what_comes_later_changes_no_decision(history: Path, tmp_path: Path, learning: Callable[[str], Played]) -> None:
     """The model, its training and its trades up to a moment are the same whatever data follow."""
-    runs = []
-    for name, end in (("short", "2024-04-12"), ("long", "2024-05-20")):
-        (tmp_path / name).mkdir()
-        run = play(MODES[0], tmp_path / name, data=history, start="2024-01-01", end=end)
-        runs.append([d for d in run.of(StrategyDecision) if d.timestamp <= utc("2024-04-12")])
-    assert runs[0] == runs[1]
-    assert any(d.orders_generated for d in runs[0][-300:])
+    short = play(MODES[0], tmp_path, data=history, start="2024-01-01", end="2024-04-12").of(StrategyDecision)
+    assert short == [d for d in learning(MODES[0]).of(StrategyDecision) if d.timestamp <= utc("2024-04-12")]
+    assert any(d.orders_generated for d in short[-300:])
 
 
 def test_the_same_run_twice_writes_the_same_bytes(history: Path, tmp_path: Path) -> None:

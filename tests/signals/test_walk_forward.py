@@ -47,9 +47,11 @@ PAST = random_path(70 * 24, seed=1)
 SAID = signals_of(PAST)
 
 
-@settings(max_examples=12, deadline=None)
-@given(cut=st.integers(min_value=20 * 24, max_value=70 * 24 - 1), seed=st.integers(0, 1000), shuffled=st.booleans())
-def test_another_future_changes_no_past_signal(cut: int, seed: int, shuffled: bool) -> None:
+CUTS = st.integers(min_value=20 * 24, max_value=70 * 24 - 1)
+SEEDS = st.integers(0, 1000)
+
+
+def said_before(cut: int, seed: int, *, shuffled: bool) -> None:
     """Whether the future is shuffled or replaced, whatever was said up to the cut stays as it was, bit by bit."""
     if shuffled:
         order = np.random.default_rng(seed).permutation(np.arange(cut, len(PAST)))
@@ -58,6 +60,25 @@ def test_another_future_changes_no_past_signal(cut: int, seed: int, shuffled: bo
         future = random_path(len(PAST), seed + 2)[cut:]
     assert signals_of([*PAST[:cut], *future])[:cut] == SAID[:cut]
     assert signals_of(PAST[:cut]) == SAID[:cut]
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+@settings(max_examples=3, deadline=None)
+@given(cut=CUTS, seed=SEEDS)
+def test_another_future_changes_no_past_signal(shuffled: bool, cut: int, seed: int) -> None:
+    said_before(cut, seed, shuffled=shuffled)
+
+
+@pytest.mark.long
+def test_no_other_future_changes_a_past_signal(form: str) -> None:
+    """The short form tries 12 futures instead of 120."""
+
+    @settings(max_examples=120 if form == "full" else 12, deadline=None)
+    @given(cut=CUTS, seed=SEEDS, shuffled=st.booleans())
+    def tried(cut: int, seed: int, shuffled: bool) -> None:
+        said_before(cut, seed, shuffled=shuffled)
+
+    tried()
 
 
 def test_a_label_that_leaks_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -297,14 +297,27 @@ def examples(count: int) -> settings:
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("currency", ["USDT", "ETH"])
-@examples(25)
+@examples(10)
 @given(data=st.data())
 def test_every_protocol_keeps_every_invariant(protocol: str, currency: str, data: st.DataObject) -> None:
     play(rich(currency, free=False), data.draw(stories(st.just(protocol))))
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_every_protocol_keeps_every_invariant_for_long(protocol: str, form: str) -> None:
+    """The short form draws 50 stories a protocol instead of 500."""
+
+    @examples(500 if form == "full" else 50)
+    @given(story=stories(st.just(protocol)), currency=st.sampled_from(["USDT", "ETH"]))
+    def told(story: list[Step], currency: str) -> None:
+        play(rich(currency, free=False), story)
+
+    told()
+
+
 @pytest.mark.parametrize("free", [False, True])
-@examples(80)
+@examples(40)
 @given(story=stories(everything))
 def test_all_protocols_together_keep_every_invariant(free: bool, story: list[Step]) -> None:
     play(rich("USDT", free=free), story)
@@ -357,7 +370,7 @@ def test_the_group_that_is_broken_below_works_when_it_is_whole() -> None:
 
 
 @pytest.mark.parametrize("currency", ["USDT", "ETH"])
-@examples(60)
+@examples(40)
 @given(place=st.integers(0, len(GOOD)), bad=st.integers(0, len(BAD) - 1), tick=ticks)
 def test_a_failure_at_any_step_leaves_every_account_bit_identical(
     currency: str, place: int, bad: int, tick: Drawn
