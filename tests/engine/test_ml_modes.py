@@ -89,10 +89,9 @@ def fills(run: Played, mode: str) -> list[Done]:
             assert delta.price is not None
             suffix = event.operation_id.rpartition("-")[2]
             early = suffix in ("stop_loss", "take_profit")
-            moment = event.timestamp + timedelta(hours=1) if early else event.timestamp
             kind = suffix if early else "order"
             assert early or intents[event.operation_id].status is ExecutionStatus.CONFIRMED
-            found.append(Done(moment, kind, delta.delta_amount, delta.price))
+            found.append(Done(event.timestamp, kind, delta.delta_amount, delta.price))
     return found
 
 

@@ -83,3 +83,34 @@ def test_a_short_that_nobody_helps_is_liquidated_and_the_book_is_levelled(
     cash_key = "binance:Margin:USDT" if venue == "binance" else f"{venue}:BaseToken:USDT"
     book = next(event for event in after if isinstance(event, PositionSnapshot))
     assert book.positions.get(cash_key, 0.0) >= 0.0, "an account never ends below zero"
+
+
+def test_what_passes_by_itself_is_stamped_between_the_tick_before_and_the_tick_that_tells_it(
+    history: Path, played: Callable[..., Played]
+) -> None:
+    """Whoever reads the log up to a moment reads the same whatever comes later: here with liquidations and arrivals."""
+    settings = (
+        "strategy_config.stake_allocation_percentage=0.9",
+        "strategy_config.margin_rebalance=false",
+        "risk_limits.enforce=false",
+    )
+    run = played(
+        "usdt_market_neutral_no_leverage",
+        data=history,
+        start="2024-05-13T06:00",
+        end="2024-05-24",
+        settings=settings,
+    )
+    assert run.failure is None
+    assert len({event.timestamp for event in liquidations(run)}) >= 1
+    assert run.worst_residual <= 1e-9
+    ordered = {order.operation_id for order in run.of(OperationExecutionEvent)}
+    before = told = None
+    for event in run.events:
+        if isinstance(event, PositionSnapshot) and event.trigger_source == "tick":
+            assert told is None or told <= event.timestamp
+            before, told = event.timestamp, None
+        elif isinstance(event, ExecutionDeltaEvent) and before is not None:
+            of_an_order = event.operation_id in ordered and event.source != "transfer"
+            assert event.timestamp > before or (event.timestamp == before and event.operation_id in ordered)
+            told = told if of_an_order else event.timestamp

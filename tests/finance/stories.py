@@ -149,7 +149,7 @@ class Story:
         market = self.world.move()
         for key in (*LINEAR, COIN_PERP):
             if self.positions.get(key) and self.rng.random() < 0.2:
-                self.close_on_bar(key, before.ns)
+                self.close_on_bar(key, min((market.ns, *(stamp.ns for stamp in market.funding))))
         for key in POOLED:
             if amount := self.positions.get(key):
                 name = key.rsplit(":", 1)[1].removeprefix("debt").removeprefix("a")
@@ -164,8 +164,8 @@ class Story:
         for claim in CLAIM.values():
             self.move(claim, ETH, self.positions.get(claim, 0.0))
 
-    def close_on_bar(self, key: str, opened_ns: int) -> None:
-        """A stop (fill beside its trigger, fee apart) or a liquidation (fee inside)."""
+    def close_on_bar(self, key: str, at_ns: int) -> None:
+        """A stop (fill beside its trigger, fee apart) or a liquidation (fee inside), before any funding of the bar."""
         size, entry = self.positions[key], self.entries[key]
         trigger = self.world.near(self.world.spot["ETH" if "ETH" in key else "BTC"], 0.1)
         fill = self.world.near(trigger, 0.002)
@@ -174,11 +174,11 @@ class Story:
         cost = abs(size) / fill * 0.01 if key == COIN_PERP else abs(size) * fill * 0.01
         if self.rng.random() < 0.5:
             legs = (PositionDelta(key, -size, fill, trigger), PositionDelta(cash, realised))
-            self.settle(DeltaSource.EXECUTION, *legs, at=opened_ns)
-            self.settle(DeltaSource.FEE, PositionDelta(cash, -cost), at=opened_ns)
+            self.settle(DeltaSource.EXECUTION, *legs, at=at_ns)
+            self.settle(DeltaSource.FEE, PositionDelta(cash, -cost), at=at_ns)
         else:
             legs = (PositionDelta(key, -size, fill), PositionDelta(cash, realised))
-            self.settle(DeltaSource.LIQUIDATION, *legs, PositionDelta(cash, -cost), at=opened_ns)
+            self.settle(DeltaSource.LIQUIDATION, *legs, PositionDelta(cash, -cost), at=at_ns)
 
     def liquidate_loan(self) -> None:
         """Half the debt is repaid with collateral worth one percent more."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.venues.worlds import HOUR, START, Desk, exchange_desk
+from tests.venues.worlds import HOUR, START, Desk, at_once, exchange_desk
 
 from basis_actors.errors import Rejected
+from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.execution import DeltaSource, Settlement
 from basis_actors.messages.market import FundingStamp
 from basis_actors.messages.orders import Order, Side
 
 LINEAR, CASH = "binance:PerpPosition:BTC-PERP", "binance:Margin:USDT"
+TRANSIT = "transit:BaseToken:USDT"
 INVERSE, COINS = "binance:InversePerp:BTCUSD-PERP", "binance:Margin:BTC"
 
 
@@ -111,11 +113,10 @@ def test_a_mark_that_opens_beyond_the_stop_fills_there(contract: str) -> None:
 
 
 @both
-def test_a_stop_pays_impact_and_taker_fee_and_is_stamped_with_the_opening_of_the_bar(contract: str) -> None:
+def test_a_stop_pays_impact_and_taker_fee_and_is_stamped_with_the_tick_that_knows_the_bar(contract: str) -> None:
     desk = desk_of(contract, free=False)
     order = entry(desk, contract, Side.LONG, stop_loss=38_000.0)
     opened = desk.send(order).execution_details["executed_price"]
-    start = desk.settlements[-1].timestamp
     fill, fee = desk.tick(hours=4, lows={"BTC": 37_000.0})
     price = 38_000.0 * (1.0 - 6.0 / 1e4)
     paid = price * 0.0005 if contract == LINEAR else 40_000.0 / price * 0.0004
@@ -125,7 +126,30 @@ def test_a_stop_pays_impact_and_taker_fee_and_is_stamped_with_the_opening_of_the
     assert fee.source is DeltaSource.FEE
     assert fee.deltas[0].delta_amount == pytest.approx(-paid)
     assert fill.operation_id == fee.operation_id == f"{order.operation_id}-stop_loss"
-    assert fill.timestamp == fee.timestamp == start
+    assert fill.timestamp == fee.timestamp == desk.market.timestamp
+
+
+def test_what_the_bar_closes_is_stamped_after_the_tick_before_and_not_after_what_settles_within_the_bar() -> None:
+    """Two hours in one bar: it stops BTC and liquidates nothing more; ETH is paid for the first of them."""
+    desk = desk_of(LINEAR)
+    desk.send(entry(desk, LINEAR, Side.LONG, stop_loss=38_000.0))
+    desk.send(desk.perp(Side.LONG, 1.0, "ETH"))
+    before = desk.market.timestamp
+    midway = FundingStamp(START + (desk.hour + 1) * HOUR, "binance:ETH-PERP", 0.01, 2_000.0)
+    fill, paid = desk.tick(hours=2, lows={"BTC": 37_000.0}, funding=[midway])
+    assert (fill.source, paid.source) == (DeltaSource.EXECUTION, DeltaSource.FUNDING)
+    assert before < fill.timestamp == paid.timestamp < desk.market.timestamp
+
+
+def test_money_that_had_arrived_when_the_bar_opened_is_margin_for_it() -> None:
+    """10 BTC on 60,000 USDT: without another 60,000 the fall by a sixth is a liquidation."""
+    for arrives, survives in ((0, True), (1, False)):
+        desk = desk_of(LINEAR)
+        desk.send(desk.perp(Side.LONG, 10.0, "BTC"))
+        incoming = IncomingTransfer("top-up", CASH, TRANSIT, 60_000.0, desk.clock.ns + arrives)
+        at_once(desk.venue.expect(incoming))
+        sources = [settlement.source for settlement in desk.tick(lows={"BTC": 33_500.0})]
+        assert sources == ([] if survives else [DeltaSource.LIQUIDATION]) + [DeltaSource.TRANSFER]
 
 
 @both

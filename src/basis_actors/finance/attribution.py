@@ -194,7 +194,7 @@ def _funding(result: Attribution, before: PricedBook, after: PricedBook, settlem
         size = before.positions.get(info.key, 0.0)
         if fills:
             moment = utc_from_ns(stamp.ns)
-            size += sum(delta.delta_amount for at, filled, delta in fills if filled is info and at < moment)
+            size += sum(delta.delta_amount for at, filled, delta in fills if filled is info and at <= moment)
         payment = info.contract.funding(size, stamp.mark, stamp.rate)
         result.add("funding", info, payment * after.prices.get(info.paid_in, 0.0))
 

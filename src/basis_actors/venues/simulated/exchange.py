@@ -6,6 +6,7 @@ settled tick. Whole positions are liquidated at once, where an exchange would do
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from basis_actors.finance.keys import parse_key
@@ -42,7 +43,10 @@ class SimulatedExchange(SimulatedDomain):
         self._by_quote = {name: account for account in accounts for name in account.quotes.values()}
 
     async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
-        """Stops and liquidations on the bar just closed, then arrivals and funding in the order of their stamps."""
+        """Stops and liquidations on the bar just closed, then arrivals and funding in the order of their stamps.
+
+        What had arrived when the bar opened is there for it; what arrives within the bar comes too late.
+        """
         market = tick.market
         before, self._market = self._market, market
         open_accounts = [account for account in self._accounts if account.held]
@@ -50,6 +54,7 @@ class SimulatedExchange(SimulatedDomain):
             return ()
         settled: list[Settlement] = []
         if before is not None:
+            self._arrive(before.ns, settled)
             for account in open_accounts:
                 self._close_on_bar(account, before, market, settled)
         for stamp in market.funding if open_accounts else ():
@@ -65,9 +70,12 @@ class SimulatedExchange(SimulatedDomain):
     def _close_on_bar(
         self, account: PerpAccount, before: MarketState, market: MarketState, settled: list[Settlement]
     ) -> None:
-        """Book what the bar closed, stamped with its opening, the earliest moment at which it can have happened."""
-        moment, margin_key = before.timestamp, account.terms.margin_key
+        """Book what the bar closed, ahead of everything else that the tick settles here."""
+        margin_key = account.terms.margin_key
         closed = account.close_on_bar(self._balances.get(margin_key, 0.0), before, market)
+        if not closed:
+            return
+        moment = self._close_of_bar(market)
         for close in closed:
             if close.operation_id is not None:
                 settled.append(self._book(DeltaSource.EXECUTION, moment, _leg(close, margin_key), close.operation_id))
@@ -82,6 +90,12 @@ class SimulatedExchange(SimulatedDomain):
                 exhausted = abs(cash - fee) <= ALL_OF_IT * fee
                 deltas.append(PositionDelta(margin_key, -cash if exhausted else -fee))
             settled.append(self._book(DeltaSource.LIQUIDATION, moment, deltas))
+
+    def _close_of_bar(self, market: MarketState) -> datetime:
+        """The tick at which the bar is known, or the first arrival or funding within it, which it must not follow."""
+        funding = [stamp.ns for stamp in market.funding if stamp.perp in self._by_quote]
+        arrivals = [transfer.arrives_ns for transfer in self._arrivals]
+        return utc_from_ns(min((market.ns, *funding, *arrivals)))
 
     def _carry_out(self, order: Order, market: MarketState) -> Executed:
         if order.venue not in self._venues:
