@@ -36,13 +36,7 @@ class Basis(Strategy):
         super().__init__(run)
         assert isinstance(run.mode.strategy_config, BasisConfig)
         self._config = run.mode.strategy_config
-        self._terms = hedge_terms(
-            run,
-            self._config.asset,
-            self._config.spot_venue,
-            self._config.hedge_allocation,
-        )
-        self._missed_limit = run.mode.data.funding_missed_limit
+        self._terms = hedge_terms(run, self._config)
         self._window = FundingWindow(self._config.funding_window, self._config.funding_minimum)
         self._reference = EquityReference()
 
@@ -76,16 +70,16 @@ class Basis(Strategy):
     def _decide(self, situation: Situation, rules: tuple[Rule, ...]) -> Decision:
         self._window.add(situation.market.funding)
         config, terms = self._config, self._terms
-        book = read_hedge_book(terms, situation, config.hedge_allocation, self._missed_limit)
+        book = read_hedge_book(terms, situation)
         if book is None:
             return Decision.hold(
                 f"the spot price of {config.asset} is not known yet",
                 invested=rules is _CLOSING,
                 constraints=("STRAT-006",),
             )
-        funding = self._window.mean({terms.legs[venue].perp: share for venue, share in book.weights.items()})
+        funding = self._window.mean(book.shares.by_perp)
         tick = Tick(
-            make_writer=lambda: OrderWriter(self.run, situation, config.slippage_tolerance),
+            writer=OrderWriter(self.run, situation, config.slippage_tolerance),
             funding=funding,
             wanted=situation.pending_withdrawal,
             maintenance=situation.book.risk.maintenance_ratio,
@@ -106,7 +100,7 @@ class Basis(Strategy):
             invested=not book.flat or (rules is _CLOSING and found is not _NOTHING),
             orders=found.orders,
             constraints=moves.unpayable(),
-            market_conditions={"spot": book.price, "funding_mean": funding, "left_out": book.left_out},
+            market_conditions={"spot": book.price, "funding_mean": funding, "left_out": book.shares.left_out},
             portfolio_state={
                 "spot_held": book.spot,
                 "short": book.short,

@@ -18,7 +18,7 @@ class BasisMoves(HedgeGrowth):
     @cached_property
     def _desk(self) -> BasisDesk:
         """Most ticks need none."""
-        return BasisDesk(self._terms, self._book, self._write, self._config.margin_target)
+        return BasisDesk(self._terms, self._book, self._write)
 
     # Risk: these act whatever else is going on.
 
@@ -83,8 +83,8 @@ class BasisMoves(HedgeGrowth):
 
     def top_up_margin(self) -> Found | None:
         """A venue below its band gets its target ratio back: idle cash first, else both legs shrink a little."""
-        floor = self._config.margin_band_low * self._config.margin_target
-        if not self._config.margin_rebalance or self._book.lowest_ratio >= floor:
+        floor = self._terms.margin_floor
+        if self._book.lowest_ratio >= floor or not self._config.margin_rebalance:
             return None
         low = [leg for leg in self._book.legs.values() if leg.ratio is not None and leg.ratio < floor]
         orders = self._desk.restore(low) if low else ()

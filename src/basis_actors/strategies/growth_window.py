@@ -18,16 +18,25 @@ class GrowthWindow:
     def __init__(self, days: float) -> None:
         self._span = round(days * _DAY_NS)
         self._stamps: deque[tuple[int, float]] = deque()
+        self._daily: float | None = None
 
     def add(self, ns: int, eth_per_lst: float) -> None:
         """Take note of a rate; only changes are kept."""
-        if not self._stamps or self._stamps[-1][1] != eth_per_lst:
-            self._stamps.append((ns, eth_per_lst))
-        while len(self._stamps) > 2 and self._stamps[1][0] <= ns - self._span:
-            self._stamps.popleft()
+        stamps, changed = self._stamps, False
+        if not stamps or stamps[-1][1] != eth_per_lst:
+            stamps.append((ns, eth_per_lst))
+            changed = True
+        while len(stamps) > 2 and stamps[1][0] <= ns - self._span:
+            stamps.popleft()
+            changed = True
+        if changed:
+            self._daily = self._growth()
 
     def daily(self) -> float | None:
         """Mean growth a day as a fraction, from the first kept change to the last; None over less than a week."""
+        return self._daily
+
+    def _growth(self) -> float | None:
         if len(self._stamps) < 2:
             return None
         (first, before), (last, after) = self._stamps[0], self._stamps[-1]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import inf
 
 import msgspec
 
-from basis_actors.messages.market import MarketState
 from basis_actors.strategies.base import Situation
-from basis_actors.strategies.hedge_terms import HedgeTerms, LegTerms
+from basis_actors.strategies.hedge_terms import HedgeTerms, LegTerms, Weights
 from basis_actors.strategies.order_writer import gas_payable_key
 
 __all__ = ["WALLET", "HedgeBook", "Leg", "read_hedge_book"]
@@ -19,7 +17,7 @@ _GAS_OWED = gas_payable_key("USDT")
 _CASH_IN_TRANSIT = "transit:BaseToken:USDT"
 
 
-class Leg(msgspec.Struct, frozen=True):
+class Leg(msgspec.Struct, frozen=True, gc=False):
     """The short of one venue."""
 
     terms: LegTerms
@@ -64,82 +62,65 @@ class HedgeBook(msgspec.Struct, frozen=True):
     """Lowest margin ratio of all legs; infinite without any."""
     highest_ratio: float
     """Highest margin ratio of all legs; 0 without any."""
-    weights: dict[str, float]
-    """Share of the short by venue that may take new risk now; sums to 1, empty when none may."""
-    left_out: tuple[str, ...]
-    """Venues of the allocation that may not."""
+    shares: Weights
+    """Of the venues that may take new risk now: price, mark and last due funding are fresh there, with few due rates
+    missing in a row."""
     equity: float
     in_transit: bool
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """Share of the short by venue that may take new risk now; sums to 1, empty when none may."""
+        return self.shares.by_venue
 
-def read_hedge_book(
-    terms: HedgeTerms, situation: Situation, allocation: Mapping[str, float], missed_limit: int
-) -> HedgeBook | None:
-    """The book as it is; None while the spot price is not known.
 
-    A venue may take new risk while its price, mark and last due funding are fresh: with fewer than `missed_limit` due
-    rates missing in a row. The shares of `allocation` are renormalised over those venues.
-    """
+def read_hedge_book(terms: HedgeTerms, situation: Situation) -> HedgeBook | None:
+    """The book as it is; None while the spot price is not known."""
     market = situation.market
     quote = market.spot.get(terms.spot_market)
     if quote is None:
         return None
-    positions, entries = situation.positions, situation.entries
+    held, entries = situation.positions.get, situation.entries
+    missed, missed_limit = market.funding_missed.get, terms.missed_limit
     legs: dict[str, Leg] = {}
+    able: list[str] = []
     short = 0.0
     flat = True
     lowest, highest = inf, 0.0
     for venue, leg_terms in terms.legs.items():
         perp = market.perps.get(leg_terms.perp)
-        size = positions.get(leg_terms.position_key, 0.0)
-        cash = positions.get(leg_terms.margin_key, 0.0)
         mark = None if perp is None else perp.mark
         tradable = perp is not None and perp.last_fresh and perp.mark_fresh
-        if size == 0.0:
-            legs[venue] = Leg(leg_terms, 0.0, mark, tradable, cash, cash, 0.0, None)
-            continue
-        flat = False
-        short -= size
-        if mark is None:
-            legs[venue] = Leg(leg_terms, -size, None, False, cash, cash, 0.0, None)
-            continue
-        margin = cash + size * (mark - entries[leg_terms.position_key])
-        notional = abs(size) * mark
-        ratio = margin / notional
-        lowest, highest = min(lowest, ratio), max(highest, ratio)
-        legs[venue] = Leg(leg_terms, -size, mark, tradable, cash, margin, notional, ratio)
-    weights, left_out = _weights(allocation, legs, market, missed_limit)
+        size = held(leg_terms.position_key, 0.0)
+        margin = cash = held(leg_terms.margin_key, 0.0)
+        notional, ratio = 0.0, None
+        if size != 0.0:
+            flat = False
+            short -= size
+            if mark is None:
+                tradable = False
+            else:
+                margin += size * (mark - entries[leg_terms.position_key])
+                notional = abs(size) * mark
+                ratio = margin / notional
+                lowest, highest = min(lowest, ratio), max(highest, ratio)
+        if tradable and missed(leg_terms.perp, missed_limit) < missed_limit:
+            able.append(venue)
+        # No short is 0.0 and not -0.0, which would be written as such.
+        legs[venue] = Leg(leg_terms, -size or 0.0, mark, tradable, cash, margin, notional, ratio)
     return HedgeBook(
         quote.price,
         quote.fresh,
-        positions.get(terms.spot_key, 0.0),
-        positions.get(terms.spot_cash_key, 0.0),
-        positions.get(WALLET, 0.0),
-        -positions.get(_GAS_OWED, 0.0),
+        held(terms.spot_key, 0.0),
+        held(terms.spot_cash_key, 0.0),
+        held(WALLET, 0.0),
+        -held(_GAS_OWED, 0.0),
         legs,
         short,
         flat,
         lowest,
         highest,
-        weights,
-        left_out,
+        terms.allocation.over(tuple(able)),
         situation.book.equity,
-        any((positions.get(_CASH_IN_TRANSIT), positions.get(terms.transit_key))),
+        bool(held(_CASH_IN_TRANSIT) or held(terms.transit_key)),
     )
-
-
-def _weights(
-    allocation: Mapping[str, float], legs: Mapping[str, Leg], market: MarketState, missed_limit: int
-) -> tuple[dict[str, float], tuple[str, ...]]:
-    shares: dict[str, float] = {}
-    left_out: list[str] = []
-    total = 0.0
-    for venue, share in allocation.items():
-        leg = legs.get(venue)
-        missed = None if leg is None else market.funding_missed.get(leg.terms.perp)
-        if share > 0.0 and leg is not None and leg.tradable and missed is not None and missed < missed_limit:
-            shares[venue] = share
-            total += share
-        else:
-            left_out.append(venue)
-    return {venue: share / total for venue, share in shares.items()}, tuple(left_out)

@@ -21,13 +21,13 @@ _ABOVE_MINIMUM = 1.01
 
 
 class HedgeDesk(ABC):
-    """Sizes and orders on the book of one tick. `margin_target` is the margin ratio that a short is opened with."""
+    """Sizes and orders on the book of one tick."""
 
-    def __init__(self, terms: HedgeTerms, book: HedgeBook, writer: OrderWriter, margin_target: float) -> None:
+    def __init__(self, terms: HedgeTerms, book: HedgeBook, writer: OrderWriter) -> None:
         self._terms = terms
         self._book = book
         self._write = writer
-        self._margin_target = margin_target
+        self._margin_target = terms.margin_target
 
     # Sizes
 

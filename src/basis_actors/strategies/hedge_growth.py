@@ -20,7 +20,6 @@ class HedgeGrowth(HedgeMoves):
         book, config = self._book, self._config
         if not book.flat:
             return None
-        desk = self._desk
         obstacle = self._obstacle()
         if obstacle is not None:
             return Found("hold", "none", obstacle)
@@ -29,6 +28,7 @@ class HedgeGrowth(HedgeMoves):
                 return Found("hold", "none", f"fewer than {config.funding_minimum} funding rates are known")
             reason = f"mean funding {self._funding:.6f} is not above {config.funding_threshold:g}"
             return Found("hold", "none", reason)
+        desk = self._desk
         target = desk.target(book.equity)
         feasible, shifts = desk.affordable(target, self._dust)
         complete = sum(feasible.values()) >= (1.0 - config.position_deviation_threshold) * sum(target.values()) > 0.0
@@ -46,12 +46,10 @@ class HedgeGrowth(HedgeMoves):
 
     def release_margin(self) -> Found | None:
         """A venue above its band gives back what its short does not need, unless idle cash is about to use it."""
-        config, book = self._config, self._book
-        target = config.margin_target
-        ceiling = config.margin_band_high * target
-        if not config.margin_rebalance or book.highest_ratio <= ceiling or self._growth():
+        book, ceiling = self._book, self._terms.margin_ceiling
+        if book.highest_ratio <= ceiling or not self._config.margin_rebalance or self._growth():
             return None
-        desk = self._desk
+        desk, target = self._desk, self._terms.margin_target
         orders: list[Order] = []
         names = []
         for leg in book.legs.values():

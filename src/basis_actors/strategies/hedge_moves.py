@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Mapping
 
 import msgspec
 
@@ -23,7 +22,7 @@ _CENT = 0.01
 class Tick(msgspec.Struct, frozen=True, kw_only=True):
     """What the rules look at besides the book."""
 
-    make_writer: Callable[[], OrderWriter]
+    writer: OrderWriter
     funding: float | None
     """The mean that the entry and exit tests look at; None while too few rates are known."""
     wanted: float
@@ -49,18 +48,13 @@ class HedgeMoves(ABC):
         self._limits = limits
         self._terms = terms
         self._book = book
-        self._make_writer = tick.make_writer
+        self._write = tick.writer
         self._funding = tick.funding
         self._wanted = tick.wanted
         self._maintenance = tick.maintenance
         self._drift = tick.drift
         self._dust = config.dust_delta * book.equity
         self._least_growth = max(self._dust, terms.minimum_notional)
-
-    @cached_property
-    def _write(self) -> OrderWriter:
-        """Most ticks need none."""
-        return self._make_writer()
 
     @property
     @abstractmethod
@@ -89,8 +83,8 @@ class HedgeMoves(ABC):
     def _endangered(self) -> list[Leg]:
         """Legs at or below an absolute limit of the margin ratio; none while limits are only reported."""
         limits = self._limits
-        emergencies = (self._emergency(venue) for venue in self._maintenance)
-        if not limits.enforce or self._book.lowest_ratio > max((limits.margin_ratio_reduce, *emergencies)):
+        emergency = limits.margin_emergency_multiple * max(self._maintenance.values(), default=0.0)
+        if not limits.enforce or self._book.lowest_ratio > max(limits.margin_ratio_reduce, emergency):
             return []
         return [
             leg

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 
-from basis_actors.config import RunConfig
+from basis_actors.config import BasisConfig, MarketNeutralConfig, RunConfig
 from basis_actors.finance.costs import impact_bps
 from basis_actors.strategies.order_writer import exchange, margin_key, spot_cash_key, spot_market
 
-__all__ = ["HedgeTerms", "LegTerms", "hedge_terms"]
+__all__ = ["Allocation", "HedgeTerms", "LegTerms", "Weights", "hedge_terms"]
 
 
 class LegTerms(msgspec.Struct, frozen=True):
@@ -34,8 +35,38 @@ class LegTerms(msgspec.Struct, frozen=True):
         return _cost(self.fee, impact_bps(size_usd, self.impact))
 
 
+class Weights(NamedTuple):
+    """Shares of the short over the venues that may take new risk; they sum to 1, and are empty when none may."""
+
+    by_venue: dict[str, float]
+    by_perp: dict[str, float]
+    left_out: tuple[str, ...]
+    """Venues of the allocation that may not."""
+
+
+class Allocation:
+    """Shares of the short by venue, as they are configured; `perps` has the venues that have the perpetual."""
+
+    def __init__(self, shares: Mapping[str, float], perps: Mapping[str, str]) -> None:
+        self._shares = shares
+        self._perps = perps
+        self._known: dict[tuple[str, ...], Weights] = {}
+        """By venues: there are few sets of them, and one is the same for many ticks."""
+
+    def over(self, able: tuple[str, ...]) -> Weights:
+        """The shares, renormalised over some of the venues."""
+        if able not in self._known:
+            shares = {venue: self._shares[venue] for venue in able if self._shares[venue] > 0.0}
+            total = sum(shares.values())
+            by_venue = {venue: share / total for venue, share in shares.items()}
+            by_perp = {self._perps[venue]: weight for venue, weight in by_venue.items()}
+            left_out = tuple(venue for venue in self._shares if venue not in by_venue)
+            self._known[able] = Weights(by_venue, by_perp, left_out)
+        return self._known[able]
+
+
 class HedgeTerms(msgspec.Struct, frozen=True):
-    """The spot market, the perps that hedge it, and where their money is."""
+    """The spot market, the perps that hedge it, where their money is, and how much margin they are held with."""
 
     asset: str
     spot_venue: str
@@ -52,10 +83,19 @@ class HedgeTerms(msgspec.Struct, frozen=True):
     spot_impact: tuple[float, float, float]
     legs: dict[str, LegTerms]
     """By venue, in the order of the allocation; venues without this perpetual are not in it."""
+    allocation: Allocation
+    missed_limit: int
+    """Due funding rates missing in a row at which a venue takes no new risk."""
     domains: dict[str, str]
     """Account domain by venue."""
     withdrawal_fees: dict[str, float]
     """USDT that taking money out costs, by domain."""
+    margin_target: float
+    """Margin ratio that a short is opened with."""
+    margin_floor: float
+    """Lower end of the band of margin ratios."""
+    margin_ceiling: float
+    """Upper end of it."""
 
     def spot_cost(self, size_usd: float) -> float:
         """Fee and impact of a market order of this size, as a fraction of notional at the price before impact."""
@@ -66,14 +106,15 @@ class HedgeTerms(msgspec.Struct, frozen=True):
         return self.domains[key.split(":", 1)[0]]
 
 
-def hedge_terms(run: RunConfig, asset: str, spot_venue: str, venues: Iterable[str]) -> HedgeTerms:
-    """Read the terms of spot on `spot_venue` and of perps on `venues`.
+def hedge_terms(run: RunConfig, hedge: BasisConfig | MarketNeutralConfig) -> HedgeTerms:
+    """Read the terms of spot on the venue of the strategy and of perps on those of its allocation.
 
     Raises BasisError STRAT-003 for a venue that is no exchange or has no spot market of the asset.
     """
+    asset, spot_venue = hedge.asset, hedge.spot_venue
     legs: dict[str, LegTerms] = {}
     symbol = f"{asset}-PERP"
-    for venue in venues:
+    for venue in hedge.hedge_allocation:
         config = exchange(run, venue)
         if config.perp is None or asset not in config.perp.markets:
             continue
@@ -101,11 +142,16 @@ def hedge_terms(run: RunConfig, asset: str, spot_venue: str, venues: Iterable[st
         spot_fee=0.0 if home.spot is None else home.spot.taker_fee,
         spot_impact=home.impact_bps[f"{asset}/USDT"],
         legs=legs,
+        allocation=Allocation(hedge.hedge_allocation, {venue: leg.perp for venue, leg in legs.items()}),
+        missed_limit=run.mode.data.funding_missed_limit,
         domains={name: venue.domain for name, venue in run.venues.items()},
         withdrawal_fees={
             exchange(run, venue).domain: exchange(run, venue).withdrawal_fees["USDT"]
             for venue in dict.fromkeys((spot_venue, *legs))
         },
+        margin_target=hedge.margin_target,
+        margin_floor=hedge.margin_band_low * hedge.margin_target,
+        margin_ceiling=hedge.margin_band_high * hedge.margin_target,
     )
 
 

@@ -6,6 +6,7 @@ Withdrawals are paid out of the loop by the configured route; risk is always red
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from basis_actors.config import LeveragedConfig, RunConfig
 from basis_actors.messages.market import MarketSpec
@@ -96,7 +97,7 @@ class LeveragedStaking(LstStrategy[LeveragedMoves]):
     def __init__(self, run: RunConfig) -> None:
         assert isinstance(run.mode.strategy_config, LeveragedConfig)
         self._config = run.mode.strategy_config
-        super().__init__(run, self._config)
+        super().__init__(run, self._config, _RULES)
         self._loop_terms = loop_terms(run, self._config, self._config.loop)
         self._growth = GrowthWindow(self._config.loop.min_hold_days)
         self._wary = False
@@ -127,25 +128,6 @@ class LeveragedStaking(LstStrategy[LeveragedMoves]):
         found = moves.guard_health() or moves.de_lever()
         return None if found is None else self._decision(situation, moves, found)
 
-    @property
-    def _rules(self) -> tuple[Callable[[LeveragedMoves], Found | None], ...]:
-        return (
-            LeveragedMoves.guard_health,
-            LeveragedMoves.wait_for_gas_price,
-            LeveragedMoves.pay_out,
-            LeveragedMoves.wait_for_rates,
-            LeveragedMoves.wait_for_loop,
-            LeveragedMoves.de_lever,
-            LeveragedMoves.repay_arrived,
-            LeveragedMoves.free_for_owner,
-            LeveragedMoves.sell_dust,
-            LeveragedMoves.supply_loose,
-            LeveragedMoves.mind_peg,
-            LeveragedMoves.enter,
-            LeveragedMoves.re_lever,
-            LeveragedMoves.await_claim,
-        )
-
     def _moves(self, situation: Situation, drift: float | None) -> LeveragedMoves:
         return LeveragedMoves(
             self.run,
@@ -164,3 +146,22 @@ class LeveragedStaking(LstStrategy[LeveragedMoves]):
     def _decision(self, situation: Situation, moves: LeveragedMoves, found: Found) -> Decision:
         self._wary = (self._wary or found.decision_type == "emergency_exit") and found.action != "entry_full"
         return super()._decision(situation, moves, found)
+
+
+_RULES: Final[tuple[Callable[[LeveragedMoves], Found | None], ...]] = (
+    LeveragedMoves.guard_health,
+    LeveragedMoves.wait_for_gas_price,
+    LeveragedMoves.pay_out,
+    LeveragedMoves.wait_for_rates,
+    LeveragedMoves.wait_for_loop,
+    LeveragedMoves.de_lever,
+    LeveragedMoves.repay_arrived,
+    LeveragedMoves.free_for_owner,
+    LeveragedMoves.sell_dust,
+    LeveragedMoves.supply_loose,
+    LeveragedMoves.mind_peg,
+    LeveragedMoves.enter,
+    LeveragedMoves.re_lever,
+    LeveragedMoves.await_claim,
+)
+"""By priority: risk first, then the owner, then the position."""

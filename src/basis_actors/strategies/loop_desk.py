@@ -99,9 +99,10 @@ class LoopDesk:
         self._lst = lst
         self._market = market = situation.market
         self._write = writer
-        self.collateral = situation.held(terms.collateral_key)
+        held = situation.positions.get
+        self.collateral = held(terms.collateral_key, 0.0)
         """Tokens."""
-        self.debt = situation.held(terms.debt_key)
+        self.debt = held(terms.debt_key, 0.0)
         self.worth = self.collateral * lst.eth_per_lst
         """Collateral at the protocol's rate."""
         self.equity = self.worth - self.debt

@@ -70,13 +70,14 @@ class LstDesk:
         self._situation = situation
         self._write = writer
         self.terms = terms
-        quote = situation.market.staking.get(terms.lst)
+        held = situation.positions.get
+        self._staking = quote = situation.market.staking.get(terms.lst)
         self.known = quote is not None and quote.fresh
         """Whether the protocol's rate is known and not too old."""
         self.eth_per_lst = 0.0 if quote is None else quote.eth_per_lst
-        self.loose = situation.held(terms.key)
+        self.loose = held(terms.key, 0.0)
         """Tokens in the wallet."""
-        self.claim = situation.held(terms.claim_key)
+        self.claim = held(terms.claim_key, 0.0)
         """What the queue owes."""
         self.sellable = quote is not None and quote.fresh and quote.market_rate is not None
         """Whether the market rate is known and not too old."""
@@ -84,7 +85,7 @@ class LstDesk:
     @property
     def discount(self) -> float | None:
         """By how much the market pays less than the protocol's rate, a fraction; None while it is not known."""
-        quote = self._situation.market.staking.get(self.terms.lst)
+        quote = self._staking
         return None if quote is None or quote.market_rate is None else 1.0 - quote.market_rate / quote.eth_per_lst
 
     def stake(self, eth: float) -> Order:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import Any, ClassVar, Generic, TypeVar
 
 from basis_actors.config import DexVenue, LeveragedConfig, RunConfig, StakingConfig
@@ -63,7 +62,7 @@ class LstMoves(ABC):
     def figures(self) -> Mapping[str, float | None]:
         """What the position is, for the log."""
 
-    @cached_property
+    @property
     def unpayable(self) -> tuple[str, ...]:
         """What the owner waits for in vain."""
         return self._wallet.unpayable(self.payable) if self._wallet.wanted > 0.0 else ()
@@ -152,16 +151,17 @@ class LstStrategy(Strategy, Generic[M]):
 
     hedged: ClassVar[bool] = False
 
-    def __init__(self, run: RunConfig, config: StakingConfig | LeveragedConfig) -> None:
+    def __init__(
+        self,
+        run: RunConfig,
+        config: StakingConfig | LeveragedConfig,
+        rules: tuple[Callable[[M], Found | None], ...],
+    ) -> None:
         super().__init__(run)
+        self._rules = rules
         self._terms = lst_terms(run, config)
         self._reference = EquityReference()
         _refuse_unsellable_rewards(run, self._terms)
-
-    @property
-    @abstractmethod
-    def _rules(self) -> tuple[Callable[[M], Found | None], ...]:
-        """By priority: risk first, then the owner, then the position."""
 
     @abstractmethod
     def _moves(self, situation: Situation, drift: float | None) -> M:

@@ -41,7 +41,6 @@ class MarketNeutral(Strategy):
         assert isinstance(run.mode.strategy_config, MarketNeutralConfig)
         self._config = config = run.mode.strategy_config
         self._terms = neutral_terms(run, config)
-        self._missed_limit = run.mode.data.funding_missed_limit
         self._window = FundingWindow(config.funding_window, config.funding_minimum)
         self._growth = None if config.loop is None else GrowthWindow(config.loop.min_hold_days)
         self._reference = EquityReference()
@@ -52,7 +51,7 @@ class MarketNeutral(Strategy):
         hedge, lst, loop = self._terms.hedge, self._terms.lst, self._terms.loop
         return MarketSpec(
             assets=(self._config.asset, *lst.rewards),
-            spot=(hedge.spot_market, *(f"{lst.reward_venue}:{token}" for token in self._traded_rewards())),
+            spot=(hedge.spot_market, *(f"{lst.reward_venue}:{reward.token}" for reward in self._terms.rewards)),
             perps=tuple(leg.perp for leg in hedge.legs.values()),
             staking=(lst.lst,),
             rewards=(lst.lst,) if lst.rewards else (),
@@ -60,11 +59,6 @@ class MarketNeutral(Strategy):
             oracle=() if loop is None else (lst.lst, "WETH"),
             gas=True,
         )
-
-    def _traded_rewards(self) -> tuple[str, ...]:
-        """Reward tokens that are sold on an exchange."""
-        lst = self._terms.lst
-        return lst.rewards if self.run.venues[lst.reward_venue].kind == "exchange" else ()
 
     @property
     def funding_history(self) -> int:
@@ -86,7 +80,7 @@ class MarketNeutral(Strategy):
     def _decide(self, situation: Situation, rules: tuple[Rule, ...]) -> Decision:
         config, terms, closing = self._config, self._terms, rules is _CLOSING
         self._window.add(situation.market.funding)
-        book = read_neutral_book(terms, config, situation, self._missed_limit)
+        book = read_neutral_book(terms, situation)
         if book is None:
             return Decision.hold(
                 f"the price of {config.asset} or the rate of {config.lst_type} is not known yet",
@@ -95,18 +89,22 @@ class MarketNeutral(Strategy):
             )
         if self._growth is not None:
             self._growth.add(situation.market.ns, book.eth_per_lst)
-        funding = self._window.mean({terms.hedge.legs[v].perp: share for v, share in book.hedge.weights.items()})
+        funding = self._window.mean(book.hedge.shares.by_perp)
         tick = Tick(
-            make_writer=lambda: OrderWriter(self.run, situation, config.slippage_tolerance),
+            writer=OrderWriter(self.run, situation, config.slippage_tolerance),
             funding=funding,
             wanted=situation.pending_withdrawal,
             maintenance=situation.book.risk.maintenance_ratio,
             drift=self._reference.drift(situation),
         )
-        growth = None if self._growth is None else self._growth.daily()
-        tools = NeutralTools(self.run, terms, config.loop, situation, growth)
+        tools = NeutralTools(self.run, terms, config.loop, situation, self._growth)
         moves = NeutralMoves(config, self.run.mode.risk_limits, terms, book, tick, tools)
-        found = next((wanted for rule in rules if (wanted := rule(moves)) is not None), _NOTHING)
+        found = _NOTHING
+        for rule in rules:
+            wanted = rule(moves)
+            if wanted is not None:
+                found = wanted
+                break
         self._reference.note(situation, resets=found.resets, leaves=found.action == "exit_full")
         return Decision(
             decision_type=found.decision_type,
@@ -120,7 +118,7 @@ class MarketNeutral(Strategy):
                 "funding_mean": funding,
                 "eth_per_lst": book.eth_per_lst,
                 "market_rate": book.market_rate,
-                "left_out": book.hedge.left_out,
+                "left_out": book.hedge.shares.left_out,
                 **found.figures,
             },
             portfolio_state=_state(book),

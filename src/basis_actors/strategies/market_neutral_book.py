@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import msgspec
 
-from basis_actors.config import MarketNeutralConfig, RunConfig
+from basis_actors.config import ExchangeVenue, MarketNeutralConfig, RunConfig
+from basis_actors.config.venues import GasOperation
 from basis_actors.strategies.base import Situation
 from basis_actors.strategies.chain_terms import token_key
 from basis_actors.strategies.hedge_book import HedgeBook, read_hedge_book
 from basis_actors.strategies.hedge_terms import HedgeTerms, hedge_terms
 from basis_actors.strategies.loop_desk import LoopTerms, loop_terms
 from basis_actors.strategies.lst_desk import LstTerms, lst_terms
-from basis_actors.strategies.order_writer import exchange
+from basis_actors.strategies.order_writer import exchange, spot_market
 
 __all__ = ["NeutralBook", "NeutralTerms", "neutral_terms", "read_neutral_book"]
 
 _WALLET_ETH = token_key("ETH")
+
+
+class RewardTerms(msgspec.Struct, frozen=True):
+    """A reward token that is sold on an exchange."""
+
+    token: str
+    wallet_key: str
+    exchange_key: str
+    lot: float
+    minimum_notional: float
+    """Smallest order, USDT."""
 
 
 class NeutralTerms(msgspec.Struct, frozen=True):
@@ -25,8 +37,12 @@ class NeutralTerms(msgspec.Struct, frozen=True):
     lst: LstTerms
     loop: LoopTerms | None
     """None without leverage."""
-    reward_keys: tuple[str, ...]
-    """Where reward tokens can lie: in the wallet and where they are sold."""
+    rewards: tuple[RewardTerms, ...]
+    """Reward tokens that are sold on an exchange."""
+    sells_on_dex: bool
+    """Whether reward tokens are swapped on a DEX instead."""
+    gas_operations: tuple[GasOperation, GasOperation]
+    """The transactions that stake ether and have it back."""
     leaving_fee: float
     """ETH that taking ETH off the spot exchange costs."""
 
@@ -47,33 +63,16 @@ class NeutralBook(msgspec.Struct, frozen=True):
     ltv: float | None
     """Loan to value at oracle prices; None without a loan, and where it cannot be computed, as the next."""
     health_factor: float | None
-    rewards: bool
-    """Whether there are reward tokens to be sold."""
-
-    @property
-    def price(self) -> float:
-        """Last spot price of ETH, USDT."""
-        return self.hedge.price
-
-    @property
-    def loose(self) -> float:
-        """ETH that is not staked, not claimed and not on its way: on the exchange and in the wallet."""
-        return self.hedge.spot + self.in_wallet
-
-    @property
-    def placed(self) -> float:
-        """The equity of the staked part."""
-        return self.staked - self.debt
-
-    @property
-    def long(self) -> float:
-        """Delta of everything but the perps."""
-        return self.loose + self.in_transit + self.claimed + self.placed
-
-    @property
-    def gap(self) -> float:
-        """Net delta: what the shorts do not cover; negative when they are too large."""
-        return self.long - self.hedge.short
+    price: float
+    """Last spot price of ETH, USDT."""
+    loose: float
+    """What is not staked, not claimed and not on its way: on the exchange and in the wallet."""
+    placed: float
+    """The equity of the staked part."""
+    long: float
+    """Delta of everything but the perps."""
+    gap: float
+    """Net delta: what the shorts do not cover; negative when they are too large."""
 
     @property
     def discount(self) -> float | None:
@@ -88,37 +87,66 @@ def neutral_terms(run: RunConfig, config: MarketNeutralConfig) -> NeutralTerms:
     """
     lst = lst_terms(run, config)
     return NeutralTerms(
-        hedge=hedge_terms(run, config.asset, config.spot_venue, config.hedge_allocation),
+        hedge=hedge_terms(run, config),
         lst=lst,
         loop=None if config.loop is None else loop_terms(run, config, config.loop),
-        reward_keys=tuple(
-            key for token in lst.rewards for key in (token_key(token), f"{lst.reward_venue}:BaseToken:{token}")
-        ),
+        rewards=_reward_terms(run, lst),
+        sells_on_dex=run.venues[lst.reward_venue].kind == "dex",
+        gas_operations=("stake", "swap") if config.loop is None else ("atomic_entry", "atomic_unwind"),
         leaving_fee=exchange(run, config.spot_venue).withdrawal_fees[config.asset],
     )
 
 
-def read_neutral_book(
-    terms: NeutralTerms, config: MarketNeutralConfig, situation: Situation, missed_limit: int
-) -> NeutralBook | None:
+def _reward_terms(run: RunConfig, lst: LstTerms) -> tuple[RewardTerms, ...]:
+    venue = run.venues[lst.reward_venue]
+    if not isinstance(venue, ExchangeVenue):
+        return ()
+    return tuple(
+        RewardTerms(
+            token=token,
+            wallet_key=token_key(token),
+            exchange_key=f"{lst.reward_venue}:BaseToken:{token}",
+            lot=spot_market(run, lst.reward_venue, token).lot,
+            minimum_notional=venue.minimum_notional,
+        )
+        for token in lst.rewards
+    )
+
+
+def read_neutral_book(terms: NeutralTerms, situation: Situation) -> NeutralBook | None:
     """The book as it is; None while the price of ETH or the rate of the staking token is not known."""
-    hedge = read_hedge_book(terms.hedge, situation, config.hedge_allocation, missed_limit)
+    hedge = read_hedge_book(terms.hedge, situation)
     quote = situation.market.staking.get(terms.lst.lst)
     if hedge is None or quote is None:
         return None
     held = situation.positions.get
+    risk = situation.book.risk
     loop = terms.loop
-    tokens = held(terms.lst.key, 0.0) + (0.0 if loop is None else held(loop.collateral_key, 0.0))
+    tokens, debt = held(terms.lst.key, 0.0), 0.0
+    if loop is not None:
+        tokens += held(loop.collateral_key, 0.0)
+        debt = held(loop.debt_key, 0.0)
+    in_wallet = held(_WALLET_ETH, 0.0)
+    in_transit = held(terms.hedge.transit_key, 0.0)
+    claimed = held(terms.lst.claim_key, 0.0)
+    staked = tokens * quote.eth_per_lst
+    loose = hedge.spot + in_wallet
+    placed = staked - debt
+    long = loose + in_transit + claimed + placed
     return NeutralBook(
         hedge=hedge,
-        in_wallet=held(_WALLET_ETH, 0.0),
-        in_transit=held(terms.hedge.transit_key, 0.0),
-        claimed=held(terms.lst.claim_key, 0.0),
-        staked=tokens * quote.eth_per_lst,
-        debt=0.0 if loop is None else held(loop.debt_key, 0.0),
+        in_wallet=in_wallet,
+        in_transit=in_transit,
+        claimed=claimed,
+        staked=staked,
+        debt=debt,
         eth_per_lst=quote.eth_per_lst,
         market_rate=quote.market_rate,
-        ltv=situation.book.risk.ltv,
-        health_factor=situation.book.risk.health_factor,
-        rewards=any(held(key, 0.0) for key in terms.reward_keys),
+        ltv=risk.ltv,
+        health_factor=risk.health_factor,
+        price=hedge.price,
+        loose=loose,
+        placed=placed,
+        long=long,
+        gap=long - hedge.short,
     )

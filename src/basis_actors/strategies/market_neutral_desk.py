@@ -47,11 +47,10 @@ class NeutralDesk(HedgeDesk):
         terms: NeutralTerms,
         book: NeutralBook,
         writer: OrderWriter,
-        margin_target: float,
         stake: StakedLeg,
         dust: float,
     ) -> None:
-        super().__init__(terms.hedge, book.hedge, writer, margin_target)
+        super().__init__(terms.hedge, book.hedge, writer)
         self._neutral = book
         self._leaving_fee_eth = terms.leaving_fee
         self._exchange_eth = terms.hedge.spot_key

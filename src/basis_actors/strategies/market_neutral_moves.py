@@ -55,9 +55,10 @@ class NeutralMoves(Reductions):
 
     def restore_leverage(self) -> Found | None:
         """Below the band leverage is added only where it is expected to pay for the round trip."""
-        ltv, loop, growth = self._neutral.ltv, self._neutral_config.loop, self._tools.daily_growth
+        ltv, loop = self._neutral.ltv, self._neutral_config.loop
         if ltv is None or loop is None or loop.rebalance == "off" or ltv >= loop.target_ltv - loop.ltv_band:
             return None
+        growth = self._tools.daily_growth
         if growth is None or self._obstacle() is not None:
             return None
         stake = self._desk.stake
@@ -79,7 +80,7 @@ class NeutralMoves(Reductions):
         book = self._neutral
         if book.loose * book.price <= self._terms.minimum_notional:
             return None
-        excess = min(self._excess(), book.loose)
+        excess = min(self._excess(), book.loose) if book.loose > self._dust_eth else 0.0
         if excess > self._dust_eth:
             reason = f"{excess:.6g} ETH that is not staked is more than equity carries"
             found = self._reduce(excess, "rebalance", "exit_partial", reason, urgent=False)
@@ -102,7 +103,7 @@ class NeutralMoves(Reductions):
         """A venue that joined and has margin takes its share from those that are short of more than theirs."""
         book = self._book
         lagging = [v for v, share in book.weights.items() if book.legs[v].short < _LAGGING * share * book.short]
-        if not any(book.legs[venue].margin > self._least_growth for venue in lagging):
+        if not lagging or not any(book.legs[venue].margin > self._least_growth for venue in lagging):
             return None
         desk = self._desk
         target, room = desk.target(book.equity), desk.headroom()
@@ -172,8 +173,6 @@ class NeutralMoves(Reductions):
 
     def sell_dust(self) -> Found | None:
         """Reward tokens go to where they are sold, and are sold, once they are worth it."""
-        if not self._neutral.rewards:
-            return None
         orders = self._tools.sell_rewards(self._write)
         if not orders:
             return None

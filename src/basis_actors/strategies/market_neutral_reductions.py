@@ -56,18 +56,13 @@ class Reductions(HedgeGrowth):
     @cached_property
     def _desk(self) -> NeutralDesk:
         """Most ticks need none."""
-        target = self._config.margin_target
         stake = self._tools.stake(self._write)
-        return NeutralDesk(self._neutral_terms, self._neutral, self._write, target, stake, self._dust_eth)
+        return NeutralDesk(self._neutral_terms, self._neutral, self._write, stake, self._dust_eth)
 
     @property
     def at_rest(self) -> bool:
         """Whether there are no shorts and no ether worth an order."""
         return self._book.flat and self._neutral.long * self._book.price < self._terms.minimum_notional
-
-    @property
-    def _floor(self) -> float:
-        return self._config.margin_band_low * self._config.margin_target
 
     # Risk
 
@@ -80,7 +75,7 @@ class Reductions(HedgeGrowth):
         if gap < 0.0:
             orders = desk.cut_short(-gap, "level_delta")
             return self._levelled("the shorts are", gap, orders, "exit_partial")
-        orders = desk.add_short(gap, self._floor)
+        orders = desk.add_short(gap, self._terms.margin_floor)
         if orders or gap * book.price <= self._dust:
             return self._levelled("the shorts are", gap, orders, "level_delta")
         # No margin is left for more short, so there is too much ether.
@@ -123,8 +118,8 @@ class Reductions(HedgeGrowth):
 
     def top_up_margin(self) -> Found | None:
         """A venue below its band gets its target ratio back: from other venues first, then by a partial unwind."""
-        floor = self._floor
-        if not self._config.margin_rebalance or self._book.lowest_ratio >= floor:
+        floor = self._terms.margin_floor
+        if self._book.lowest_ratio >= floor or not self._config.margin_rebalance:
             return None
         # Ether that was released for this has come: each venue below its target gets its part of it.
         below = self._config.margin_target if self._book.spot > self._dust_eth else floor
@@ -248,8 +243,7 @@ class Reductions(HedgeGrowth):
     @cached_property
     def _worth_moving(self) -> float:
         """USDT from which ether is worth being staked: the gas of it and of the way out is little beside it."""
-        stake = self._desk.stake
-        return (stake.placing_gas() + stake.releasing_gas()) * self._book.price / _GAS_SHARE
+        return self._tools.round_trip_gas() * self._book.price / _GAS_SHARE
 
     @property
     def _worth_releasing(self) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from basis_actors.config import RunConfig
-from basis_actors.config.venues import GasOperation
 from basis_actors.messages.orders import Order
 from basis_actors.strategies.base import Situation
 from basis_actors.strategies.chain_terms import gas_cost
@@ -59,10 +58,6 @@ class StakedLeg(Protocol):
 
     def ask_back(self, eth: float) -> tuple[Order, ...]:
         """Have `eth` back through the queue."""
-        ...
-
-    def placing_gas(self) -> float:
-        """Gas of `place`, ETH."""
         ...
 
     def releasing_gas(self) -> float:
@@ -117,14 +112,7 @@ class PlainStake:
         """One request to the queue."""
         return (self._lst.ask_back(eth),) if self._lst.loose > 0.0 else ()
 
-    def placing_gas(self) -> float:
-        """Of one stake."""
-        return self._gas("stake")
-
     def releasing_gas(self) -> float:
         """Of one swap."""
-        return self._gas("swap")
-
-    def _gas(self, operation: GasOperation) -> float:
         quote = self._situation.market.gas
-        return 0.0 if quote is None else gas_cost(self._run, quote, operation)
+        return 0.0 if quote is None else gas_cost(self._run, quote, "swap")

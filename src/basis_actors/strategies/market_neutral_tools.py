@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from basis_actors.config import DexVenue, ExchangeVenue, LoopConfig, RunConfig
+from basis_actors.config import LoopConfig, RunConfig
 from basis_actors.finance.costs import round_down_to_lot
 from basis_actors.messages.orders import Order, Side
 from basis_actors.strategies.base import Situation
-from basis_actors.strategies.chain_terms import gas_cost, token_key
+from basis_actors.strategies.chain_terms import gas_cost
+from basis_actors.strategies.growth_window import GrowthWindow
 from basis_actors.strategies.loop_desk import LoopDesk
 from basis_actors.strategies.lst_desk import LstDesk
 from basis_actors.strategies.market_neutral_book import NeutralTerms
 from basis_actors.strategies.market_neutral_loop import LoopStake
 from basis_actors.strategies.market_neutral_stake import PlainStake
-from basis_actors.strategies.order_writer import OrderWriter, spot_market
+from basis_actors.strategies.order_writer import OrderWriter
 
 __all__ = ["NeutralTools"]
 
@@ -31,14 +32,26 @@ class NeutralTools:
         terms: NeutralTerms,
         loop: LoopConfig | None,
         situation: Situation,
-        daily_growth: float | None,
+        growth: GrowthWindow | None,
     ) -> None:
         self._run = run
         self._terms = terms
         self._loop = loop
         self._situation = situation
-        self.daily_growth = daily_growth
+        self._growth = growth
+
+    @property
+    def daily_growth(self) -> float | None:
         """Growth of the staking token's rate a day that is expected, as a fraction; None while too little was seen."""
+        return None if self._growth is None else self._growth.daily()
+
+    def round_trip_gas(self) -> float:
+        """Gas of staking ether and of having it back, ETH; 0 while its price is not known."""
+        quote = self._situation.market.gas
+        if quote is None:
+            return 0.0
+        there, back = self._terms.gas_operations
+        return gas_cost(self._run, quote, there) + gas_cost(self._run, quote, back)
 
     def stake(self, writer: OrderWriter) -> PlainStake:
         """The staked leg, with leverage where the mode has it."""
@@ -50,24 +63,21 @@ class NeutralTools:
 
     def sell_rewards(self, writer: OrderWriter) -> tuple[Order, ...]:
         """Orders that bring reward tokens closer to being cash; none for what is not worth it or has no price."""
-        market, terms = self._situation.market, self._terms.lst
-        venue = self._run.venues[terms.reward_venue]
-        if isinstance(venue, DexVenue):
-            return LstDesk(self._run, terms, self._situation, writer).sell_rewards(0.0)
+        market, held, terms = self._situation.market, self._situation.positions.get, self._terms
+        if terms.sells_on_dex:
+            return LstDesk(self._run, terms.lst, self._situation, writer).sell_rewards(0.0)
         orders: list[Order] = []
-        for token in terms.rewards:
-            price = market.prices.get(token)
-            if not isinstance(venue, ExchangeVenue) or price is None or token in market.stale_prices:
+        for reward in terms.rewards:
+            arrived, there = held(reward.wallet_key, 0.0), held(reward.exchange_key, 0.0)
+            price = market.prices.get(reward.token)
+            if not (arrived or there) or price is None or reward.token in market.stale_prices:
                 continue
-            least = _ABOVE_MINIMUM * venue.minimum_notional / price
-            lot = spot_market(self._run, terms.reward_venue, token).lot
-            there_key = f"{terms.reward_venue}:BaseToken:{token}"
-            there = round_down_to_lot(self._situation.held(there_key), lot)
-            if there >= least:
-                orders.append(writer.spot(terms.reward_venue, token, Side.SELL, there, "sell_dust"))
-            arrived = self._situation.held(token_key(token))
+            least = _ABOVE_MINIMUM * reward.minimum_notional / price
+            # Lots are only counted where there may be enough of them.
+            if there + reward.lot > least and (sold := round_down_to_lot(there, reward.lot)) >= least:
+                orders.append(writer.spot(terms.lst.reward_venue, reward.token, Side.SELL, sold, "sell_dust"))
             if arrived >= least and self._moving_cost() <= _COST_LIMIT * arrived * price:
-                orders.append(writer.transfer(token_key(token), there_key, arrived, "sell_dust"))
+                orders.append(writer.transfer(reward.wallet_key, reward.exchange_key, arrived, "sell_dust"))
         return tuple(orders)
 
     def _moving_cost(self) -> float:

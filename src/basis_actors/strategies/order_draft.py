@@ -21,7 +21,6 @@ class OrderDraft:
         self._run = run
         self._situation = situation
         self._tolerance = slippage_tolerance
-        self._tick = situation.book.risk.exposure.book.tick.number
         self._count = 0
         self._groups = 0
 
@@ -38,12 +37,16 @@ class OrderDraft:
                 f"a group of {len(orders)} orders takes a flash loan and unstakes; what a queue pays days later cannot"
                 " repay a loan of one transaction: unwind through a DEX, or with equity from outside the group",
             )
-        group_id = f"{self._run.mode.mode}-{self._tick:06d}-g{self._groups}"
+        group_id = f"{self._stem}-g{self._groups}"
         self._groups += 1
         return tuple(
             msgspec.structs.replace(order, execution_mode=mode, atomic_group_id=group_id, sequence_in_group=number)
             for number, order in enumerate(orders)
         )
+
+    @property
+    def _stem(self) -> str:
+        return f"{self._run.mode.mode}-{self._situation.book.risk.exposure.book.tick.number:06d}"
 
     def _order(
         self,
@@ -62,10 +65,9 @@ class OrderDraft:
         price: float | None = None,
         reduce_only: bool = False,
     ) -> Order:
-        mode = self._run.mode.mode
         number, self._count = self._count, self._count + 1
         return Order(
-            operation_id=f"{mode}-{self._tick:06d}-{number:02d}",
+            operation_id=f"{self._stem}-{number:02d}",
             venue=venue,
             operation=operation,
             amount=amount,
@@ -79,7 +81,7 @@ class OrderDraft:
             side=side,
             price=price,
             strategy_intent=intent,
-            strategy_id=mode,
+            strategy_id=self._run.mode.mode,
             slippage_tolerance=self._tolerance,
             reduce_only=reduce_only,
         )

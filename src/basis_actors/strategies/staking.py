@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from basis_actors.config import RunConfig, StakingConfig
 from basis_actors.messages.market import MarketSpec
@@ -134,7 +135,7 @@ class Staking(LstStrategy[StakingMoves]):
     def __init__(self, run: RunConfig) -> None:
         assert isinstance(run.mode.strategy_config, StakingConfig)
         self._config = run.mode.strategy_config
-        super().__init__(run, self._config)
+        super().__init__(run, self._config, _RULES)
 
     @property
     def market_spec(self) -> MarketSpec:
@@ -142,21 +143,21 @@ class Staking(LstStrategy[StakingMoves]):
         lst, rewards = self._terms.lst, self._terms.rewards
         return MarketSpec(assets=("ETH", *rewards), staking=(lst,), rewards=(lst,) if rewards else (), gas=True)
 
-    @property
-    def _rules(self) -> tuple[Callable[[StakingMoves], Found | None], ...]:
-        return (
-            StakingMoves.wait_for_gas_price,
-            StakingMoves.pay_out,
-            StakingMoves.wait_for_rates,
-            StakingMoves.free_for_owner,
-            StakingMoves.sell_dust,
-            StakingMoves.mind_peg,
-            StakingMoves.stake_idle,
-            StakingMoves.await_claim,
-        )
-
     def _moves(self, situation: Situation, drift: float | None) -> StakingMoves:
         return StakingMoves(self.run, self._config, self._terms, situation, drift=drift)
 
     def _closing(self, moves: StakingMoves) -> Found:
         return moves.close()
+
+
+_RULES: Final[tuple[Callable[[StakingMoves], Found | None], ...]] = (
+    StakingMoves.wait_for_gas_price,
+    StakingMoves.pay_out,
+    StakingMoves.wait_for_rates,
+    StakingMoves.free_for_owner,
+    StakingMoves.sell_dust,
+    StakingMoves.mind_peg,
+    StakingMoves.stake_idle,
+    StakingMoves.await_claim,
+)
+"""By priority: risk first, then the owner, then the position."""
