@@ -34,7 +34,7 @@ def market(**changes: Any) -> MarketState:
     base = exchange_market()
     base = replace(
         base,
-        staking={"weETH": StakingQuote(RATE, RATE, True)},
+        staking={"weETH": StakingQuote(RATE, RATE, True, True)},
         oracle_usd={"USDT": 1.0, "WETH": 2_000.0, "weETH": 2_000.0 * RATE},
         perps={**base.perps, "binance:BTCUSD-PERP": quote},
     )
@@ -170,7 +170,7 @@ async def test_the_peg_of_what_is_held(
 ) -> None:
     m = Monitor(runtime, "eth_staking_only")
     async with m.bus:
-        state = market(staking={"weETH": StakingQuote(RATE, market_rate, fresh)})
+        state = market(staking={"weETH": StakingQuote(RATE, market_rate, fresh, fresh)})
         found = await m.sees({"etherfi:LST:weETH": 10.0}, state)
         assert found.risk_level == level
         assert found.peg_deviation == (None if deviation is None else pytest.approx(deviation, abs=1e-12))
@@ -289,7 +289,9 @@ async def test_what_has_no_price_is_critical_but_for_rewards(runtime: Runtimes) 
     m = Monitor(runtime, "eth_staking_only")
     async with m.bus:
         reward = await m.sees({"wallet:BaseToken:ETH": 1.0, "wallet:BaseToken:EIGEN": 5.0})
-        assert (reward.risk_level, len(reward.warnings)) == ("medium", 1)
+        assert reward.risk_level == "medium"
+        assert reward.warnings == ("wallet:BaseToken:EIGEN has no known price and counts as nothing",)
+        assert reward.breaches == ()
         unknown = await m.sees({"wallet:BaseToken:ETH": 1.0, "wallet:BaseToken:BTC": 1.0}, market(prices={"ETH": 2e3}))
         assert unknown.risk_level == "critical"
         assert unknown.drawdown == 0.0, "equity is not known, so it has not fallen"

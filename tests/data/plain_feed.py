@@ -181,7 +181,8 @@ class PlainFeed:
         if rate is None:
             return None
         median = None if market is None else market["market_rate_median_24h"]
-        return StakingQuote(rate["price"], median, fresh and (market is None or market_fresh))
+        sellable = market is not None and market_fresh
+        return StakingQuote(rate["price"], median, fresh and (market is None or market_fresh), sellable)
 
     def state(self, tick: int) -> MarketState:
         price, fresh = self.reference("BTC", tick)

@@ -60,7 +60,7 @@ class Market:
             reserves={
                 name: ReserveState(index, index**1.3, 0.03, 0.04, 0.8, True) for name, index in self.index.items()
             },
-            staking={lst: StakingQuote(rate, rate * 0.999, True) for lst, rate in self.rates.items()},
+            staking={lst: StakingQuote(rate, rate * 0.999, True, True) for lst, rate in self.rates.items()},
             oracle_usd={},
             gas=None,
         )

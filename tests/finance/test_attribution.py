@@ -41,7 +41,7 @@ def market(spot: float, mark: float, index: float, rate: float, funding: tuple[F
         funding=funding,
         funding_missed={},
         reserves={"USDT": reserve, "WETH": reserve, "weETH": reserve},
-        staking={"weETH": StakingQuote(rate, None, True)},
+        staking={"weETH": StakingQuote(rate, None, True, False)},
         oracle_usd={},
         gas=None,
     )

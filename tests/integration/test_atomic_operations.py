@@ -180,7 +180,7 @@ def chain_market() -> MarketState:
             "WETH": ReserveState(1.02, 1.03, 0.02, 0.025, 0.8, True),
             "weETH": ReserveState(1.0, 1.0, 0.0, 0.0, 0.0, True),
         },
-        staking={"weETH": StakingQuote(RATE, RATE * 0.999, True)},
+        staking={"weETH": StakingQuote(RATE, RATE * 0.999, True, True)},
         oracle_usd={"WETH": 2_000.0, "weETH": 2_000.0 * RATE},
     )
 

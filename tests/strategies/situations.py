@@ -52,6 +52,7 @@ def market(
     rate: float = RATE,
     market_rate: float | None = RATE,
     fresh: bool = True,
+    market_fresh: bool | None = None,
     oracle: Mapping[str, float] = {},
     prices: Mapping[str, float] = {},
     stale: tuple[str, ...] = (),
@@ -60,9 +61,13 @@ def market(
     reserves_fresh: bool = True,
     gas_price: float | None = GAS_PRICE,
 ) -> MarketState:
-    """The market `hour` hours after the start; the oracle prices the tokens at their rate unless told otherwise."""
+    """The market `hour` hours after the start; the oracle prices the tokens at their rate unless told otherwise.
+
+    `fresh` is that of both rates of the tokens where `market_fresh` does not tell the market's apart.
+    """
     ns = START + hour * HOUR
-    quote = StakingQuote(rate, market_rate, fresh)
+    sellable = market_rate is not None and (fresh if market_fresh is None else market_fresh)
+    quote = StakingQuote(rate, market_rate, fresh, sellable)
     return MarketState(
         timestamp=utc_from_ns(ns),
         ns=ns,

@@ -256,6 +256,9 @@ class TestHealth:
         assert operations(levered.close_all(situation(loop(0.9), market())).orders) == OUT
         loose = levered.close_all(situation({ETH: 1.0, WEETH: 2.0}, market()))
         assert [(order.operation.value, order.amount) for order in loose.orders] == [("swap", 2.0)]
+        silent = market(fresh=False, market_fresh=True)
+        assert operations(levered.close_all(situation(loop(0.9), silent)).orders) == OUT
+        assert operations(levered.decide(situation(loop(0.94), silent)).orders) == OUT, "so does an emergency of health"
         done = levered.close_all(situation({ETH: 40.0}, market()))
         assert (done.orders, done.invested) == ((), False)
 

@@ -117,6 +117,14 @@ class TestClosing:
         done = neutral.close_all(hedged({USDT: 89_957.0}))
         assert (done.orders, done.invested) == ((), False)
 
+    @pytest.mark.parametrize("mode", [PLAIN, LEVERED])
+    def test_it_sells_at_a_fresh_market_rate_while_the_protocol_is_silent(self, mode: str) -> None:
+        book = position() if mode == PLAIN else looped()
+        ltv = None if mode == PLAIN else LTV
+        silent = strategy(mode).close_all(hedged(book, hedged_market(fresh=False, market_fresh=True), ltv=ltv))
+        assert of(silent.orders, "swap")
+        assert not of(strategy(mode).close_all(hedged(book, hedged_market(fresh=False), ltv=ltv)).orders, "swap")
+
     def test_it_stays_open_while_prices_are_not_known(self) -> None:
         state = hedged_market()
         state.spot.clear()

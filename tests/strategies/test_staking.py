@@ -98,6 +98,20 @@ def test_nothing_is_sold_while_the_market_rate_is_not_known(state: MarketState) 
     assert (decision.orders, decision.constraints) == ((), ("STRAT-006",))
 
 
+def test_an_emergency_exit_sells_at_a_fresh_market_rate_while_the_protocol_is_silent() -> None:
+    silent = market(market_rate=1.04, fresh=False, market_fresh=True)
+    (order,) = strategy().close_all(situation(HELD, silent)).orders
+    assert (order.operation, order.amount) == ("swap", 30.0)
+    quote = swap_quote(run_of("eth_staking_only"), silent, "uniswap", "weETH", "ETH", 30.0)
+    assert quote is not None
+    assert after(HELD, [order])[ETH] - KEPT == pytest.approx(quote.gross, rel=1e-12), (
+        "what the market is expected to pay"
+    )
+    assert strategy().decide(situation(HELD, silent, wanted=10.0)).orders == (), "nobody is in a hurry"
+    stale = market(market_rate=1.04, market_fresh=False)
+    assert strategy().close_all(situation(HELD, stale)).orders == ()
+
+
 def test_a_withdrawal_that_lies_idle_needs_no_price() -> None:
     decision = strategy().decide(situation({ETH: 12.0, WEETH: 1.0}, market(fresh=False), wanted=10.0))
     assert [(order.operation.value, order.amount) for order in decision.orders] == [("transfer", 10.0)]

@@ -155,7 +155,9 @@ def market(
         funding=tuple(funding),
         funding_missed={},
         reserves=reserves,
-        staking={lst: StakingQuote(rate, traded.get(lst, rate), rates_fresh) for lst, rate in issued.items()},
+        staking={
+            lst: StakingQuote(rate, traded.get(lst, rate), rates_fresh, rates_fresh) for lst, rate in issued.items()
+        },
         oracle_usd={
             "USDT": 1.0,
             "WETH": eth,

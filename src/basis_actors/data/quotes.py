@@ -148,13 +148,15 @@ class StakingLane:
         """The quote at each tick."""
         row, fresh, _ = self._rate.newest(ticks)
         market, market_fresh, _ = self._market.newest(ticks)
+        market_fresh = market_fresh & (market >= 0)
         fresh = fresh & (market_fresh | (market < 0))
-        changed = changes(row, market, fresh)
+        changed = changes(row, market, fresh, market_fresh)
 
         def build(at: NDArray[np.intp]) -> list[StakingQuote | None]:
             rates = self._rate.column("price")[np.maximum(row[at], 0)].tolist()
             medians = self._market.column("market_rate_median_24h")[np.maximum(market[at], 0)]
-            quotes = map(StakingQuote, rates, floats(medians, market[at] < 0), fresh[at].tolist())
+            known = floats(medians, market[at] < 0)
+            quotes = map(StakingQuote, rates, known, fresh[at].tolist(), market_fresh[at].tolist())
             return with_blanks(quotes, row[at] < 0)
 
         return Lane(expand(changed, build), changed)

@@ -95,6 +95,9 @@ class StakingQuote(msgspec.Struct, frozen=True, gc=False):
     market_rate: float | None
     """ETH per LST on the DEX; None while not known."""
     fresh: bool
+    """Whether the protocol's rate, and the market's where it is known, are not too old."""
+    market_fresh: bool
+    """Whether the market rate is known and not too old, whatever the protocol's is: enough to sell."""
 
 
 class RewardStamp(msgspec.Struct, frozen=True, gc=False):

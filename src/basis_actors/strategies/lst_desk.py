@@ -73,14 +73,15 @@ class LstDesk:
         held = situation.positions.get
         self._staking = quote = situation.market.staking.get(terms.lst)
         self.known = quote is not None and quote.fresh
-        """Whether the protocol's rate is known and not too old."""
+        """Whether the protocol's rate is known, and neither it nor the market's too old."""
         self.eth_per_lst = 0.0 if quote is None else quote.eth_per_lst
         self.loose = held(terms.key, 0.0)
         """Tokens in the wallet."""
         self.claim = held(terms.claim_key, 0.0)
         """What the queue owes."""
-        self.sellable = quote is not None and quote.fresh and quote.market_rate is not None
-        """Whether the market rate is known and not too old."""
+        self.sellable = quote is not None and quote.market_fresh
+        """Whether the market rate is known and not too old. A sale needs no more: it is the way out while the protocol
+        is silent."""
 
     @property
     def discount(self) -> float | None:
