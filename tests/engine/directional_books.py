@@ -1,6 +1,7 @@
 """Keeps the books of a directional run by hand: raw files, a list of signals and plain arithmetic, nothing of ours.
 
-Every hour: the bar that has closed may hit the stop or the target, then funding is paid, then the signal decides.
+Every hour: the bar that has closed may hit the stop or the target, then funding is paid, then the signal decides. A
+deposit is sent to the exchange, and an hour later adds to what is open in proportion.
 """
 
 from __future__ import annotations
@@ -86,7 +87,11 @@ class DirectionalBooks:
         self.funding = Raw(folder, "cex/binance/BTCUSDT_funding")
         self.gas, self.eth = Raw(folder, "gas/ethereum_gas_2h"), Raw(folder, "cex/binance/ETHUSDT_spot_1h")
         self.btc = Raw(folder, "cex/binance/BTCUSDT_spot_1h")
-        self.cash = capital
+        self.cash = 0.0
+        self.wallet = capital
+        self.on_its_way = 0.0
+        self.fresh = 0.0
+        """Of the cash, what came beside the open position and is not at work."""
         self.owed = 0.0
         self.open: Position | None = None
         self.blocked: datetime | None = None
@@ -96,15 +101,24 @@ class DirectionalBooks:
         return quantity * (1 / entry - 1 / price) if self.inverse else quantity * (price - entry)
 
     def equity(self, moment: datetime) -> float:
+        return self.margin(moment) + self.wallet + self.on_its_way - self.owed
+
+    def margin(self, moment: datetime) -> float:
         open_ = self.open
         profit = 0.0 if open_ is None else self.profit(open_.quantity, open_.entry, self.mark.close(moment))
-        return self.cash - self.owed + profit
+        return self.cash + profit
 
     def fund(self, moment: datetime) -> None:
-        """The capital is sent to the exchange: the gas of one transfer is owed."""
+        """What lies in the wallet pays the gas that is owed and goes to the exchange: the gas of that is owed."""
+        self.on_its_way, self.wallet = self.wallet - self.owed, 0.0
         self.owed = gas_usdt(self.gas, self.eth, 65_000, moment)
         if self.inverse:
             self.owed /= self.btc.close(moment)
+
+    def arrive(self) -> None:
+        self.cash += self.on_its_way
+        self.fresh = self.fresh + self.on_its_way if self.open is not None else 0.0
+        self.on_its_way = 0.0
 
     def trade(self, moment: datetime, kind: str, quantity: float, reference: float) -> float:
         """Fill at the reference price and its impact; the taker's fee."""
@@ -116,6 +130,7 @@ class DirectionalBooks:
 
     def close(self, moment: datetime, kind: str, reference: float) -> None:
         assert self.open is not None
+        self.fresh = 0.0
         price = self.trade(moment, kind, -self.open.quantity, reference)
         self.cash += self.profit(self.open.quantity, self.open.entry, price)
         self.open = None
@@ -158,15 +173,42 @@ class DirectionalBooks:
                 # Sized before the close, on margin at mark less what the close costs.
                 size = abs(open_.quantity) if self.inverse else abs(open_.quantity) * last
                 value = abs(open_.quantity) / last if self.inverse else size
-                margin = self.equity(moment) + self.owed - value * (TAKER + step(size, IMPACT_BPS))
+                margin = self.margin(moment) - value * (TAKER + step(size, IMPACT_BPS))
                 self.close(moment, "flip", last)
                 self.enter(moment, direction, margin, said)
-            elif over and direction == held:
-                open_.began = moment
-            elif over:
+                return
+            if over and direction != held:
                 self.close(moment, "horizon", last)
-        elif direction and not (self.blocked is not None and moment < self.blocked):
-            self.enter(moment, direction, self.equity(moment), said)
+                return
+            if over:
+                open_.began = moment
+        if self.wallet > self.owed:
+            self.fund(moment)
+        elif self.fresh > 0.0:
+            self.add(moment, last)
+        elif self.open is None and direction and not (self.blocked is not None and moment < self.blocked):
+            self.enter(moment, direction, min(self.margin(moment), self.equity(moment)), said)
+
+    def add(self, moment: datetime, last: float) -> None:
+        """As much of the position as there is fresh margin beside the rest, and no more than all of it carries."""
+        open_, margin = self.open, self.margin(moment)
+        assert open_ is not None
+        held = abs(open_.quantity)
+        room = margin * last - held if self.inverse else margin / last - held
+        amount = lots(
+            max(0.0, min(held * self.fresh / (margin - self.fresh), room)), "100" if self.inverse else "0.001"
+        )
+        if amount * (1.0 if self.inverse else last) < 10.0:
+            return
+        self.fresh = 0.0
+        quantity = amount if open_.quantity > 0 else -amount
+        price = self.trade(moment, "deposit", quantity, last)
+        both = open_.quantity + quantity
+        cost = 1 / price if self.inverse else price
+        before = 1 / open_.entry if self.inverse else open_.entry
+        average = (open_.quantity * before + quantity * cost) / both
+        open_.entry = 1 / average if self.inverse else average
+        open_.quantity = both
 
     def enter(self, moment: datetime, direction: int, margin: float, said: Said | None) -> None:
         assert said is not None
@@ -180,7 +222,12 @@ class DirectionalBooks:
 
 
 def play_by_hand(
-    books: DirectionalBooks, said: dict[datetime, Said], start: datetime, end: datetime, limit: timedelta
+    books: DirectionalBooks,
+    said: dict[datetime, Said],
+    start: datetime,
+    end: datetime,
+    limit: timedelta,
+    deposits: dict[datetime, float],
 ) -> dict[datetime, float]:
     """Equity at every tick after its bar and funding. Capital is there one tick after the start."""
     equity: dict[datetime, float] = {}
@@ -190,10 +237,9 @@ def play_by_hand(
             newest = moment
         books.brackets(moment)
         books.pay_funding(moment)
+        books.arrive()
+        books.wallet += deposits.get(moment, 0.0)
         equity[moment] = books.equity(moment)
-        if moment == start:
-            books.fund(moment)
-        else:
-            books.decide(moment, said.get(newest) if moment - newest <= limit else None)
+        books.decide(moment, said.get(newest) if moment - newest <= limit else None)
         moment += HOUR
     return equity

@@ -103,10 +103,20 @@ def test_a_run_on_signals_of_a_file_is_what_a_hand_makes_of_the_raw_files(
     said = some_signals(start, 24 * 90, seed=3)
     file = tmp_path / "signals.csv"
     write_signals(said, file)
-    run = play(mode, tmp_path, data=folder, start="2024-02-01", end="2024-05-01", settings=[*from_file(file), *QUIET])
     inverse = mode == MODES[1]
-    books = DirectionalBooks(folder, inverse=inverse, capital=2.0 if inverse else 100_000.0)
-    by_hand = play_by_hand(books, said, start, end, STALE)
+    capital = 2.0 if inverse else 100_000.0
+    deposits = {start + timedelta(hours=7 + 97 * count): 0.17 * capital for count in range(20)}
+    run = play(
+        mode,
+        tmp_path,
+        data=folder,
+        start="2024-02-01",
+        end="2024-05-01",
+        flows=[Flow(moment, amount) for moment, amount in deposits.items()],
+        settings=[*from_file(file), *QUIET],
+    )
+    books = DirectionalBooks(folder, inverse=inverse, capital=capital)
+    by_hand = play_by_hand(books, said, start, end, STALE, deposits)
 
     assert run.failure is None
     assert run.codes == set()
@@ -114,9 +124,10 @@ def test_a_run_on_signals_of_a_file_is_what_a_hand_makes_of_the_raw_files(
     orders = run.of(OperationExecutionEvent)
     assert {order.status for order in orders} == {ExecutionStatus.CONFIRMED}, "nothing was refused"
     kinds = Counter(done.kind for done in books.done)
-    assert min(kinds[kind] for kind in ("entry", "stop_loss", "take_profit", "flip", "horizon")) >= 2, kinds
+    assert min(kinds[kind] for kind in ("entry", "stop_loss", "take_profit", "flip", "horizon", "deposit")) >= 2, kinds
     told = [done if done.kind in ("stop_loss", "take_profit") else done._replace(kind="order") for done in books.done]
-    assert [done[:3] for done in fills(run, mode)] == [done[:3] for done in told]
+    assert [done[:2] for done in fills(run, mode)] == [done[:2] for done in told]
+    assert [done.quantity for done in fills(run, mode)] == pytest.approx([done.quantity for done in told], rel=1e-12)
     assert [done.price for done in fills(run, mode)] == pytest.approx([done.price for done in told], rel=1e-12)
     first: dict[datetime, float] = {}
     for pnl in run.of(PnLCalculation):
@@ -155,8 +166,12 @@ def test_deposits_are_put_to_work_and_withdrawals_paid_in_full(mode: str, histor
     for snapshot in run.of(PositionSnapshot):
         for key, amount in snapshot.positions.items():
             assert amount >= -1e-9 or key == KEY[mode] or key.startswith("gas:"), key
-    entries = [d for d in run.of(StrategyDecision) if d.action_taken == "entry_full"]
-    assert len(entries) >= 2, "the direction turned, so that the deposit was put to work"
+    (added, *_) = (d for d in run.of(StrategyDecision) if d.action_taken == "entry_partial")
+    assert added.timestamp == utc("2024-02-03T07:00"), "the tick at which the deposit has arrived"
+    after = utc("2024-02-03T08:00")
+    (grown,) = (d.portfolio_state["position"] for d in run.of(StrategyDecision) if d.timestamp == after)
+    # 0.4 on what is worth a little more than 1 by then, as far as the margin carries it.
+    assert 1.35 < grown / added.portfolio_state["position"] <= 1.4
 
 
 def random_run(folder: Path, mode: str, seed: int) -> Played:

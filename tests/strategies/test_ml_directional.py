@@ -289,6 +289,78 @@ def test_capital_is_sent_to_the_margin_account_after_what_gas_is_owed() -> None:
     assert desk.decide(1, 0.9).reasoning == "waiting for a transfer to arrive"
 
 
+def arrival(desk: Desk, amount: float) -> Settlement:
+    """What the exchange books when money of the wallet has come; the ledger has it."""
+    desk.positions[desk.margin] += amount
+    deltas = (PositionDelta(f"transit:BaseToken:{desk.currency}", -amount), PositionDelta(desk.margin, amount))
+    return Settlement(DeltaSource.TRANSFER, utc_from_ns(START), "binance", 8, deltas, "sent")
+
+
+@pytest.mark.parametrize("mode", [USDT, BTC])
+@pytest.mark.parametrize("direction", [1, -1])
+def test_a_deposit_adds_to_the_position_in_proportion_once_it_has_arrived(mode: str, direction: int) -> None:
+    desk = Desk(mode)
+    unit, size = (2.0, 80_000.0) if mode == BTC else (100_000.0, 2.5)
+    desk.decide(0, 0.9 if direction > 0 else 0.1)
+    desk.hold(direction * size)
+    assert desk.decide(1, 0.5).orders == ()
+    decision = desk.decide(2, 0.5, settlements=(arrival(desk, 0.4 * unit),))
+    order = only(decision)
+    assert (decision.decision_type, decision.action) == ("rebalance", "entry_partial")
+    assert order.side is (Side.LONG if direction > 0 else Side.SHORT)
+    assert (order.amount, order.reduce_only) == (pytest.approx(0.4 * size, rel=1e-12), False)
+    assert (order.take_profit, order.stop_loss) == (None, None), "those of the entry stay"
+    assert len(order.expected_deltas) == 1
+    assert desk.decide(3, 0.5, carried_out=False).orders[0].amount == order.amount, "until it is carried out"
+    desk.hold(direction * 1.4 * size)
+    assert desk.decide(4, 0.5).orders == (), "once"
+    assert desk.decide(23, 0.5).orders == ()
+    assert desk.decide(24, 0.5).action == "exit_full", "the candle is still that of the entry"
+
+
+def test_profit_adds_nothing_and_a_deposit_no_more_than_the_margin_carries() -> None:
+    desk = Desk()
+    desk.decide(0, 0.1)
+    desk.hold(-2.5)
+    assert desk.decide(1, 0.5, price=36_000.0).orders == (), "the margin would carry more than is held"
+    arrived = arrival(desk, 50_000.0)
+    order = only(desk.decide(2, 0.5, price=44_000.0, settlements=(arrived,)))
+    # 140,000 of margin carry 3.1818 BTC, in proportion to 50,000 on 90,000 it would be 3.8889.
+    assert order.amount == pytest.approx(0.681, rel=1e-12)
+
+
+@pytest.mark.parametrize("changes", [{"wanted": 10.0}, {"missed": 3}, {"fresh": False}])
+def test_a_deposit_waits_where_new_risk_may_not_be_taken(changes: dict[str, Any]) -> None:
+    desk = Desk()
+    desk.decide(0, 0.9)
+    desk.hold(2.5)
+    desk.decide(1, 0.5)
+    waiting = desk.decide(2, 0.5, settlements=(arrival(desk, 40_000.0),), **changes)
+    assert all(order.reduce_only or order.operation is OperationType.TRANSFER for order in waiting.orders)
+    added = only(desk.decide(3, 0.5))
+    assert added.amount == pytest.approx(0.999 if "wanted" in changes else 1.0, abs=1.1e-3)
+
+
+def test_a_deposit_too_small_for_an_order_waits_for_the_next_one() -> None:
+    desk = Desk()
+    desk.decide(0, 0.9)
+    desk.hold(2.5)
+    desk.decide(1, 0.5)
+    assert desk.decide(2, 0.5, settlements=(arrival(desk, 30.0),)).orders == ()
+    assert only(desk.decide(3, 0.5, settlements=(arrival(desk, 30.0),))).amount == 0.001
+
+
+def test_what_arrived_before_a_flip_is_in_the_position_that_it_opened() -> None:
+    desk = Desk()
+    desk.decide(0, 0.9)
+    desk.hold(2.5)
+    desk.decide(1, 0.5)
+    flipped = desk.decide(2, 0.1, settlements=(arrival(desk, 40_000.0),))
+    assert flipped.orders[1].amount == pytest.approx(3.497, abs=2e-3)
+    desk.hold(-flipped.orders[1].amount)
+    assert desk.decide(3, 0.1).orders == ()
+
+
 @pytest.mark.parametrize("mode", [USDT, BTC])
 def test_a_withdrawal_shrinks_the_position_to_what_the_rest_carries(mode: str) -> None:
     desk = Desk(mode)

@@ -189,8 +189,12 @@ def test_an_order_that_adds_replaces_the_stops_it_brings_and_keeps_those_it_does
     assert desk.tick(lows={"BTC": 38_500.0}) == ()
     desk.send(newest)
     assert desk.tick(lows={"BTC": 37_000.0}) == ()
-    name, fill, _, _ = stopped(desk.tick(lows={"BTC": 35_000.0}))
+    desk.send(entry(desk, contract, Side.LONG))
+    held = desk.report()[contract]
+    settled = desk.tick(lows={"BTC": 35_000.0})
+    name, fill, _, _ = stopped(settled)
     assert (name, fill) == (f"{newest.operation_id}-stop_loss", 36_000.0)
+    assert settled[0].deltas[0].delta_amount == -held, "of all that is held, also what was added later"
 
 
 @both

@@ -47,8 +47,24 @@ class DirectionalDesk:
 
     def entry_size(self, margin: float) -> float:
         """Whole lots of the notional that `margin` carries; 0 when that is below the smallest order."""
-        value = self._config.max_position_size * max(0.0, margin)
-        size = round_down_to_lot(self._terms.amount(value, self._price), self._terms.lot)
+        return self._whole_lots(self._terms.amount(self._config.max_position_size * max(0.0, margin), self._price))
+
+    def added_by(self, fresh: float) -> float:
+        """Size that `fresh` of the margin adds to the position that the rest of it carries, in proportion.
+
+        Whole lots; no more than all of the margin carries, and 0 when that is below the smallest order.
+        """
+        book, terms = self._book, self._terms
+        before = book.margin - fresh
+        if before <= 0.0:
+            return 0.0
+        room = self._config.max_position_size * book.margin - terms.value(book.size, self._price)
+        wanted = min(abs(book.size) * (fresh / before), terms.amount(max(0.0, room), self._price))
+        return self._whole_lots(wanted)
+
+    def _whole_lots(self, amount: float) -> float:
+        """Rounded down; 0 when that is below the smallest order."""
+        size = round_down_to_lot(amount, self._terms.lot)
         enough = self._terms.contract.notional(size, self._price) >= self._terms.minimum_notional
         return size if enough else 0.0
 
@@ -75,6 +91,10 @@ class DirectionalDesk:
             # Whatever is held now is closed before, so that nothing is realised here.
             expected_deltas=order.expected_deltas[:1],
         )
+
+    def add(self, size: float) -> Order:
+        """Enlarge the position by `size`. The venue keeps the target and stop of the entry, and for all of it."""
+        return self._trade(self._book.direction, size, "deposit", reduce_only=False)
 
     def close(self, intent: str) -> Order:
         """Close everything."""

@@ -13,6 +13,7 @@ from basis_actors.strategies.candles import Candles, Entry
 from basis_actors.strategies.directional_book import DirectionalBook, DirectionalTerms
 from basis_actors.strategies.directional_desk import DirectionalDesk
 from basis_actors.strategies.found import Found
+from basis_actors.strategies.fresh_margin import FreshMargin
 
 __all__ = ["DirectionalMoves", "View", "view_of"]
 
@@ -56,6 +57,7 @@ class DirectionalMoves:
         book: DirectionalBook,
         desk: DirectionalDesk,
         candles: Candles,
+        fresh: FreshMargin,
         view: View,
         *,
         ns: int,
@@ -69,6 +71,7 @@ class DirectionalMoves:
         self._book = book
         self._desk = desk
         self._candles = candles
+        self._fresh = fresh
         self._view = view
         self._ns = ns
         self._wanted = wanted
@@ -184,6 +187,7 @@ class DirectionalMoves:
         moved = desk.bring(missing, there - cost)
         if moved is not None:
             orders.append(moved)
+            self._fresh.pay(moved.amount)
         if not orders:
             return None
         action = "exit_partial" if len(orders) > 1 or moved is None else "transfer"
@@ -223,6 +227,18 @@ class DirectionalMoves:
         return Found("entry" if book.direction == 0 else "rebalance", "transfer", text, self._desk.fund())
 
     # New risk
+
+    def enlarge(self) -> Found | None:
+        """A deposit that has arrived adds to the position in proportion; its target, stop and candle stay."""
+        book, fresh = self._book, self._fresh
+        if book.direction == 0 or fresh.amount <= 0.0 or self._wanted > 0.0 or not book.eligible:
+            return None
+        size = self._desk.added_by(fresh.amount)
+        if size == 0.0:
+            return None
+        fresh.order()
+        reason = f"{fresh.amount:.6f} {self._terms.currency} of margin has arrived beside the position"
+        return Found("rebalance", "entry_partial", reason, (self._desk.add(size),))
 
     def enter(self) -> Found | None:
         """Open in the direction of the signal with what is on the margin account."""

@@ -19,6 +19,7 @@ from basis_actors.strategies.directional_book import DirectionalBook, directiona
 from basis_actors.strategies.directional_desk import DirectionalDesk
 from basis_actors.strategies.directional_moves import DirectionalMoves, View, view_of
 from basis_actors.strategies.found import Found
+from basis_actors.strategies.fresh_margin import FreshMargin
 from basis_actors.strategies.order_writer import OrderWriter
 from basis_actors.times import NS_PER_SECOND
 
@@ -28,9 +29,9 @@ _Rule = Callable[[DirectionalMoves], Found | None]
 
 
 class MlDirectional(Strategy):
-    """Follows a signal on BTC. Its memory is the source of signals and the candle of the open position.
+    """Follows a signal on BTC. Its memory is the source of signals, the candle of the open position, and deposits.
 
-    A deposit is put to work by the next entry; a withdrawal shrinks the position to what the rest carries.
+    A deposit adds to an open position in proportion; a withdrawal shrinks it to what the rest carries.
     """
 
     hedged: ClassVar[bool] = False
@@ -44,6 +45,7 @@ class MlDirectional(Strategy):
         self._missed_limit = run.mode.data.funding_missed_limit
         step_ns = run.mode.tick_interval_seconds * NS_PER_SECOND
         self._source = build_signal_source(self._config, perp=self._terms.perp, step_ns=step_ns)
+        self._fresh = FreshMargin(self._terms.margin_key)
         self._candles = Candles(self._config.signal.horizon_hours * 3600 * NS_PER_SECOND)
 
     @property
@@ -75,7 +77,9 @@ class MlDirectional(Strategy):
     def _decide(self, situation: Situation, rules: tuple[_Rule, ...]) -> Decision:
         market = situation.market
         book = read_directional_book(self._terms, situation, self._missed_limit)
-        self._candles.look(market.ns, book.direction, situation.book.risk.exposure.book.settlements)
+        settlements = situation.book.risk.exposure.book.settlements
+        self._candles.look(market.ns, book.direction, settlements)
+        self._fresh.look(book.size, settlements)
         view = view_of(self._source.at(market), self._source.silence, self._config)
         moves = DirectionalMoves(
             self._config,
@@ -89,6 +93,7 @@ class MlDirectional(Strategy):
                 lambda: OrderWriter(self.run, situation, self._config.slippage_tolerance),
             ),
             self._candles,
+            self._fresh,
             view,
             ns=market.ns,
             wanted=situation.pending_withdrawal,
@@ -128,6 +133,7 @@ _RULES: Final[tuple[_Rule, ...]] = (
     DirectionalMoves.leave,
     DirectionalMoves.pay_out,
     DirectionalMoves.fund,
+    DirectionalMoves.enlarge,
     DirectionalMoves.enter,
 )
 _REDUCING: Final[tuple[_Rule, ...]] = (
