@@ -148,6 +148,22 @@ def test_money_asked_back_is_paid_within_a_day_and_money_paid_in_is_put_to_work(
     assert shorts[-1] / before == pytest.approx(1.0 + size / 100_000.0, abs=0.04)
 
 
+@BOTH
+@pytest.mark.parametrize("size", [-90_000.0, -95_000.0])
+def test_almost_everything_is_paid_within_a_day_and_what_is_too_little_to_hedge_stays_as_cash(
+    mode: str, size: float, history: Path, played: Play
+) -> None:
+    run = played(mode, data=history, start="2024-06-18", end="2024-06-22", flows=[flow("2024-06-20", size)])
+    is_in_order(run)
+    (paid,) = [event for event in run.of(ExecutionDeltaEvent) if event.source == "withdrawal"]
+    assert paid.deltas[0].delta_amount == pytest.approx(size)
+    assert (paid.timestamp - flow("2024-06-20", 1.0).timestamp).total_seconds() < 86_400.0
+    assert len(operations(run)) < 180
+    left = run.of(PositionSnapshot)[-1].positions
+    shorts = -sum(amount for key, amount in left.items() if ":PerpPosition:" in key)
+    assert (shorts == 0.0) is (size == -95_000.0), "dust of 5,000 USDT is less than a smallest order"
+
+
 def test_season_rewards_end_as_cash_of_the_exchange(history: Path, played: Play) -> None:
     run = played(LEVERED, data=history, start="2024-09-25", end="2024-10-10")
     is_in_order(run)

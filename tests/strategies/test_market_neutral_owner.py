@@ -55,6 +55,22 @@ class TestOwner:
         (order,) = decision.orders
         assert order.target_venue == "external"
 
+    def test_delta_is_levelled_to_what_is_dust_beside_the_rest_before_it_is_paid(self) -> None:
+        """0.03 ETH is little beside 100,000 USDT, but not beside the 40,000 that stay: dust is 0.1 and 0.04 ETH."""
+        book = {**position(10.0), WEETH: 10.03 / RATE, USDT: 60_000.0}
+        first = decide(book, wanted=60_000.0)
+        (order,) = first.orders
+        assert (order.side, order.amount) == (Side.SHORT, pytest.approx(0.03, abs=0.001))
+        (paid,) = decide(after(book, first.orders), wanted=60_000.0).orders
+        assert paid.target_venue == "external"
+
+    def test_a_rest_that_is_too_little_to_keep_hedged_is_closed_before_it_is_paid(self) -> None:
+        """Dust of 5,000 USDT is 10 USDT, so the smallest order of 10 USDT does not fit into it."""
+        decision = decide(position(), wanted=95_000.0)
+        assert (decision.decision_type, decision.action) == ("exit", "exit_full")
+        assert "too little to keep hedged" in decision.reasoning
+        assert decide(position(), wanted=90_000.0).action == "exit_partial"
+
     def test_more_than_there_is_is_refused_with_both_numbers(self) -> None:
         decision = decide(position(), wanted=200_000.0)
         assert decision.orders == ()

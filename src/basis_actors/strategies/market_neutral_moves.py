@@ -11,8 +11,6 @@ from basis_actors.strategies.market_neutral_reductions import Reductions
 __all__ = ["NeutralMoves"]
 
 
-_SMALLEST_DUST = 1.25
-"""Dust limit from which delta can be kept within it, in smallest orders: one of those and a lot have to fit."""
 _LAGGING = 0.8
 """Share of its share of the shorts below which a venue is taken to have joined later than the others."""
 
@@ -131,10 +129,11 @@ class NeutralMoves(Reductions):
             return (
                 f"the market pays {discount or 0.0:.2%} less than the protocol's rate for {self._neutral_terms.lst.lst}"
             )
-        if self._dust < _SMALLEST_DUST * self._terms.minimum_notional:
+        if self._too_small:
+            dust = self._config.dust_delta * self._staying
             return (
-                f"equity of {self._book.equity:.2f} USDT is too little: the dust limit of {self._dust:.2f} USDT cannot"
-                f" be kept with orders of at least {self._terms.minimum_notional:g}"
+                f"equity of {self._staying:.2f} USDT is too little: the dust limit of {dust:.2f} USDT cannot be kept"
+                f" with orders of at least {self._terms.minimum_notional:g}"
             )
         return None
 

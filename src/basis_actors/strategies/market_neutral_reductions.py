@@ -27,6 +27,8 @@ _GAS_SHARE = 0.01
 """Share of an amount that the gas of staking it and of having it back may cost."""
 _RELEASE_SHARE = 0.05
 """Share of an amount that the gas of having it back may cost."""
+_SMALLEST_DUST = 1.25
+"""Dust limit from which delta can be kept within it, in smallest orders: one of those and a lot have to fit."""
 _COST_OF_FREEING = 1.005
 """Selling and buying back costs less than this."""
 
@@ -48,10 +50,9 @@ class Reductions(HedgeGrowth):
         self._neutral_terms = terms
         self._neutral = book
         self._tools = tools
-        if tick.wanted > 0.0:
-            # What is paid out leaves net delta as it is, so it has to be small beside what stays.
-            self._dust = config.dust_delta * self._staying
-            self._desk.dust = self._dust_eth
+        if 0.0 < tick.wanted <= book.hedge.wallet_cash:
+            # What is about to be paid out leaves net delta as it is, so delta is levelled before for what stays.
+            self._dust = config.dust_delta * max(0.0, book.hedge.equity - tick.wanted)
 
     @cached_property
     def _desk(self) -> NeutralDesk:
@@ -193,6 +194,16 @@ class Reductions(HedgeGrowth):
 
     # The owner and the way out
 
+    def pay_out(self) -> Found | None:
+        """As for every hedge; but everything is closed first where what stays would be too little to keep hedged."""
+        if self._wanted > 0.0 and self._too_small and not self.at_rest and not self.unpayable():
+            reason = f"what stays after a withdrawal, {self._staying:.2f} USDT, is too little to keep hedged"
+            found = self._reduce(self._neutral.long, "exit", "exit_full", reason, urgent=False)
+            found = found or self._close_rest(reason)
+            if found is not None:
+                return found
+        return super().pay_out()
+
     def _free_cash(self, lacking: float) -> Found | None:
         """Scale every leg down: q ETH sold and bought back frees q x P and the margin of the short it closes."""
         book, desk = self._book, self._desk
@@ -239,6 +250,11 @@ class Reductions(HedgeGrowth):
     def _staying(self) -> float:
         """Equity without what the owner waits for and can be paid, USDT."""
         return self._book.equity - (0.0 if self._wanted <= 0.0 or self.unpayable() else self._wanted)
+
+    @property
+    def _too_small(self) -> bool:
+        """Whether what stays has a dust limit that smallest orders are too large to keep."""
+        return self._config.dust_delta * self._staying < _SMALLEST_DUST * self._terms.minimum_notional
 
     @cached_property
     def _worth_moving(self) -> float:
