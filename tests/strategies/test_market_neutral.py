@@ -192,15 +192,15 @@ class TestDelta:
         assert decide({**position(), WEETH: (25.0 + 0.049) / RATE}).orders == ()
 
     def test_after_a_liquidation_the_others_take_the_short_as_far_as_margin_allows(self) -> None:
-        book = {**position(), SHORT["okx"]: 0.0, CASH["okx"]: 0.0}
+        book = {**position(margin=0.6), SHORT["okx"]: 0.0, CASH["okx"]: 0.0}
         decision = decide(book)
         (order,) = decision.orders
         assert (order.venue, order.side) == ("binance", Side.SHORT)
-        margin, notional = 20_000.0, 20_000.0
-        assert order.amount == pytest.approx((margin - 0.8 * notional) / (0.8 * P), rel=5e-3)
+        margin, notional = 12_000.0, 20_000.0
+        assert order.amount == pytest.approx((margin - 0.5 * notional) / (0.5 * P), rel=5e-3)
 
     def test_without_margin_for_more_short_the_ether_is_reduced(self) -> None:
-        book = {**position(margin=0.7), SHORT["okx"]: 0.0, CASH["okx"]: 0.0}
+        book = {**position(margin=0.45), SHORT["okx"]: 0.0, CASH["okx"]: 0.0}
         decision = decide(book)
         assert operations(decision.orders)[:2] == ["swap", "transfer"]
         assert abs(net_delta(after(book, decision.orders))) <= 7.5
