@@ -188,6 +188,13 @@ class TestDelta:
         assert (order.side, order.reduce_only) == (Side.LONG, True)
         assert order.amount == pytest.approx(0.08)
 
+    def test_where_all_lots_are_coarse_the_finest_are_used(self) -> None:
+        """Dust of 7,000 USDT is 0.0035 ETH at 4,000, and bybit's lot 0.01: binance's 0.001 has to do."""
+        book = position(0.875, margin=2.0, cash={CASH["bybit"]: 900.0})
+        book[WEETH] -= 0.003 / RATE
+        (order,) = decide(book, state=hedged_market(price=4_000.0), entry=4_000.0).orders
+        assert (order.venue, order.side, order.amount) == ("binance", Side.LONG, pytest.approx(0.003))
+
     def test_small_differences_are_left_alone(self) -> None:
         assert decide({**position(), WEETH: (25.0 + 0.049) / RATE}).orders == ()
 

@@ -130,9 +130,10 @@ class NeutralDesk(HedgeDesk):
         return (self.buy_back(weakest.venue, amount, intent),) if amount > 0.0 else ()
 
     def _fine(self, legs: Iterable[Leg]) -> list[Leg]:
-        """Legs whose lots are small enough to level delta with; all where none has such lots."""
+        """Legs whose lots are small enough to level delta with; those with the smallest where none has such lots."""
         able = list(legs)
-        return [leg for leg in able if leg.terms.lot <= _FINE * self.dust] or able
+        limit = max(_FINE * self.dust, min((leg.terms.lot for leg in able), default=0.0))
+        return [leg for leg in able if leg.terms.lot <= limit]
 
     def _nearest(self, leg: Leg, gap: float, room: float) -> float:
         """Lots nearest to `gap` from below, or the smallest order where that brings delta closer to zero."""
