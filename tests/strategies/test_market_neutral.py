@@ -127,6 +127,29 @@ class TestEntry:
         assert shorts[0].amount / shorts[1].amount == pytest.approx(4.0 / 3.0, rel=1e-2)
 
 
+class TestSize:
+    """What is bought is not sold back for a rise of a few per cent."""
+
+    @pytest.mark.parametrize(("rise", "sold"), [(0.02, False), (0.05, True)])
+    def test_ether_on_its_way_to_be_staked_is_only_sold_when_it_is_far_too_much(self, rise: float, sold: bool) -> None:
+        decision = decide(position(at=SPOT), state=hedged_market(price=P * (1.0 + rise)))
+        assert bool(of(decision.orders, "spot_trade")) is sold
+        assert ("more than equity carries" in decision.reasoning) is sold
+
+    def test_idle_cash_fills_up_to_a_little_less_than_equity_carries(self) -> None:
+        """Equity of 100,000 USDT carries 24.91 ETH; 1 % less, half the threshold, is 24.66."""
+        book = position(20.0, cash={SPOT_CASH: 10_000.0, **{CASH[v]: 50_000.0 * s for v, s in SHARES.items()}})
+        held = after(book, decide(book).orders)
+        perp_cost = 0.4 * (1.0005 * 1.0004) + 0.3 * (1.00055 * 1.0004) + 0.3 * (1.0005 * 1.0004) - 1.0
+        carried = EQUITY / (P * (2.0 + SPOT_COST + perp_cost))
+        assert 20.0 + held[SPOT] == pytest.approx(0.99 * carried, abs=0.03)
+
+    def test_what_is_not_worth_its_gas_is_not_bought(self) -> None:
+        """Staking and having it back cost 7 USDT at 10 gwei: 1 % of 700."""
+        cash = {SPOT_CASH: 3_000.0, **{CASH[v]: 49_400.0 * s for v, s in SHARES.items()}}
+        assert not of(decide(position(24.5, cash=cash)).orders, "spot_trade")
+
+
 class TestRefusals:
     @BOTH
     @pytest.mark.parametrize(

@@ -11,6 +11,13 @@ from basis_actors.strategies.market_neutral_reductions import Reductions
 __all__ = ["NeutralMoves"]
 
 
+_FILLED = 0.5
+"""By how many thresholds of the position what is bought stays below what equity carries."""
+_SOLD_FROM = 1.5
+"""Ether above what equity carries from which what is not staked is sold, in thresholds of the position.
+
+Less than what is released for that, so that it is not staked again; more than a few hours add to what was bought.
+"""
 _LAGGING = 0.8
 """Share of its share of the shorts below which a venue is taken to have joined later than the others."""
 
@@ -78,7 +85,7 @@ class NeutralMoves(Reductions):
         book = self._neutral
         if book.loose * book.price <= self._terms.minimum_notional:
             return None
-        excess = min(self._excess(), book.loose) if book.loose > self._dust_eth else 0.0
+        excess = min(self._excess(_SOLD_FROM), book.loose) if book.loose > self._dust_eth else 0.0
         if excess > self._dust_eth:
             reason = f"{excess:.6g} ETH that is not staked is more than equity carries"
             found = self._reduce(excess, "rebalance", "exit_partial", reason, urgent=False)
@@ -158,12 +165,28 @@ class NeutralMoves(Reductions):
         if growth and (opened := desk.open(growth, "deploy")):
             return Found("rebalance", "entry_partial", reason, opened)
         target = desk.target(self._staying)
-        orders = desk.collect(desk.idle_cash(), desk.missing(target, sum(target.values()) - self._neutral.long))
+        orders = desk.collect(desk.idle_cash(), desk.missing(target, self._room))
         return Found("rebalance", "transfer", reason, orders) if orders else None
 
     def _growth(self) -> dict[str, float]:
-        """What can be opened now beside the position, where what it buys is worth being staked."""
-        return super()._growth() if self._is_worth_placing(self._book.spot_cash) else {}
+        """What can be opened now beside the position, where what it buys is worth being staked.
+
+        It stays below what equity carries, so that the next rise of the price does not ask for it back.
+        """
+        price = self._book.price
+        if not self._is_worth_placing(self._book.spot_cash) or not self._is_worth_placing(self._room * price):
+            return {}
+        growth, room = super()._growth(), self._room
+        total = sum(growth.values())
+        if total > room:
+            growth = self._desk.lots({venue: size * room / total for venue, size in growth.items()})
+        return growth if self._is_worth_placing(sum(growth.values()) * price) else {}
+
+    @property
+    def _room(self) -> float:
+        """Ether that may be added, ETH; negative where there is too much."""
+        filled = 1.0 - _FILLED * self._config.position_deviation_threshold
+        return filled * self._carried - self._neutral.long
 
     def _is_worth_placing(self, cash: float) -> bool:
         return cash > self._dust and cash > self._worth_moving

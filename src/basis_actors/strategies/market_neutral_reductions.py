@@ -29,6 +29,8 @@ _RELEASE_SHARE = 0.05
 """Share of an amount that the gas of having it back may cost."""
 _SMALLEST_DUST = 1.25
 """Dust limit from which delta can be kept within it, in smallest orders: one of those and a lot have to fit."""
+_RELEASED_FROM = 2.0
+"""Ether above what equity carries from which some is released for a rebalance, in thresholds of the position."""
 _COST_OF_FREEING = 1.005
 """Selling and buying back costs less than this."""
 
@@ -226,7 +228,7 @@ class Reductions(HedgeGrowth):
         if book.flat or self._drift is None or abs(self._drift) <= self._config.position_deviation_threshold:
             return None
         reason = f"flow-adjusted equity moved by {self._drift:.2%} since the position was last set"
-        found = self._reduce(self._excess(), "rebalance", "exit_partial", reason, urgent=False)
+        found = self._reduce(self._excess(_RELEASED_FROM), "rebalance", "exit_partial", reason, urgent=False)
         # Where a venue has joined, its share of the margin goes along; shorts follow when it has arrived.
         stays = {venue: leg.short for venue, leg in book.legs.items() if venue not in book.weights}
         target = {**self._desk.target(book.equity), **stays} if book.weights else {}
@@ -235,16 +237,18 @@ class Reductions(HedgeGrowth):
             return msgspec.structs.replace(found, orders=(*found.orders, *spread), resets=True)
         return Found("rebalance", "transfer" if spread else "none", reason, spread, resets=True)
 
-    def _excess(self) -> float:
-        """Ether above what equity carries; 0 while it is not worth a rebalance, or no venue could carry any.
-
-        The same test decides what to take out of the staked leg and, when it has come, whether to sell it.
-        """
+    def _excess(self, thresholds: float) -> float:
+        """Ether above what equity carries; 0 while it is less than so many thresholds, or no venue could carry any."""
         if not self._book.weights or self._book.flat:
             return 0.0
         long = self._neutral.long
-        excess = long - sum(self._desk.target(self._staying).values())
-        return excess if excess > max(self._config.position_deviation_threshold * long, self._dust_eth) else 0.0
+        excess, least = long - self._carried, thresholds * self._config.position_deviation_threshold * long
+        return excess if excess > max(least, self._dust_eth) else 0.0
+
+    @cached_property
+    def _carried(self) -> float:
+        """Ether that equity carries, ETH."""
+        return sum(self._desk.target(self._staying).values())
 
     @cached_property
     def _staying(self) -> float:
