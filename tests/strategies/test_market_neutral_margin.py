@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 import pytest
 from tests.strategies.hedged_books import (
     CASH,
     DUST,
     LEVERED,
     LTV,
+    SHORT,
     SPOT,
     SPOT_CASH,
     SPOT_COST,
@@ -94,6 +96,22 @@ class TestMargin:
             assert order.atomic_group_id == sold[number].atomic_group_id
         sent = [order for order in of(decision.orders, "transfer") if route(order)[0] == SPOT_CASH]
         assert sum(order.amount for order in sent) == pytest.approx(3.0 * P * (1.0 - SPOT_COST), rel=1e-2)
+
+    def test_for_a_venue_that_cannot_be_traded_others_shrink_and_give_their_margin(self) -> None:
+        """Okx lacks 15,000 - 6,000 = 9,000: q x P x (1 - cost) + q x P = 9,000, with q bought back elsewhere."""
+        state = hedged_market()
+        state.perps["okx:ETH-PERP"] = msgspec.structs.replace(state.perps["okx:ETH-PERP"], last_fresh=False)
+        book = position(cash={CASH["okx"]: 6_000.0})
+        asked = decide(book, state=state)
+        (sent,) = of(asked.orders, "transfer")
+        wanted = 9_000.0 / (P * (2.0 - SPOT_COST))
+        assert sent.amount == pytest.approx(wanted, rel=1e-9)
+        arrived = {**book, WEETH: (25.0 - wanted) / RATE, SPOT: wanted}
+        held = after(arrived, decide(arrived, state=state).orders)
+        assert held[CASH["okx"]] + held["transit:BaseToken:USDT"] == pytest.approx(15_000.0, rel=0.01)
+        for venue in ("binance", "bybit"):
+            assert held[CASH[venue]] / (-held[SHORT[venue]] * P) == pytest.approx(1.0, rel=0.01)
+        assert net_delta(held) == pytest.approx(0.0, abs=0.01)
 
     def test_margin_above_its_band_goes_to_where_more_ether_is_bought(self) -> None:
         decision = decide(position(margin=1.3))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from math import inf
 
 import msgspec
@@ -228,30 +228,64 @@ class NeutralDesk(HedgeDesk):
             cash[key] = min(cash[key], free) if key in cash else free
         return {key: amount for key, amount in cash.items() if amount > 0.0}
 
-    def to_be_sold(self, low: Iterable[Leg], lacking: Mapping[str, float]) -> dict[str, float]:
-        """By venue, ether to sell so that what it lacks is there: the proceeds, and the margin of what is bought back.
+    def to_be_sold(self, low: Collection[Leg], lacking: Mapping[str, float]) -> dict[str, float]:
+        """By venue, ether to sell and to buy back there, so that what is lacking is there: proceeds, and freed margin.
 
-        q x P x (1 - spot cost) + q x mark x target = lacking, because the short shrinks by q as well.
+        q x P x (1 - spot cost) + q x mark x target = lacking, because the short shrinks by q as well. Where a venue
+        cannot be traded others shrink for it, and give the margin of that at the ratio they have.
         """
         proceeds = self._book.price * (1.0 - self.spot_cost)
-        sizes = {}
+        helpers = self._helpers(low)
+        shorts = sum(leg.short for leg in helpers)
+        freed = sum(leg.short * self._freed_per_unit(leg) for leg in helpers) / shorts if shorts else 0.0
+        sizes: dict[str, float] = {}
         for leg in low:
             missing = lacking[leg.terms.margin_key]
-            if missing > 0.0 and leg.mark is not None:
-                sizes[leg.venue] = missing / (proceeds + (self._margin_target * leg.mark if leg.tradable else 0.0))
+            if missing <= 0.0 or leg.mark is None:
+                continue
+            if leg.tradable or not helpers:
+                unit = proceeds + (self._margin_target * leg.mark if leg.tradable else 0.0)
+                sizes[leg.venue] = sizes.get(leg.venue, 0.0) + missing / unit
+                continue
+            for helper in helpers:
+                part = missing / (proceeds + freed) * helper.short / shorts
+                sizes[helper.venue] = sizes.get(helper.venue, 0.0) + part
         return sizes
 
+    def _helpers(self, low: Collection[Leg]) -> list[Leg]:
+        """Legs that can be shrunk for others: those with margin enough, else any."""
+        able = [leg for leg in self._book.legs.values() if leg.tradable and leg.short > 0.0]
+        weak = {leg.venue for leg in low}
+        return [leg for leg in able if leg.venue not in weak] or able
+
+    def _freed_per_unit(self, leg: Leg) -> float:
+        """Margin that buying back one unit frees, USDT, while the ratio of the leg stays at most at its target."""
+        return (leg.mark or 0.0) * min(self._margin_target, leg.ratio or 0.0)
+
     def proceeds(self, sold: Mapping[str, float], lacking: Mapping[str, float]) -> tuple[Order, ...]:
-        """Send what the sale of `sold` brings to the venues that lack it."""
-        there = sum(sold.values()) * self._book.price * (1.0 - self.spot_cost)
+        """Send what the sale of `sold` brings to the venues that lack it, the weakest first, and then what legs that
+        lack nothing were shrunk for.
+        """
+        legs = self._book.legs
+        missing = {
+            venue: lacking[leg.terms.margin_key] - sold.get(venue, 0.0) * self._margin_target * (leg.mark or 0.0)
+            for venue, leg in sorted(legs.items(), key=lambda item: inf if item[1].ratio is None else item[1].ratio)
+            if leg.terms.margin_key in lacking
+        }
+        sources = {self._terms.spot_cash_key: sum(sold.values()) * self._book.price * (1.0 - self.spot_cost)}
+        for venue, size in sold.items():
+            if venue not in missing:
+                freed = size * self._freed_per_unit(legs[venue])
+                key = legs[venue].terms.margin_key
+                sources[key] = sources.get(key, 0.0) + min(freed, legs[venue].cash)
         orders: list[Order] = []
-        for leg in self._book.legs.values():
-            missing = lacking.get(leg.terms.margin_key, 0.0)
-            missing -= sold.get(leg.venue, 0.0) * self._margin_target * (leg.mark or 0.0)
-            sent = min(there, missing)
-            if sent > 0.0 and self.worth_moving(self._terms.spot_cash_key, sent):
-                there -= sent
-                orders += self.move(self._terms.spot_cash_key, leg.terms.margin_key, sent)
+        for venue in missing:
+            for source in sources:
+                sent = min(sources[source], missing[venue])
+                if sent > 0.0 and self.worth_moving(source, sent):
+                    sources[source] -= sent
+                    missing[venue] -= sent
+                    orders += self.move(source, legs[venue].terms.margin_key, sent)
         return tuple(orders)
 
     def exit_cost(self) -> float:
