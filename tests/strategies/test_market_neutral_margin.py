@@ -15,6 +15,7 @@ from tests.strategies.hedged_books import (
     SPOT,
     SPOT_CASH,
     SPOT_COST,
+    USDT,
     P,
     decide,
     hedged,
@@ -42,6 +43,13 @@ class TestMargin:
         assert route(order) == (CASH["binance"], CASH["okx"])
         assert order.amount == pytest.approx(8_000.0 - 1.0)
         assert "okx 0.4667" in decision.reasoning
+
+    @pytest.mark.parametrize(("gas_price", "moved"), [(10.0, True), (60.0, False)])
+    def test_cash_of_the_wallet_is_only_sent_where_gas_is_little_beside_it(self, gas_price: float, moved: bool) -> None:
+        """A transfer costs 65,000 x 10 gwei x 2,000 = 1.3 USDT, or 7.8: half a per cent of 500 is 2.5."""
+        book = {**position(cash={CASH["okx"]: 7_000.0}), USDT: 500.0}
+        decision = decide(book, state=hedged_market(gas_price=gas_price))
+        assert ((USDT, CASH["okx"]) in [route(order) for order in of(decision.orders, "transfer")]) is moved
 
     def test_where_none_can_help_staked_ether_is_unwound(self) -> None:
         """q x P x (1 - cost) + q x P = lacking: the price of what is sold and the margin of what is bought back."""

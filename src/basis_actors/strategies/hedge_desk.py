@@ -11,9 +11,9 @@ from basis_actors.strategies.hedge_book import WALLET, HedgeBook
 from basis_actors.strategies.hedge_terms import HedgeTerms
 from basis_actors.strategies.order_writer import OrderWriter
 
-__all__ = ["HedgeDesk", "lots_up"]
+__all__ = ["TRANSFER_COST_LIMIT", "HedgeDesk", "lots_up"]
 
-_TRANSFER_COST_LIMIT = 0.005
+TRANSFER_COST_LIMIT = 0.005
 """Share of an amount that moving it may cost."""
 _CENT = 0.01
 _ABOVE_MINIMUM = 1.01
@@ -239,7 +239,7 @@ class HedgeDesk(ABC):
     def worth_moving(self, source: str, amount: float) -> bool:
         """Whether a transfer is not eaten up by its cost; what no order can be made of is left where it is."""
         enough = amount >= self._terms.minimum_notional
-        return enough and self._leaving_cost(source) <= _TRANSFER_COST_LIMIT * amount
+        return enough and self._leaving_cost(source) <= TRANSFER_COST_LIMIT * amount
 
     def _leaving_cost(self, source: str) -> float:
         return self._terms.withdrawal_fees.get(self._terms.domain_of(source), 0.0)

@@ -11,7 +11,7 @@ from basis_actors.finance.costs import round_down_to_lot
 from basis_actors.messages.orders import ExecutionMode, Order, Side
 from basis_actors.strategies.chain_terms import token_key
 from basis_actors.strategies.hedge_book import WALLET, Leg
-from basis_actors.strategies.hedge_desk import HedgeDesk, lots_up
+from basis_actors.strategies.hedge_desk import TRANSFER_COST_LIMIT, HedgeDesk, lots_up
 from basis_actors.strategies.market_neutral_book import NeutralBook, NeutralTerms
 from basis_actors.strategies.market_neutral_loop import LoopStake
 from basis_actors.strategies.market_neutral_stake import Released, StakedLeg
@@ -49,6 +49,7 @@ class NeutralDesk(HedgeDesk):
         writer: OrderWriter,
         stake: StakedLeg,
         dust: float,
+        sending_cost: float,
     ) -> None:
         super().__init__(terms.hedge, book.hedge, writer)
         self._neutral = book
@@ -57,6 +58,8 @@ class NeutralDesk(HedgeDesk):
         self.dust = dust
         """Net delta that is no more than rounding, ETH."""
         self.stake = stake
+        self._sending_cost = sending_cost
+        """Gas of sending USDT from the wallet, USDT."""
 
     # Trades
 
@@ -151,7 +154,7 @@ class NeutralDesk(HedgeDesk):
     def to_wallet(self) -> tuple[Order, ...]:
         """All ether of the exchange to the wallet, less what leaving costs."""
         amount = self._book.spot - self._leaving_fee_eth
-        if amount <= 0.0 or self._leaving_fee_eth > 0.005 * amount:
+        if amount <= 0.0 or self._leaving_fee_eth > TRANSFER_COST_LIMIT * amount:
             return ()
         return (self._write.transfer(self._exchange_eth, _WALLET_ETH, amount, "stage"),)
 
@@ -205,6 +208,11 @@ class NeutralDesk(HedgeDesk):
         return (self._write.transfer(_WALLET_ETH, self._exchange_eth, eth, "unwind"),)
 
     # Margin
+
+    def worth_moving(self, source: str, amount: float) -> bool:
+        """As for every hedge, and from the wallet gas counts too; but the first legs need their margin at any cost."""
+        gas = self._sending_cost if source == WALLET and not self._book.flat else 0.0
+        return super().worth_moving(source, amount) and gas <= TRANSFER_COST_LIMIT * amount
 
     def missing(self, target: Mapping[str, float], growth: float) -> dict[str, float]:
         """Cash by account that shorts of `target` lack in margin, and that `growth` of ether would be bought with."""

@@ -60,7 +60,8 @@ class Reductions(HedgeGrowth):
     def _desk(self) -> NeutralDesk:
         """Most ticks need none."""
         stake = self._tools.stake(self._write)
-        return NeutralDesk(self._neutral_terms, self._neutral, self._write, stake, self._dust_eth)
+        terms, cost = self._neutral_terms, self._tools.sending_cost()
+        return NeutralDesk(terms, self._neutral, self._write, stake, self._dust_eth, cost)
 
     @property
     def at_rest(self) -> bool:

@@ -76,12 +76,12 @@ class NeutralTools:
             # Lots are only counted where there may be enough of them.
             if there + reward.lot > least and (sold := round_down_to_lot(there, reward.lot)) >= least:
                 orders.append(writer.spot(terms.lst.reward_venue, reward.token, Side.SELL, sold, "sell_dust"))
-            if arrived >= least and self._moving_cost() <= _COST_LIMIT * arrived * price:
+            if arrived >= least and self.sending_cost() <= _COST_LIMIT * arrived * price:
                 orders.append(writer.transfer(reward.wallet_key, reward.exchange_key, arrived, "sell_dust"))
         return tuple(orders)
 
-    def _moving_cost(self) -> float:
-        """Gas of sending a token to an exchange, USDT."""
+    def sending_cost(self) -> float:
+        """Gas of sending a token from the wallet to an exchange, USDT."""
         market = self._situation.market
         if market.gas is None or "ETH" not in market.prices:
             return 0.0
