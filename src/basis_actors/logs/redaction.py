@@ -30,11 +30,14 @@ _TEXT: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"(\b(?:https?|wss?)://[^\s\"'?#]*?/)[A-Za-z0-9_-]{20,}(?=[/?#\s\"',)]|$)"), rf"\1{HIDDEN}"),
     (re.compile(rf"(?i)([\"']?\b{_NAME}\b[\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s&,;)}}\]\"']+)"), rf"\1{HIDDEN}"),
 )
-_HINTS: Final = (
-    "key", "secret", "token", "passw", "phrase", "credential", "signature", "authorization", "mnemonic", "pwd",
-    "bearer", "basic", "eyj", "://",
-)  # fmt: skip
-"""One of these is in everything that `_TEXT` finds. They are looked for first: most text has none of them."""
+_HINT: Final = re.compile(
+    "(?i)key|secret|token|passw|phrase|credential|signature|authorization|mnemonic|pwd|bearer|basic|eyj|://"
+)
+"""In everything that `_TEXT` finds. It is looked for first: most text has none of it."""
+
+
+_NUMBERS: Final = (float, int, bool)
+"""What most of a decision is; only its name can make it a secret."""
 
 
 @lru_cache(maxsize=4096)
@@ -53,8 +56,7 @@ class Redactor:
         """`text` without secrets; `name` is the field it stands in."""
         if self._known is not None:
             text = self._known.sub(HIDDEN, text)
-        folded = text.casefold()
-        if any(hint in folded for hint in _HINTS):
+        if _HINT.search(text) is not None:
             for pattern, replacement in _TEXT:
                 text = pattern.sub(replacement, text)
         if len(text) < _KEY_DIGITS:
@@ -72,7 +74,12 @@ class Redactor:
         if isinstance(value, bytes):
             return self.text(value.decode("utf-8", "backslashreplace"), name=name)
         if isinstance(value, Mapping):
-            return {key: self.value(inner, name=str(key)) for key, inner in value.items()}
+            return {
+                key: inner
+                if type(inner) in _NUMBERS and not _is_secret_name(str(key))
+                else self.value(inner, name=str(key))
+                for key, inner in value.items()
+            }
         if type(value) is tuple:
             return tuple([self.value(inner, name=name) for inner in value])
         if isinstance(value, (list, tuple, set, frozenset)):
