@@ -1,0 +1,63 @@
+"""Finds the directory of a run from what a person types: a path, the name of a run, or the folder of a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final
+
+from basis_actors.errors import BasisError
+from basis_actors.logs.directory import METADATA_FILE
+
+__all__ = ["LOGS_ROOT", "RESULTS_ROOT", "RESULT_LOGS", "find_run"]
+
+LOGS_ROOT: Final = Path("logs")
+"""Where runs write their directories unless told otherwise."""
+RESULTS_ROOT: Final = Path("results")
+"""Where results are kept unless told otherwise."""
+RESULT_LOGS: Final = "logs"
+"""Folder of a result that holds the directory of its run."""
+
+
+def find_run(given: str | Path, roots: Sequence[Path] = (LOGS_ROOT, RESULTS_ROOT)) -> Path:
+    """The run directory that `given` means: a run directory, `logs/<name>` with one run in it, `results/<id>`, or the
+    last part of either, looked for in `roots`.
+
+    Raises BasisError LOG-003 when there is none, naming the nearest, and when there are several.
+    """
+    for place in (Path(given), *(root / given for root in roots)):
+        runs = _runs_in(place)
+        if len(runs) > 1:
+            raise BasisError(
+                "LOG-003",
+                f"{place} holds {len(runs)} runs: {', '.join(map(str, runs))}; name one of them",
+            )
+        if runs:
+            return runs[0]
+    path = Path(given)
+    if path.exists():
+        raise BasisError("LOG-003", f"{given} is not a run directory: no {METADATA_FILE} in it or in a folder below")
+    known = sorted({child.name for root in roots for child in _folders(root)})
+    near = get_close_matches(path.name, known, n=3, cutoff=0.5)
+    hint = f"nearest: {', '.join(near)}" if near else f"there are {len(known)} names there"
+    raise BasisError(
+        "LOG-003", f"run {str(given)!r} is neither a path nor a name in {_listed(roots)}; {hint}: give one of those"
+    )
+
+
+def _runs_in(place: Path) -> list[Path]:
+    """Run directories that `place` stands for: itself, that of a result, or those of one correlation id."""
+    for candidate in (place, place / RESULT_LOGS):
+        if (candidate / METADATA_FILE).is_file():
+            return [candidate]
+    return sorted(child for child in _folders(place) if child.name.isdigit() and (child / METADATA_FILE).is_file())
+
+
+def _folders(place: Path) -> Iterator[Path]:
+    if place.is_dir():
+        yield from (child for child in place.iterdir() if child.is_dir())
+
+
+def _listed(roots: Iterable[Path]) -> str:
+    return " or ".join(f"{root}/" for root in roots)

@@ -1,0 +1,47 @@
+"""Runs are found by path, by name and inside a result; what is not one is refused with the nearest name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from basis_actors.errors import BasisError
+from basis_actors.logs.directory import LogDirectoryManager
+from basis_actors.logs.locate import find_run
+
+
+def _run(root: Path, name: str, pid: int = 1) -> Path:
+    return LogDirectoryManager.create_run_logs(name, pid, "btc_basis", "basis", 1.0, root)
+
+
+def test_a_run_is_found_by_directory_by_folder_and_by_name(tmp_path: Path) -> None:
+    run = _run(tmp_path / "logs", "alpha")
+    for given in (run, run.parent, "alpha", "alpha/1"):
+        assert find_run(given, (tmp_path / "logs",)) == run
+
+
+def test_a_result_stands_for_the_run_in_it(tmp_path: Path) -> None:
+    (tmp_path / "results" / "alpha").mkdir(parents=True)
+    _run(tmp_path / "logs", "alpha").rename(tmp_path / "results" / "alpha" / "logs")
+    assert find_run("alpha", (tmp_path / "results",)) == tmp_path / "results" / "alpha" / "logs"
+
+
+def test_several_runs_of_one_name_are_all_named(tmp_path: Path) -> None:
+    first, second = _run(tmp_path, "alpha", 1), _run(tmp_path, "alpha", 2)
+    with pytest.raises(BasisError, match="holds 2 runs") as caught:
+        find_run("alpha", (tmp_path,))
+    assert str(first) in caught.value.message
+    assert str(second) in caught.value.message
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    _run(tmp_path, "alpha")
+    with pytest.raises(BasisError, match=r"LOG-003: .*'alpah'.*nearest: alpha"):
+        find_run("alpah", (tmp_path,))
+
+
+def test_a_folder_without_metadata_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with pytest.raises(BasisError, match=r"LOG-003: .*is not a run directory"):
+        find_run(tmp_path / "other", (tmp_path,))
