@@ -12,6 +12,8 @@ import anyio
 import pytest
 
 from basis_actors.logs.domain_event_logger import DomainEventLogger
+from basis_actors.logs.event_files import SEGMENT_BYTES
+from basis_actors.logs.segments import lines as read_lines
 from basis_actors.logs.wall_clock import fixed_clock
 from basis_actors.messages.events import DomainEvent, PositionSnapshot, StrategyDecision
 
@@ -53,21 +55,22 @@ def log_interrupted(logger: DomainEventLogger, events: list[DomainEvent], place:
     return interruption.struck
 
 
+@pytest.mark.parametrize("segment_bytes", [SEGMENT_BYTES, 500])
 def test_an_interruption_costs_at_most_the_event_it_strikes(
-    tmp_path: Path, snapshot: Callable[[float], PositionSnapshot], decision: StrategyDecision
+    tmp_path: Path, snapshot: Callable[[float], PositionSnapshot], decision: StrategyDecision, segment_bytes: int
 ) -> None:
     struck, place = True, 0
     while struck:
         run_dir = tmp_path / str(place)
         run_dir.mkdir()
-        logger = DomainEventLogger(run_dir, "r", 1, batch_events=3, clock=fixed_clock)
+        logger = DomainEventLogger(run_dir, "r", 1, batch_events=3, segment_bytes=segment_bytes, clock=fixed_clock)
         events = [decision if number % 2 else snapshot(number) for number in range(EVENTS)]
         struck = log_interrupted(logger, events, place)
         logger._files.close()
         lines = [
             json.loads(line)
             for stem in ("positions", "strategy_decisions")
-            for line in (run_dir / "events" / f"{stem}.jsonl").read_bytes().splitlines()
+            for line in read_lines(run_dir / "events", stem)
         ]
         numbers = sorted(line["sequence"] for line in lines)
         amounts = [line["total_value_usd"] for line in lines if "positions" in line]

@@ -145,7 +145,7 @@ class EventLogger(Actor):
         hide, changed = self._components.redactor.value, dict[str, Any]()
         for name in _FREE_TEXT[type(event)]:
             told = getattr(event, name)
-            if told and (shown := hide(told)) != told:
+            if told and (shown := hide(told)) is not told:
                 changed[name] = shown
         return replace(event, **changed) if changed else event
 

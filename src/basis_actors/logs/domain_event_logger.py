@@ -18,7 +18,8 @@ from msgspec.structs import force_setattr
 
 from basis_actors.errors import BasisError
 from basis_actors.logs.directory import EVENTS_FOLDER
-from basis_actors.logs.event_files import EventFiles
+from basis_actors.logs.event_files import SEGMENT_BYTES, EventFiles
+from basis_actors.logs.seals import SEAL_EVENTS
 from basis_actors.logs.wall_clock import WallClock, system_clock
 from basis_actors.messages.events import EVENT_TYPES, DomainEvent
 
@@ -92,6 +93,7 @@ class DomainEventLogger:
         *,
         batch_events: int = BATCH_EVENTS,
         flush_seconds: float = FLUSH_SECONDS,
+        segment_bytes: int = SEGMENT_BYTES,
         clock: WallClock = system_clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -101,9 +103,12 @@ class DomainEventLogger:
         self.flush_seconds = flush_seconds
         self.sequence = 0
         """Events taken so far; number of the next one."""
-        self._files = EventFiles(Path(log_dir) / EVENTS_FOLDER, tuple(kind.FILE for kind in EVENT_TYPES))
+        stems = tuple(kind.FILE for kind in EVENT_TYPES)
+        self._files = EventFiles(Path(log_dir) / EVENTS_FOLDER, stems, segment_bytes)
         self._lines: dict[type[DomainEvent], bytearray] = {kind: bytearray() for kind in EVENT_TYPES}
         self._flush_at = batch_events
+        self._seal_at = SEAL_EVENTS
+        self._due_at = min(self._flush_at, self._seal_at)
         self._encode_into = msgspec.json.Encoder().encode_into
         self._clock = clock
         self._monotonic = monotonic
@@ -140,8 +145,8 @@ class DomainEventLogger:
             raise
         lines += b"\n"
         self.sequence = sequence = sequence + 1
-        if sequence >= self._flush_at:
-            self._batch_full()
+        if sequence >= self._due_at:
+            self._due()
 
     def flush_if_due(self) -> None:
         """Write what waits if the last flush is `flush_seconds` of wall time ago. Raises as `flush`."""
@@ -151,18 +156,33 @@ class DomainEventLogger:
     def flush(self) -> None:
         """Write everything that was taken. Raises BasisError LOG-001 naming file, reason and what is missing."""
         self._hand_over()
+        self._flushed()
         self._files.write()
 
     async def close(self) -> None:
         """Write everything, wait until it is on the disk, close the files. Raises BasisError LOG-001."""
-        self._hand_over()
+        self._seal()
         try:
             self._files.sync()
         finally:
             self._files.close()
 
+    def _due(self) -> None:
+        """A seal, a full batch, or both."""
+        if self.sequence >= self._seal_at:
+            self._seal()
+        if self.sequence >= self._flush_at:
+            self._batch_full()
+        self._due_at = min(self._flush_at, self._seal_at)
+
     def _batch_full(self) -> None:
         self.flush()
+
+    def _seal(self) -> None:
+        """Have the files sealed as they are with all events taken so far."""
+        self._hand_over()
+        self._files.put_seal(self.sequence)
+        self._seal_at = self.sequence + SEAL_EVENTS
 
     def _hand_over(self) -> None:
         """Give the finished lines to the files, and begin the next batch."""
@@ -174,7 +194,11 @@ class DomainEventLogger:
                     lines.clear()
                 finally:  # also when an interruption comes here; `put` is done before one can come
                     put(handed_over)
+
+    def _flushed(self) -> None:
+        """Begin to count the next batch."""
         self._flush_at = self.sequence + self.batch_events
+        self._due_at = min(self._flush_at, self._seal_at)
         self._last_flush = self._monotonic()
 
 
@@ -196,6 +220,7 @@ class AsyncDomainEventLogger(DomainEventLogger):
         *,
         batch_events: int = BATCH_EVENTS,
         flush_seconds: float = FLUSH_SECONDS,
+        segment_bytes: int = SEGMENT_BYTES,
         unwritten_limit: int = UNWRITTEN_LIMIT,
         close_seconds: float = CLOSE_SECONDS,
         clock: WallClock = system_clock,
@@ -207,6 +232,7 @@ class AsyncDomainEventLogger(DomainEventLogger):
             pid,
             batch_events=batch_events,
             flush_seconds=flush_seconds,
+            segment_bytes=segment_bytes,
             clock=clock,
             monotonic=monotonic,
         )
@@ -235,8 +261,7 @@ class AsyncDomainEventLogger(DomainEventLogger):
 
     def flush(self) -> None:
         """Ask `run` to write everything that was taken so far."""
-        self._flush_at = self.sequence + self.batch_events
-        self._last_flush = self._monotonic()
+        self._flushed()
         self._wanted.set()
 
     async def flush_now(self) -> None:
@@ -245,6 +270,7 @@ class AsyncDomainEventLogger(DomainEventLogger):
             if self._closed:
                 return
             self._hand_over()
+            self._flushed()
             with anyio.CancelScope(shield=True):
                 await self._write(executor=self._thread)
 
@@ -257,7 +283,7 @@ class AsyncDomainEventLogger(DomainEventLogger):
         try:
             with anyio.move_on_after(self.close_seconds, shield=True) as deadline:
                 async with self._flushing:
-                    self._hand_over()
+                    self._seal()
                     try:
                         await self._sync(executor=self._thread)
                     finally:

@@ -1,4 +1,4 @@
-"""Holds the event files of a run open and appends finished lines to them.
+"""Holds the event files of a run open and appends finished lines to them, seals them, and begins new segments.
 
 What is handed over is written exactly once: bytes leave the queue only when the operating system has taken them, so
 a write that fails or is interrupted half-way can be repeated from where it stopped. One thread writes at a time.
@@ -14,35 +14,61 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
+
+import msgspec
 
 from basis_actors.errors import BasisError
+from basis_actors.logs.seals import SEALS_STEM, FileSeal, RunningSum, Seal
+from basis_actors.logs.segments import active, rotated
 
-__all__ = ["EventFiles"]
+__all__ = ["SEGMENT_BYTES", "EventFiles"]
+
+SEGMENT_BYTES: Final = 100_000_000
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+_MODE: Final = 0o600
+
+Handed = tuple[int, bytes] | tuple[None, int] | None
+"""Lines for a file, or the number of events at which to seal; None once it is in the queue of writes."""
 
 
 class EventFiles:
-    """Append-only files in one folder, created empty by the constructor with mode 0600.
+    """Append-only files in one folder, created empty by the constructor with mode 0600, and the file of seals.
+
+    A file that has `segment_bytes` is renamed to a numbered segment before its next line. Where segments and seals
+    begin follows from the lines alone, never from when they are written.
 
     Raises BasisError LOG-003 when a file exists already (a run is written once, by one writer) or cannot be made.
     """
 
-    def __init__(self, folder: Path, stems: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, stems: tuple[str, ...], segment_bytes: int = SEGMENT_BYTES) -> None:
         self.folder = folder
         self.lines_written = 0
-        """Complete lines that the operating system has taken, over all files."""
-        self._paths = [folder / f"{stem}.jsonl" for stem in stems]
+        """Complete lines of events that the operating system has taken, over all files."""
+        self._stems = (*stems, SEALS_STEM)
+        self._seals = len(stems)
+        self._segment_bytes = segment_bytes
+        self._paths = [active(folder, stem) for stem in self._stems]
         self._descriptors: list[int] = []
-        self._queue: deque[tuple[int, bytes]] = deque()
-        self.put: Callable[[tuple[int, bytes]], None] = self._queue.append
-        """Queue complete lines for the file with this number, in the order of the stems; nothing is written yet."""
-        self._taken = [0] * len(stems)
+        self._handed: deque[Handed] = deque()
+        self.put: Callable[[Handed], None] = self._handed.append
+        """Hand over complete lines for the file with this number, in the order of the stems; nothing is written yet."""
+        self._queue: deque[tuple[int, bytes | None]] = deque()
+        """What to write, by file; None begins a new segment."""
+        self._sums = [RunningSum() for _ in stems]
+        self._sealed: dict[str, FileSeal] = {}
+        self._planned = [0] * len(self._stems)
+        """Bytes that the newest segment will have when the queue is written."""
+        self._taken = [0] * len(self._stems)
+        """Bytes that the operating system has taken of the newest segment."""
+        self._number = [1] * len(self._stems)
+        """Of the newest segment."""
         self._interrupted = False
         self._one_writer = threading.Lock()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             for path in self._paths:
-                self._descriptors.append(os.open(path, flags, 0o600))
+                self._descriptors.append(os.open(path, _FLAGS | os.O_EXCL, _MODE))
         except FileExistsError as error:
             self.close()
             raise BasisError(
@@ -56,26 +82,82 @@ class EventFiles:
                 "LOG-003", f"event files in {folder} cannot be made: {error}; make the folder writable"
             ) from error
 
+    def put_seal(self, sequence: int) -> None:
+        """Seal what was handed over so far, which is all events before `sequence`."""
+        self.put((None, sequence))
+
     def write(self) -> None:
-        """Write everything that is queued. Raises BasisError LOG-001; what was not written stays queued."""
+        """Write everything that was handed over. Raises BasisError LOG-001, or LOG-005 when a segment cannot be
+        renamed; what was not written stays queued."""
         queue = self._queue
         with self._one_writer:
             if self._interrupted:
                 self._account_for_interruption()
+            self._line_up()
             while queue:
-                file, lines = queue[0]
+                file, text = queue[0]
                 try:
-                    taken = os.write(self._descriptors[file], lines)
-                    self._advance(file, lines, taken)
+                    if text is None:
+                        self._rotate(file)
+                    else:
+                        taken = os.write(self._descriptors[file], text)
+                        self._advance(file, text, taken)
                 except OSError as error:
-                    raise self._failure(file, error) from error
+                    raise self._failure(file, error, "LOG-005" if text is None else "LOG-001") from error
                 except BaseException:
                     self._interrupted = True
                     raise
 
+    def _line_up(self) -> None:
+        """Turn what was handed over into writes, each with its share of the sums and of the size of its segment."""
+        handed = self._handed
+        while handed:
+            item = handed[0]
+            if item is None:
+                handed.popleft()
+            elif item[0] is None:
+                self._line_up_seal(item[1])
+            else:
+                self._line_up_lines(*item)
+
+    def _line_up_lines(self, file: int, text: bytes) -> None:
+        longer = self._sums[file].with_lines(text)
+        planned, writes = self._in_segments(file, text)
+        # All or nothing from here: no function is called.
+        self._sums[file] = longer
+        self._planned[file] = planned
+        self._queue += writes
+        self._handed[0] = None
+
+    def _line_up_seal(self, sequence: int) -> None:
+        now = {self._stems[file]: total.seal() for file, total in enumerate(self._sums) if total.lines}
+        grown = {stem: seal for stem, seal in now.items() if seal != self._sealed.get(stem)}
+        line = msgspec.json.encode(Seal(sequence, grown)) + b"\n"
+        writes: list[tuple[int, bytes | None]] = [(self._seals, line)] if grown else []
+        # As above.
+        self._sealed = now
+        self._queue += writes
+        self._handed[0] = None
+
+    def _in_segments(self, file: int, text: bytes) -> tuple[int, list[tuple[int, bytes | None]]]:
+        """Size of the newest segment after these lines, and the writes: a line begins a segment if the last is full."""
+        planned, limit = self._planned[file], self._segment_bytes
+        writes: list[tuple[int, bytes | None]] = []
+        while text and planned + len(text) > limit:
+            if planned >= limit:
+                writes.append((file, None))
+                planned = 0
+            cut = text.find(b"\n", max(limit - planned - 1, 0)) + 1
+            writes.append((file, text[:cut]))
+            planned += cut
+            text = text[cut:]
+        if text:
+            writes.append((file, text))
+        return planned + len(text), writes
+
     def _advance(self, file: int, lines: bytes, taken: int) -> None:
         """Count the first `taken` bytes of the head of the queue as written."""
-        complete = lines.count(b"\n", 0, taken)
+        complete = lines.count(b"\n", 0, taken) if file != self._seals else 0
         left = lines[taken:]
         # All or nothing from here: the only function called is the last, and it is done before it can be interrupted.
         self.lines_written += complete
@@ -85,18 +167,33 @@ class EventFiles:
         else:
             self._queue.popleft()
 
+    def _rotate(self, file: int) -> None:
+        """Give the active file its number and begin a new one. Can be repeated from wherever it was interrupted."""
+        path, old = self._paths[file], self._descriptors[file]
+        segment = rotated(self.folder, self._stems[file], self._number[file])
+        os.fsync(old)
+        if path.exists() and path.stat().st_ino == os.fstat(old).st_ino:
+            path.rename(segment)
+        new = os.open(path, _FLAGS, _MODE)
+        # All or nothing from here: nothing depends on the functions that are called last.
+        self._descriptors[file] = new
+        self._taken[file] = 0
+        self._number[file] += 1
+        self._queue[0] = (file, b"")
+        os.close(old)
+
     def _account_for_interruption(self) -> None:
         """An interruption may have come between writing and counting: the size of the file tells."""
         if self._queue:
             file, lines = self._queue[0]
             status = os.fstat(self._descriptors[file])
             grown = status.st_size - self._taken[file]
-            if stat.S_ISREG(status.st_mode) and grown:
+            if lines is not None and stat.S_ISREG(status.st_mode) and grown:
                 self._advance(file, lines, grown)
         self._interrupted = False
 
     def sync(self) -> None:
-        """Write everything that is queued, then wait until it is on the disk. Raises BasisError LOG-001."""
+        """Write everything that was handed over, then wait until it is on the disk. Raises as `write`."""
         self.write()
         with self._one_writer:
             for file, descriptor in enumerate(self._descriptors):
@@ -112,17 +209,19 @@ class EventFiles:
                 os.close(self._descriptors.pop())
 
     def queued(self) -> dict[str, int]:
-        """Lines that wait to be written, by file name."""
+        """Lines of events that wait to be written, by file name."""
         waiting: dict[str, int] = {}
-        for file, lines in tuple(self._queue):
-            name = self._paths[file].name
-            waiting[name] = waiting.get(name, 0) + lines.count(b"\n")
+        for item in (*self._queue, *self._handed):
+            if item is not None and item[0] not in (None, self._seals) and isinstance(item[1], bytes):
+                name = self._paths[item[0]].name
+                waiting[name] = waiting.get(name, 0) + item[1].count(b"\n")
         return waiting
 
-    def _failure(self, file: int, error: OSError) -> BasisError:
+    def _failure(self, file: int, error: OSError, code: str = "LOG-001") -> BasisError:
         waiting = ", ".join(f"{name}: {count}" for name, count in self.queued().items())
+        failed = "written" if code == "LOG-001" else "rotated"
         return BasisError(
-            "LOG-001",
-            f"{self._paths[file]} cannot be written: {error}; not on disk yet, in lines: {waiting or 'nothing'}; "
+            code,
+            f"{self._paths[file]} cannot be {failed}: {error}; not on disk yet, in lines: {waiting or 'nothing'}; "
             "free space or choose another log folder, then run again",
         )

@@ -17,6 +17,7 @@ import msgspec
 
 from basis_actors.errors import BasisError
 from basis_actors.logs.directory import EVENTS_FOLDER, METADATA_FILE, LogDirectoryManager
+from basis_actors.logs.segments import TornLine, active, lines, streams
 from basis_actors.messages.events import EVENT_SCHEMA_VERSION, EVENT_TYPES, DomainEvent
 
 if TYPE_CHECKING:
@@ -25,16 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["EventLog", "MissingEvents", "TornLine"]
 
 E = TypeVar("E", bound=DomainEvent)
-
-
-class TornLine(msgspec.Struct, frozen=True):
-    """The end of a file that is not a whole line."""
-
-    path: Path
-    offset: int
-    """Where it begins, in bytes."""
-    length: int
-    """Bytes."""
 
 
 class MissingEvents(msgspec.Struct, frozen=True):
@@ -58,6 +49,7 @@ class EventLog:
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = Path(run_dir)
         self.metadata = LogDirectoryManager.read_metadata(self.run_dir)
+        self._events = self.run_dir / EVENTS_FOLDER
         self._torn: dict[Path, TornLine] = {}
         self._missing: list[MissingEvents] = []
         written = self.metadata.event_schema_version
@@ -83,13 +75,12 @@ class EventLog:
 
         Raises BasisError LOG-004 naming file and line when a line inside the file cannot be read.
         """
-        path = self._path(kind)
         decode = msgspec.json.Decoder(kind).decode
-        for number, line in enumerate(self._lines(path), start=1):
+        for number, line in enumerate(self._lines(kind), start=1):
             try:
                 yield decode(line)
             except msgspec.MsgspecError as error:
-                raise _unreadable(path, number, kind, error) from error
+                raise _unreadable(self._active(kind), number, kind, error) from error
 
     def all(self) -> Iterator[DomainEvent]:
         """Every event of the run in the order in which they were logged, over all files."""
@@ -134,44 +125,29 @@ class EventLog:
         times = pd.DatetimeIndex([row.timestamp for row in rows], name="timestamp", tz="UTC")
         return pd.DataFrame.from_records([row.value for row in rows], index=times)
 
-    def _path(self, kind: type[DomainEvent]) -> Path:
-        return self.run_dir / EVENTS_FOLDER / f"{kind.FILE}.jsonl"
+    def _active(self, kind: type[DomainEvent]) -> Path:
+        return active(self._events, kind.FILE)
 
-    def _lines(self, path: Path) -> Iterator[bytes]:
-        """Whole lines of a file; none when the file was never made. What is torn is noted."""
-        try:
-            file = path.open("rb")
-        except FileNotFoundError:
-            return
-        with file:
-            offset = 0
-            for line in file:
-                if not line.endswith(b"\n"):
-                    self._torn[path] = TornLine(path, offset, len(line))
-                    return
-                offset += len(line)
-                yield line
+    def _lines(self, kind: type[DomainEvent]) -> Iterator[bytes]:
+        """Whole lines of one type; none when the file was never made. What is torn is noted."""
+        torn: list[TornLine] = []
+        yield from lines(self._events, kind.FILE, torn)
+        self._torn.update((line.path, line) for line in torn)
 
     def _decode_all(self, kind: type[DomainEvent], form: type[Any]) -> list[Any]:
-        """All lines of a file at once, decoded to `form`."""
-        path = self._path(kind)
-        try:
-            text = path.read_bytes()
-        except FileNotFoundError:
-            return []
-        end = text.rfind(b"\n") + 1
-        if end < len(text):
-            self._torn[path] = TornLine(path, end, len(text) - end)
+        """All lines of one type at once, decoded to `form`."""
         decoder = msgspec.json.Decoder(form)
-        try:
-            return decoder.decode_lines(text[:end])
-        except msgspec.MsgspecError as error:
-            for number, line in enumerate(text[:end].split(b"\n"), start=1):
-                try:
-                    decoder.decode(line)
-                except msgspec.MsgspecError as reason:
-                    raise _unreadable(path, number, kind, reason) from reason
-            raise _unreadable(path, 0, kind, error) from error
+        rows: list[Any] = []
+        for path, stream in streams(self._events, kind.FILE):
+            text = stream.read()
+            end = text.rfind(b"\n") + 1
+            if end < len(text):
+                self._torn[path] = TornLine(path, end, len(text) - end)
+            try:
+                rows += decoder.decode_lines(text[:end])
+            except msgspec.MsgspecError as error:
+                raise _first_unreadable(path, text[:end], decoder, kind, error) from error
+        return rows
 
     def _project(self, kind: type[DomainEvent], field: str, trigger: str | None) -> list[Any]:
         types = {info.name: info.type for info in msgspec.structs.fields(kind)}
@@ -203,3 +179,14 @@ def _plain(value: Any) -> Any:
 
 def _unreadable(path: Path, number: int, kind: type[DomainEvent], error: Exception) -> BasisError:
     return BasisError("LOG-004", f"{path}, line {number}: {error}; expected one {kind.__name__} as JSON")
+
+
+def _first_unreadable(
+    path: Path, text: bytes, decoder: msgspec.json.Decoder[Any], kind: type[DomainEvent], error: Exception
+) -> BasisError:
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            decoder.decode(line)
+        except msgspec.MsgspecError as reason:
+            return _unreadable(path, number, kind, reason)
+    return _unreadable(path, 0, kind, error)

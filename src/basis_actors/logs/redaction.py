@@ -36,8 +36,9 @@ _HINT: Final = re.compile(
 """In everything that `_TEXT` finds. It is looked for first: most text has none of it."""
 
 
-_NUMBERS: Final = (float, int, bool)
-"""What most of a decision is; only its name can make it a secret."""
+_PLAIN: Final = frozenset({float, int, bool, type(None)})
+"""Types of most of what is logged; only its name can make such a value a secret."""
+_TEXTS_KEPT: Final = 4096
 
 
 @lru_cache(maxsize=4096)
@@ -51,9 +52,48 @@ class Redactor:
     def __init__(self, known: Iterable[str] = ()) -> None:
         ordered = sorted({value for value in known if value}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        # A strategy says the same few sentences at nearly every tick.
+        self._text = lru_cache(maxsize=_TEXTS_KEPT)(self._look)
 
     def text(self, text: str, *, name: str = "") -> str:
         """`text` without secrets; `name` is the field it stands in."""
+        return self._text(text, name)
+
+    def value(self, value: Any, *, name: str = "") -> Any:
+        """`value` without secrets, at any depth of dictionaries and sequences; itself where there are none."""
+        if type(value) in _PLAIN and not (name and value is not None and _is_secret_name(name)):
+            return value
+        if name and _is_secret_name(name):
+            return HIDDEN
+        if isinstance(value, str):
+            shown = self._text(value, name)
+            return value if shown == value else shown
+        if isinstance(value, bytes):
+            return self._text(value.decode("utf-8", "backslashreplace"), name)
+        if isinstance(value, Mapping):
+            return self._mapping(value)
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return self._sequence(value, name)
+        return value
+
+    def _mapping(self, value: Mapping[Any, Any]) -> Any:
+        hidden: dict[Any, Any] = {}
+        for key, inner in value.items():
+            name = key if type(key) is str else str(key)
+            if type(inner) in _PLAIN and not _is_secret_name(name):
+                continue
+            shown = self.value(inner, name=name)
+            if shown is not inner:
+                hidden[key] = shown
+        return {**value, **hidden} if hidden else value
+
+    def _sequence(self, value: Any, name: str) -> Any:
+        shown = [self.value(inner, name=name) for inner in value]
+        if all(one is other for one, other in zip(shown, value, strict=True)):
+            return value
+        return tuple(shown) if type(value) is tuple else shown
+
+    def _look(self, text: str, name: str) -> str:
         if self._known is not None:
             text = self._known.sub(HIDDEN, text)
         if _HINT.search(text) is not None:
@@ -62,29 +102,6 @@ class Redactor:
         if len(text) < _KEY_DIGITS:
             return text
         return text if _HASH_NAME.search(name) else _PRIVATE_KEY.sub(HIDDEN, text)
-
-    def value(self, value: Any, *, name: str = "") -> Any:
-        """`value` without secrets, at any depth of dictionaries and sequences."""
-        if name and value is not None and _is_secret_name(name):
-            return HIDDEN
-        if value is None or isinstance(value, (float, int)):
-            return value
-        if isinstance(value, str):
-            return self.text(value, name=name)
-        if isinstance(value, bytes):
-            return self.text(value.decode("utf-8", "backslashreplace"), name=name)
-        if isinstance(value, Mapping):
-            return {
-                key: inner
-                if type(inner) in _NUMBERS and not _is_secret_name(str(key))
-                else self.value(inner, name=str(key))
-                for key, inner in value.items()
-            }
-        if type(value) is tuple:
-            return tuple([self.value(inner, name=name) for inner in value])
-        if isinstance(value, (list, tuple, set, frozenset)):
-            return [self.value(inner, name=name) for inner in value]
-        return value
 
     def __call__(self, _logger: object, _method: str, line: Any) -> Any:
         """As a structlog processor."""
