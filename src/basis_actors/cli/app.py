@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from basis_actors.cli.backtest import backtest
 from basis_actors.cli.configuration import config, modes
 from basis_actors.cli.market_data import data
+from basis_actors.cli.replay import replay
 from basis_actors.cli.stress import stress
 from basis_actors.cli.terminal import BAD_INPUT, complain
 from basis_actors.errors import BasisError
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.command("backtest")(backtest)
 app.command("stress")(stress)
+app.command("replay")(replay)
 app.command("modes")(modes)
 app.add_typer(config, name="config")
 app.add_typer(data, name="data")

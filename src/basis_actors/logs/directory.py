@@ -22,10 +22,11 @@ from basis_actors.errors import BasisError
 from basis_actors.logs.wall_clock import WallClock, system_clock
 from basis_actors.messages.events import EVENT_SCHEMA_VERSION
 
-__all__ = ["EVENTS_FOLDER", "METADATA_FILE", "LogDirectoryManager", "RunMetadata", "RunStatus"]
+__all__ = ["EVENTS_FOLDER", "METADATA_FILE", "SUMMARY_FILE", "LogDirectoryManager", "RunMetadata", "RunStatus"]
 
 EVENTS_FOLDER: Final = "events"
 METADATA_FILE: Final = "metadata.json"
+SUMMARY_FILE: Final = "summary.json"
 _CORRELATION_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -51,6 +52,8 @@ class RunMetadata(msgspec.Struct, frozen=True, kw_only=True):
     strategy: str
     capital: float
     """In the share class of the mode."""
+    currency: str | None = None
+    """Of the share class; amounts in the log are counted in it. None when the caller gave none."""
     started_at: datetime
     config_hash: str | None = None
     """sha256 of the effective configuration; None when the caller gave none."""
@@ -84,6 +87,7 @@ class LogDirectoryManager:
         capital: float,
         base_dir: Path,
         *,
+        currency: str | None = None,
         config_hash: str | None = None,
         data_origin: str | None = None,
         data_hashes: Mapping[str, str] | None = None,
@@ -108,6 +112,7 @@ class LogDirectoryManager:
             mode=mode,
             strategy=strategy,
             capital=capital,
+            currency=currency,
             started_at=clock(),
             config_hash=config_hash,
             data_origin=data_origin,

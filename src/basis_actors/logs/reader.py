@@ -17,7 +17,7 @@ import msgspec
 
 from basis_actors.errors import BasisError
 from basis_actors.logs.directory import EVENTS_FOLDER, METADATA_FILE, LogDirectoryManager
-from basis_actors.logs.segments import TornLine, active, lines, streams
+from basis_actors.logs.segments import UNREADABLE, TornLine, active, lines, streams
 from basis_actors.messages.events import EVENT_SCHEMA_VERSION, EVENT_TYPES, DomainEvent
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class EventLog:
         for number, line in enumerate(self._lines(kind), start=1):
             try:
                 yield decode(line)
-            except msgspec.MsgspecError as error:
+            except UNREADABLE as error:
                 raise _unreadable(self._active(kind), number, kind, error) from error
 
     def all(self) -> Iterator[DomainEvent]:
@@ -145,7 +145,7 @@ class EventLog:
                 self._torn[path] = TornLine(path, end, len(text) - end)
             try:
                 rows += decoder.decode_lines(text[:end])
-            except msgspec.MsgspecError as error:
+            except UNREADABLE as error:
                 raise _first_unreadable(path, text[:end], decoder, kind, error) from error
         return rows
 
@@ -187,6 +187,6 @@ def _first_unreadable(
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             decoder.decode(line)
-        except msgspec.MsgspecError as reason:
+        except UNREADABLE as reason:
             return _unreadable(path, number, kind, reason)
     return _unreadable(path, 0, kind, error)

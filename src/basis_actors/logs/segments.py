@@ -16,9 +16,11 @@ import msgspec
 
 from basis_actors.errors import BasisError
 
-__all__ = ["SUFFIX", "TornLine", "active", "lines", "rotated", "segments", "streams"]
+__all__ = ["SUFFIX", "UNREADABLE", "TornLine", "active", "lines", "rotated", "segments", "streams"]
 
 SUFFIX: Final = ".jsonl"
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What decoding raises for a line that is not what it should be."""
 _PACKED: Final = ".gz"
 _ROTATED: Final = re.compile(r"\.(\d{6,})\.jsonl(?:\.gz)?")
 

@@ -79,6 +79,7 @@ class Backtest:
             run.mode.strategy,
             prepared.capital,
             request.out,
+            currency=run.share_class.currency,
             config_hash=prepared.config_hash,
             data_origin=prepared.dataset.origin,
             data_hashes=prepared.dataset.hashes | prepared.strategy.input_hashes,

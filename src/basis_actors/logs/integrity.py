@@ -1,0 +1,136 @@
+"""Checks that an event log is as it was written: every line whole, numbered without gaps, and under its seal."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from basis_actors.logs.seals import SEALS_STEM, FileSeal, RunningSum, Seal
+from basis_actors.logs.segments import SUFFIX, UNREADABLE, TornLine, lines, segments
+from basis_actors.messages.events import EVENT_TYPES, DomainEvent
+
+__all__ = ["Finding", "LogWalk", "check_seals"]
+
+_SHOWN: Final = 120
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something in a log that is not as it has to be."""
+
+    check: str
+    """`seal`, `line`, `number`, `ledger`, `pnl` or `summary`."""
+    where: str
+    """File and lines, or the number of the event."""
+    what: str
+    """What was found, and what was expected."""
+
+
+class _Numbered(msgspec.Struct, frozen=True, gc=False):
+    """All that is read of an event whose content does not matter."""
+
+    sequence: int
+
+
+class LogWalk:
+    """Walks all events of a run in the order of their numbers, and collects what is wrong with lines and numbers.
+
+    `wanted` are the types that are decoded whole; of others only the number is read, and they come as None.
+    """
+
+    def __init__(self, folder: Path, wanted: tuple[type[DomainEvent], ...]) -> None:
+        self.findings: list[Finding] = []
+        self.torn: list[TornLine] = []
+        self.events = 0
+        self._folder = folder
+        self._wanted = wanted
+
+    def __iter__(self) -> Iterator[tuple[int, DomainEvent | None]]:
+        """Number and event; of two lines with one number the second is left out."""
+        expected = 0
+        for number, event, stem in heapq.merge(*map(self._file, EVENT_TYPES), key=lambda row: row[0]):
+            if number < expected:
+                self._found("number", f"{stem}{SUFFIX}, event {number}", "has a number that another line has as well")
+                continue
+            if number > expected:
+                missing = f"event {expected}" if number == expected + 1 else f"events {expected} to {number - 1}"
+                self._found("number", missing, f"missing: no file has a line with that number before event {number}")
+            expected = number + 1
+            self.events += 1
+            yield number, event
+
+    def _file(self, kind: type[DomainEvent]) -> Iterator[tuple[int, DomainEvent | None, str]]:
+        whole = kind in self._wanted
+        form: Any = kind if whole else _Numbered
+        decode = msgspec.json.Decoder(form).decode
+        last = -1
+        for count, line in enumerate(lines(self._folder, kind.FILE, self.torn), start=1):
+            where = f"{kind.FILE}{SUFFIX}, line {count}"
+            try:
+                event = decode(line)
+            except UNREADABLE as error:
+                self._found("line", where, f"cannot be read: {error}: {_shown(line)}")
+                continue
+            number = event.sequence
+            if number is None or number <= last:
+                self._found("number", where, f"is event {number} after event {last}; numbers grow within a file")
+                continue
+            last = number
+            yield number, event if whole else None, kind.FILE
+
+    def _found(self, check: str, where: str, what: str) -> None:
+        self.findings.append(Finding(check, where, what))
+
+
+def check_seals(folder: Path) -> tuple[list[Finding], dict[str, int]]:
+    """What was changed since it was sealed, one finding a file at most, and by file the lines after its last seal.
+
+    Lines after the last seal are those of a run that has not ended, or that was killed: nothing vouches for them.
+    Raises BasisError LOG-004 when a file cannot be read.
+    """
+    findings: list[Finding] = []
+    by_file: dict[str, list[tuple[int, FileSeal]]] = {kind.FILE: [] for kind in EVENT_TYPES}
+    decode = msgspec.json.Decoder(Seal).decode
+    for count, line in enumerate(lines(folder, SEALS_STEM), start=1):
+        try:
+            seal = decode(line)
+        except UNREADABLE as error:
+            findings.append(Finding("seal", f"{SEALS_STEM}{SUFFIX}, line {count}", f"cannot be read: {error}"))
+            continue
+        for stem, part in seal.files.items():
+            by_file.setdefault(stem, []).append((seal.sequence, part))
+    unsealed: dict[str, int] = {}
+    for stem, seals in by_file.items():
+        finding, left = _check_file(folder, stem, seals)
+        if finding is not None:
+            findings.append(finding)
+        if left:
+            unsealed[stem] = left
+    return findings, unsealed
+
+
+def _check_file(folder: Path, stem: str, seals: list[tuple[int, FileSeal]]) -> tuple[Finding | None, int]:
+    if seals and not segments(folder, stem):
+        return Finding("seal", f"{stem}{SUFFIX}", f"is missing; {seals[-1][1].lines} lines of it were sealed"), 0
+    reader = lines(folder, stem)
+    total, passed = RunningSum(), 0
+    for sequence, seal in seals:
+        block = b"".join(line for _, line in zip(range(seal.lines - total.lines), reader, strict=False))
+        where = f"{stem}{SUFFIX}, lines {total.lines + 1} to {seal.lines}"
+        total = total.with_lines(block)
+        span = f"events {passed} to {sequence - 1}"
+        if total.lines < seal.lines:
+            return Finding("seal", where, f"end at line {total.lines}; up to {seal.lines} were sealed ({span})"), 0
+        if total.seal() != seal:
+            size = f"; {total.bytes - seal.bytes:+d} bytes" if total.bytes != seal.bytes else ""
+            return Finding("seal", where, f"are not what was sealed ({span}{size})"), 0
+        passed = sequence
+    return None, sum(1 for _ in reader)
+
+
+def _shown(line: bytes) -> str:
+    text = line.decode("utf-8", "backslashreplace").strip()
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,0 +1,240 @@
+"""Rebuilds the ledger of a run from its delta events alone, and holds every snapshot and every PnL against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from basis_actors.errors import BasisError
+from basis_actors.finance.keys import STABLE, parse_key
+from basis_actors.finance.ledger import book_settlement
+from basis_actors.logs.directory import EVENTS_FOLDER, SUMMARY_FILE, LogDirectoryManager, RunStatus
+from basis_actors.logs.integrity import Finding, LogWalk, check_seals
+from basis_actors.logs.segments import UNREADABLE
+from basis_actors.messages.events import DomainEvent, ExecutionDeltaEvent, PnLCalculation, PositionSnapshot
+from basis_actors.messages.execution import DeltaSource, Settlement
+
+__all__ = ["Replay", "replay"]
+
+_TOLERANCE: Final = 1e-9
+"""Of the sum of what is owned and owed: equity is a difference, and sums are taken in another order here."""
+_PER_CHECK: Final = 20
+"""Findings of one kind that are kept; one wrong delta makes every later snapshot differ."""
+
+
+class _Stated(msgspec.Struct, frozen=True):
+    """What the summary of a run says that its log says as well."""
+
+    events: int
+    equity_end: float | None
+    total_pnl: float | None
+    external_flows: float
+    attribution: dict[str, float]
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay came to."""
+
+    run_dir: str
+    status: RunStatus
+    events: int
+    deltas: int
+    snapshots: int
+    """Snapshots of the ledger that were compared, key by key and to the last bit."""
+    calculations: int
+    """PnL calculations whose equity, totals and sums were recomputed."""
+    equity: float | None
+    """Equity at the last calculation, in the share class."""
+    positions: dict[str, float]
+    """The ledger after the last delta."""
+    has_summary: bool
+    """Whether there is a summary; a run that was killed leaves none."""
+    findings: list[Finding]
+    """What is wrong, at most 20 of each kind, in the order of the log; empty for a log that can be trusted."""
+    more: dict[str, int]
+    """Findings beyond those, by check."""
+    notes: list[str]
+    """What a run leaves behind that did not come to its end, and nothing vouches for."""
+
+
+def replay(run_dir: Path) -> Replay:
+    """Check a run against its own log, in memory that does not grow with it.
+
+    Raises BasisError LOG-003 when `run_dir` is not a run directory, LOG-004 when a segment is missing or cannot be
+    unpacked.
+    """
+    metadata = LogDirectoryManager.read_metadata(run_dir)
+    folder = Path(run_dir) / EVENTS_FOLDER
+    sealed, unsealed = check_seals(folder)
+    if metadata.currency is None:
+        raise BasisError("LOG-003", f"{run_dir} does not say in which currency it counts; run the mode again")
+    walk = LogWalk(folder, (ExecutionDeltaEvent, PositionSnapshot, PnLCalculation))
+    books = _Books(walk.findings, metadata.currency)
+    for number, event in walk:
+        books.take(number, event)
+    summary = Path(run_dir) / SUMMARY_FILE
+    if summary.exists():
+        _check_summary(summary, walk, books)
+    findings, more = _shortened([*sealed, *walk.findings])
+    return Replay(
+        run_dir=str(run_dir),
+        status=metadata.status,
+        events=walk.events,
+        deltas=books.deltas,
+        snapshots=books.snapshots,
+        calculations=books.calculations,
+        equity=None if books.last is None else books.last.equity,
+        positions=books.positions,
+        has_summary=summary.exists(),
+        findings=findings,
+        more=more,
+        notes=[
+            *(f"{line.path.name} ends within a line: {line.length} bytes were left out" for line in walk.torn),
+            *(f"{stem}.jsonl: the last {count} lines are not sealed" for stem, count in unsealed.items()),
+            *([] if summary.exists() else [f"there is no {SUMMARY_FILE}: the run has not come to its end"]),
+        ],
+    )
+
+
+class _Books:
+    """The ledger and the sums, as far as the walk has come."""
+
+    def __init__(self, findings: list[Finding], currency: str) -> None:
+        self._currency = currency
+        self.positions: dict[str, float] = {}
+        self.deltas = self.snapshots = self.calculations = 0
+        self.last: PnLCalculation | None = None
+        self._findings = findings
+        self._entries: dict[str, float] = {}
+        self._domains: dict[str, int] = {}
+        self._capital: float | None = None
+        self._flows = 0.0
+        self._attribution: dict[str, float] = {}
+        self._residual = 0.0
+
+    def take(self, number: int, event: DomainEvent | None) -> None:
+        """One event, in the order of the log."""
+        if isinstance(event, ExecutionDeltaEvent):
+            self._delta(number, event)
+        elif isinstance(event, PositionSnapshot):
+            self._snapshot(number, event)
+        elif isinstance(event, PnLCalculation):
+            self._calculation(number, event)
+
+    def _found(self, check: str, number: int, what: str) -> None:
+        self._findings.append(Finding(check, f"event {number}", what))
+
+    def _delta(self, number: int, event: ExecutionDeltaEvent) -> None:
+        self.deltas += 1
+        due = self._domains.get(event.domain, event.domain_sequence)
+        if event.domain_sequence != due:
+            self._found("ledger", number, f"is settlement {event.domain}#{event.domain_sequence}; #{due} was expected")
+        self._domains[event.domain] = event.domain_sequence + 1
+        settlement = Settlement(
+            event.source, event.timestamp, event.domain, event.domain_sequence, event.deltas, event.operation_id
+        )
+        try:
+            self.positions, self._entries = book_settlement(settlement, self.positions, self._entries)
+        except BasisError as error:
+            self._found("ledger", number, str(error))
+        if event.source in (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL):
+            self._flows += sum(delta.delta_amount for delta in event.deltas)
+
+    def _snapshot(self, number: int, event: PositionSnapshot) -> None:
+        self.snapshots += 1
+        shown = event.positions
+        if shown == self.positions:
+            return
+        for key in sorted(shown.keys() | self.positions.keys()):
+            there, here = shown.get(key, 0.0), self.positions.get(key, 0.0)
+            if there != here:
+                self._found("ledger", number, f"shows {there!r} of {key}; the deltas before it sum to {here!r}")
+        # What follows is held against what is shown here, so that a wrong delta is found once and not ever after.
+        self.positions = dict(shown)
+
+    def _calculation(self, number: int, event: PnLCalculation) -> None:
+        self.calculations += 1
+        self.last = event
+        if self._capital is None and event.equity != 0.0:
+            self._capital = self._flows
+        for component, amount in event.attribution.items():
+            self._attribution[component] = self._attribution.get(component, 0.0) + amount
+        self._residual += event.residual
+        flows = self._flows - (self._capital or 0.0)
+        equity, gross = self._valued(event.marks)
+        explained = sum(event.attribution_total.values()) + event.residual_total
+        for name, shown, expected in (
+            ("equity", event.equity, equity),
+            ("external_flows", event.external_flows, flows),
+            ("total_pnl", event.total_pnl, equity - (self._capital or 0.0) - flows),
+            ("sum of attribution_total and residual_total", explained, event.total_pnl),
+            ("realized_pnl + unrealized_pnl", event.realized_pnl + event.unrealized_pnl, event.total_pnl),
+            ("residual_total", event.residual_total, self._residual),
+            *(
+                (f"attribution_total.{component}", total, self._attribution.get(component, 0.0))
+                for component, total in event.attribution_total.items()
+            ),
+        ):
+            if not abs(shown - expected) <= _TOLERANCE * max(gross, 1.0):
+                self._found("pnl", number, f"has {name} {shown!r}; {expected!r} follows from the log")
+        self._flows += event.external_flows - flows
+        self._residual = event.residual_total
+        self._attribution = dict(event.attribution_total)
+
+    def _valued(self, marks: Mapping[str, float]) -> tuple[float, float]:
+        """Equity, and the sum of the sizes of all values, at the prices that the event itself names."""
+        equity = gross = 0.0
+        for key, amount in self.positions.items():
+            info = parse_key(key)
+            if info.contract is not None:
+                mark = marks.get(info.perp or "")
+                entry = self._entries.get(key)
+                value = 0.0 if mark is None or entry is None else info.contract.upnl(amount, entry, mark)
+                price = self._price(info.paid_in, marks)
+            else:
+                rate = 1.0 if info.lst is None else marks.get(f"rate:{info.lst}", 0.0)
+                value, price = amount * info.sign * rate, self._price(info.asset, marks)
+            worth = value * price
+            equity += worth
+            gross += abs(worth)
+        return equity, gross
+
+    def _price(self, asset: str, marks: Mapping[str, float]) -> float:
+        """One unit in the share class; 0 where there was no price, as in the balance sheet."""
+        if asset == self._currency:
+            return 1.0
+        price = 1.0 if asset == STABLE else marks.get(f"S:{asset}", 0.0)
+        unit = 1.0 if self._currency == STABLE else marks.get(f"S:{self._currency}")
+        return price / unit if unit else 0.0
+
+
+def _check_summary(path: Path, walk: LogWalk, books: _Books) -> None:
+    """Hold the summary against the end of the log."""
+    try:
+        stated = msgspec.json.decode(path.read_bytes(), type=_Stated)
+    except (OSError, *UNREADABLE) as error:
+        walk.findings.append(Finding("summary", path.name, f"cannot be read: {error}"))
+        return
+    last = books.last
+    for name, shown, expected in (
+        ("events", stated.events, walk.events),
+        ("equity_end", stated.equity_end, last and last.equity),
+        ("total_pnl", stated.total_pnl, last and last.total_pnl),
+        ("external_flows", stated.external_flows, last.external_flows if last else 0.0),
+        ("attribution", stated.attribution, last.attribution_total if last else {}),
+    ):
+        if shown != expected:
+            walk.findings.append(Finding("summary", path.name, f"has {name} {shown!r}; the log ends with {expected!r}"))
+
+
+def _shortened(findings: list[Finding]) -> tuple[list[Finding], dict[str, int]]:
+    kept: list[Finding] = []
+    seen: dict[str, int] = {}
+    for finding in findings:
+        seen[finding.check] = seen.get(finding.check, 0) + 1
+        if seen[finding.check] <= _PER_CHECK:
+            kept.append(finding)
+    return kept, {check: count - _PER_CHECK for check, count in seen.items() if count > _PER_CHECK}

@@ -1,0 +1,53 @@
+"""`replay` says in words and in its exit code whether a log can be trusted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+
+@pytest.fixture
+def run_dir(run: Run) -> Path:
+    """A short run."""
+    result = run("backtest", "pure_lending_usdt", "--start", "2024-01-01", "--end", "2024-01-03", "--quiet")
+    return Path(result.stdout.strip())
+
+
+def test_a_run_is_verified_by_its_path_and_by_its_name(run: Run, run_dir: Path) -> None:
+    for name in (run_dir, run_dir.parent.name):
+        result = run("replay", name)
+        assert result.exit_code == 0, result.output
+        assert "✗" not in result.stdout
+        assert "49 snapshots are the sum of" in result.stdout
+        assert "aave:aToken:aUSDT" in result.stdout
+
+
+def test_json_holds_everything(run: Run, run_dir: Path) -> None:
+    found = json.loads(run("replay", run_dir, "--json").stdout)
+    assert found["findings"] == []
+    assert found["has_summary"]
+    assert found["calculations"] == 49
+
+
+def test_a_changed_log_ends_with_1_and_names_the_place(run: Run, run_dir: Path) -> None:
+    path = run_dir / "events" / "positions.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:5] + lines[6:]))
+    number = json.loads(lines[5])["sequence"]
+    result = run("replay", run_dir)
+    assert result.exit_code == 1
+    assert f"number: event {number}: missing" in result.stdout
+    assert "✗" in result.stdout
+    assert "Not verified" in result.stderr
+
+
+@pytest.mark.parametrize("given", ["nowhere", "."])
+def test_what_is_no_run_is_refused_in_one_line(run: Run, given: str) -> None:
+    result = run("replay", given)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: LOG-003: ")
+    assert len(result.stderr.strip().splitlines()) == 1

@@ -1,0 +1,220 @@
+"""A log is rebuilt from its deltas; whatever was changed in it since is found and named."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from basis_actors.logs.locate import find_run
+from basis_actors.logs.replay import Replay, replay
+from basis_actors.messages.book import Flow
+from basis_actors.services.backtest import Backtest
+from basis_actors.services.preparation import BacktestRequest, prepare
+
+DAYS = 12
+
+
+def _run(out: Path, mode: str) -> Path:
+    request = BacktestRequest(
+        mode=mode,
+        start=datetime(2024, 1, 1, tzinfo=UTC),
+        end=datetime(2024, 1, 1 + DAYS, tzinfo=UTC),
+        flows=(
+            Flow(datetime(2024, 1, 4, tzinfo=UTC), 0.25 if "btc" in mode and "margin" in mode else 20_000.0),
+            Flow(datetime(2024, 1, 8, tzinfo=UTC), -0.1 if "btc" in mode and "margin" in mode else -5_000.0),
+        ),
+        out=out,
+        correlation_id=mode,
+        always_in=mode == "btc_basis",
+        fixed_clock=True,
+    )
+    backtest = Backtest(prepare(request))
+    assert backtest.run().failure is None
+    return backtest.run_dir
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with deposits, withdrawals, perps, and every file of events but groups and errors well filled."""
+    return _run(tmp_path_factory.mktemp("original"), "btc_basis")
+
+
+@pytest.fixture
+def run_dir(original: Path, tmp_path: Path) -> Path:
+    """A copy to do harm to."""
+    return Path(shutil.copytree(original, tmp_path / "run"))
+
+
+def _checks(found: Replay) -> set[str]:
+    return {finding.check for finding in found.findings}
+
+
+def _lines(run_dir: Path, stem: str) -> tuple[Path, list[bytes]]:
+    path = run_dir / "events" / f"{stem}.jsonl"
+    return path, path.read_bytes().splitlines(keepends=True)
+
+
+def test_a_log_that_nobody_touched_is_verified(original: Path) -> None:
+    found = replay(original)
+    assert found.findings == []
+    assert found.notes == []
+    assert found.events == sum(
+        len(path.read_bytes().splitlines()) for path in (original / "events").glob("*.jsonl") if path.stem != "seals"
+    )
+    last = json.loads(_lines(original, "positions")[1][-1])
+    assert found.positions == last["positions"]
+    assert found.equity == json.loads((original / "summary.json").read_text())["equity_end"]
+    assert found.snapshots > DAYS * 24
+
+
+def test_the_ledger_is_the_sum_of_the_deltas_added_by_hand(original: Path) -> None:
+    total: dict[str, float] = {}
+    for line in _lines(original, "execution_deltas")[1]:
+        for delta in json.loads(line)["deltas"]:
+            total[delta["position_key"]] = total.get(delta["position_key"], 0.0) + delta["delta_amount"]
+    for key, amount in replay(original).positions.items():
+        assert total[key] == pytest.approx(amount, rel=1e-9)
+
+
+@pytest.mark.parametrize("mode", ["usdt_market_neutral", "ml_btc_directional_btc_margin"])
+def test_loans_staking_and_inverse_perps_are_rebuilt_as_well(tmp_path: Path, mode: str) -> None:
+    assert replay(_run(tmp_path, mode)).findings == []
+
+
+def test_every_flipped_byte_is_found_and_its_file_named(run_dir: Path) -> None:
+    chances = random.Random(11)
+    paths = [path for path in sorted((run_dir / "events").glob("*.jsonl")) if path.stat().st_size]
+    for _ in range(40):
+        path = chances.choice(paths)
+        text = path.read_bytes()
+        place = chances.randrange(len(text))
+        changed = bytes([text[place] ^ (1 << chances.randrange(8))])
+        path.write_bytes(text[:place] + changed + text[place + 1 :])
+        found = replay(run_dir)
+        assert found.findings or found.notes, f"{path.name} byte {place}"
+        assert any(path.name in finding.where for finding in found.findings) or path.name == "seals.jsonl"
+        path.write_bytes(text)
+    assert replay(run_dir).findings == []
+
+
+def test_a_digit_that_changes_no_other_number_is_found_by_its_seal(run_dir: Path) -> None:
+    path, lines = _lines(run_dir, "strategy_decisions")
+    lines[100] = lines[100].replace(b'"reasoning":"', b'"reasoning":"not ')
+    path.write_bytes(b"".join(lines))
+    (finding,) = replay(run_dir).findings
+    assert finding.check == "seal"
+    first, last = (int(word) for word in finding.where.replace(",", "").split() if word.isdigit())
+    assert first <= 101 <= last
+
+
+def test_a_missing_line_is_named_by_its_number(run_dir: Path) -> None:
+    path, lines = _lines(run_dir, "risk_assessments")
+    number = json.loads(lines[50])["sequence"]
+    path.write_bytes(b"".join(lines[:50] + lines[51:]))
+    found = replay(run_dir)
+    assert f"event {number}" in {finding.where for finding in found.findings if finding.check == "number"}
+
+
+def test_lines_cut_off_at_the_end_are_missed(run_dir: Path) -> None:
+    path, lines = _lines(run_dir, "health_status")
+    path.write_bytes(b"".join(lines[:-3]))
+    found = replay(run_dir)
+    assert any(finding.check == "seal" and "health_status" in finding.where for finding in found.findings)
+
+
+def test_two_lines_that_changed_places_are_named(run_dir: Path) -> None:
+    path, lines = _lines(run_dir, "execution_deltas")
+    lines[20], lines[21] = lines[21], lines[20]
+    path.write_bytes(b"".join(lines))
+    assert "execution_deltas.jsonl, line 22" in {finding.where for finding in replay(run_dir).findings}
+
+
+def test_a_line_that_is_there_twice_is_named(run_dir: Path) -> None:
+    path, lines = _lines(run_dir, "positions")
+    path.write_bytes(b"".join([*lines[:9], lines[8], *lines[9:]]))
+    assert "positions.jsonl, line 10" in {finding.where for finding in replay(run_dir).findings}
+
+
+def _forge(run_dir: Path, stem: str, row: int, change: Callable[[dict[str, object]], None]) -> int:
+    """Change an event without a trace in numbers, order or seals; the number of the event."""
+    path, lines = _lines(run_dir, stem)
+    event = json.loads(lines[row])
+    change(event)
+    lines[row] = json.dumps(event, separators=(",", ":")).encode() + b"\n"
+    path.write_bytes(b"".join(lines))
+    (run_dir / "events" / "seals.jsonl").write_bytes(b"")
+    return int(event["sequence"])
+
+
+def test_a_forged_delta_contradicts_the_next_snapshot_and_only_that(run_dir: Path) -> None:
+    def more(event: dict[str, object]) -> None:
+        event["deltas"][0]["delta_amount"] += 1.0  # type: ignore[index]
+
+    _, rows = _lines(run_dir, "execution_deltas")
+    row = next(row for row, line in enumerate(rows) if json.loads(line)["source"] == "funding")
+    number = _forge(run_dir, "execution_deltas", row, more)
+    found = replay(run_dir)
+    assert _checks(found) == {"ledger"}
+    (finding,) = found.findings
+    assert int(finding.where.split()[1]) > number
+
+
+@pytest.mark.parametrize(
+    "field", ["equity", "total_pnl", "realized_pnl", "external_flows", "residual", "residual_total"]
+)
+def test_a_forged_calculation_contradicts_the_log(run_dir: Path, field: str) -> None:
+    def more(event: dict[str, object]) -> None:
+        event[field] += 0.01  # type: ignore[operator]
+
+    number = _forge(run_dir, "pnl_calculations", 100, more)
+    found = replay(run_dir)
+    assert _checks(found) == {"pnl"}
+    assert f"event {number}" in {finding.where for finding in found.findings}
+
+
+def test_a_forged_component_contradicts_its_sum(run_dir: Path) -> None:
+    def more(event: dict[str, object]) -> None:
+        event["attribution"]["funding"] = 3.0  # type: ignore[index]
+
+    number = _forge(run_dir, "pnl_calculations", 50, more)
+    assert f"event {number}" in {finding.where for finding in replay(run_dir).findings}
+
+
+def test_a_forged_summary_contradicts_the_log(run_dir: Path) -> None:
+    path = run_dir / "summary.json"
+    summary = json.loads(path.read_text())
+    path.write_text(json.dumps(summary | {"equity_end": summary["equity_end"] + 1.0}))
+    (finding,) = replay(run_dir).findings
+    assert finding.check == "summary"
+    assert "equity_end" in finding.what
+
+
+def test_a_run_that_was_cut_off_is_no_forgery(run_dir: Path) -> None:
+    (run_dir / "summary.json").unlink()
+    for path in (run_dir / "events").glob("*.jsonl"):
+        rows = path.read_bytes().splitlines(keepends=True)
+        kept = [row for row in rows if json.loads(row)["sequence"] <= 700]
+        path.write_bytes(b"".join(kept) + (rows[len(kept)][:10] if path.stem == "positions" else b""))
+    found = replay(run_dir)
+    assert found.findings == []
+    assert any(note.startswith("positions.jsonl ends within a line: 10 bytes") for note in found.notes)
+    assert any("are not sealed" in note for note in found.notes)
+    assert any("summary.json" in note for note in found.notes)
+
+
+def test_findings_of_one_kind_are_counted_beyond_the_first(run_dir: Path) -> None:
+    path, lines = _lines(run_dir, "pnl_calculations")
+    path.write_bytes(b"".join(line.replace(b'"equity":1', b'"equity":2') for line in lines))
+    found = replay(run_dir)
+    assert sum(finding.check == "pnl" for finding in found.findings) == 20
+    assert found.more["pnl"] > 100
+
+
+def test_a_run_is_replayed_by_its_name(original: Path) -> None:
+    assert replay(find_run("btc_basis", (original.parent.parent,))).findings == []
