@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import Result
 
-from tests.cli.conftest import Run
+Run = Callable[..., Result]
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def test_a_run_is_verified_by_its_path_and_by_its_name(run: Run, run_dir: Path) 
         result = run("replay", name)
         assert result.exit_code == 0, result.output
         assert "✗" not in result.stdout
-        assert "49 snapshots are the sum of" in result.stdout
+        assert "50 snapshots are the sum of" in result.stdout
         assert "aave:aToken:aUSDT" in result.stdout
 
 
@@ -30,7 +32,7 @@ def test_json_holds_everything(run: Run, run_dir: Path) -> None:
     found = json.loads(run("replay", run_dir, "--json").stdout)
     assert found["findings"] == []
     assert found["has_summary"]
-    assert found["calculations"] == 49
+    assert found["calculations"] == 50
 
 
 def test_a_changed_log_ends_with_1_and_names_the_place(run: Run, run_dir: Path) -> None:

@@ -18,6 +18,7 @@ from basis_actors.services.backtest import Backtest
 from basis_actors.services.preparation import BacktestRequest, prepare
 
 DAYS = 12
+FLIPS = 60
 
 
 def _run(out: Path, mode: str) -> Path:
@@ -90,7 +91,7 @@ def test_loans_staking_and_inverse_perps_are_rebuilt_as_well(tmp_path: Path, mod
 def test_every_flipped_byte_is_found_and_its_file_named(run_dir: Path) -> None:
     chances = random.Random(11)
     paths = [path for path in sorted((run_dir / "events").glob("*.jsonl")) if path.stat().st_size]
-    for _ in range(40):
+    for _ in range(FLIPS):
         path = chances.choice(paths)
         text = path.read_bytes()
         place = chances.randrange(len(text))

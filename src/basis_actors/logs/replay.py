@@ -138,8 +138,8 @@ class _Books:
         )
         try:
             self.positions, self._entries = book_settlement(settlement, self.positions, self._entries)
-        except BasisError as error:
-            self._found("ledger", number, str(error))
+        except (BasisError, ArithmeticError, ValueError) as error:
+            self._found("ledger", number, f"cannot be booked: {error}")
         if event.source in (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL):
             self._flows += sum(delta.delta_amount for delta in event.deltas)
 
@@ -153,7 +153,7 @@ class _Books:
             if there != here:
                 self._found("ledger", number, f"shows {there!r} of {key}; the deltas before it sum to {here!r}")
         # What follows is held against what is shown here, so that a wrong delta is found once and not ever after.
-        self.positions = dict(shown)
+        self.positions = {key: amount for key, amount in shown.items() if _is_position(key)}
 
     def _calculation(self, number: int, event: PnLCalculation) -> None:
         self.calculations += 1
@@ -190,9 +190,8 @@ class _Books:
         for key, amount in self.positions.items():
             info = parse_key(key)
             if info.contract is not None:
-                mark = marks.get(info.perp or "")
-                entry = self._entries.get(key)
-                value = 0.0 if mark is None or entry is None else info.contract.upnl(amount, entry, mark)
+                mark, entry = marks.get(info.perp or ""), self._entries.get(key)
+                value = info.contract.upnl(amount, entry, mark) if mark and entry else 0.0
                 price = self._price(info.paid_in, marks)
             else:
                 rate = 1.0 if info.lst is None else marks.get(f"rate:{info.lst}", 0.0)
@@ -209,6 +208,14 @@ class _Books:
         price = 1.0 if asset == STABLE else marks.get(f"S:{asset}", 0.0)
         unit = 1.0 if self._currency == STABLE else marks.get(f"S:{self._currency}")
         return price / unit if unit else 0.0
+
+
+def _is_position(key: str) -> bool:
+    try:
+        parse_key(key)
+    except BasisError:
+        return False
+    return True
 
 
 def _check_summary(path: Path, walk: LogWalk, books: _Books) -> None:
