@@ -23,7 +23,7 @@ NOT_THE_SAME = ("sequence", "real_utc_time", "execution_duration_ms", "total_dur
 
 
 def event_files(folder: Path, mode: str, **more: Any) -> dict[str, bytes]:
-    """Run a mode with a fixed clock, and give what each event file holds."""
+    """Run a mode with a fixed clock, and give what each event file holds; seals hold what runtimes number apart."""
     start, end = utc(more.pop("start")), utc(more.pop("end"))
     request = BacktestRequest(
         mode=mode, start=start, end=end, out=folder, correlation_id="same", fixed_clock=True, **more
@@ -31,7 +31,9 @@ def event_files(folder: Path, mode: str, **more: Any) -> dict[str, bytes]:
     backtest = Backtest(prepare(request))
     summary = backtest.run()
     assert summary.failure is None
-    return {path.name: path.read_bytes() for path in sorted((backtest.run_dir / "events").iterdir())}
+    files = {path.name: path.read_bytes() for path in sorted((backtest.run_dir / "events").iterdir())}
+    assert files.pop("seals.jsonl")
+    return files
 
 
 def without_numbers(content: bytes) -> list[str]:

@@ -162,6 +162,16 @@ class EventLoggerConfig(Model):
         return self
 
 
+class LogKeeperConfig(Model):
+    """How large event files grow, and how long logs are kept."""
+
+    segment_bytes: Count
+    """An event file of this size is packed, and a new one begun."""
+    keep_backtests_days: Count
+    keep_live_days: Count
+    """Days after the last change of a run directory; one that is being written is kept whatever its age."""
+
+
 class HealthMonitorConfig(Model):
     """When a component counts as degraded or unhealthy."""
 
@@ -189,6 +199,7 @@ class ComponentConfig(Model):
     pnl_monitor: PnLMonitorConfig
     position_update_handler: PositionUpdateHandlerConfig
     event_logger: EventLoggerConfig
+    log_keeper: LogKeeperConfig
     health_monitor: HealthMonitorConfig
 
 

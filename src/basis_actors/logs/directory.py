@@ -19,10 +19,19 @@ from typing import Any, Final
 import msgspec
 
 from basis_actors.errors import BasisError
+from basis_actors.logs.run_lock import is_running
 from basis_actors.logs.wall_clock import WallClock, system_clock
 from basis_actors.messages.events import EVENT_SCHEMA_VERSION
 
-__all__ = ["EVENTS_FOLDER", "METADATA_FILE", "SUMMARY_FILE", "LogDirectoryManager", "RunMetadata", "RunStatus"]
+__all__ = [
+    "EVENTS_FOLDER",
+    "METADATA_FILE",
+    "SUMMARY_FILE",
+    "LogDirectoryManager",
+    "RunKind",
+    "RunMetadata",
+    "RunStatus",
+]
 
 EVENTS_FOLDER: Final = "events"
 METADATA_FILE: Final = "metadata.json"
@@ -39,6 +48,13 @@ class RunStatus(StrEnum):
     PARTIAL = "partial"
     """Interrupted; what is there is in order up to that point."""
     FAILED = "failed"
+
+
+class RunKind(StrEnum):
+    """What a run was for; logs of the one are kept longer than logs of the other."""
+
+    BACKTEST = "backtest"
+    LIVE = "live"
 
 
 class RunMetadata(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +79,7 @@ class RunMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """sha256 by file of the data set."""
     options: dict[str, Any] = {}
     """How the run was asked for: window, runtime, flows, what was laid over the configuration."""
+    kind: RunKind = RunKind.BACKTEST
     status: RunStatus = RunStatus.RUNNING
     finished_at: datetime | None = None
     failure: str | None = None
@@ -92,6 +109,7 @@ class LogDirectoryManager:
         data_origin: str | None = None,
         data_hashes: Mapping[str, str] | None = None,
         options: Mapping[str, Any] | None = None,
+        kind: RunKind = RunKind.BACKTEST,
         clock: WallClock = system_clock,
     ) -> Path:
         """Make `base_dir/correlation_id/pid/` with `events/` and `metadata.json`, and return it.
@@ -118,6 +136,7 @@ class LogDirectoryManager:
             data_origin=data_origin,
             data_hashes=dict(data_hashes or {}),
             options=dict(options or {}),
+            kind=kind,
         )
         run_dir = Path(base_dir) / correlation_id / str(pid)
         try:
@@ -165,13 +184,13 @@ class LogDirectoryManager:
     def remove_run_logs(run_dir: Path) -> None:
         """Delete the directory of a run that has ended, and the folder of its correlation id when that is then empty.
 
-        Raises BasisError LOG-003 when `run_dir` is not a run directory, when the run has not ended, or when something
+        Raises BasisError LOG-003 when `run_dir` is not a run directory, when a process is writing it, or when something
         cannot be deleted.
         """
         run_dir = Path(run_dir)
-        metadata = LogDirectoryManager.read_metadata(run_dir)
-        if metadata.status is RunStatus.RUNNING:
-            raise BasisError("LOG-003", f"{run_dir} belongs to a run that has not ended (status running); not deleted")
+        LogDirectoryManager.read_metadata(run_dir)
+        if is_running(run_dir):
+            raise BasisError("LOG-003", f"{run_dir} belongs to a run that goes on; not deleted")
         try:
             for path in sorted(run_dir.rglob("*"), reverse=True):
                 path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()

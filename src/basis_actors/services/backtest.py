@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from math import inf
 
 import anyio
@@ -14,6 +15,7 @@ import msgspec
 
 from basis_actors.actors.engine import Engine
 from basis_actors.actors.event_logger import EventLogger
+from basis_actors.actors.log_keeper import LogKeeper
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Bus, BusError, BusFailed, LiveBus, ManualClock, SimBus, VirtualClock
 from basis_actors.bus.sim import complete
@@ -23,6 +25,8 @@ from basis_actors.errors import BasisError
 from basis_actors.logs.component import ComponentLogs
 from basis_actors.logs.directory import LogDirectoryManager, RunStatus
 from basis_actors.logs.domain_event_logger import DomainEventLogger, EventSink, NullEventLogger
+from basis_actors.logs.retention import Retention, pack_rest
+from basis_actors.logs.run_lock import RunLock
 from basis_actors.logs.wall_clock import fixed_clock, system_clock
 from basis_actors.ports import VenueClient
 from basis_actors.results.accumulator import RunStatistics
@@ -97,6 +101,7 @@ class Backtest:
                 clock=self._clock,
             )
             self._sink = self._open_event_log()
+            self._lock = RunLock(self.run_dir)
         except BasisError as error:
             LogDirectoryManager.finish(self.run_dir, RunStatus.FAILED, failure=str(error), clock=self._clock)
             raise
@@ -199,6 +204,7 @@ class Backtest:
             self._pid,
             batch_events=config.batch_events,
             flush_seconds=config.flush_seconds,
+            segment_bytes=self._prepared.run.mode.component_config.log_keeper.segment_bytes,
             clock=self._clock,
         )
 
@@ -206,7 +212,7 @@ class Backtest:
         """Make the venues of this run, and put the engine on the bus."""
         prepared, request = self._prepared, self._prepared.request
         self._components.announce("run started", mode=prepared.run.mode.mode, data=prepared.dataset.origin)
-        return add_engine(
+        engine = add_engine(
             bus,
             run=prepared.run,
             strategy=prepared.strategy,
@@ -217,6 +223,10 @@ class Backtest:
             stopwatch=Stopwatch(_zero if request.fixed_clock else time.perf_counter),
             simulated=True,
         )
+        keep = prepared.run.mode.component_config.log_keeper
+        retention = Retention(timedelta(days=keep.keep_backtests_days), timedelta(days=keep.keep_live_days))
+        bus.add(LogKeeper(self.run_dir, request.out, retention, system_clock))
+        return engine
 
     def _venues(self, bus: SimBus | LiveBus) -> tuple[VenueClient, ...]:
         """Simulated venues, cut off where a scenario says so."""
@@ -229,6 +239,8 @@ class Backtest:
 
     def _finish(self, engine: Engine, error: BaseException | None, seconds: float) -> RunSummary:
         """Sum up, write the end down, and raise what is not a failure of the run but an order to stop."""
+        for problem in pack_rest(self.run_dir):
+            self._components.logger("log_keeper").warning(problem.message, error_code=problem.code)
         status, failure = self._verdict(engine, error)
         failure, stopped = self._shown(failure), self._shown(stop_text(engine.stopped))
         summary = summarise(self._statistics, self._context(status, failure, stopped, seconds))
@@ -238,6 +250,7 @@ class Backtest:
             except (OSError, BasisError) as problem:
                 status, failure = RunStatus.FAILED, self._shown(f"{failure or 'the run had ended'}; then {problem}")
                 summary = summarise(self._statistics, self._context(status, failure, stopped, seconds))
+        self._lock.release()
         if error is not None and not isinstance(error, Exception):
             raise error
         return summary

@@ -1,0 +1,126 @@
+"""Keeps the folder of logs small: packs segments that are complete, and deletes runs that ended long ago.
+
+Everything is done in steps of a few milliseconds, so that whoever drives them can do other things in between.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+
+from basis_actors.errors import BasisError
+from basis_actors.logs.directory import EVENTS_FOLDER, METADATA_FILE, LogDirectoryManager, RunKind
+from basis_actors.logs.run_lock import is_running
+from basis_actors.logs.segments import active, segments
+from basis_actors.messages.events import EVENT_TYPES
+
+__all__ = ["OldRun", "Retention", "old_runs", "pack", "pack_rest", "unpacked"]
+
+_STEP_BYTES: Final = 128 * 1024
+_LEVEL: Final = 6
+_GZIP: Final = 16 + zlib.MAX_WBITS
+"""Makes zlib write a gzip header; it carries no time, so the same segment gives the same bytes."""
+
+
+class Retention(msgspec.Struct, frozen=True):
+    """How long logs are kept after their last change."""
+
+    backtests: timedelta
+    live: timedelta
+
+    def of(self, kind: RunKind) -> timedelta:
+        """For runs of this kind."""
+        return self.live if kind is RunKind.LIVE else self.backtests
+
+
+class OldRun(msgspec.Struct, frozen=True):
+    """A run that is kept no longer."""
+
+    run_dir: Path
+    kind: RunKind
+    ended: datetime
+    """When anything in it was last written."""
+    bytes: int
+
+
+def old_runs(root: Path, now: datetime, retention: Retention) -> Iterator[OldRun | None]:
+    """The runs under `root` that may be deleted, by name; None for each that may not, so that a walk can pause.
+
+    A run that a process is writing is never among them, however old. What is no run directory is left alone, and so is
+    a run whose metadata cannot be read: nobody knows what it is.
+    """
+    for description in sorted(Path(root).glob(f"*/*/{METADATA_FILE}")):
+        run_dir = description.parent
+        try:
+            kind = LogDirectoryManager.read_metadata(run_dir).kind
+            files = [path.stat() for path in run_dir.rglob("*") if path.is_file()]
+        except (BasisError, FileNotFoundError):
+            yield None
+            continue
+        ended = datetime.fromtimestamp(max(status.st_mtime for status in files), now.tzinfo)
+        if now - ended < retention.of(kind) or is_running(run_dir):
+            yield None
+        else:
+            yield OldRun(run_dir, kind, ended, sum(status.st_size for status in files))
+
+
+def unpacked(run_dir: Path) -> list[Path]:
+    """Complete segments of a run that are not packed yet."""
+    folder = run_dir / EVENTS_FOLDER
+    return [
+        path
+        for kind in EVENT_TYPES
+        for path in segments(folder, kind.FILE)
+        if path != active(folder, kind.FILE) and path.suffix != ".gz"
+    ]
+
+
+def pack_rest(run_dir: Path) -> list[BasisError]:
+    """Pack every complete segment of a run that nobody writes any more; what kept any of them from it."""
+    problems = []
+    for segment in unpacked(run_dir):
+        try:
+            for _ in pack(segment):
+                pass
+        except BasisError as error:
+            problems.append(error)
+    return problems
+
+
+def pack(segment: Path) -> Iterator[None]:
+    """Replace a complete segment by the same packed with gzip; a reader finds the one or the other at any moment.
+
+    Raises BasisError LOG-005 when that is not possible; the segment then stays as it is.
+    """
+    packed = segment.with_name(segment.name + ".gz")
+    draft = packed.with_name(packed.name + ".tmp")
+    squeeze = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    try:
+        with segment.open("rb") as source, _private(draft) as target:
+            while block := source.read(_STEP_BYTES):
+                target.write(squeeze.compress(block))
+                yield
+            target.write(squeeze.flush())
+            target.flush()
+            os.fsync(target.fileno())
+        draft.replace(packed)
+        segment.unlink()
+    except OSError as error:
+        raise BasisError(
+            "LOG-005", f"segment {segment} cannot be packed: {error}; it stays as it is: free space, or pack it by hand"
+        ) from error
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def _private(path: Path) -> BinaryIO:
+    path.touch(mode=0o600)
+    return path.open("wb")
