@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from basis_actors.logs.seals import SEALS_STEM, FileSeal, RunningSum, Seal
 from basis_actors.logs.segments import SUFFIX, UNREADABLE, TornLine, lines, segments
 from basis_actors.messages.events import EVENT_TYPES, DomainEvent
 
-__all__ = ["Finding", "LogWalk", "check_seals"]
+__all__ = ["Finding", "LogWalk", "SealCheck", "check_seals"]
 
 _SHOWN: Final = 120
 
@@ -38,13 +39,17 @@ class _Numbered(msgspec.Struct, frozen=True, gc=False):
 class LogWalk:
     """Walks all events of a run in the order of their numbers, and collects what is wrong with lines and numbers.
 
-    `wanted` are the types that are decoded whole; of others only the number is read, and they come as None.
+    `wanted` are the types that are decoded whole; of others only the number is read, and they come as None. A run that
+    was cut off has written its last batch to some files and not to others: from `loose_from` on a gap ends the walk.
     """
 
-    def __init__(self, folder: Path, wanted: tuple[type[DomainEvent], ...]) -> None:
+    def __init__(self, folder: Path, wanted: tuple[type[DomainEvent], ...], *, loose_from: float = inf) -> None:
         self.findings: list[Finding] = []
         self.torn: list[TornLine] = []
         self.events = 0
+        self.cut_off: int | None = None
+        """Number of the first event that is missing from the last batch."""
+        self._loose_from = loose_from
         self._folder = folder
         self._wanted = wanted
 
@@ -55,6 +60,9 @@ class LogWalk:
             if number < expected:
                 self._found("number", f"{stem}{SUFFIX}, event {number}", "has a number that another line has as well")
                 continue
+            if number > expected >= self._loose_from:
+                self.cut_off = expected
+                return
             if number > expected:
                 missing = f"event {expected}" if number == expected + 1 else f"events {expected} to {number - 1}"
                 self._found("number", missing, f"missing: no file has a line with that number before event {number}")
@@ -85,21 +93,33 @@ class LogWalk:
         self.findings.append(Finding(check, where, what))
 
 
-def check_seals(folder: Path) -> tuple[list[Finding], dict[str, int]]:
-    """What was changed since it was sealed, one finding a file at most, and by file the lines after its last seal.
+class SealCheck(msgspec.Struct, frozen=True):
+    """What the seals of a log say."""
 
-    Lines after the last seal are those of a run that has not ended, or that was killed: nothing vouches for them.
+    findings: list[Finding]
+    """What was changed since it was sealed, one finding a file at most."""
+    unsealed: dict[str, int]
+    """Lines after the last seal, by file: of a run that goes on or was killed. Nothing vouches for them."""
+    sealed: int
+    """Events that were there at the last seal."""
+
+
+def check_seals(folder: Path) -> SealCheck:
+    """Compare every file with its seals.
+
     Raises BasisError LOG-004 when a file cannot be read.
     """
     findings: list[Finding] = []
     by_file: dict[str, list[tuple[int, FileSeal]]] = {kind.FILE: [] for kind in EVENT_TYPES}
     decode = msgspec.json.Decoder(Seal).decode
+    sealed = 0
     for count, line in enumerate(lines(folder, SEALS_STEM), start=1):
         try:
             seal = decode(line)
         except UNREADABLE as error:
             findings.append(Finding("seal", f"{SEALS_STEM}{SUFFIX}, line {count}", f"cannot be read: {error}"))
             continue
+        sealed = seal.sequence
         for stem, part in seal.files.items():
             by_file.setdefault(stem, []).append((seal.sequence, part))
     unsealed: dict[str, int] = {}
@@ -109,7 +129,7 @@ def check_seals(folder: Path) -> tuple[list[Finding], dict[str, int]]:
             findings.append(finding)
         if left:
             unsealed[stem] = left
-    return findings, unsealed
+    return SealCheck(findings, unsealed, sealed)
 
 
 def _check_file(folder: Path, stem: str, seals: list[tuple[int, FileSeal]]) -> tuple[Finding | None, int]:

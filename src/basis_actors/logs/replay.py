@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ __all__ = ["Replay", "replay"]
 
 _TOLERANCE: Final = 1e-9
 """Of the sum of what is owned and owed: equity is a difference, and sums are taken in another order here."""
+_CUT_OFF: Final = "event {} of the last batch is missing: the run was cut off; nothing from there on was checked"
 _PER_CHECK: Final = 20
 """Findings of one kind that are kept; one wrong delta makes every later snapshot differ."""
 
@@ -68,17 +70,18 @@ def replay(run_dir: Path) -> Replay:
     """
     metadata = LogDirectoryManager.read_metadata(run_dir)
     folder = Path(run_dir) / EVENTS_FOLDER
-    sealed, unsealed = check_seals(folder)
+    seals = check_seals(folder)
     if metadata.currency is None:
         raise BasisError("LOG-003", f"{run_dir} does not say in which currency it counts; run the mode again")
-    walk = LogWalk(folder, (ExecutionDeltaEvent, PositionSnapshot, PnLCalculation))
+    loose_from = seals.sealed if metadata.status is RunStatus.RUNNING else inf
+    walk = LogWalk(folder, (ExecutionDeltaEvent, PositionSnapshot, PnLCalculation), loose_from=loose_from)
     books = _Books(walk.findings, metadata.currency)
     for number, event in walk:
         books.take(number, event)
     summary = Path(run_dir) / SUMMARY_FILE
     if summary.exists():
         _check_summary(summary, walk, books)
-    findings, more = _shortened([*sealed, *walk.findings])
+    findings, more = _shortened([*seals.findings, *walk.findings])
     return Replay(
         run_dir=str(run_dir),
         status=metadata.status,
@@ -92,8 +95,9 @@ def replay(run_dir: Path) -> Replay:
         findings=findings,
         more=more,
         notes=[
+            *([] if walk.cut_off is None else [_CUT_OFF.format(walk.cut_off)]),
             *(f"{line.path.name} ends within a line: {line.length} bytes were left out" for line in walk.torn),
-            *(f"{stem}.jsonl: the last {count} lines are not sealed" for stem, count in unsealed.items()),
+            *(f"{stem}.jsonl: the last {count} lines are not sealed" for stem, count in seals.unsealed.items()),
             *([] if summary.exists() else [f"there is no {SUMMARY_FILE}: the run has not come to its end"]),
         ],
     )
