@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 BY_FILE := --dist loadfile --no-loadscope-reorder
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-long bench table lint types layers
+.PHONY: demo test test-long bench table lint types layers docs
 
 # A basis strategy on ninety days of the embedded synthetic market.
 demo: $(READY)
@@ -41,6 +41,10 @@ types: $(READY)
 
 layers: $(READY)
 	$(BIN)/lint-imports
+
+# What the documents take from the code.
+docs: $(READY)
+	$(BIN)/python docs/generate.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
