@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from basis_actors.cli.backtest import backtest
 from basis_actors.cli.configuration import config, modes
+from basis_actors.cli.log_pruning import prune
 from basis_actors.cli.market_data import data
 from basis_actors.cli.replay import replay
 from basis_actors.cli.stress import stress
@@ -43,6 +44,9 @@ app.command("replay")(replay)
 app.command("modes")(modes)
 app.add_typer(config, name="config")
 app.add_typer(data, name="data")
+logs = typer.Typer(no_args_is_help=True, help="Ask the logs of runs, and keep them small.")
+logs.command("prune")(prune)
+app.add_typer(logs, name="logs")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so

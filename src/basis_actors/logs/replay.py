@@ -73,14 +73,16 @@ def replay(run_dir: Path) -> Replay:
     seals = check_seals(folder)
     if metadata.currency is None:
         raise BasisError("LOG-003", f"{run_dir} does not say in which currency it counts; run the mode again")
-    loose_from = seals.sealed if metadata.status is RunStatus.RUNNING else inf
+    ended = metadata.status in (RunStatus.COMPLETED, RunStatus.PARTIAL)
+    loose_from = inf if ended else seals.sealed
     walk = LogWalk(folder, (ExecutionDeltaEvent, PositionSnapshot, PnLCalculation), loose_from=loose_from)
     books = _Books(walk.findings, metadata.currency)
     for number, event in walk:
         books.take(number, event)
     summary = Path(run_dir) / SUMMARY_FILE
-    if summary.exists():
-        _check_summary(summary, walk, books)
+    unsaid = _contradictions(summary, walk.events, books.last) if summary.exists() else []
+    if ended:
+        walk.findings += [Finding("summary", SUMMARY_FILE, what) for what in unsaid]
     findings, more = _shortened([*seals.findings, *walk.findings])
     return Replay(
         run_dir=str(run_dir),
@@ -98,6 +100,7 @@ def replay(run_dir: Path) -> Replay:
             *([] if walk.cut_off is None else [_CUT_OFF.format(walk.cut_off)]),
             *(f"{line.path.name} ends within a line: {line.length} bytes were left out" for line in walk.torn),
             *(f"{stem}.jsonl: the last {count} lines are not sealed" for stem, count in seals.unsealed.items()),
+            *([] if ended else (f"{SUMMARY_FILE} {what}" for what in unsaid)),
             *([] if summary.exists() else [f"there is no {SUMMARY_FILE}: the run has not come to its end"]),
         ],
     )
@@ -222,23 +225,23 @@ def _is_position(key: str) -> bool:
     return True
 
 
-def _check_summary(path: Path, walk: LogWalk, books: _Books) -> None:
-    """Hold the summary against the end of the log."""
+def _contradictions(path: Path, events: int, last: PnLCalculation | None) -> list[str]:
+    """What the summary says and the end of the log does not."""
     try:
         stated = msgspec.json.decode(path.read_bytes(), type=_Stated)
     except (OSError, *UNREADABLE) as error:
-        walk.findings.append(Finding("summary", path.name, f"cannot be read: {error}"))
-        return
-    last = books.last
-    for name, shown, expected in (
-        ("events", stated.events, walk.events),
-        ("equity_end", stated.equity_end, last and last.equity),
-        ("total_pnl", stated.total_pnl, last and last.total_pnl),
-        ("external_flows", stated.external_flows, last.external_flows if last else 0.0),
-        ("attribution", stated.attribution, last.attribution_total if last else {}),
-    ):
-        if shown != expected:
-            walk.findings.append(Finding("summary", path.name, f"has {name} {shown!r}; the log ends with {expected!r}"))
+        return [f"cannot be read: {error}"]
+    return [
+        f"has {name} {shown!r}; the log ends with {expected!r}"
+        for name, shown, expected in (
+            ("events", stated.events, events),
+            ("equity_end", stated.equity_end, last and last.equity),
+            ("total_pnl", stated.total_pnl, last and last.total_pnl),
+            ("external_flows", stated.external_flows, last.external_flows if last else 0.0),
+            ("attribution", stated.attribution, last.attribution_total if last else {}),
+        )
+        if shown != expected
+    ]
 
 
 def _shortened(findings: list[Finding]) -> tuple[list[Finding], dict[str, int]]:

@@ -74,6 +74,8 @@ class Backtest:
         self.correlation_id = request.correlation_id or _new_name(run.mode.mode)
         """Name of the run."""
         self._cancelled: str | None = None
+        self._unpacked: tuple[str, ...] = ()
+        """What kept segments of the log from being packed."""
         limits = run.mode.risk_limits
         self._statistics = RunStatistics(limits.max_delta_drift if prepared.strategy.hedged else None)
         self.run_dir = LogDirectoryManager.create_run_logs(
@@ -239,8 +241,7 @@ class Backtest:
 
     def _finish(self, engine: Engine, error: BaseException | None, seconds: float) -> RunSummary:
         """Sum up, write the end down, and raise what is not a failure of the run but an order to stop."""
-        for problem in pack_rest(self.run_dir):
-            self._components.logger("log_keeper").warning(problem.message, error_code=problem.code)
+        self._unpacked = tuple(str(problem) for problem in pack_rest(self.run_dir))
         status, failure = self._verdict(engine, error)
         failure, stopped = self._shown(failure), self._shown(stop_text(engine.stopped))
         summary = summarise(self._statistics, self._context(status, failure, stopped, seconds))
@@ -291,6 +292,7 @@ class Backtest:
         """What the owner should know: costs left out, money asked back and not paid."""
         prepared, last = self._prepared, self._statistics.last
         cautions = ["frictionless: no fees, no gas, no impact"] if prepared.request.frictionless else []
+        cautions.extend(self._unpacked)
         asked = sum(flow.amount for flow in prepared.flows[1:])
         unpaid = (0.0 if last is None else last.external_flows) - asked
         if unpaid > _CENT:

@@ -1,0 +1,59 @@
+"""`logs prune` deletes what is old, and with `--dry-run` only says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from basis_actors.logs.directory import LogDirectoryManager, RunStatus
+from basis_actors.logs.run_lock import RunLock
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A run that ended ten days ago."""
+    run_dir = LogDirectoryManager.create_run_logs("old", 1, "btc_basis", "basis", 1.0, tmp_path / "logs")
+    LogDirectoryManager.finish(run_dir, RunStatus.COMPLETED)
+    then = time.time() - 10 * 86_400
+    for path in run_dir.rglob("*"):
+        os.utime(path, (then, then))
+    return run_dir
+
+
+def test_a_dry_run_names_what_it_would_delete_and_deletes_nothing(run: Run, old: Path) -> None:
+    result = run("logs", "prune", "--dry-run")
+    assert result.exit_code == 0
+    assert "logs/old/1" in result.stdout
+    assert "1 would be deleted" in result.stdout
+    assert old.exists()
+
+
+def test_what_is_old_is_deleted(run: Run, old: Path) -> None:
+    (row,) = run("logs", "prune", "--json").stdout.splitlines()
+    assert json.loads(row)["run_dir"] == "logs/old/1"
+    assert not old.parent.exists()
+    assert "nothing is older than 7 days" in run("logs", "prune").stdout
+
+
+def test_longer_limits_and_a_running_process_keep_it(run: Run, old: Path) -> None:
+    assert run("logs", "prune", "--backtest-days", "11").exit_code == 0
+    lock = RunLock(old)
+    then = time.time() - 10 * 86_400
+    os.utime(old / "run.lock", (then, then))
+    assert run("logs", "prune").exit_code == 0
+    lock.release()
+    assert old.exists()
+
+
+def test_a_folder_that_is_not_there_is_named(run: Run) -> None:
+    result = run("logs", "prune", "--root", "nowhere")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: LOG-003: nowhere")
