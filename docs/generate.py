@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -156,6 +157,8 @@ def _shortened(value: Any, *, whole: bool = True) -> Any:
 
 def _type(annotation: Any) -> str:
     """A type as a reader of JSON thinks of it."""
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return ", ".join(f"`{member.value}`" for member in annotation)
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
     text = re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Z])", "", text).replace("datetime.datetime", "datetime")
     return f"`{text}`".replace("|", "\\|")

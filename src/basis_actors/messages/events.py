@@ -53,9 +53,13 @@ class DomainEvent(_Timed, frozen=True, kw_only=True):
     sequence: int | None = None
     """Number of the line in the whole run, over all files."""
     real_utc_time: datetime | None = None
+    """Wall clock of this machine when the event reached the logger, UTC."""
     correlation_id: str | None = None
+    """Name of the run."""
     pid: int | None = None
+    """Process that wrote it."""
     metadata: dict[str, Any] = {}
+    """Room for what a user of the package adds; the package itself leaves it empty."""
 
 
 def _require_finite(event: DomainEvent, **values: float | None) -> None:
@@ -70,11 +74,13 @@ class PositionSnapshot(DomainEvent, frozen=True):
     FILE: ClassVar[str] = "positions"
 
     positions: dict[str, float]
+    """Amount by position key; perps in signed base asset, debts above 0. A position that is gone is left out."""
     total_value_usd: float | None
     """Equity in USD; None while a price it needs is not known."""
     position_type: str
     """`simulated` or `real`."""
     trigger_source: str
+    """What made it happen: `tick`, `execution_manager` after a group of orders, or `restart`."""
 
     def __post_init__(self) -> None:
         if self.position_type not in ("simulated", "real"):
@@ -90,6 +96,7 @@ class AssetExposure(msgspec.Struct, frozen=True, gc=False):
     quantity: float
     """Net delta in units of the asset, perps included."""
     usd_value: float
+    """quantity x reference price."""
     percentage: float
     """usd_value as a fraction of equity."""
 
@@ -102,10 +109,13 @@ class ExposureSnapshot(DomainEvent, frozen=True):
     net_delta_usd: float | None
     """Net delta in the assets that are neither the share class nor cash; None while a price is not known."""
     asset_exposures: dict[str, AssetExposure]
+    """By asset."""
     total_value_usd: float | None
+    """Equity in USD; None while a price is not known."""
     share_class_value: float
     """Equity in the share class."""
     trigger_source: str
+    """What made it happen: `tick`, `execution_manager` after a group of orders, or `restart`."""
 
     def __post_init__(self) -> None:
         _require_finite(self, share_class_value=self.share_class_value, net_delta_usd=self.net_delta_usd)
@@ -122,8 +132,11 @@ class RiskAssessment(DomainEvent, frozen=True):
     """(cash + unrealised PnL) / notional by venue with an open perp; of an account that was liquidated since the last
     assessment its maintenance ratio at the prices of the closes, at which that happened."""
     warnings: tuple[str, ...]
+    """Limits that are close, and what is watched without a limit of its own."""
     breaches: tuple[str, ...]
+    """Limits that are broken, each with both numbers."""
     trigger_source: str
+    """What made it happen: `tick`, `execution_manager` after a group of orders, or `restart`."""
     health_factor: float | None = None
     """Of the loan that is closest to liquidation, at oracle prices; None without debt and while it is not known. Of a
     loan that was liquidated since the last assessment the one before liquidators took from it."""
@@ -152,6 +165,7 @@ class PnLCalculation(DomainEvent, frozen=True):
     FILE: ClassVar[str] = "pnl_calculations"
 
     equity: float
+    """What the ledger is worth at `marks`."""
     total_pnl: float
     """Since the start: equity - start equity - external flows."""
     realized_pnl: float
@@ -165,10 +179,13 @@ class PnLCalculation(DomainEvent, frozen=True):
     residual: float
     """Since the last calculation."""
     residual_total: float
+    """Since the start."""
     external_flows: float
     """Since the start: deposits minus withdrawals, without the starting capital."""
     fees_paid: float
+    """Since the start, trading and flash loan fees; 0 or more."""
     funding_received: float
+    """Since the start; below 0 where more was paid than received."""
     pnl_by_venue: dict[str, float]
     """Since the start; sums to total_pnl."""
     pnl_by_asset: dict[str, float]
@@ -176,6 +193,7 @@ class PnLCalculation(DomainEvent, frozen=True):
     marks: dict[str, float]
     """Every price that valued the book: `S:<asset>` reference, perp keys mark, `rate:<LST>` exchange rate."""
     trigger_source: str
+    """What made it happen: `tick`, `execution_manager` after a group of orders, or `restart`."""
 
     def __post_init__(self) -> None:
         _require_finite(self, equity=self.equity, residual=self.residual, total_pnl=self.total_pnl)
@@ -191,12 +209,19 @@ class StrategyDecision(DomainEvent, frozen=True):
     action_taken: str
     """`entry_full`, `entry_partial`, `exit_full`, `exit_partial`, `sell_dust`, `transfer` or `none`."""
     trigger_source: str
+    """What the strategy was asked by: `tick`."""
     orders_generated: int
+    """Orders that follow from it."""
     reasoning: str
+    """One sentence, for people."""
     market_conditions: dict[str, Any]
+    """What of the market it was decided on; the keys are those of the strategy."""
     portfolio_state: dict[str, Any]
+    """What of the book it was decided on; the keys are those of the strategy."""
     risk_level: str
+    """Of the assessment that it was decided on."""
     constraints_violated: tuple[str, ...] = ()
+    """What kept it from what it would have done, code first."""
 
     def __post_init__(self) -> None:
         if self.decision_type not in ("entry", "exit", "rebalance", "hold", "emergency_exit"):
@@ -211,24 +236,41 @@ class OperationExecutionEvent(DomainEvent, frozen=True, kw_only=True):
     FILE: ClassVar[str] = "operation_executions"
 
     operation_id: str
+    """Strategy, number of the tick, and number of the order within it."""
     operation_type: OperationType
     venue: str
+    """Whom the order was sent to."""
     source_venue: str
+    """Where what is given up is held."""
     target_venue: str
+    """Where what is received is held."""
     source_token: str
+    """What is given up."""
     target_token: str
+    """What is received."""
     status: ExecutionStatus
     expected_deltas: tuple[ExpectedDelta, ...]
+    """What the strategy expected, without fee and gas."""
     actual_deltas: dict[str, float]
+    """What the venue says that changed, by position key, without fee and gas; empty unless it is confirmed."""
     fee_amount: float
+    """0 or more."""
     fee_currency: str | None
+    """Token the fee was paid in; None without one."""
     execution_duration_ms: float
+    """From sending to the answer, retries included, by the wall clock."""
     simulated: bool
+    """Whether the venue is a simulated one."""
     error_code: str | None = None
+    """Of the registry; None for a confirmed order."""
     error_message: str | None = None
+    """What the venue or the check said."""
     atomic_group_id: str | None = None
+    """The group it belongs to; None for a single order."""
     sequence_in_group: int | None = None
+    """From 0."""
     operation_details: dict[str, Any] = {}
+    """What the strategy noted for the order and what the venue told of it: prices, indices, amounts."""
 
     def __post_init__(self) -> None:
         _require_finite(self, fee_amount=self.fee_amount, execution_duration_ms=self.execution_duration_ms)
@@ -240,16 +282,25 @@ class AtomicOperationGroupEvent(DomainEvent, frozen=True, kw_only=True):
     FILE: ClassVar[str] = "atomic_groups"
 
     atomic_group_id: str
+    """Strategy, number of the tick, and number of the group within it."""
     mode: ExecutionMode
+    """How the group is carried out."""
     operation_ids: tuple[str, ...]
+    """Its orders in their order, then those that undid them."""
     operation_types: tuple[OperationType, ...]
+    """Of these orders."""
     all_succeeded: bool
+    """Whether every order of the group was confirmed."""
     rollback_occurred: bool
+    """Whether anything was undone."""
     group_status: str
     """`confirmed`, `failed`, `rolled_back`, `compensated` or `unknown`."""
     total_gas_fees: float
+    """Gas of all its orders, in the token it was paid in; 0 or more."""
     total_duration_ms: float
+    """Wall clock, unwinding included."""
     rollback_reason: str | None = None
+    """The order that failed, with code and message; None where nothing was undone."""
 
     def __post_init__(self) -> None:
         if self.group_status not in ("confirmed", "failed", "rolled_back", "compensated", "unknown"):
@@ -264,13 +315,21 @@ class TightLoopExecutionEvent(DomainEvent, frozen=True, kw_only=True):
     FILE: ClassVar[str] = "tight_loop"
 
     operation_id: str
+    """The order."""
     execution_success: bool
+    """Whether it was confirmed."""
     reconciliation_success: bool
+    """Whether the ledger then was what the venue reports."""
     retry_count: int
+    """How often it was sent again; only what certainly did nothing ever is."""
     total_duration_ms: float
+    """Wall clock, from sending to the end of reconciliation."""
     execution_duration_ms: float
+    """Of that, until the answer."""
     reconciliation_duration_ms: float
+    """Of that, for the comparison."""
     failure_reason: str | None = None
+    """What the venue or the check said; None for a confirmed order."""
 
     def __post_init__(self) -> None:
         if self.retry_count < 0:
@@ -281,10 +340,15 @@ class Mismatch(msgspec.Struct, frozen=True, gc=False):
     """One position on which two accounts of it disagree."""
 
     position_key: str
+    """The position."""
     expected: float
+    """What should be there."""
     actual: float
+    """What is there."""
     difference: float
+    """actual - expected."""
     tolerance: float
+    """Difference that would have been allowed."""
 
 
 class ReconciliationEvent(DomainEvent, frozen=True, kw_only=True):
@@ -295,12 +359,19 @@ class ReconciliationEvent(DomainEvent, frozen=True, kw_only=True):
     reconciliation_type: str
     """`tight_loop`, `startup` or `periodic`."""
     success: bool
+    """Whether ledger and venue agree."""
     expected: dict[str, float]
+    """Changes that the order was expected to make, by position key; the whole ledger where all is compared."""
     actual: dict[str, float]
+    """Changes that the venue says it made; the whole ledger where all is compared."""
     venue_reported: dict[str, float]
+    """Amounts as the venue itself shows them, by position key."""
     mismatches: tuple[Mismatch, ...]
+    """Where any two of them differ by more than is allowed."""
     trigger_source: str
+    """What made it happen: `tick`, `execution_manager` after a group of orders, or `restart`."""
     operation_id: str | None = None
+    """The order; None where all is compared."""
 
     def __post_init__(self) -> None:
         if self.reconciliation_type not in ("tight_loop", "startup", "periodic"):
@@ -313,10 +384,15 @@ class ExecutionDeltaEvent(DomainEvent, frozen=True):
     FILE: ClassVar[str] = "execution_deltas"
 
     source: DeltaSource
+    """Why the positions changed."""
     deltas: tuple[PositionDelta, ...]
+    """The changes."""
     domain: str
+    """Account that settled it: an exchange account or a chain."""
     domain_sequence: int
+    """Counts the settlements of the domain from 0, without gaps."""
     operation_id: str | None = None
+    """The order it belongs to; None for what happened by itself."""
 
     def __post_init__(self) -> None:
         if not self.deltas:
@@ -329,12 +405,17 @@ class HealthStatusEvent(DomainEvent, frozen=True, kw_only=True):
     FILE: ClassVar[str] = "health_status"
 
     component: str
+    """Name of the actor."""
     status: str
     """`healthy`, `degraded` or `unhealthy`."""
     checks: dict[str, bool]
+    """Whether each check is passed, by name."""
     error_count: int
+    """Failures since its last start."""
     inbox_depth: int
+    """Messages that wait for it."""
     last_message_age_ms: float | None
+    """Engine time since it last handled a message; None before the first."""
 
     def __post_init__(self) -> None:
         if self.status not in ("healthy", "degraded", "unhealthy"):
@@ -347,11 +428,17 @@ class SystemErrorEvent(DomainEvent, frozen=True, kw_only=True):
     FILE: ClassVar[str] = "system_errors"
 
     component: str
+    """Where it happened."""
     error_code: str
+    """Of the registry."""
     severity: str
+    """`LOW`, `MEDIUM`, `HIGH` or `CRITICAL`."""
     message: str
+    """What was wrong, where, what was expected."""
     stack_trace: str | None = None
+    """Of an exception that nobody had expected; else None."""
     operation_id: str | None = None
+    """The order it is about, where there is one."""
 
     def __post_init__(self) -> None:
         if self.severity not in ("LOW", "MEDIUM", "HIGH", "CRITICAL"):

@@ -31,7 +31,9 @@ class PositionDelta(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One change of one position."""
 
     position_key: str
+    """`venue:position_type:symbol`."""
     delta_amount: float
+    """In the unit of the key: tokens, base asset for perps, USD notional for inverse perps."""
     price: float | None = None
     """Fill price for perp and spot legs, rate for funding legs; None where no price is involved."""
     index: float | None = None

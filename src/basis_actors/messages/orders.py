@@ -67,11 +67,15 @@ class ExpectedDelta(msgspec.Struct, frozen=True, gc=False):
     """One change of one position that the strategy expects of an order, without fee and gas."""
 
     position_key: str
+    """`venue:position_type:symbol`."""
     delta_amount: float
     """In the unit of the key: tokens, base asset for perps, USD notional for inverse perps."""
     token: str
+    """What changes."""
     venue: str
+    """Where."""
     operation_type: OperationType
+    """Of the order."""
 
     def __post_init__(self) -> None:
         if not isfinite(self.delta_amount):
