@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from math import inf
+from pathlib import Path
 
 import anyio
 import msgspec
@@ -20,16 +21,20 @@ from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Bus, BusError, BusFailed, LiveBus, ManualClock, SimBus, VirtualClock
 from basis_actors.bus.sim import complete
 from basis_actors.config import ExchangeVenue, RunConfig
+from basis_actors.config.effective import yaml_text
 from basis_actors.config.environment import secret_values
 from basis_actors.errors import BasisError
 from basis_actors.logs.component import ComponentLogs
 from basis_actors.logs.directory import LogDirectoryManager, RunStatus
 from basis_actors.logs.domain_event_logger import DomainEventLogger, EventSink, NullEventLogger
+from basis_actors.logs.redaction import Redactor
 from basis_actors.logs.retention import Retention, pack_rest
 from basis_actors.logs.run_lock import RunLock
 from basis_actors.logs.wall_clock import fixed_clock, system_clock
 from basis_actors.ports import VenueClient
 from basis_actors.results.accumulator import RunStatistics
+from basis_actors.results.data_report import RunDataReport, data_report
+from basis_actors.results.run_files import CONFIG_FILE, DATA_REPORT_FILE, SUMMARY_FILE, pretty_json
 from basis_actors.results.summary import RunContext, RunSummary, summarise
 from basis_actors.services.hosts import Alone, Host, OnLoop
 from basis_actors.services.preparation import Prepared
@@ -39,10 +44,8 @@ from basis_actors.times import utc_from_ns
 from basis_actors.venues.simulated.build import build_simulated_venues
 from basis_actors.venues.simulated.outage import with_outages
 
-__all__ = ["SUMMARY_FILE", "Backtest", "Progress"]
+__all__ = ["Backtest", "Progress"]
 
-SUMMARY_FILE = "summary.json"
-CONFIG_FILE = "config.json"
 _CENT = 0.01
 _SLICE_SECONDS = 0.005
 """How long the bus goes on before whoever drives it may look up. It looks at the time every few hundred messages only,
@@ -66,7 +69,10 @@ class Backtest:
     """
 
     def __init__(self, prepared: Prepared) -> None:
-        """Makes the run directory and opens its logs. Raises BasisError LOG-003 when that is not possible."""
+        """Makes the run directory, writes down what the run starts from, and opens its logs.
+
+        Raises BasisError LOG-003 when that is not possible.
+        """
         request, run = prepared.request, prepared.run
         self._prepared = prepared
         self._pid = 0 if request.fixed_clock else os.getpid()
@@ -93,7 +99,9 @@ class Backtest:
             clock=self._clock,
         )
         """Where the logs are."""
+        self._data = _data_report(prepared)
         try:
+            self._write_inputs()
             self._components = ComponentLogs(
                 self.run_dir,
                 self.correlation_id,
@@ -260,16 +268,23 @@ class Backtest:
         """What may leave the process: an exception quotes whatever its thrower put in."""
         return None if text is None else self._components.redactor.text(text)
 
+    def _write_inputs(self) -> None:
+        """Write configuration and data report down before the first tick, so that a run that is killed has them."""
+        values = Redactor(secret_values()).value(self._prepared.effective)
+        try:
+            _write(self.run_dir / CONFIG_FILE, yaml_text(values).encode())
+            _write(self.run_dir / DATA_REPORT_FILE, pretty_json(self._data))
+        except OSError as error:
+            raise BasisError(
+                "LOG-003",
+                f"run directory {self.run_dir} cannot be written to: {error}; free space or choose another log folder",
+            ) from error
+
     def _write_summary(self, summary: RunSummary, status: RunStatus, failure: str | None) -> None:
         path = self.run_dir / SUMMARY_FILE
         try:
             self._components.announce("run ended", status=status.value, failure=failure)
-            config = self.run_dir / CONFIG_FILE
-            config.touch(mode=0o600)
-            config.write_text(self._prepared.run.model_dump_json(indent=2) + "\n")
-            path.touch(mode=0o600)
-            here = msgspec.structs.replace(summary, run_dir=".")
-            path.write_bytes(msgspec.json.format(msgspec.json.encode(here)) + b"\n")
+            _write(path, pretty_json(msgspec.structs.replace(summary, run_dir=".")))
         finally:
             self._components.close()
 
@@ -320,7 +335,7 @@ class Backtest:
             data_gaps={name: hours for name, hours in report.gap_hours.items() if hours},
             missed_funding={perp: count for perp, count in report.missed_funding.items() if count},
             warnings=self._cautions(),
-            proxies=(*report.proxies, *report.absent, *_borrowed_brackets(prepared.run, report.missed_funding)),
+            proxies=self._data.stand_ins,
         )
 
 
@@ -348,6 +363,21 @@ def _innermost(error: BaseException) -> BaseException:
 def _new_name(mode: str) -> str:
     """A name for a run that nobody named: readable, sortable, and not used before."""
     return f"{mode}-{system_clock():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+
+
+def _data_report(prepared: Prepared) -> RunDataReport:
+    report = prepared.feed.report
+    return data_report(
+        report,
+        prepared.dataset,
+        followed=prepared.strategy.input_hashes,
+        borrowed=tuple(_borrowed_brackets(prepared.run, report.missed_funding)),
+    )
 
 
 def _borrowed_brackets(run: RunConfig, perps: Iterable[str]) -> Iterator[str]:

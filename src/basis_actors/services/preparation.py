@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from math import isfinite
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from basis_actors.config import RunConfig, load_mode, without_friction
+from basis_actors.config.effective import effective_values
 from basis_actors.config.plugins import is_reference, outside_code
 from basis_actors.config.scenarios import Scenario
 from basis_actors.data import Dataset, HistoricalFeed, build_feed, load_for
@@ -92,6 +93,8 @@ class Prepared:
 
     request: BacktestRequest
     run: RunConfig
+    effective: dict[str, Any]
+    """The same as plain values, in the order of its files; secrets in it are not redacted."""
     config_hash: str
     """sha256 of the effective configuration."""
     dataset: Dataset
@@ -149,7 +152,8 @@ def prepare(request: BacktestRequest) -> Prepared:
             strategy.warm_up(stamps)
     flows = (Flow(utc_from_ns(start), capital), *_checked(request.flows, start, end))
     config_hash = hashlib.sha256(run.model_dump_json().encode()).hexdigest()
-    return Prepared(request, run, config_hash, dataset, feed, strategy, capital, flows, scenario_ns)
+    effective = effective_values(run, request.mode)
+    return Prepared(request, run, effective, config_hash, dataset, feed, strategy, capital, flows, scenario_ns)
 
 
 def _market(request: BacktestRequest, run: RunConfig, spec: MarketSpec, step: int) -> tuple[Dataset, int, int]:
