@@ -1,14 +1,17 @@
-"""Calculations of a made-up run."""
+"""Calculations of a made-up run, and the directory of a real one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.results.runs import FLOWS, run_directory
 
 from basis_actors.messages.events import PnLCalculation
+from basis_actors.results.store import ResultStore
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 CAPITAL = 100_000.0
@@ -40,3 +43,17 @@ def calculation() -> Callable[..., PnLCalculation]:
         return PnLCalculation(timestamp=START + timedelta(hours=hours), **{**fields, **changes})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of nine days of a hedged position with a deposit and a withdrawal. Tests do not change it."""
+    return run_directory(tmp_path_factory.mktemp("logs"), "first", always_in=True, flows=FLOWS)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory, run_dir: Path) -> ResultStore:
+    """A store with the result of that run. Tests do not change it."""
+    store = ResultStore(tmp_path_factory.mktemp("results"))
+    store.make(run_dir)
+    return store

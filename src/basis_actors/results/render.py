@@ -17,7 +17,7 @@ from rich.text import Text
 from basis_actors.errors import REGISTRY
 from basis_actors.results.summary import RunSummary
 
-__all__ = ["format_amount", "print_summary", "render_summary", "summary_json"]
+__all__ = ["format_amount", "print_place", "print_summary", "render_summary", "summary_json"]
 
 _SIGNIFICANT = 15
 _WIDE = 110
@@ -42,10 +42,17 @@ def format_amount(amount: float, decimals: int, *, scale: float | None = None) -
 
 
 def print_summary(summary: RunSummary, console: Console) -> None:
-    """Print the summary, and below it where the logs are, on one line that can be copied."""
+    """Print the summary, and below it where the logs and the result are."""
     console.print(render_summary(summary, console.width))
     if summary.run_dir is not None:
-        console.print(Text.assemble(("Logs: ", "dim"), summary.run_dir), soft_wrap=True)
+        print_place("Logs", summary.run_dir, console)
+    if summary.result_dir is not None:
+        print_place("Result", summary.result_dir, console)
+
+
+def print_place(what: str, place: str, console: Console) -> None:
+    """Print where something is, on one line that can be copied."""
+    console.print(Text.assemble((f"{what}: ", "dim"), place), soft_wrap=True)
 
 
 def render_summary(summary: RunSummary, width: int = 80) -> RenderableType:

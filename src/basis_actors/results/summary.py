@@ -63,6 +63,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     decimals: Annotated[int, _about("Decimals of the currency.")]
     correlation_id: Annotated[str, _about("Identifies the run.")]
     run_dir: Annotated[str | None, _about("Folder of the run's logs.")]
+    result_dir: Annotated[str | None, _about("Folder of the result made of the run; null when none was made.")] = None
     runtime: Annotated[str, _about("Runtime of the bus: sim or live.")]
     start: Annotated[datetime | None, _about("First tick with a valued book.")]
     end: Annotated[datetime | None, _about("Last tick.")]
