@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from basis_actors.config import mode_names
     from basis_actors.errors import BasisError, ConfigError, DataError
-    from basis_actors.services.api import BacktestResult, RunFailed, backtest
+    from basis_actors.results.store import ResultStore
+    from basis_actors.services.api import BacktestResult, ResultFailed, RunFailed, backtest
     from basis_actors.services.backtest import Progress
     from basis_actors.services.service import BacktestService
 
@@ -29,6 +30,8 @@ __all__ = [
     "ConfigError",
     "DataError",
     "Progress",
+    "ResultFailed",
+    "ResultStore",
     "RunFailed",
     "__version__",
     "backtest",
@@ -42,6 +45,8 @@ _HOME = {
     "ConfigError": "basis_actors.errors",
     "DataError": "basis_actors.errors",
     "Progress": "basis_actors.services.backtest",
+    "ResultFailed": "basis_actors.services.api",
+    "ResultStore": "basis_actors.results.store",
     "RunFailed": "basis_actors.services.api",
     "backtest": "basis_actors.services.api",
     "mode_names": "basis_actors.config",

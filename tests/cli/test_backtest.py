@@ -61,7 +61,8 @@ def test_the_summary_is_printed_with_the_place_of_the_log(run: Run) -> None:
     assert "pure_lending_usdt" in lines[0]
     assert any("Equity at end" in line for line in lines)
     assert "synthetic, seed 7: generated prices, not history" in result.stdout
-    place = Path(lines[-1].removeprefix("Logs: "))
+    place = Path(lines[-2].removeprefix("Logs: "))
+    assert lines[-1] == f"Result: results/{place.parent.name}"
     assert LogDirectoryManager.read_metadata(place).status is RunStatus.COMPLETED
     assert result.stderr == ""
 

@@ -120,7 +120,9 @@ def test_the_run_ends_after_its_tick_with_a_complete_log_and_a_partial_summary(
     decisions = sum(1 for _ in log.events(StrategyDecision))
     assert decisions == summary["ticks"]
     assert list(log.events(SystemErrorEvent)) == []
-    assert json.loads((run_dir / "summary.json").read_bytes()) == summary | {"run_dir": "."}
+    assert json.loads((run_dir / "summary.json").read_bytes()) == summary | {"run_dir": ".", "result_dir": None}
+    kept = json.loads((tmp_path / summary["result_dir"] / "summary.json").read_bytes())
+    assert (kept["partial"], kept["ticks"]) == (True, summary["ticks"])
 
 
 def test_progress_shows_ticks_rate_and_time_left(tmp_path: Path) -> None:

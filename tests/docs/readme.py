@@ -15,7 +15,7 @@ _BLOCK = re.compile(r"^## (?P<heading>[^\n]*)$|^```(?P<kind>\w+)\n(?P<text>.*?)^
 _MARK = "@@ block"
 _VARIES = (
     (re.compile(r"[\d,]+ a second"), "N a second"),
-    (re.compile(r"\w+-\d{8}T\d{6}-[0-9a-f]{4}/\d+"), "RUN"),
+    (re.compile(r"\w+-\d{8}T\d{6}-[0-9a-f]{4}(?:/\d+)?"), "RUN"),
 )
 """What differs from run to run: speed, and the names that runs give themselves."""
 

@@ -12,6 +12,7 @@ from basis_actors.cli.configuration import config, modes
 from basis_actors.cli.log_pruning import prune
 from basis_actors.cli.market_data import data
 from basis_actors.cli.replay import replay
+from basis_actors.cli.results import results
 from basis_actors.cli.stress import stress
 from basis_actors.cli.terminal import BAD_INPUT, complain
 from basis_actors.errors import BasisError
@@ -47,6 +48,7 @@ app.add_typer(data, name="data")
 logs = typer.Typer(no_args_is_help=True, help="Ask the logs of runs, and keep them small.")
 logs.command("prune")(prune)
 app.add_typer(logs, name="logs")
+app.add_typer(results, name="results")
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so

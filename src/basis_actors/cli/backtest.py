@@ -100,7 +100,16 @@ def backtest(
         str | None, typer.Option(metavar="NAME", help="Name of the run.", rich_help_panel=_LOG)
     ] = None,
     log_level: Annotated[LevelChoice, typer.Option(help="Of component logs.", rich_help_panel=_LOG)] = LevelChoice.INFO,
-    no_events: Annotated[bool, typer.Option("--no-events", help="Write no event log.", rich_help_panel=_LOG)] = False,
+    no_events: Annotated[
+        bool, typer.Option("--no-events", help="Write no event log, and so no result.", rich_help_panel=_LOG)
+    ] = False,
+    results: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the result is made; results unless given.", rich_help_panel=_OUTPUT),
+    ] = None,
+    no_results: Annotated[
+        bool, typer.Option("--no-results", help="Make no result of the run.", rich_help_panel=_OUTPUT)
+    ] = False,
     fixed_clock: Annotated[
         bool,
         typer.Option(
@@ -149,7 +158,18 @@ def backtest(
         fixed_clock=fixed_clock,
     )
     shown = Shown.JSON if as_json else Shown.PLACE if quiet else Shown.SUMMARY
-    raise typer.Exit(run(request, shown, progress=not quiet))
+    raise typer.Exit(run(request, shown, store=_store(results, no_results, no_events), progress=not quiet))
+
+
+def _store(given: Path | None, unwanted: bool, no_events: bool) -> Path | None:  # noqa: FBT001 - they are options
+    """Where the result is made; None for nowhere."""
+    from basis_actors.errors import ConfigError
+    from basis_actors.logs.locate import RESULTS_ROOT
+
+    if given is not None and (unwanted or no_events):
+        other = "--no-results" if unwanted else "--no-events"
+        raise ConfigError("CONFIG-003", f"--results {given} asks for a result, and {other} for none; leave one out")
+    return None if unwanted or no_events else given or RESULTS_ROOT
 
 
 def _flows(given: list[str]) -> list[Flow]:

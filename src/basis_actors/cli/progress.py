@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,9 +12,10 @@ from basis_actors.cli.terminal import messages
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from basis_actors.results.building import ResultProgress
     from basis_actors.services.backtest import Progress
 
-__all__ = ["ProgressDisplay", "progress_display"]
+__all__ = ["ProgressDisplay", "progress_display", "result_display"]
 
 _REFRESH_SECONDS = 0.1
 
@@ -41,6 +42,18 @@ def progress_display(name: str, *, wanted: bool) -> Iterator[ProgressDisplay]:
     bar = _Bar(name, console)
     with bar.display:
         yield bar
+
+
+@contextmanager
+def result_display(*, wanted: bool) -> Iterator[Callable[[ResultProgress], None]]:
+    """The same while a result is being made."""
+    console = messages()
+    if not wanted or not console.is_terminal:
+        yield lambda _progress: None
+        return
+    bar = _ResultBar(console)
+    with bar.display:
+        yield bar.update
 
 
 class _Nothing:
@@ -91,4 +104,28 @@ class _Bar:
             rate=f"{rate:,.0f}/s",
             left="" if left is None else f"{left // 60:02.0f}:{left % 60:02.0f} left",
             refresh=True,
+        )
+
+
+class _ResultBar:
+    """Drawn by whoever makes the result."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Display
+
+        self.display = Display(
+            TextColumn("[bold]result"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.description}"),
+            console=console,
+            transient=True,
+            auto_refresh=False,
+            expand=True,
+        )
+        self._task = self.display.add_task("the log", total=None)
+
+    def update(self, progress: ResultProgress) -> None:
+        self.display.update(
+            self._task, description=progress.doing, total=progress.total, completed=progress.events, refresh=True
         )

@@ -1,18 +1,23 @@
-"""Carries out a backtest for the command line: progress, interruptions, the summary in the form asked for, the exit
-code."""
+"""Carries out a backtest for the command line: progress, interruptions, the summary in the form asked for, its result,
+the exit code."""
 
 from __future__ import annotations
 
 import sys
 from enum import Enum, auto
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from basis_actors.cli.interruption import Interruption
-from basis_actors.cli.progress import progress_display
+from basis_actors.cli.progress import progress_display, result_display
 from basis_actors.cli.terminal import DONE, FAILED, INTERRUPTED, complain, results
-from basis_actors.results.render import print_summary, summary_json
+from basis_actors.errors import BasisError
+from basis_actors.results.render import print_place, print_summary, summary_json
 from basis_actors.services.backtest import Backtest
 from basis_actors.services.preparation import BacktestRequest, prepare
+from basis_actors.services.results import require_results
 
 if TYPE_CHECKING:
     from basis_actors.results.summary import RunSummary
@@ -31,8 +36,12 @@ class Shown(Enum):
     """The run directory."""
 
 
-def run(request: BacktestRequest, shown: Shown, *, progress: bool) -> int:
-    """Run it and return the exit code. Raises BasisError for what cannot be run."""
+def run(request: BacktestRequest, shown: Shown, *, store: Path | None, progress: bool) -> int:
+    """Run it, make its result in the folder `store` unless that is None, and return the exit code.
+
+    Raises BasisError for what cannot be run.
+    """
+    require_results(store, request)
     with Interruption() as interruption:
         try:
             with progress_display(str(request.mode), wanted=progress) as display:
@@ -45,24 +54,53 @@ def run(request: BacktestRequest, shown: Shown, *, progress: bool) -> int:
         except KeyboardInterrupt:
             complain("nothing was run", "Interrupted")
             return INTERRUPTED
-    _show(summary, shown)
-    return _verdict(summary)
-
-
-def _show(summary: RunSummary, shown: Shown) -> None:
     if shown is Shown.SUMMARY:
         print_summary(summary, results())
-    else:
-        line = summary_json(summary).decode() if shown is Shown.JSON else str(summary.run_dir)
-        sys.stdout.write(f"{line}\n")
+    kept: Path | BasisError | None = None
+    try:
+        kept = None if store is None else _keep(backtest.run_dir, store, progress=progress)
+    except KeyboardInterrupt:
+        complain(f"no result was made in {store}; the log is in {summary.run_dir}", "Interrupted")
+        return INTERRUPTED
+    finally:
+        # Whatever becomes of the result, what the run came to is told.
+        _show(summary, shown, kept)
+    return _verdict(summary, kept)
+
+
+def _keep(run_dir: Path, store: Path, *, progress: bool) -> Path | BasisError:
+    """Make the result of a run. Gives where it is, or what kept it from being made."""
+    from basis_actors.results.store import ResultStore
+
+    try:
+        with result_display(wanted=progress) as update:
+            return ResultStore(store).make(run_dir, update).path
+    except BasisError as error:
+        return error
+
+
+def _show(summary: RunSummary, shown: Shown, kept: Path | BasisError | None) -> None:
+    """Say what is not said yet: for people where the result is, else the one line that was asked for."""
+    place = str(kept) if isinstance(kept, Path) else None
+    if shown is Shown.SUMMARY:
+        if place is not None:
+            print_place("Result", place, results())
+        return
+    summary = msgspec.structs.replace(summary, result_dir=place)
+    line = summary_json(summary).decode() if shown is Shown.JSON else str(summary.run_dir)
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def _verdict(summary: RunSummary) -> int:
+def _verdict(summary: RunSummary, kept: Path | BasisError | None) -> int:
+    code = DONE
     if summary.failure is not None:
         complain(f"{summary.failure}; the log is in {summary.run_dir}", "Failed")
-        return FAILED
-    if summary.partial:
+        code = FAILED
+    elif summary.partial:
         complain(f"ended after {summary.ticks:,} ticks; the log up to there is in {summary.run_dir}", "Interrupted")
-        return INTERRUPTED
-    return DONE
+        code = INTERRUPTED
+    if isinstance(kept, BasisError):
+        complain(str(kept))
+        code = FAILED
+    return code

@@ -8,19 +8,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from basis_actors.errors import REGISTRY, BasisError, ConfigError
 from basis_actors.messages.events import EVENT_TYPES, DomainEvent
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Backtest, Progress
 from basis_actors.services.inputs import FlowsLike, Moment, flows_of, moment_of
 from basis_actors.services.preparation import DEFAULT_SEED, BacktestRequest, Runtime, prepare
+from basis_actors.services.results import make_result, require_results
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from basis_actors.results.frames import RunFrames
 
-__all__ = ["BacktestResult", "RunFailed", "backtest", "request_of"]
+__all__ = ["BacktestResult", "ResultFailed", "RunFailed", "backtest", "finished", "request_of"]
 
 _CODE = re.compile(r"[A-Z]+-\d{3}")
 _WIDTH = 100
@@ -36,6 +39,17 @@ class RunFailed(BasisError):
         failure = result.summary.failure or "unknown failure"
         codes = [code for code in _CODE.findall(failure) if code in REGISTRY]
         super().__init__(codes[0] if codes else "ENGINE-002", f"{failure}; the log is in {result.run_dir}")
+        self.result = result
+
+
+class ResultFailed(BasisError):
+    """A run that ended, and whose result could not be made in the results store. `result` is what the run came to.
+
+    The code is that of what went wrong; the log of the run is there.
+    """
+
+    def __init__(self, result: BacktestResult, error: BasisError) -> None:
+        super().__init__(error.code, error.message)
         self.result = result
 
 
@@ -57,6 +71,8 @@ class BacktestResult:
         """The numbers of the whole run; `summary.partial` says whether it ended before its window did."""
         self.run_dir = run_dir
         """Where the log is."""
+        self.result_dir = None if summary.result_dir is None else Path(summary.result_dir)
+        """Where the result is in the results store; None when none was asked for."""
         self._events_written = events_written
 
     @property
@@ -137,6 +153,7 @@ def backtest(
     log_level: str = "info",
     runtime: Runtime = "sim",
     fixed_clock: bool = False,
+    results: str | Path | None = None,
     progress: Callable[[Progress], None] | None = None,
     check: bool = True,
 ) -> BacktestResult:
@@ -161,6 +178,7 @@ def backtest(
         log_level: of the component logs.
         runtime: `sim`, or `live` for the same run on the runtime of live trading (slower, same numbers).
         fixed_clock: fix wall clock, durations and pid, so that two runs with one correlation id write the same bytes.
+        results: folder of the results store in which a result is made of the run; none unless given.
         progress: called every few milliseconds with how far the run has come.
         check: whether a run that fails raises RunFailed, which has the result; otherwise see `summary.failure`.
 
@@ -168,6 +186,7 @@ def backtest(
         BasisError: nothing was run: ConfigError and DataError say what is wrong with the input, LOG-003 with the
             folder of the log, STRAT-003 that the mode cannot be run yet.
         RunFailed: the run began and failed.
+        ResultFailed: the run ended, and its result could not be made.
     """
     request = request_of(
         mode, data=data, start=start, end=end, capital=capital, overrides=overrides, flows=flows,
@@ -175,6 +194,8 @@ def backtest(
         correlation_id=correlation_id, write_events=write_events, log_level=log_level, runtime=runtime,
         fixed_clock=fixed_clock,
     )  # fmt: skip
+    root = None if results is None else Path(results)
+    require_results(root, request)
     if request.runtime == "live" and _loop_is_running():
         raise ConfigError(
             "CONFIG-003",
@@ -183,14 +204,33 @@ def backtest(
         )
     run = Backtest(prepare(request))
     summary = run.run(progress) if progress is not None else run.run()
-    return finished(run, summary, request, check=check)
+    kept = None if root is None else kept_in(root, run.run_dir, make_result)
+    return finished(run, summary, request, kept, check=check)
 
 
-def finished(run: Backtest, summary: RunSummary, request: BacktestRequest, *, check: bool) -> BacktestResult:
-    """The result of a run that has ended. Raises RunFailed if that is to be checked."""
+def kept_in(root: Path, run_dir: Path, make: Callable[[Path, Path], Path]) -> Path | BasisError:
+    """Where the result of a run is, or why there is none."""
+    try:
+        return make(run_dir, root)
+    except BasisError as error:
+        return error
+
+
+def finished(
+    run: Backtest, summary: RunSummary, request: BacktestRequest, kept: Path | BasisError | None, *, check: bool
+) -> BacktestResult:
+    """The result of a run that has ended, kept as `kept_in` says.
+
+    Raises RunFailed if that is to be checked, ResultFailed if it should have been kept and was not.
+    """
+    place = str(kept) if isinstance(kept, Path) else None
+    summary = msgspec.structs.replace(summary, result_dir=place)
     result = BacktestResult(summary, run.run_dir, events_written=request.write_events)
-    if check:
-        result.raise_for_failure()
+    problem = ResultFailed(result, kept) if isinstance(kept, BasisError) else None
+    if check and summary.failure is not None:
+        raise RunFailed(result) from problem
+    if problem is not None:
+        raise problem
     return result
 
 

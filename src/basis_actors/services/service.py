@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from basis_actors.services.api import BacktestResult, finished, request_of
+from basis_actors.services.api import BacktestResult, finished, kept_in, request_of
 from basis_actors.services.backtest import Backtest, Progress
 from basis_actors.services.hosts import OnLoop
 from basis_actors.services.inputs import FlowsLike, Moment
 from basis_actors.services.preparation import Runtime, prepare
+from basis_actors.services.results import make_result_apart, require_results
 
 __all__ = ["BacktestService"]
 
@@ -24,8 +25,8 @@ class BacktestService:
             tasks.start_soon(service.run, "eth_basis")
 
     Configuration and data are loaded in a thread; the run itself goes on in slices on the loop, between which others
-    have their turn; files are brought to disk in a thread. Runs share nothing: each has a bus, a market, venues and a
-    log of its own, and writes what it would have written alone.
+    have their turn; files are brought to disk in a thread, and results are made in a process of their own. Runs share
+    nothing: each has a bus, a market, venues and a log of its own, and writes what it would have written alone.
     """
 
     def __init__(self) -> None:
@@ -68,6 +69,7 @@ class BacktestService:
         log_level: str = "info",
         runtime: Runtime = "sim",
         fixed_clock: bool = False,
+        results: str | Path | None = None,
         progress: Callable[[Progress], None] | None = None,
         check: bool = True,
     ) -> BacktestResult:
@@ -75,7 +77,7 @@ class BacktestService:
 
         `progress` is called on the loop; the first call comes before the first tick, so it is a place to learn from
         `running` what to cancel. Cancelling the task ends the run as `cancel` does; its log is complete up to there and
-        its metadata say partial.
+        its metadata say partial. Once a result is being made, a cancellation waits for it.
         """
         request = request_of(
             mode, data=data, start=start, end=end, capital=capital, overrides=overrides, flows=flows,
@@ -83,6 +85,8 @@ class BacktestService:
             correlation_id=correlation_id, write_events=write_events, log_level=log_level, runtime=runtime,
             fixed_clock=fixed_clock,
         )  # fmt: skip
+        root = None if results is None else Path(results)
+        require_results(root, request)
         async with self._loading:
             # One at a time: threads that compute take turns with the loop, and each of them keeps it waiting.
             prepared = await self._host.aside(lambda: prepare(request))
@@ -92,7 +96,10 @@ class BacktestService:
             summary = await run.run_async(progress or _ignore, self._host)
         finally:
             self._runs.remove(run)
-        return finished(run, summary, request, check=check)
+        kept = None
+        if root is not None:
+            kept = await self._host.aside(lambda: kept_in(root, run.run_dir, make_result_apart))
+        return finished(run, summary, request, kept, check=check)
 
 
 def _ignore(_progress: Progress) -> None:

@@ -1,0 +1,143 @@
+"""Defines the commands `results list`, `show`, `compare` and `delete`. `result_tables` says how they look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from basis_actors.cli.terminal import BAD_INPUT, DONE, FAILED, complain
+from basis_actors.cli.terminal import results as console
+from basis_actors.logs.locate import RESULTS_ROOT
+
+if TYPE_CHECKING:
+    from basis_actors.results.store import StoredResult
+
+__all__ = ["results"]
+
+results = typer.Typer(no_args_is_help=True, help="Look at the results of runs.")
+
+Name = Annotated[str, typer.Argument(metavar="ID", help="Of a result, or its folder.")]
+Root = Annotated[Path, typer.Option("--root", metavar="DIR", help="Folder of the results.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
+
+
+@results.callback()
+def _results() -> None:
+    """Look at the results of runs."""
+
+
+@results.command("list")
+def list_results(*, root: Root = RESULTS_ROOT, as_json: Json = False) -> None:
+    """List the results, the newest run last: what each came to, how it ended, and its size on disk.
+
+    Exit code 2 when a folder there looks like a result and cannot be read.
+    """
+    from basis_actors.cli.result_tables import list_table
+    from basis_actors.results.store import ResultStore
+
+    store = ResultStore(root)
+    found = store.list()
+    if as_json:
+        _print([_row(result) for result in found])
+    elif found:
+        console().print(list_table(found))
+    else:
+        console().print(f"no results in {root}", soft_wrap=True)
+    for problem in store.damaged:
+        complain(str(problem))
+    raise typer.Exit(BAD_INPUT if store.damaged else DONE)
+
+
+@results.command("show")
+def show(name: Name, *, root: Root = RESULTS_ROOT, as_json: Json = False) -> None:
+    """Show the summary of a result as the run printed it, and which files the result has."""
+    import msgspec
+
+    from basis_actors.cli.result_tables import print_files
+    from basis_actors.results.render import print_summary
+    from basis_actors.results.store import ResultStore
+
+    result, files = ResultStore(root).show(name)
+    summary = msgspec.structs.replace(result.summary, run_dir=str(result.run_dir), result_dir=str(result.path))
+    if as_json:
+        sizes = {file.name: file.bytes for file in files}
+        _print({**_row(result), "summary": summary, "metadata": result.metadata, "files": sizes})
+        return
+    print_summary(summary, console())
+    console().print()
+    print_files(files, console())
+
+
+@results.command("compare")
+def compare(
+    name: Annotated[str, typer.Argument(metavar="A", help="The result that is compared with.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="The result that is set against it.")],
+    *,
+    root: Root = RESULTS_ROOT,
+    as_json: Json = False,
+) -> None:
+    """Set two results side by side: numbers, attribution, and what differs in configuration and data."""
+    from basis_actors.cli.result_tables import print_comparison
+    from basis_actors.results.store import ResultStore
+
+    comparison = ResultStore(root).compare(name, other)
+    if as_json:
+        _print(comparison)
+    else:
+        print_comparison(comparison, console())
+
+
+@results.command("delete")
+def delete(
+    name: Name,
+    *,
+    root: Root = RESULTS_ROOT,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete a result. The run directory that it was made of stays where it is.
+
+    Exit code 1 when the answer is no.
+    """
+    from rich.filesize import decimal
+
+    from basis_actors.results.store import ResultStore
+
+    store = ResultStore(root)
+    result, _ = store.show(name)
+    if not yes and not typer.confirm(f"Delete {result.path} ({decimal(result.bytes)})?", err=True):
+        complain("nothing was deleted", "Left")
+        raise typer.Exit(FAILED)
+    store.delete(result.id)
+    if as_json:
+        _print({"deleted": result.id, "path": str(result.path), "bytes": result.bytes})
+    else:
+        console().print(f"Deleted {result.path}", soft_wrap=True)
+
+
+def _row(result: StoredResult) -> dict[str, Any]:
+    """What `list` tells of a result."""
+    summary, metadata = result.summary, result.metadata
+    return {
+        "id": result.id,
+        "path": str(result.path),
+        "mode": summary.mode,
+        "share_class": summary.share_class,
+        "start": summary.start,
+        "end": summary.end,
+        "total_return": summary.total_return,
+        "max_drawdown": summary.max_drawdown,
+        "sharpe": summary.sharpe,
+        "status": metadata.status,
+        "failure": metadata.failure,
+        "run_at": metadata.started_at,
+        "bytes": result.bytes,
+    }
+
+
+def _print(value: object) -> None:
+    import msgspec
+
+    typer.echo(msgspec.json.encode(value))
