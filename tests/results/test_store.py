@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pandas as pd
 import pytest
-from tests.results.runs import run_directory
+from tests.results.runs import START, run_directory
 
 from basis_actors.errors import BasisError
 from basis_actors.finance.metrics import max_drawdown
@@ -145,7 +146,7 @@ def test_failed_and_interrupted_runs_have_results_that_say_so(tmp_path: Path) ->
         (lambda folder: torn(folder / "events" / "positions.jsonl"), "LOG-004", "positions.jsonl ends in a torn line"),
         (lambda folder: broken(folder / "events" / "positions.jsonl"), "LOG-004", "positions.jsonl, line 1"),
         (lambda folder: (folder / "summary.json").write_text("{}"), "LOG-004", "missing required field"),
-        (lambda folder: status(folder, RunStatus.RUNNING), "LOG-003", "has not ended"),
+        (lambda folder: status(folder, RunStatus.RUNNING), "LOG-003", "belongs to a run that was killed"),
     ],
 )
 def test_what_is_not_the_whole_directory_of_a_run_is_refused_and_leaves_nothing(
@@ -226,8 +227,22 @@ def test_a_result_outlives_its_run_directory(copied: Path, tmp_path: Path) -> No
     assert sum(1 for _ in EventLog(result.run_dir).all()) == result.summary.events
 
 
-def test_whatever_else_a_run_directory_holds_is_kept(copied: Path, tmp_path: Path) -> None:
-    (copied / "events" / "positions.000001.jsonl.gz").write_bytes(b"rotated")
-    (copied / "events" / "seals.jsonl").write_bytes(b"{}\n")
+def test_a_log_in_segments_gives_the_same_tables(copied: Path, store: ResultStore, tmp_path: Path) -> None:
+    last = copied / "events" / "positions.jsonl"
+    lines = last.read_bytes().splitlines(keepends=True)
+    (copied / "events" / "positions.000001.jsonl.gz").write_bytes(gzip.compress(b"".join(lines[:50])))
+    (copied / "events" / "positions.000002.jsonl").write_bytes(b"".join(lines[50:90]))
+    last.write_bytes(b"".join(lines[90:]))
+    (copied / "a-note").write_bytes(b"kept as well")
     made = ResultStore(tmp_path / "results").make(copied)
     assert everything(made.run_dir) == everything(copied)
+    for table in ("csv/positions.csv", "parquet/positions.parquet", "equity.csv"):
+        assert (made.path / table).read_bytes() == (store.root / "first" / table).read_bytes()
+
+
+def test_a_run_that_goes_on_has_no_result(tmp_path: Path) -> None:
+    backtest = Backtest(prepare(BacktestRequest(mode="pure_lending_eth", out=tmp_path, end=START)))
+    with pytest.raises(BasisError, match="LOG-003: .* belongs to a run that goes on"):
+        ResultStore(tmp_path / "results").make(backtest.run_dir)
+    backtest.run()
+    ResultStore(tmp_path / "results").make(backtest.run_dir)

@@ -16,6 +16,7 @@ from basis_actors.errors import BasisError
 from basis_actors.logs.directory import EVENTS_FOLDER, LogDirectoryManager, RunMetadata, RunStatus
 from basis_actors.logs.locate import RESULT_LOGS
 from basis_actors.logs.reader import EventLog
+from basis_actors.logs.run_lock import is_running
 from basis_actors.results.equity import EQUITY_FILE, write_equity
 from basis_actors.results.run_files import (
     CONFIG_FILE,
@@ -53,10 +54,9 @@ def require_ended(run_dir: Path) -> RunMetadata:
     """
     metadata = LogDirectoryManager.read_metadata(run_dir)
     if metadata.status is RunStatus.RUNNING:
+        state = "goes on" if is_running(run_dir) else "was killed, so that its numbers are not known"
         raise BasisError(
-            "LOG-003",
-            f"{run_dir} belongs to a run that has not ended (status running): it goes on, or was killed; a result is"
-            " made of a run that has ended",
+            "LOG-003", f"{run_dir} belongs to a run that {state}; a result is made of a run that has ended"
         )
     events = run_dir / EVENTS_FOLDER
     if not events.is_dir() or not any(events.iterdir()):
