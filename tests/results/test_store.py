@@ -242,7 +242,7 @@ def test_a_log_in_segments_gives_the_same_tables(copied: Path, store: ResultStor
 
 def test_a_run_that_goes_on_has_no_result(tmp_path: Path) -> None:
     backtest = Backtest(prepare(BacktestRequest(mode="pure_lending_eth", out=tmp_path, end=START)))
-    with pytest.raises(BasisError, match="LOG-003: .* belongs to a run that goes on"):
+    with pytest.raises(BasisError, match=r"LOG-003: .* belongs to a run that goes on"):
         ResultStore(tmp_path / "results").make(backtest.run_dir)
     backtest.run()
     ResultStore(tmp_path / "results").make(backtest.run_dir)

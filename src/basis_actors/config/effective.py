@@ -20,13 +20,14 @@ _MAP: Final = "tag:yaml.org,2002:map"
 _SEQUENCE: Final = "tag:yaml.org,2002:seq"
 
 
-def effective_values(run: RunConfig, mode: str | Path) -> dict[str, Any]:
+def effective_values(run: RunConfig, mode: str | Path | None) -> dict[str, Any]:
     """`run` as plain values: its mode, its venues, its share class, the keys in the order of the files they came from.
 
     `mode` is the name or file that `run` was loaded from; keys that its files lack come after those they have, and
-    limits that neither they nor anything laid over them set are left out. Raises ConfigError when a file is gone.
+    limits that neither they nor anything laid over them set are left out. None for a run that no file is behind.
+    Raises ConfigError when a file is gone.
     """
-    found: dict[str, Any] = _in_order(run.model_dump(mode="json"), _written(run, mode))
+    found: dict[str, Any] = _in_order(run.model_dump(mode="json"), {} if mode is None else _written(run, mode))
     return found
 
 

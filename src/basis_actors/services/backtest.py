@@ -401,6 +401,7 @@ def _options(prepared: Prepared) -> dict[str, object]:
     return {
         "start": utc_from_ns(ticks[0]),
         "end": utc_from_ns(ticks[-1]),
+        "data": None if request.data is None else str(request.data.resolve()),
         "runtime": request.runtime,
         "frictionless": request.frictionless,
         "seed": prepared.dataset.seed,

@@ -48,8 +48,8 @@ _WARMUP_DAYS: Final = 30
 class BacktestRequest:
     """What to run. Only the mode is needed; without `data` it runs on the synthetic market of `seed`."""
 
-    mode: str | Path
-    """Name of a mode, or a mode file."""
+    mode: str | Path | RunConfig
+    """Name of a mode, a mode file, or a configuration as it holds, on top of which nothing is laid."""
     data: Path | None = None
     """Folder in the data layout; None for the synthetic market."""
     seed: int = DEFAULT_SEED
@@ -115,7 +115,7 @@ def prepare(request: BacktestRequest) -> Prepared:
     """
     _require_known("runtime", request.runtime, get_args(Runtime))
     _require_known("log level", request.log_level.lower(), LOG_LEVELS)
-    run = load_mode(request.mode, request.overrides, overlays=request.overlays, settings=request.settings)
+    run = _configuration(request)
     if request.always_in:
         run = _always_in(run)
     if request.frictionless:
@@ -152,8 +152,16 @@ def prepare(request: BacktestRequest) -> Prepared:
             strategy.warm_up(stamps)
     flows = (Flow(utc_from_ns(start), capital), *_checked(request.flows, start, end))
     config_hash = hashlib.sha256(run.model_dump_json().encode()).hexdigest()
-    effective = effective_values(run, request.mode)
+    effective = effective_values(run, None if isinstance(request.mode, RunConfig) else request.mode)
     return Prepared(request, run, effective, config_hash, dataset, feed, strategy, capital, flows, scenario_ns)
+
+
+def _configuration(request: BacktestRequest) -> RunConfig:
+    if not isinstance(request.mode, RunConfig):
+        return load_mode(request.mode, request.overrides, overlays=request.overlays, settings=request.settings)
+    if request.overlays or request.settings or request.overrides:
+        raise ConfigError("CONFIG-003", "a configuration as it holds takes no overlays, settings or overrides")
+    return request.mode
 
 
 def _market(request: BacktestRequest, run: RunConfig, spec: MarketSpec, step: int) -> tuple[Dataset, int, int]:
