@@ -59,7 +59,7 @@ class Findings:
     @property
     def gravest(self) -> Breach | None:
         """The first breach of the highest level; None without any."""
-        return max(self.breaches, key=_rank, default=None)
+        return max(self.breaches, key=_rank) if self.breaches else None
 
 
 def _rank(breach: Breach) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -49,7 +50,15 @@ class RiskBounds(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the mode is meant to be delta neutral."""
 
 
-class _Sorted(msgspec.Struct):
+class _Sorted(NamedTuple):
+    """Keys of the positions that are held, by what risk they carry."""
+
+    perps: list[LedgerKey]
+    pools: dict[str, list[LedgerKey]]
+    lsts: dict[str, None]
+
+
+class _Held(NamedTuple):
     """The positions that are held, by what risk they carry."""
 
     perps: list[tuple[LedgerKey, float]]
@@ -72,7 +81,7 @@ class RiskMonitor(Actor):
         book, bounds = exposure.book, self._bounds
         limits = bounds.limits
         findings = Findings(limits.warning_share)
-        held = _sort(book.positions)
+        held = _held(book.positions)
         accounts = Accounts()
         if held.perps:
             accounts.measure(book, held.perps, bounds.perps, limits, findings)
@@ -240,8 +249,10 @@ class _Peak:
             elif self._largest and equity < -rounding:
                 self._growth = 0.0
         self._equity, self._flows = equity, 0.0
-        self._largest = max(self._largest, equity)
-        self._highest = max(self._highest, self._growth)
+        if equity > self._largest:
+            self._largest = equity
+        if self._growth > self._highest:
+            self._highest = self._growth
 
     @property
     def lost(self) -> bool:
@@ -254,17 +265,25 @@ class _Peak:
         return 1.0 - self._growth / self._highest
 
 
-def _sort(positions: Mapping[str, float]) -> _Sorted:
+def _held(positions: Mapping[str, float]) -> _Held:
+    perps, pools, lsts = _sort(tuple([key for key, amount in positions.items() if amount]))
+    return _Held(
+        [(info, positions[info.key]) for info in perps],
+        {pool: [(info, positions[info.key]) for info in infos] for pool, infos in pools.items()},
+        lsts,
+    )
+
+
+@lru_cache(maxsize=64)
+def _sort(keys: tuple[str, ...]) -> _Sorted:
+    """By the keys that are held: they change with trades, and are the same for many ticks."""
     held = _Sorted([], {}, {})
-    for key, amount in positions.items():
-        if amount == 0.0:
-            continue
-        info = parse_key(key)
+    for info in map(parse_key, keys):
         if info.perp is not None:
-            held.perps.append((info, amount))
+            held.perps.append(info)
             continue
         if info.kind in _LOAN_KINDS:
-            held.pools.setdefault(info.venue, []).append((info, amount))
+            held.pools.setdefault(info.venue, []).append(info)
         if info.lst is not None:
             held.lsts[info.lst] = None
     return held
@@ -293,7 +312,7 @@ def _pegs(book: PositionsView, lsts: Mapping[str, None], limits: RiskLimits, fin
     return pegs
 
 
-def _check_prices(book: PositionsView, held: _Sorted, findings: Findings) -> None:
+def _check_prices(book: PositionsView, held: _Held, findings: Findings) -> None:
     """Old values are warned of; a position without any value leaves equity, and so every limit, unknown."""
     market = book.tick.market
     for asset in market.stale_prices:
