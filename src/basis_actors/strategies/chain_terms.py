@@ -58,7 +58,9 @@ class GasTerms(msgspec.Struct, frozen=True):
 
     def cost(self, quote: GasQuote, *operations: GasOperation) -> float:
         """What operations cost at a gas price, ETH."""
-        units = sum(self.units[operation] for operation in operations)
+        units = 0
+        for operation in operations:
+            units += self.units[operation]
         return gas_cost_eth(units, quote.base_fee_gwei, quote.priority_fee_gwei, self.priority_cap)
 
 
