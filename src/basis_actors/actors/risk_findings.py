@@ -12,6 +12,9 @@ RANKS = {level: rank for rank, level in enumerate(RiskLevel)}
 """Levels by gravity, 0 the lowest."""
 
 
+_LOWEST = RiskLevel.LOW
+
+
 class Breach(msgspec.Struct, frozen=True, gc=False):
     """One broken limit."""
 
@@ -33,7 +36,7 @@ class Findings:
 
     def __init__(self, warning_share: float) -> None:
         self.warning_share = warning_share
-        self.level = RiskLevel.LOW
+        self.level = _LOWEST
         self.warnings: list[str] = []
         self.breaches: list[Breach] = []
 

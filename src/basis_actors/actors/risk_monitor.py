@@ -25,12 +25,13 @@ from basis_actors.config import RiskLimits
 from basis_actors.finance.keys import STABLE, LedgerKey, parse_key
 from basis_actors.messages.book import ExposureView, PositionsView, RiskLevel, RiskView
 from basis_actors.messages.events import RiskAssessment
-from basis_actors.messages.execution import DeltaSource, Settlement
+from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource, Settlement
 
 __all__ = ["RiskBounds", "RiskMonitor"]
 
 _OWN_PLACES: Final = ("wallet", "transit", "gas")
 """First parts of position keys that are nobody's promise: what stands there is not exposed to a venue."""
+_LIQUIDATION: Final = DeltaSource.LIQUIDATION
 _LOAN_KINDS: Final = ("aToken", "debtToken")
 _ROUNDING: Final = 1e-9
 """Part of the largest equity so far that is what sums leave over when the owner has taken everything."""
@@ -87,7 +88,7 @@ class RiskMonitor(Actor):
             accounts.measure(book, held.perps, bounds.perps, limits, findings)
         loans = measure_loans(book, held.pools, bounds.pools, limits, findings) if held.pools else NO_LOANS
         pegs = _pegs(book, held.lsts, limits, findings) if held.lsts else {}
-        liquidations = [one for one in book.settlements if one.source is DeltaSource.LIQUIDATION]
+        liquidations = [one for one in book.settlements if one.source is _LIQUIDATION]
         for settlement in liquidations:
             _report_liquidation(settlement, findings)
         drawdown = self._drawdown(book, findings)
@@ -236,7 +237,7 @@ class _Peak:
         lost everything, and no later money wins that back.
         """
         for settlement in book.settlements:
-            if settlement.source in (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL):
+            if settlement.source in OWNERS_FLOWS:
                 for delta in settlement.deltas:
                     self._flows += delta.delta_amount * book.prices[parse_key(delta.position_key).asset]
         if not valued:
