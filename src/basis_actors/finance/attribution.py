@@ -129,7 +129,8 @@ def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) ->
         if info.contract is not None:
             _perp_moves(result, info, amount, before, after)
             continue
-        price_0, price_1 = prices_0.get(info.asset, 0.0), prices_1.get(info.asset, 0.0)
+        asset = info.asset
+        price_0, price_1 = prices_0.get(asset, 0.0), prices_1.get(asset, 0.0)
         quantity = amount * info.sign
         if info.lst is not None:
             quote_0, quote_1 = before.market.staking.get(info.lst), after.market.staking.get(info.lst)
@@ -140,10 +141,11 @@ def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) ->
                 rate_0, price_0 = rate_1, 0.0
             else:
                 rate_0 = quote_0.eth_per_lst
-            result.add("staking", info, quantity * (rate_1 - rate_0) * price_1)
+            if rate_1 != rate_0:
+                result.add("staking", info, quantity * (rate_1 - rate_0) * price_1)
             result.add("price", info, quantity * rate_0 * (price_1 - price_0))
             quantity *= rate_1
-        else:
+        elif price_1 != price_0:
             result.add("price", info, quantity * (price_1 - price_0))
         if info.reserve is not None:
             reserve_0, reserve_1 = before.market.reserves[info.reserve], after.market.reserves[info.reserve]
