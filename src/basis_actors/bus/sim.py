@@ -155,7 +155,7 @@ class SimBus(Supervised):
                 if self.failure is not None:
                     return True
                 continue
-            if result is not None and type(result) is CoroutineType:
+            if type(result) is CoroutineType:
                 # Most coroutines never wait: the first step of ``drive`` is here inline.
                 cell.coroutine = self.running = result
                 self.strand = cell
