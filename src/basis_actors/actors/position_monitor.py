@@ -6,7 +6,7 @@ from basis_actors.bus import Actor, on
 from basis_actors.errors import BasisError
 from basis_actors.finance.ledger import book_settlement
 from basis_actors.finance.valuation import share_class_prices, value_book
-from basis_actors.messages.book import PositionsView, TickSettled, TickStarted, Trigger
+from basis_actors.messages.book import PositionsView, TickSettled, TickStarted, Trigger, Valuation
 from basis_actors.messages.commands import ApplySettlements, CheckLedger, GetPositions
 from basis_actors.messages.events import ExecutionDeltaEvent, PositionSnapshot
 from basis_actors.messages.execution import Settlement
@@ -29,6 +29,8 @@ class PositionMonitor(Actor):
         self._entries: dict[str, float] = {}
         self._applied = AppliedSequences()
         self._tick: TickStarted | None = None
+        self._valued: tuple[dict[str, float], TickStarted, Valuation] | None = None
+        """The ledger that was valued last, when, and what it was worth."""
         self._unannounced: list[Settlement] = []
 
     @on(TickSettled)
@@ -80,10 +82,14 @@ class PositionMonitor(Actor):
         if tick is None:
             raise BasisError("EXP-003", "positions were asked for before the first tick, which brings them")
         prices = share_class_prices(tick.market, self._currency)
-        valuation = value_book(self._positions, self._entries, tick.market, prices)
+        valued = self._valued
+        # Every change of the ledger is a new dictionary, so views without one in between are worth the same.
+        if valued is None or valued[0] is not self._positions or valued[1] is not tick:
+            valuation = value_book(self._positions, self._entries, tick.market, prices)
+            self._valued = valued = (self._positions, tick, valuation)
         settlements = tuple(self._unannounced)
         positions, entries = dict(self._positions), dict(self._entries)
-        return PositionsView(tick, trigger, positions, entries, settlements, prices, valuation)
+        return PositionsView(tick, trigger, positions, entries, settlements, prices, valued[2])
 
     def _announce(self, trigger: Trigger) -> PositionsView:
         view = self._view(trigger)
@@ -109,8 +115,10 @@ class AppliedSequences:
 
     def add(self, domain: str, sequence: int) -> None:
         """Remember a settlement as applied."""
-        front = self._front.get(domain, 0)
-        ahead = self._ahead.setdefault(domain, set())
+        front, ahead = self._front.get(domain, 0), self._ahead.setdefault(domain, set())
+        if sequence == front and not ahead:
+            self._front[domain] = front + 1
+            return
         ahead.add(sequence)
         while front in ahead:
             ahead.remove(front)

@@ -12,6 +12,9 @@ RANKS = {level: rank for rank, level in enumerate(RiskLevel)}
 """Levels by gravity, 0 the lowest."""
 
 
+_LOWEST = RiskLevel.LOW
+
+
 class Breach(msgspec.Struct, frozen=True, gc=False):
     """One broken limit."""
 
@@ -33,7 +36,7 @@ class Findings:
 
     def __init__(self, warning_share: float) -> None:
         self.warning_share = warning_share
-        self.level = RiskLevel.LOW
+        self.level = _LOWEST
         self.warnings: list[str] = []
         self.breaches: list[Breach] = []
 
@@ -59,7 +62,7 @@ class Findings:
     @property
     def gravest(self) -> Breach | None:
         """The first breach of the highest level; None without any."""
-        return max(self.breaches, key=_rank, default=None)
+        return max(self.breaches, key=_rank) if self.breaches else None
 
 
 def _rank(breach: Breach) -> int:

@@ -142,7 +142,9 @@ class Accounts:
 
 
 def _grade_margin(venue: str, ratio: float, maintenance: float, limits: RiskLimits, findings: Findings) -> None:
-    emergency = max(limits.margin_emergency_multiple * maintenance, limits.margin_ratio_exit_half)
+    emergency, least = limits.margin_emergency_multiple * maintenance, limits.margin_ratio_exit_half
+    if emergency < least:
+        emergency = least
     reduce = limits.margin_ratio_reduce
     if ratio > reduce * (1.0 + findings.warning_share) and ratio > emergency:
         return
@@ -211,7 +213,7 @@ def measure_loans(
     found = NO_LOANS
     distances: dict[str, float] = {}
     for pool, held in pools.items():
-        owed = [token_of(info) for info, _ in held if info.kind == "debtToken"]
+        owed = [info.token for info, _ in held if info.kind == "debtToken"]
         if not owed:
             continue
         unknown = _unknown(book, pool, held, terms)
@@ -228,11 +230,6 @@ def measure_loans(
     return found if found.health is None else Loans(found.health, found.ltv, distances)
 
 
-def token_of(info: LedgerKey) -> str:
-    """Underlying of an aToken or debtToken: `WETH`."""
-    return info.symbol.removeprefix("a" if info.kind == "aToken" else "debt")
-
-
 def _unknown(
     book: PositionsView, pool: str, held: Sequence[tuple[LedgerKey, float]], terms: Mapping[str, LoanTerms]
 ) -> str | None:
@@ -241,10 +238,10 @@ def _unknown(
         return "the pool is not configured"
     market = book.tick.market
     for info, _ in held:
-        token = token_of(info)
+        token = info.token
         if token not in market.oracle_usd:
             return f"the oracle price of {token} is not known"
-        if f"oracle:{token}" in market.stale_prices:
+        if market.stale_prices and f"oracle:{token}" in market.stale_prices:
             return f"the oracle price of {token} is older than its staleness limit"
     return None
 
@@ -257,7 +254,7 @@ def _health(
     debt = collateral = allowed = 0.0
     pledged: list[tuple[float, float]] = []
     for info, amount in held:
-        token = token_of(info)
+        token = info.token
         value = amount * oracle[token]
         if info.kind == "debtToken":
             debt += value
@@ -324,7 +321,7 @@ def loan_before_liquidation(
             pools[info.venue].append((info, amount))
     found = NO_LOANS
     for pool, held in pools.items():
-        owed = [token_of(info) for info, _ in held if info.kind == "debtToken"]
+        owed = [info.token for info, _ in held if info.kind == "debtToken"]
         if not owed or _unknown(book, pool, held, terms) is not None:
             continue
         health, ltv, _ = _health(book, held, owed, terms[pool])

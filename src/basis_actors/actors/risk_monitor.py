@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -24,12 +25,13 @@ from basis_actors.config import RiskLimits
 from basis_actors.finance.keys import STABLE, LedgerKey, parse_key
 from basis_actors.messages.book import ExposureView, PositionsView, RiskLevel, RiskView
 from basis_actors.messages.events import RiskAssessment
-from basis_actors.messages.execution import DeltaSource, Settlement
+from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource, Settlement
 
 __all__ = ["RiskBounds", "RiskMonitor"]
 
 _OWN_PLACES: Final = ("wallet", "transit", "gas")
 """First parts of position keys that are nobody's promise: what stands there is not exposed to a venue."""
+_LIQUIDATION: Final = DeltaSource.LIQUIDATION
 _LOAN_KINDS: Final = ("aToken", "debtToken")
 _ROUNDING: Final = 1e-9
 """Part of the largest equity so far that is what sums leave over when the owner has taken everything."""
@@ -49,7 +51,15 @@ class RiskBounds(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the mode is meant to be delta neutral."""
 
 
-class _Sorted(msgspec.Struct):
+class _Sorted(NamedTuple):
+    """Keys of the positions that are held, by what risk they carry."""
+
+    perps: list[LedgerKey]
+    pools: dict[str, list[LedgerKey]]
+    lsts: dict[str, None]
+
+
+class _Held(NamedTuple):
     """The positions that are held, by what risk they carry."""
 
     perps: list[tuple[LedgerKey, float]]
@@ -72,13 +82,13 @@ class RiskMonitor(Actor):
         book, bounds = exposure.book, self._bounds
         limits = bounds.limits
         findings = Findings(limits.warning_share)
-        held = _sort(book.positions)
+        held = _held(book.positions)
         accounts = Accounts()
         if held.perps:
             accounts.measure(book, held.perps, bounds.perps, limits, findings)
         loans = measure_loans(book, held.pools, bounds.pools, limits, findings) if held.pools else NO_LOANS
         pegs = _pegs(book, held.lsts, limits, findings) if held.lsts else {}
-        liquidations = [one for one in book.settlements if one.source is DeltaSource.LIQUIDATION]
+        liquidations = [one for one in book.settlements if one.source is _LIQUIDATION]
         for settlement in liquidations:
             _report_liquidation(settlement, findings)
         drawdown = self._drawdown(book, findings)
@@ -227,7 +237,7 @@ class _Peak:
         lost everything, and no later money wins that back.
         """
         for settlement in book.settlements:
-            if settlement.source in (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL):
+            if settlement.source in OWNERS_FLOWS:
                 for delta in settlement.deltas:
                     self._flows += delta.delta_amount * book.prices[parse_key(delta.position_key).asset]
         if not valued:
@@ -240,8 +250,10 @@ class _Peak:
             elif self._largest and equity < -rounding:
                 self._growth = 0.0
         self._equity, self._flows = equity, 0.0
-        self._largest = max(self._largest, equity)
-        self._highest = max(self._highest, self._growth)
+        if equity > self._largest:
+            self._largest = equity
+        if self._growth > self._highest:
+            self._highest = self._growth
 
     @property
     def lost(self) -> bool:
@@ -254,17 +266,25 @@ class _Peak:
         return 1.0 - self._growth / self._highest
 
 
-def _sort(positions: Mapping[str, float]) -> _Sorted:
+def _held(positions: Mapping[str, float]) -> _Held:
+    perps, pools, lsts = _sort(tuple([key for key, amount in positions.items() if amount]))
+    return _Held(
+        [(info, positions[info.key]) for info in perps],
+        {pool: [(info, positions[info.key]) for info in infos] for pool, infos in pools.items()},
+        lsts,
+    )
+
+
+@lru_cache(maxsize=64)
+def _sort(keys: tuple[str, ...]) -> _Sorted:
+    """By the keys that are held: they change with trades, and are the same for many ticks."""
     held = _Sorted([], {}, {})
-    for key, amount in positions.items():
-        if amount == 0.0:
-            continue
-        info = parse_key(key)
+    for info in map(parse_key, keys):
         if info.perp is not None:
-            held.perps.append((info, amount))
+            held.perps.append(info)
             continue
         if info.kind in _LOAN_KINDS:
-            held.pools.setdefault(info.venue, []).append((info, amount))
+            held.pools.setdefault(info.venue, []).append(info)
         if info.lst is not None:
             held.lsts[info.lst] = None
     return held
@@ -293,7 +313,7 @@ def _pegs(book: PositionsView, lsts: Mapping[str, None], limits: RiskLimits, fin
     return pegs
 
 
-def _check_prices(book: PositionsView, held: _Sorted, findings: Findings) -> None:
+def _check_prices(book: PositionsView, held: _Held, findings: Findings) -> None:
     """Old values are warned of; a position without any value leaves equity, and so every limit, unknown."""
     market = book.tick.market
     for asset in market.stale_prices:

@@ -6,10 +6,10 @@ from basis_actors.actors.risk_override import RiskOverride
 from basis_actors.bus import Actor, Escalated, on
 from basis_actors.config import RiskLimits, StrategyManagerConfig
 from basis_actors.errors import BasisError
-from basis_actors.messages.book import BookView, TickStarted, Trigger
+from basis_actors.messages.book import BookView, PositionsView, TickStarted, Trigger
 from basis_actors.messages.commands import DecisionMade, ExecuteOrders, OrdersDone, StopTrading
 from basis_actors.messages.events import StrategyDecision
-from basis_actors.messages.execution import DeltaSource
+from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource
 from basis_actors.messages.signals import SignalReceived
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
@@ -74,8 +74,9 @@ class StrategyManager(Actor):
     def decide(self, book: BookView) -> None:
         """Decide on the view of a tick; views after an execution only bring the flows up to date."""
         positions = book.risk.exposure.book
-        self._count_flows(book)
-        if positions.trigger is not Trigger.TICK:
+        begins = positions.trigger is Trigger.TICK
+        self._count_flows(positions, asked=begins)
+        if not begins:
             return
         tick = positions.tick
         if self._stopped is not None:
@@ -120,17 +121,20 @@ class StrategyManager(Actor):
         pending = self._requested - self._paid_out
         return pending if pending > _ROUNDING * self._requested else 0.0
 
-    def _count_flows(self, book: BookView) -> None:
-        view = book.risk.exposure.book
-        if view.trigger is Trigger.TICK:
+    def _count_flows(self, view: PositionsView, *, asked: bool) -> None:
+        """What the owner paid in and got back; what he asks for is new where a tick begins with it (`asked`)."""
+        if asked:
             for flow in view.tick.flows:
                 if flow.amount < 0.0:
                     self._requested -= flow.amount
         for settlement in view.settlements:
+            if settlement.source not in OWNERS_FLOWS:
+                continue
+            amount = sum(delta.delta_amount for delta in settlement.deltas)
             if settlement.source is DeltaSource.WITHDRAWAL:
-                self._paid_out -= sum(delta.delta_amount for delta in settlement.deltas)
-            elif settlement.source is DeltaSource.DEPOSIT:
-                self._deposited += sum(delta.delta_amount for delta in settlement.deltas)
+                self._paid_out -= amount
+            else:
+                self._deposited += amount
 
     def _report(self, tick: TickStarted, book: BookView, decision: Decision) -> None:
         self.log(
@@ -138,7 +142,7 @@ class StrategyManager(Actor):
                 tick.market.timestamp,
                 decision.decision_type,
                 decision.action,
-                Trigger.TICK,
+                book.risk.exposure.book.trigger,
                 len(decision.orders),
                 decision.reasoning,
                 dict(decision.market_conditions),

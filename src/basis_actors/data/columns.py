@@ -19,6 +19,7 @@ from basis_actors.data.dataset import Series
 __all__ = ["Lane", "Track", "changes", "delay_of", "dictionaries", "expand", "floats", "with_blanks"]
 
 T = TypeVar("T")
+_Newest = tuple[NDArray[np.intp], NDArray[np.bool_], NDArray[np.int64]]
 _NEVER = np.iinfo(np.int64).max // 2
 
 
@@ -52,20 +53,28 @@ class Track:
         self._limit_ns = limit_ns
         self._empty = series.ns.size == 0
         self._ns = np.array([_NEVER], dtype=np.int64) if self._empty else series.ns
+        self._ticks: NDArray[np.int64] | None = None
+        self._newest: _Newest | None = None
 
     def column(self, name: str) -> NDArray[np.float64]:
         """A column with at least one row, so that it can be indexed where nothing is known."""
         return np.array([np.nan]) if self._empty else self.series.columns[name]
 
-    def newest(self, ticks: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_], NDArray[np.int64]]:
-        """For each tick the newest row known then (-1 for none), whether it is fresh, and when it became known."""
-        row = np.searchsorted(self._ns, ticks - self.delay_ns, side="right") - 1
-        known_ns = self._ns[np.maximum(row, 0)] + self.delay_ns
-        return row, (row >= 0) & (ticks - known_ns <= self._limit_ns), known_ns
+    def newest(self, ticks: NDArray[np.int64]) -> _Newest:
+        """For each tick the newest row known then (-1 for none), whether it is fresh, and when it became known.
+
+        Several lanes read the same series: asked again for the same array of ticks it gives the same answer, which
+        nobody may change.
+        """
+        if self._newest is None or self._ticks is not ticks:
+            row = self._ns.searchsorted(ticks - self.delay_ns, side="right") - 1
+            known_ns = self._ns[np.maximum(row, 0)] + self.delay_ns
+            self._ticks, self._newest = ticks, (row, (row >= 0) & (ticks - known_ns <= self._limit_ns), known_ns)
+        return self._newest
 
     def count(self, ticks: NDArray[np.int64]) -> NDArray[np.intp]:
         """How many rows are known at each tick."""
-        return np.searchsorted(self._ns, ticks - self.delay_ns, side="right")
+        return self._ns.searchsorted(ticks - self.delay_ns, side="right")
 
 
 def changes(*columns: NDArray[np.generic]) -> NDArray[np.bool_]:
@@ -79,7 +88,7 @@ def changes(*columns: NDArray[np.generic]) -> NDArray[np.bool_]:
 
 def expand(changed: NDArray[np.bool_], build: Callable[[NDArray[np.intp]], list[T]]) -> list[T]:
     """Build the values of the changed rows and repeat each until the next change."""
-    at = np.flatnonzero(changed)
+    at = changed.nonzero()[0]
     built = build(at)
     if at.size == changed.size:
         return built
@@ -94,8 +103,9 @@ def floats(values: NDArray[np.float64], missing: NDArray[np.bool_]) -> list[floa
 def with_blanks(values: Iterable[T], missing: NDArray[np.bool_]) -> list[T | None]:
     """The values as a list, None where missing."""
     listed: list[T | None] = list(values)
-    for row in np.flatnonzero(missing).tolist():
-        listed[row] = None
+    if missing.any():
+        for row in np.flatnonzero(missing).tolist():
+            listed[row] = None
     return listed
 
 
@@ -111,7 +121,7 @@ def dictionaries(names: Sequence[str], lanes: Sequence[Lane[T]], size: int) -> l
         if at.size != size:
             rows = ([column[row] for column in columns] for row in at.tolist())  # type: ignore[misc]
         if not any(None in column for column in columns):
-            return [dict(zip(names, row, strict=True)) for row in rows]  # type: ignore[arg-type]
+            return [dict(zip(names, row)) for row in rows]  # type: ignore[arg-type]  # noqa: B905 - one lane a name
         return [{name: value for name, value in zip(names, row, strict=True) if value is not None} for row in rows]
 
     return expand(changed, build)

@@ -15,6 +15,8 @@ from basis_actors.messages.market import GasQuote, PerpQuote, ReserveState, Spot
 __all__ = ["GasLane", "OracleLane", "PerpLane", "ReferenceLane", "ReserveLane", "SpotLane", "StakingLane"]
 
 Ticks = NDArray[np.int64]
+_Prices = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]
+"""Price at each tick, whether it is fresh, and whether there is one."""
 
 
 class ReferenceLane:
@@ -23,14 +25,24 @@ class ReferenceLane:
     def __init__(self, sources: Sequence[Track]) -> None:
         """`sources` in order of preference."""
         self._sources = sources
+        self._ticks: Ticks | None = None
+        self._newest: _Prices | None = None
 
     def chunk(self, ticks: Ticks) -> tuple[Lane[float], NDArray[np.bool_]]:
         """Price and staleness at each tick."""
         price, fresh, has = self.newest(ticks)
         return Lane(floats(price, ~has), changes(price, has)), has & ~fresh
 
-    def newest(self, ticks: Ticks) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-        """For each tick the price (any number where there is none), whether it is fresh, and whether there is one."""
+    def newest(self, ticks: Ticks) -> _Prices:
+        """For each tick the price (any number where there is none), whether it is fresh, and whether there is one.
+
+        What pools price reads it too: for the same array of ticks the answer is the same, and not to be changed.
+        """
+        if self._newest is None or self._ticks is not ticks:
+            self._ticks, self._newest = ticks, self._merged(ticks)
+        return self._newest
+
+    def _merged(self, ticks: Ticks) -> _Prices:
         price, fresh, known_ns, has = self._of(self._sources[0], ticks)
         for source in self._sources[1:]:
             other, other_fresh, other_ns, other_has = self._of(source, ticks)

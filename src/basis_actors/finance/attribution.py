@@ -18,7 +18,7 @@ from basis_actors.errors import BasisError
 from basis_actors.finance.keys import LedgerKey, parse_key
 from basis_actors.finance.ledger import book_settlement
 from basis_actors.finance.valuation import token_price
-from basis_actors.messages.execution import DeltaSource, PositionDelta, Settlement
+from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource, PositionDelta, Settlement
 from basis_actors.messages.market import MarketState
 from basis_actors.times import utc_from_ns
 
@@ -89,6 +89,8 @@ def attribute(before: PricedBook, after: PricedBook, settlements: Iterable[Settl
             _funding(result, before, after, settlements)
     for place, settlement in enumerate(settlements):
         source = settlement.source
+        if source in _PASSIVE:
+            continue
         component = _BOOKED.get(source)
         if component is not None:
             _as_booked(result, component, settlement, after)
@@ -96,12 +98,14 @@ def attribute(before: PricedBook, after: PricedBook, settlements: Iterable[Settl
             _fills(result, settlement, after)
         elif source is DeltaSource.LIQUIDATION:
             _liquidation(result, settlement, before, settlements[:place], after)
-        elif source in (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL):
+        elif source in OWNERS_FLOWS:
             for delta in settlement.deltas:
                 result.flows += worth_of(parse_key(delta.position_key), delta.delta_amount, after)
     return result
 
 
+_PASSIVE: Final = (DeltaSource.ACCRUAL, DeltaSource.FUNDING)
+"""What the market did to the book held before, which its own formulas explain. Nearly all that is settled is of it."""
 _BOOKED: Final = {
     DeltaSource.FEE: "fees",
     DeltaSource.GAS: "gas",
@@ -125,7 +129,8 @@ def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) ->
         if info.contract is not None:
             _perp_moves(result, info, amount, before, after)
             continue
-        price_0, price_1 = prices_0.get(info.asset, 0.0), prices_1.get(info.asset, 0.0)
+        asset = info.asset
+        price_0, price_1 = prices_0.get(asset, 0.0), prices_1.get(asset, 0.0)
         quantity = amount * info.sign
         if info.lst is not None:
             quote_0, quote_1 = before.market.staking.get(info.lst), after.market.staking.get(info.lst)
@@ -136,10 +141,11 @@ def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) ->
                 rate_0, price_0 = rate_1, 0.0
             else:
                 rate_0 = quote_0.eth_per_lst
-            result.add("staking", info, quantity * (rate_1 - rate_0) * price_1)
+            if rate_1 != rate_0:
+                result.add("staking", info, quantity * (rate_1 - rate_0) * price_1)
             result.add("price", info, quantity * rate_0 * (price_1 - price_0))
             quantity *= rate_1
-        else:
+        elif price_1 != price_0:
             result.add("price", info, quantity * (price_1 - price_0))
         if info.reserve is not None:
             reserve_0, reserve_1 = before.market.reserves[info.reserve], after.market.reserves[info.reserve]

@@ -60,6 +60,8 @@ class LedgerKey(msgspec.Struct, frozen=True, gc=False):
     """-1 for debt, +1 otherwise."""
     perp: str | None
     """`venue:symbol` of a perpetual, which enters equity only through unrealised PnL; None for everything else."""
+    token: str
+    """What the symbol counts: the underlying of an aToken or debtToken, the asset of a perpetual, else the symbol."""
     reserve: str | None
     """Reserve of an aToken or debtToken as the market names it (`WETH`, `morpho:WETH`), else None."""
     inverse: bool
@@ -105,6 +107,7 @@ def parse_key(key: str) -> LedgerKey:
         lst=lst,
         sign=-1.0 if kind in ("debtToken", "flashDebt") else 1.0,
         perp=f"{venue}:{symbol}" if contract is not None else None,
+        token=token,
         reserve=reserve,
         inverse=contract is INVERSE,
         contract=contract,

@@ -14,7 +14,7 @@ __all__ = ["book_settlement"]
 _DUST: Final = 1e-12
 """Relative size below which what is left of a position is rounding, not money."""
 _OVERDRAFT: Final = 1e-9
-_ORDERED: Final = frozenset({DeltaSource.EXECUTION, DeltaSource.TRANSFER, DeltaSource.WITHDRAWAL})
+_ORDERED: Final = (DeltaSource.EXECUTION, DeltaSource.TRANSFER, DeltaSource.WITHDRAWAL)
 
 
 def book_settlement(

@@ -67,7 +67,7 @@ def health_factor(collateral: Iterable[tuple[float, float]], debt: float) -> flo
     """
     if debt <= 0.0:
         return inf
-    return sum(value * threshold for value, threshold in collateral) / debt
+    return sum([value * threshold for value, threshold in collateral]) / debt
 
 
 def loan_to_value(collateral: float, debt: float) -> float:

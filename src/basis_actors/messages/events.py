@@ -85,6 +85,8 @@ class PositionSnapshot(DomainEvent, frozen=True):
     def __post_init__(self) -> None:
         if self.position_type not in ("simulated", "real"):
             raise ValueError(f"PositionSnapshot.position_type is {self.position_type!r}; simulated or real is needed")
+        if isfinite(sum(self.positions.values())):
+            return
         for key, amount in self.positions.items():
             if not isfinite(amount):
                 raise ValueError(f"PositionSnapshot: position {key} is {amount}; a finite number is needed")
@@ -118,7 +120,8 @@ class ExposureSnapshot(DomainEvent, frozen=True):
     """What made it happen: `tick`, `execution_manager` after a group of orders, or `restart`."""
 
     def __post_init__(self) -> None:
-        _require_finite(self, share_class_value=self.share_class_value, net_delta_usd=self.net_delta_usd)
+        if not isfinite(self.share_class_value + (self.net_delta_usd or 0.0)):
+            _require_finite(self, share_class_value=self.share_class_value, net_delta_usd=self.net_delta_usd)
 
 
 class RiskAssessment(DomainEvent, frozen=True):
@@ -196,7 +199,8 @@ class PnLCalculation(DomainEvent, frozen=True):
     """What made it happen: `tick`, `execution_manager` after a group of orders, or `restart`."""
 
     def __post_init__(self) -> None:
-        _require_finite(self, equity=self.equity, residual=self.residual, total_pnl=self.total_pnl)
+        if not isfinite(self.equity + self.residual + self.total_pnl):
+            _require_finite(self, equity=self.equity, residual=self.residual, total_pnl=self.total_pnl)
 
 
 class StrategyDecision(DomainEvent, frozen=True):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-__all__ = ["DeltaSource", "ExecutionHandshake", "ExecutionStatus", "PositionDelta", "Settlement"]
+__all__ = ["OWNERS_FLOWS", "DeltaSource", "ExecutionHandshake", "ExecutionStatus", "PositionDelta", "Settlement"]
 
 
 class DeltaSource(StrEnum):
@@ -25,6 +25,10 @@ class DeltaSource(StrEnum):
     LIQUIDATION = "liquidation"
     DEPOSIT = "deposit"
     WITHDRAWAL = "withdrawal"
+
+
+OWNERS_FLOWS: Final = (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL)
+"""How the owner's money comes and goes."""
 
 
 class PositionDelta(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import msgspec
+
 from basis_actors.config import ChainVenue, DexVenue, LendingVenue, RunConfig
 from basis_actors.config.venues import GasOperation
 from basis_actors.errors import BasisError
@@ -11,8 +15,10 @@ from basis_actors.finance.swaps import Swapped, market_rate, pool_pair, swap, sw
 from basis_actors.messages.market import GasQuote, MarketState
 
 __all__ = [
+    "GasTerms",
     "gas_cost",
     "gas_payable_key",
+    "gas_terms",
     "gas_units",
     "ledger_name",
     "reserve_name",
@@ -43,21 +49,37 @@ def reserve_name(venue: str, token: str) -> str:
     return token if venue == "aave_v3" else f"{venue}:{token}"
 
 
-def gas_units(run: RunConfig, operation: GasOperation) -> int:
-    """Gas that an operation takes. Raises BasisError STRAT-003 for a mode without a chain."""
+class GasTerms(msgspec.Struct, frozen=True):
+    """What transactions take of the gas of a chain."""
+
+    units: Mapping[GasOperation, int]
+    priority_cap: float
+    """Most that is paid to be included, gwei per unit."""
+
+    def cost(self, quote: GasQuote, *operations: GasOperation) -> float:
+        """What operations cost at a gas price, ETH."""
+        units = 0
+        for operation in operations:
+            units += self.units[operation]
+        return gas_cost_eth(units, quote.base_fee_gwei, quote.priority_fee_gwei, self.priority_cap)
+
+
+def gas_terms(run: RunConfig) -> GasTerms:
+    """The terms of the chain that the wallet is on. Raises BasisError STRAT-003 for a mode without a chain."""
     for venue in run.venues.values():
         if isinstance(venue, ChainVenue):
-            return venue.gas_units[operation]
+            return GasTerms(venue.gas_units, venue.priority_fee_cap_gwei)
     raise BasisError("STRAT-003", f"mode {run.mode.mode} has no wallet on a chain, which the strategy needs")
+
+
+def gas_units(run: RunConfig, operation: GasOperation) -> int:
+    """Gas that an operation takes. Raises BasisError STRAT-003 for a mode without a chain."""
+    return gas_terms(run).units[operation]
 
 
 def gas_cost(run: RunConfig, quote: GasQuote, *operations: GasOperation) -> float:
     """What operations cost at a gas price, ETH. Raises BasisError STRAT-003 for a mode without a chain."""
-    for venue in run.venues.values():
-        if isinstance(venue, ChainVenue):
-            units = sum(venue.gas_units[operation] for operation in operations)
-            return gas_cost_eth(units, quote.base_fee_gwei, quote.priority_fee_gwei, venue.priority_fee_cap_gwei)
-    raise BasisError("STRAT-003", f"mode {run.mode.mode} has no wallet on a chain, which the strategy needs")
+    return gas_terms(run).cost(quote, *operations)
 
 
 def swap_quote(

@@ -76,11 +76,12 @@ class HedgeBook(msgspec.Struct, frozen=True):
 
 def read_hedge_book(terms: HedgeTerms, situation: Situation) -> HedgeBook | None:
     """The book as it is; None while the spot price is not known."""
-    market = situation.market
+    book = situation.book.risk.exposure.book
+    market = book.tick.market
     quote = market.spot.get(terms.spot_market)
     if quote is None:
         return None
-    held, entries = situation.positions.get, situation.entries
+    held, entries = book.positions.get, book.entries
     missed, missed_limit = market.funding_missed.get, terms.missed_limit
     legs: dict[str, Leg] = {}
     able: list[str] = []
@@ -103,7 +104,10 @@ def read_hedge_book(terms: HedgeTerms, situation: Situation) -> HedgeBook | None
                 margin += size * (mark - entries[leg_terms.position_key])
                 notional = abs(size) * mark
                 ratio = margin / notional
-                lowest, highest = min(lowest, ratio), max(highest, ratio)
+                if ratio < lowest:
+                    lowest = ratio
+                if ratio > highest:
+                    highest = ratio
         if tradable and missed(leg_terms.perp, missed_limit) < missed_limit:
             able.append(venue)
         # No short is 0.0 and not -0.0, which would be written as such.

@@ -82,9 +82,9 @@ class HedgeMoves(ABC):
 
     def _endangered(self) -> list[Leg]:
         """Legs at or below an absolute limit of the margin ratio; none while limits are only reported."""
-        limits = self._limits
+        limits, lowest = self._limits, self._book.lowest_ratio
         emergency = limits.margin_emergency_multiple * max(self._maintenance.values(), default=0.0)
-        if not limits.enforce or self._book.lowest_ratio > max(limits.margin_ratio_reduce, emergency):
+        if not limits.enforce or (lowest > limits.margin_ratio_reduce and lowest > emergency):
             return []
         return [
             leg

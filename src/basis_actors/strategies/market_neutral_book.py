@@ -7,7 +7,7 @@ import msgspec
 from basis_actors.config import ExchangeVenue, MarketNeutralConfig, RunConfig
 from basis_actors.config.venues import GasOperation
 from basis_actors.strategies.base import Situation
-from basis_actors.strategies.chain_terms import token_key
+from basis_actors.strategies.chain_terms import GasTerms, gas_terms, token_key
 from basis_actors.strategies.hedge_book import HedgeBook, read_hedge_book
 from basis_actors.strategies.hedge_terms import HedgeTerms, hedge_terms
 from basis_actors.strategies.loop_desk import LoopTerms, loop_terms
@@ -41,6 +41,7 @@ class NeutralTerms(msgspec.Struct, frozen=True):
     """Reward tokens that are sold on an exchange."""
     sells_on_dex: bool
     """Whether reward tokens are swapped on a DEX instead."""
+    gas: GasTerms
     gas_operations: tuple[GasOperation, GasOperation]
     """The transactions that stake ether and have it back."""
     leaving_fee: float
@@ -92,6 +93,7 @@ def neutral_terms(run: RunConfig, config: MarketNeutralConfig) -> NeutralTerms:
         loop=None if config.loop is None else loop_terms(run, config, config.loop),
         rewards=_reward_terms(run, lst),
         sells_on_dex=run.venues[lst.reward_venue].kind == "dex",
+        gas=gas_terms(run),
         gas_operations=("stake", "swap") if config.loop is None else ("atomic_entry", "atomic_unwind"),
         leaving_fee=exchange(run, config.spot_venue).withdrawal_fees[config.asset],
     )
@@ -115,13 +117,13 @@ def _reward_terms(run: RunConfig, lst: LstTerms) -> tuple[RewardTerms, ...]:
 
 def read_neutral_book(terms: NeutralTerms, situation: Situation) -> NeutralBook | None:
     """The book as it is; None while the price of ETH or the rate of the staking token is not known."""
+    risk = situation.book.risk
+    book = risk.exposure.book
+    quote = book.tick.market.staking.get(terms.lst.lst)
     hedge = read_hedge_book(terms.hedge, situation)
-    quote = situation.market.staking.get(terms.lst.lst)
     if hedge is None or quote is None:
         return None
-    held = situation.positions.get
-    risk = situation.book.risk
-    loop = terms.loop
+    held, loop = book.positions.get, terms.loop
     tokens, debt = held(terms.lst.key, 0.0), 0.0
     if loop is not None:
         tokens += held(loop.collateral_key, 0.0)

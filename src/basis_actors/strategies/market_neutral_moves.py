@@ -106,9 +106,13 @@ class NeutralMoves(Reductions):
 
     def shift_shorts(self) -> Found | None:
         """A venue that joined and has margin takes its share from those that are short of more than theirs."""
-        book = self._book
-        lagging = [v for v, share in book.weights.items() if book.legs[v].short < _LAGGING * share * book.short]
-        if not lagging or not any(book.legs[venue].margin > self._least_growth for venue in lagging):
+        book, legs = self._book, self._book.legs
+        lagging = [v for v, share in book.weights.items() if legs[v].short < _LAGGING * share * book.short]
+        # Its headroom is less than this margin carries, and most ticks end here.
+        target_ratio = self._terms.margin_target
+        enough = self._least_growth * target_ratio
+        lagging = [v for v in lagging if legs[v].margin - legs[v].notional * target_ratio > enough]
+        if not lagging:
             return None
         desk = self._desk
         target, room = desk.target(book.equity), desk.headroom()

@@ -6,7 +6,6 @@ from basis_actors.config import LoopConfig, RunConfig
 from basis_actors.finance.costs import round_down_to_lot
 from basis_actors.messages.orders import Order, Side
 from basis_actors.strategies.base import Situation
-from basis_actors.strategies.chain_terms import gas_cost
 from basis_actors.strategies.growth_window import GrowthWindow
 from basis_actors.strategies.loop_desk import LoopDesk
 from basis_actors.strategies.lst_desk import LstDesk
@@ -51,7 +50,8 @@ class NeutralTools:
         if quote is None:
             return 0.0
         there, back = self._terms.gas_operations
-        return gas_cost(self._run, quote, there) + gas_cost(self._run, quote, back)
+        gas = self._terms.gas
+        return gas.cost(quote, there) + gas.cost(quote, back)
 
     def stake(self, writer: OrderWriter) -> PlainStake:
         """The staked leg, with leverage where the mode has it."""
@@ -85,4 +85,4 @@ class NeutralTools:
         market = self._situation.market
         if market.gas is None or "ETH" not in market.prices:
             return 0.0
-        return gas_cost(self._run, market.gas, "transfer") * market.prices["ETH"]
+        return self._terms.gas.cost(market.gas, "transfer") * market.prices["ETH"]

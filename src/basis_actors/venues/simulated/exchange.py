@@ -54,9 +54,13 @@ class SimulatedExchange(SimulatedDomain):
             return ()
         settled: list[Settlement] = []
         if before is not None:
-            self._arrive(before.ns, settled)
+            if self._arrivals:
+                self._arrive(before.ns, settled)
             for account in open_accounts:
-                self._close_on_bar(account, before, market, settled)
+                cash = self._balances.get(account.terms.margin_key, 0.0)
+                closed = account.close_on_bar(cash, before, market)
+                if closed:
+                    self._book_closed(account.terms.margin_key, closed, market, settled)
         for stamp in market.funding if open_accounts else ():
             owner = self._by_quote.get(stamp.perp)
             delta = None if owner is None else owner.funding(stamp)
@@ -67,14 +71,10 @@ class SimulatedExchange(SimulatedDomain):
             self._arrive(market.ns, settled)
         return tuple(settled)
 
-    def _close_on_bar(
-        self, account: PerpAccount, before: MarketState, market: MarketState, settled: list[Settlement]
+    def _book_closed(
+        self, margin_key: str, closed: list[Closed], market: MarketState, settled: list[Settlement]
     ) -> None:
-        """Book what the bar closed, ahead of everything else that the tick settles here."""
-        margin_key = account.terms.margin_key
-        closed = account.close_on_bar(self._balances.get(margin_key, 0.0), before, market)
-        if not closed:
-            return
+        """Book what the bar closed of one account, ahead of everything else that the tick settles here."""
         moment = self._close_of_bar(market)
         for close in closed:
             if close.operation_id is not None:

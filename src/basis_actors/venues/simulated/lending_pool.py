@@ -46,19 +46,13 @@ class LendingAccount(ChainProtocol):
         if not self._supplied and not self._owed:
             return ()
         bookings = []
-        accrued = self._accrue(market)
+        accrued = self._supplied.accrue(market.reserves) + self._owed.accrue(market.reserves)
         if accrued:
             bookings.append(Booking(DeltaSource.ACCRUAL, market.timestamp, tuple(accrued), ()))
         taken = self._liquidate(market)
         if taken:
             bookings.append(Booking(DeltaSource.LIQUIDATION, market.timestamp, tuple(taken), ()))
         return bookings
-
-    def _accrue(self, market: MarketState) -> list[PositionDelta]:
-        deltas = self._supplied.accrue(market.reserves)
-        if self._owed:
-            deltas += self._owed.accrue(market.reserves)
-        return deltas
 
     def _liquidate(self, market: MarketState) -> list[PositionDelta]:
         """One liquidation call when the health factor is below 1: the largest debt against the largest collateral.
@@ -214,12 +208,12 @@ class LendingAccount(ChainProtocol):
 
     def _health(self, supplied: ScaledBook, owed: ScaledBook, market: MarketState) -> float:
         oracle = market.oracle_usd
-        collateral = (
+        collateral = [
             (supplied.amount(token) * oracle[token], self._parameters(token, owed).liquidation_threshold)
             for token in supplied
             if self._terms.reserves[token].collateral
-        )
-        return health_factor(collateral, sum(owed.amount(token) * oracle[token] for token in owed))
+        ]
+        return health_factor(collateral, sum([owed.amount(token) * oracle[token] for token in owed]))
 
     def _require_health(self, order: Order, supplied: ScaledBook, owed: ScaledBook, market: MarketState) -> None:
         self._require_oracle(order, {*supplied, *owed}, market)
