@@ -39,9 +39,10 @@ _HINT: Final = re.compile(
 _PLAIN: Final = frozenset({float, int, bool, type(None)})
 """Types of most of what is logged; only its name can make such a value a secret."""
 _TEXTS_KEPT: Final = 4096
+_NAMES_KEPT: Final = 4096
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_NAMES_KEPT)
 def _is_secret_name(name: str) -> bool:
     return _SECRET_NAME.fullmatch(name) is not None
 
@@ -54,6 +55,7 @@ class Redactor:
         self._known = re.compile("|".join(map(re.escape, ordered))) if ordered else None
         # A strategy says the same few sentences at nearly every tick.
         self._text = lru_cache(maxsize=_TEXTS_KEPT)(self._look)
+        self._safe_names: set[Any] = set()
 
     def text(self, text: str, *, name: str = "") -> str:
         """`text` without secrets; `name` is the field it stands in."""
@@ -78,9 +80,14 @@ class Redactor:
 
     def _mapping(self, value: Mapping[Any, Any]) -> Any:
         hidden: dict[Any, Any] = {}
+        safe = self._safe_names
         for key, inner in value.items():
-            name = key if type(key) is str else str(key)
+            if type(inner) in _PLAIN and key in safe:
+                continue
+            name = str(key)
             if type(inner) in _PLAIN and not _is_secret_name(name):
+                if len(safe) < _NAMES_KEPT:
+                    safe.add(key)
                 continue
             shown = self.value(inner, name=name)
             if shown is not inner:
