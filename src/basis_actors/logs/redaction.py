@@ -63,42 +63,48 @@ class Redactor:
 
     def value(self, value: Any, *, name: str = "") -> Any:
         """`value` without secrets, at any depth of dictionaries and sequences; itself where there are none."""
-        if type(value) in _PLAIN and not (name and value is not None and _is_secret_name(name)):
-            return value
-        if name and _is_secret_name(name):
+        return self._value(value, name)
+
+    def _value(self, value: Any, name: str) -> Any:
+        kind = type(value)
+        if name and value is not None and _is_secret_name(name):
             return HIDDEN
+        if kind in _PLAIN:
+            return value
+        if kind is dict:
+            return self._mapping(value)
         if isinstance(value, str):
             shown = self._text(value, name)
             return value if shown == value else shown
-        if isinstance(value, bytes):
-            return self._text(value.decode("utf-8", "backslashreplace"), name)
-        if isinstance(value, Mapping):
-            return self._mapping(value)
         if isinstance(value, (list, tuple, set, frozenset)):
             return self._sequence(value, name)
-        return value
+        if isinstance(value, bytes):
+            return self._text(value.decode("utf-8", "backslashreplace"), name)
+        return self._mapping(value) if isinstance(value, Mapping) else value
 
     def _mapping(self, value: Mapping[Any, Any]) -> Any:
         hidden: dict[Any, Any] = {}
         safe = self._safe_names
         for key, inner in value.items():
-            if type(inner) in _PLAIN and key in safe:
+            plain = type(inner) in _PLAIN
+            if plain and key in safe:
                 continue
             name = str(key)
-            if type(inner) in _PLAIN and not _is_secret_name(name):
+            if plain and not _is_secret_name(name):
                 if len(safe) < _NAMES_KEPT:
                     safe.add(key)
                 continue
-            shown = self.value(inner, name=name)
+            shown = self._value(inner, name)
             if shown is not inner:
                 hidden[key] = shown
         return {**value, **hidden} if hidden else value
 
     def _sequence(self, value: Any, name: str) -> Any:
-        shown = [self.value(inner, name=name) for inner in value]
-        if all(one is other for one, other in zip(shown, value, strict=True)):
-            return value
-        return tuple(shown) if type(value) is tuple else shown
+        for inner in value:
+            if self._value(inner, name) is not inner:
+                shown = [self._value(part, name) for part in value]
+                return tuple(shown) if type(value) is tuple else shown
+        return value
 
     def _look(self, text: str, name: str) -> str:
         if self._known is not None:
