@@ -64,7 +64,7 @@ class TestDomainEventLogger:
     def test_all_files_are_there_from_the_start_and_closed_to_others(self, tmp_path: Path) -> None:
         logger(tmp_path).flush()
         files = list((tmp_path / "events").iterdir())
-        assert {path.name for path in files} == {f"{kind.FILE}.jsonl" for kind in EVENT_TYPES}
+        assert {path.name for path in files} == {*(f"{kind.FILE}.jsonl" for kind in EVENT_TYPES), "seals.jsonl"}
         assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
     async def test_every_event_type_goes_to_its_own_file(

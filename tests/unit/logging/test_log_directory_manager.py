@@ -14,6 +14,7 @@ import pytest
 
 from basis_actors.errors import BasisError
 from basis_actors.logs.directory import LogDirectoryManager, RunStatus
+from basis_actors.logs.run_lock import RunLock
 from basis_actors.messages.events import EVENT_SCHEMA_VERSION
 
 STARTED = datetime(2025, 1, 15, 10, 30, tzinfo=UTC)
@@ -51,11 +52,13 @@ class TestLogDirectoryManager:
         assert create(tmp_path / "deep" / "logs").is_dir()
 
     def test_metadata_contents(self, tmp_path: Path) -> None:
-        run_dir = create(tmp_path, config_hash="c0ffee", data_origin="../data", data_hashes={"a.csv.gz": "beef"})
+        run_dir = create(tmp_path, currency="USDT", config_hash="c0ffee", data_origin="../data", data_hashes={"a.csv.gz": "beef"})
         assert json.loads((run_dir / "metadata.json").read_text()) == {
             "event_schema_version": EVENT_SCHEMA_VERSION,
             "package_version": version("basis-actors"),
             "options": {},
+            "kind": "backtest",
+            "currency": "USDT",
             "correlation_id": "test123",
             "pid": 12345,
             "mode": "pure_lending_usdt",
@@ -196,9 +199,16 @@ class TestCleanup:
 
     def test_a_run_that_goes_on_is_not_removed(self, tmp_path: Path) -> None:
         run_dir = create(tmp_path)
-        with pytest.raises(BasisError, match=r"LOG-003: .* has not ended"):
+        lock = RunLock(run_dir)
+        with pytest.raises(BasisError, match=r"LOG-003: .* goes on"):
             LogDirectoryManager.remove_run_logs(run_dir)
         assert (run_dir / "metadata.json").is_file()
+        lock.release()
+
+    def test_what_a_killed_run_left_behind_is_removed(self, tmp_path: Path) -> None:
+        run_dir = create(tmp_path)
+        LogDirectoryManager.remove_run_logs(run_dir)
+        assert not run_dir.exists()
 
     def test_what_is_no_run_is_not_removed(self, tmp_path: Path) -> None:
         (tmp_path / "precious").write_text("keep")
