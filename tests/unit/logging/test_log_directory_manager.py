@@ -52,7 +52,8 @@ class TestLogDirectoryManager:
         assert create(tmp_path / "deep" / "logs").is_dir()
 
     def test_metadata_contents(self, tmp_path: Path) -> None:
-        run_dir = create(tmp_path, currency="USDT", config_hash="c0ffee", data_origin="../data", data_hashes={"a.csv.gz": "beef"})
+        hashes = {"a.csv.gz": "beef"}
+        run_dir = create(tmp_path, currency="USDT", config_hash="c0ffee", data_origin="../data", data_hashes=hashes)
         assert json.loads((run_dir / "metadata.json").read_text()) == {
             "event_schema_version": EVENT_SCHEMA_VERSION,
             "package_version": version("basis-actors"),
