@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import basis_actors
 
-HEAVY = ("pandas", "numpy", "pydantic_settings", "structlog", "rich", "typer", "plotly")
+HEAVY = ("pandas", "numpy", "pyarrow", "pydantic_settings", "structlog", "rich", "typer", "plotly")
 
 
 def loaded_by(code: str) -> list[str]:
@@ -27,6 +28,13 @@ def test_the_import_loads_nothing_heavy() -> None:
 
 def test_listing_modes_loads_no_market_data_libraries() -> None:
     code = "import sys\nsys.argv = ['basis-actors', 'modes']\nfrom basis_actors.cli import main\n"
+    loaded = loaded_by(code + "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 0")
+    assert set(loaded) == {"rich", "typer"}
+
+
+def test_looking_at_results_loads_no_market_data_libraries(tmp_path: Path) -> None:
+    code = f"import sys\nsys.argv = ['basis-actors', 'results', 'list', '--root', {str(tmp_path)!r}]\n"
+    code += "from basis_actors.cli import main\nfrom basis_actors.cli.result_tables import list_table\n"
     loaded = loaded_by(code + "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 0")
     assert set(loaded) == {"rich", "typer"}
 

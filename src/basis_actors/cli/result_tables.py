@@ -15,8 +15,8 @@ from rich.text import Text
 from basis_actors.logs.directory import EVENTS_FOLDER, RunStatus
 from basis_actors.logs.locate import RESULT_LOGS
 from basis_actors.messages.events import EVENT_TYPES
+from basis_actors.results.building import CSV_FOLDER, PARQUET_FOLDER
 from basis_actors.results.comparison import COUNTS, RATIOS, SHARES, Comparison, Difference, NumberPair
-from basis_actors.results.export import CSV_FOLDER, PARQUET_FOLDER
 from basis_actors.results.render import format_amount
 from basis_actors.results.store import ResultFile, StoredResult
 

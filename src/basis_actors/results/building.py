@@ -28,8 +28,10 @@ from basis_actors.results.run_files import (
 )
 from basis_actors.results.summary import RunSummary
 
-__all__ = ["ResultProgress", "fill_result", "require_ended"]
+__all__ = ["CSV_FOLDER", "PARQUET_FOLDER", "ResultProgress", "fill_result", "require_ended"]
 
+CSV_FOLDER: Final = "csv"
+PARQUET_FOLDER: Final = "parquet"
 _NO_LINKS: Final = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS)
 """What the system says where a file cannot have a second name: another file system, or one without hard links."""
 
@@ -85,7 +87,7 @@ def fill_result(run_dir: Path, folder: Path, progress: Callable[[ResultProgress]
         events += count
         progress(ResultProgress(kind, events, summary.events))
 
-    export_events(log, folder, written)
+    export_events(log, folder / CSV_FOLDER, folder / PARQUET_FOLDER, written)
     _require_whole(log, events, summary, run_dir)
     write_equity(log, folder / EQUITY_FILE)
     for name in _COPIED:

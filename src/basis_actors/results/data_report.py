@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from basis_actors.data.catalogue import split_stem
-from basis_actors.data.dataset import Dataset
-from basis_actors.data.feed_report import FeedReport, SeriesUse
-from basis_actors.data.files import ENDINGS
-from basis_actors.data.gaps import Gap
-from basis_actors.data.stamps import step_text
 from basis_actors.times import utc_from_ns
+
+if TYPE_CHECKING:
+    from basis_actors.data.dataset import Dataset
+    from basis_actors.data.feed_report import FeedReport, SeriesUse
+    from basis_actors.data.gaps import Gap
 
 __all__ = ["MissingRows", "RunDataReport", "SeriesUsed", "data_report", "data_report_schema"]
 
@@ -102,6 +101,9 @@ def data_report(
 
 def _files(hashes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Series name and file of each file of a data folder."""
+    from basis_actors.data.catalogue import split_stem
+    from basis_actors.data.files import ENDINGS
+
     for file in hashes:
         ending = next((ending for ending in ENDINGS if file.endswith(ending)), None)
         parts = None if ending is None else split_stem(file.removesuffix(ending))
@@ -110,6 +112,8 @@ def _files(hashes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _series(use: SeriesUse, dataset: Dataset, file: str | None) -> SeriesUsed:
+    from basis_actors.data.stamps import step_text
+
     series = dataset.series[use.name]
     gaps = [_missing(gap) for gap in use.gaps]
     return SeriesUsed(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from basis_actors.errors import BasisError
 from basis_actors.logs.directory import RunMetadata
 from basis_actors.messages.events import DomainEvent
+from basis_actors.results.building import PARQUET_FOLDER
 from basis_actors.results.data_report import RunDataReport
 from basis_actors.results.equity import EQUITY_FILE
 from basis_actors.results.run_files import read_config, read_data_report
@@ -57,8 +58,6 @@ class LoadedResult:
     def events(self, kind: type[DomainEvent]) -> pd.DataFrame:
         """Every event of one type, a row each, by engine time; mappings are dictionaries. Raises BasisError LOG-003."""
         import pyarrow.parquet as pq  # type: ignore[import-untyped]
-
-        from basis_actors.results.export import PARQUET_FOLDER
 
         path = self.path / PARQUET_FOLDER / f"{kind.FILE}.parquet"
         try:
