@@ -102,9 +102,13 @@ def _configuration(run_dir: Path) -> RunConfig:
 
 def _hidden(value: Any, path: str = "") -> str:
     """Where the first secret was taken out; empty where there is none."""
-    if value == HIDDEN:
-        return path
-    inner: Any = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    if isinstance(value, str):
+        return path if HIDDEN in value else ""
+    inner: Any = ()
+    if isinstance(value, Mapping):
+        inner = value.items()
+    elif isinstance(value, (list, tuple)):
+        inner = enumerate(value)
     return next((found for key, part in inner if (found := _hidden(part, f"{path}.{key}".lstrip(".")))), "")
 
 
