@@ -23,6 +23,11 @@ def test_every_module_under_src_is_in_the_wheel(checkout: Path, wheel: Path) -> 
     assert "basis_actors/py.typed" in in_wheel(wheel)
 
 
+def test_style_and_script_of_the_report_are_in_the_wheel(wheel: Path) -> None:
+    folder = "basis_actors/results/report"
+    assert {f"{folder}/page.css", f"{folder}/page.js"} <= in_wheel(wheel)
+
+
 def test_the_configuration_is_in_the_wheel_as_it_is_in_the_checkout(checkout: Path, wheel: Path) -> None:
     folder = checkout / "configs"
     with zipfile.ZipFile(wheel) as archive:

@@ -12,6 +12,7 @@ from basis_actors.cli.configuration import config, modes
 from basis_actors.cli.log_pruning import prune
 from basis_actors.cli.market_data import data
 from basis_actors.cli.replay import replay
+from basis_actors.cli.report import report
 from basis_actors.cli.results import results
 from basis_actors.cli.stress import stress
 from basis_actors.cli.terminal import BAD_INPUT, complain
@@ -42,6 +43,7 @@ app = typer.Typer(
 app.command("backtest")(backtest)
 app.command("stress")(stress)
 app.command("replay")(replay)
+app.command("report")(report)
 app.command("modes")(modes)
 app.add_typer(config, name="config")
 app.add_typer(data, name="data")

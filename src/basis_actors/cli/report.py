@@ -1,0 +1,42 @@
+"""Defines the command `report`: a finished run as a page for a browser."""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from basis_actors.cli.terminal import complain, messages
+
+__all__ = ["report"]
+
+
+def report(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, a result, or the name of one.")],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Where to write it; report.html in the result or run directory if left out."),
+    ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+) -> None:
+    """Write the report of a run: one HTML file with everything inside, to look at, send or print.
+
+    A run that failed, was interrupted or was killed has one too. Prints where the page is.
+    """
+    from basis_actors.logs.locate import RESULT_LOGS, find_run
+    from basis_actors.results.report import REPORT_FILE, write_report
+
+    run_dir = find_run(run)
+    home = run_dir.parent if run_dir.name == RESULT_LOGS else run_dir
+    target = home / REPORT_FILE if out is None else out
+    progress = messages()
+    with progress.status(f"reading {run_dir}") if progress.is_terminal else nullcontext():
+        write_report(run_dir, target)
+    sys.stdout.write(f"{target}\n")
+    if open_page and not webbrowser.open(target.resolve().as_uri()):
+        complain(f"no browser could be started; open {target} in one", "Not opened")

@@ -1,0 +1,79 @@
+"""`basis-actors report`: where the page goes, that it can be opened, and what cannot be reported on."""
+
+from __future__ import annotations
+
+import shutil
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def finished(summary: Callable[..., dict[str, Any]]) -> Path:
+    """Three days of lending on the synthetic market."""
+    window = ("--start", "2024-01-01", "--end", "2024-01-04", "--correlation-id", "lent")
+    return Path(summary("pure_lending_usdt", *window)["run_dir"])
+
+
+def test_the_page_goes_to_the_run_directory(run: Run, finished: Path) -> None:
+    for name in ("lent", str(finished), f"logs/{finished.parent.name}"):
+        result = run("report", name)
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout == f"{finished / 'report.html'}\n"
+        assert (finished / "report.html").read_text().startswith("<!doctype html>")
+        (finished / "report.html").unlink()
+
+
+def test_the_page_of_a_result_goes_to_the_result(run: Run, finished: Path) -> None:
+    shutil.copytree(finished, Path("results") / "mine" / "logs")
+    assert run("report", "results/mine").stdout == "results/mine/report.html\n"
+    assert Path("results/mine/report.html").is_file()
+
+
+def test_it_goes_where_it_is_told(run: Run, finished: Path) -> None:
+    assert run("report", "lent", "--out", "page.html").stdout == "page.html\n"
+    assert Path("page.html").is_file()
+    assert not (finished / "report.html").exists()
+
+
+def test_it_is_opened_in_a_browser(run: Run, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = tmp_path / "shown"
+    script = tmp_path / "show"
+    script.write_text(f'#!/bin/sh\necho "$1" > {shown}\n')
+    script.chmod(0o700)
+    monkeypatch.setattr(webbrowser, "_tryorder", None)
+    monkeypatch.setenv("BROWSER", f"{script} %s")
+    assert run("report", "lent", "--open").exit_code == 0
+    assert shown.read_text().strip() == (finished / "report.html").resolve().as_uri()
+
+
+@pytest.mark.usefixtures("finished")
+def test_without_a_browser_it_says_where_the_page_is(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webbrowser, "_tryorder", [])
+    result = run("report", "lent", "--open")
+    assert result.exit_code == 0
+    assert "no browser could be started; open logs/lent/" in result.stderr
+
+
+@pytest.mark.usefixtures("finished")
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("lend",), "nearest: lent"),
+        (("logs",), "logs is not a run directory"),
+        (("lent", "--out", "nowhere/page.html"), "LOG-001: nowhere/page.html cannot be written: No such file"),
+        (("lent", "--out", "logs"), "LOG-001: logs cannot be written"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    result = run("report", *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
