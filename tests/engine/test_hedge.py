@@ -223,3 +223,11 @@ def test_a_venue_joins_with_its_share_at_the_first_rebalance_after_its_data_begi
     ]
     assert shorts[0].get("okx", 0.0) == 0.0
     assert shorts[-1]["okx"] / sum(shorts[-1].values()) == pytest.approx(0.3, abs=0.05)
+
+
+def test_the_rounding_of_several_arrivals_does_not_count_as_money_under_way(played: Play) -> None:
+    """Four transfers arrive together, the last of a cent: their sum leaves a trace that is more than dust of a cent."""
+    flows = (flow("2024-01-11", 25_000.0), flow("2024-01-12T06:00", -10_000.0))
+    run = played("btc_basis", start="2024-01-10", end="2024-01-14", flows=flows, settings=[ALWAYS_IN])
+    assert not any(key.startswith("transit:") for key in run.of(PositionSnapshot)[-1].positions)
+    assert [event.timestamp for event in run.of(ExecutionDeltaEvent) if event.source == "withdrawal"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -159,3 +160,16 @@ def test_entries_are_average_cost_in_exact_arithmetic(trades: list[tuple[int, in
             assert entries[PERP] == pytest.approx(float(entry), rel=1e-12)
         else:
             assert PERP not in entries
+
+
+@given(st.lists(st.integers(1, 3_000_000_000), min_size=1, max_size=8), st.randoms(use_true_random=False))
+def test_transfers_of_one_token_that_have_all_arrived_leave_nothing_under_way(cents: list[int], chances: Any) -> None:
+    key, amounts = "transit:BaseToken:USDT", [cent / 100 for cent in cents]
+    held: dict[str, float] = {}
+    for amount in amounts:
+        held, _ = book_settlement(settlement(PositionDelta(key, amount), source=DeltaSource.TRANSFER), held, {})
+    arrivals = amounts.copy()
+    chances.shuffle(arrivals)
+    for amount in arrivals:
+        held, _ = book_settlement(settlement(PositionDelta(key, -amount), source=DeltaSource.TRANSFER), held, {})
+    assert held == {}

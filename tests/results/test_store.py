@@ -25,7 +25,7 @@ from basis_actors.results.store import ResultStore
 from basis_actors.services.backtest import Backtest
 from basis_actors.services.preparation import BacktestRequest, prepare
 
-TOP = {"config.yaml", "csv", "data_report.json", "equity.csv", "logs", "parquet", "summary.json"}
+TOP = {"config.yaml", "csv", "data_report.json", "equity.csv", "logs", "parquet", "report.html", "summary.json"}
 
 
 def everything(folder: Path) -> dict[str, bytes]:

@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from typing import Final
 
 from basis_actors.errors import BasisError
-from basis_actors.finance.keys import parse_key
+from basis_actors.finance.keys import STABLE, parse_key
 from basis_actors.messages.execution import DeltaSource, Settlement
 
 __all__ = ["book_settlement"]
 
 _DUST: Final = 1e-12
 """Relative size below which what is left of a position is rounding, not money."""
+_SMALLEST: Final = {STABLE: 1e-6}
+_SMALLEST_COIN: Final = 1e-8
+"""Smallest amounts that can be sent, in tokens. Several transfers of one token share a transit key, so what is left of
+it when all have arrived is the rounding of a sum, which can be more than dust of the last one."""
 _OVERDRAFT: Final = 1e-9
 _ORDERED: Final = (DeltaSource.EXECUTION, DeltaSource.TRANSFER, DeltaSource.WITHDRAWAL)
 
@@ -43,7 +47,10 @@ def book_settlement(
                 raise BasisError("POS-001", f"{_name(settlement)} changes {key} without a fill price")
             fill = info.contract.fill(held, prices.get(key, 0.0), amount, delta.price)
             total, prices[key] = fill.size, fill.entry
-        if abs(total) > _DUST * max(abs(held), abs(amount)):
+        dust = _DUST * max(abs(held), abs(amount))
+        if info.venue == "transit":
+            dust = max(dust, _SMALLEST.get(info.asset, _SMALLEST_COIN))
+        if abs(total) > dust:
             booked[key] = total
         else:
             booked.pop(key, None)

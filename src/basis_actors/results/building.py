@@ -73,6 +73,7 @@ def fill_result(run_dir: Path, folder: Path, progress: Callable[[ResultProgress]
     becomes of `run_dir` meanwhile. Raises OSError, and BasisError LOG-003 or LOG-004 for a log that is not whole.
     """
     from basis_actors.results.export import export_events
+    from basis_actors.results.report import REPORT_FILE, report_html
 
     logs = folder / RESULT_LOGS
     _duplicate(run_dir, logs)
@@ -94,6 +95,7 @@ def fill_result(run_dir: Path, folder: Path, progress: Callable[[ResultProgress]
         _link(logs / name, folder / name)
     here = msgspec.structs.replace(summary, run_dir=RESULT_LOGS, result_dir=".")
     (folder / SUMMARY_FILE).write_bytes(pretty_json(here))
+    (folder / REPORT_FILE).write_bytes(report_html(logs))
 
 
 def _duplicate(source: Path, target: Path) -> None:

@@ -7,22 +7,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["REPORT_FILE", "write_report"]
+__all__ = ["REPORT_FILE", "report_html", "write_report"]
 
 REPORT_FILE = "report.html"
 """Name of the page in a run directory or a result."""
 
 
-def write_report(run_dir: Path, target: Path) -> None:
-    """Write the report of the run in `run_dir` to the file `target`: as a whole, or not at all.
+def report_html(run_dir: Path) -> bytes:
+    """The report of the run in `run_dir`; the same run directory gives the same bytes.
 
-    The same run directory gives the same bytes. A run that failed, was interrupted or killed, or never came to a tick
-    has a report too, which says so.
-    Raises BasisError LOG-003 when `run_dir` is not a run directory, LOG-004 when its log, summary or configuration
-    cannot be read, and LOG-001 when `target` cannot be written.
+    A run that failed, was interrupted or killed, or never came to a tick has a report too, which says so.
+    Raises BasisError LOG-003 when `run_dir` is not a run directory, and LOG-004 when its log, summary or configuration
+    cannot be read.
     """
     from basis_actors.results.report.page import report_page
     from basis_actors.results.report.record import RunRecord
+
+    return report_page(RunRecord(Path(run_dir))).encode()
+
+
+def write_report(run_dir: Path, target: Path) -> None:
+    """Write the report to the file `target`: as a whole, or not at all.
+
+    Raises as `report_html`, and BasisError LOG-001 when `target` cannot be written.
+    """
     from basis_actors.results.report.writing import write_whole
 
-    write_whole(Path(target), report_page(RunRecord(Path(run_dir))).encode())
+    write_whole(Path(target), report_html(run_dir))
