@@ -2,8 +2,8 @@
 
     python examples/real_data.py DATA_FOLDER [START] [END]
 
-The folder is in the data layout of this project; `basis-actors data check DATA_FOLDER` says what is in it, and
-`basis-actors data generate DATA_FOLDER` makes one.
+The folder is in the data layout of this project; `basis-actors data check DATA_FOLDER` says what is in it. Without any
+history, `basis-actors data generate market` makes a synthetic market in the new folder `market`.
 """
 
 import sys

@@ -67,9 +67,38 @@ def test_a_market_that_cannot_be_generated_is_refused(
 
 def test_two_markets_are_not_mixed_in_one_folder(run: Run, market_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(market_folder, tmp_path / "market")
-    result = run("data", "generate", "market", "--step", "1m", "--end", "2024-01-02")
+    result = run("data", "generate", "market", "--step", "1m", "--end", "2024-01-02", "--force")
     assert result.exit_code == 2
-    assert "holds other series" in result.stderr
+    assert (
+        "holds other series (cex/binance/BTCUSDT_mark_1h.csv.gz, cex/binance/BTCUSDT_perp_1h.csv.gz and 17 more)"
+        in (result.stderr)
+    )
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(run: Run, market_folder: Path, tmp_path: Path) -> None:
+    history = tmp_path / "history"
+    shutil.copytree(market_folder, history)
+    (history / "MANIFEST.json").unlink()
+    before = {path: path.read_bytes() for path in history.rglob("*") if path.is_file()}
+    for options in ((), ("--force",)):
+        result = run("data", "generate", history, *WINDOW, *options)
+        assert result.exit_code == 2
+        assert result.stderr.startswith(
+            f"Error: DATA-003: {history} is not empty and not a synthetic market: it holds 45"
+        )
+        assert len(result.stderr) < 300
+    assert {path: path.read_bytes() for path in history.rglob("*") if path.is_file()} == before
+
+
+def test_a_synthetic_market_is_replaced_with_force_only(run: Run) -> None:
+    run("data", "generate", "market", *WINDOW)
+    again = ("data", "generate", "market", "--seed", 8, *WINDOW)
+    refused = run(*again)
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("Error: DATA-003: market holds a synthetic market of 45 series already")
+    assert load_dataset("market").seed == 7
+    assert run(*again, "--force").exit_code == 0
+    assert load_dataset("market").seed == 8
 
 
 def test_a_folder_that_cannot_be_written_is_named(run: Run) -> None:

@@ -123,11 +123,58 @@ def test_nothing_is_left_beside_the_files(tmp_path: Path) -> None:
     ]
 
 
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def synthetic(rates: list[float]) -> Dataset:
+    return Dataset({"f": funding(rates, [1.0] * len(rates))}, "synthetic, seed 7", seed=7)
+
+
+def test_a_synthetic_market_is_replaced_on_request_only(tmp_path: Path) -> None:
+    write_dataset(synthetic([0.1]), tmp_path)
+    before = content(tmp_path)
+    with pytest.raises(DataError, match=r"holds a synthetic market of 1 series already.*--force") as caught:
+        write_dataset(synthetic([0.2]), tmp_path)
+    assert caught.value.code == "DATA-003"
+    assert content(tmp_path) == before
+    write_dataset(synthetic([0.2]), tmp_path, replace=True)
+    assert load_dataset(tmp_path).series["cex/binance/BTCUSDT_funding"].columns["funding_rate"].tolist() == [0.2]
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_history_is_never_replaced(tmp_path: Path, replace: bool) -> None:
+    write_dataset(Dataset({"f": funding([0.1], [1.0])}, "collected"), tmp_path)
+    before = content(tmp_path)
+    with pytest.raises(DataError, match=r"not a synthetic market: it holds 1 series \(cex/binance/BTC") as caught:
+        write_dataset(synthetic([0.2]), tmp_path, replace=replace)
+    assert caught.value.code == "DATA-003"
+    assert content(tmp_path) == before
+
+
+def test_a_synthetic_market_with_a_series_of_history_in_it_is_not_replaced(tmp_path: Path) -> None:
+    write_dataset(synthetic([0.1]), tmp_path)
+    write_dataset(Dataset({"f": funding([0.3], [1.0])}, "collected"), tmp_path / "other")
+    file = "cex/binance/BTCUSDT_funding.csv.gz"
+    (tmp_path / "other" / file).replace(tmp_path / file)
+    before = content(tmp_path)
+    with pytest.raises(DataError, match="holds series beside or instead of those of the synthetic market"):
+        write_dataset(synthetic([0.1]), tmp_path, replace=True)
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("manifest", ["{", "[]", '{"seed": 7}', '{"seed": 7, "files": {"a": 1}}', '{"seed": null}'])
+def test_a_manifest_that_does_not_name_a_synthetic_market_protects_the_folder(tmp_path: Path, manifest: str) -> None:
+    (tmp_path / "MANIFEST.json").write_text(manifest)
+    with pytest.raises(DataError, match=r"not a synthetic market: it holds MANIFEST\.json"):
+        write_dataset(synthetic([0.1]), tmp_path, replace=True)
+
+
 def test_a_folder_with_other_series_is_not_mixed_with_new_ones(tmp_path: Path, bars) -> None:
-    write_dataset(Dataset({"f": funding([0.1], [1.0])}, "made up"), tmp_path)
+    write_dataset(synthetic([0.1]), tmp_path)
     other = bars("cex/binance/BTCUSDT_spot", 0, [1.5])
-    with pytest.raises(DataError, match="holds other series") as caught:
-        write_dataset(Dataset({"s": other}, "made up"), tmp_path)
+    with pytest.raises(DataError, match=r"holds other series \(cex/binance/BTCUSDT_funding") as caught:
+        write_dataset(Dataset({"s": other}, "made up"), tmp_path, replace=True)
     assert caught.value.code == "DATA-002"
 
 

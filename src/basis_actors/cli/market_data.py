@@ -62,23 +62,27 @@ def generate(
     end: Annotated[str | None, typer.Option(metavar="TIME", help="Last stamp, 90 days later unless given.")] = None,
     step: Annotated[str, typer.Option(metavar="STEP", help="Of exchange and pool bars: 1m to 1d.")] = "1h",
     fmt: Annotated[FormatChoice, typer.Option("--format", help="File format.")] = FormatChoice.CSV,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the synthetic market that is there; never anything else.")
+    ] = False,
 ) -> None:
-    """Write the synthetic market as files in the data layout."""
+    """Write the synthetic market as files in the data layout, into a folder that is new or empty."""
     from rich.text import Text
 
-    from basis_actors.data import SyntheticGenerator, write_dataset
+    from basis_actors.data import SyntheticGenerator, require_room, write_dataset
     from basis_actors.data.stamps import DAY, iso
     from basis_actors.errors import DataError
     from basis_actors.services.inputs import moment_of
     from basis_actors.services.preparation import DEFAULT_SEED, DEMO_DAYS, generate_market
     from basis_actors.times import NS_PER_SECOND, ns_from_utc
 
+    require_room(folder, replace=force)
     generator = SyntheticGenerator(DEFAULT_SEED if seed is None else seed, _step_ns(step) // NS_PER_SECOND)
     first = generator.epoch_ns if start is None else ns_from_utc(moment_of(start, "--start"))
     last = first + DEMO_DAYS * DAY if end is None else ns_from_utc(moment_of(end, "--end"))
     dataset = generate_market(generator, first, last)
     try:
-        write_dataset(dataset, folder, fmt.value)
+        write_dataset(dataset, folder, fmt.value, replace=force)
     except OSError as error:
         raise DataError("DATA-003", f"{folder} cannot be written: {error}; choose another folder") from error
     rows = sum(series.ns.size for series in dataset.series.values())

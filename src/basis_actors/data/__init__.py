@@ -13,7 +13,7 @@ from basis_actors.data.report import DataReport, SeriesReport, check_dataset
 from basis_actors.data.requirements import Requirements, load_for, requirements_of
 from basis_actors.data.synthetic import SyntheticGenerator
 from basis_actors.data.window import window_of
-from basis_actors.data.writing import write_dataset
+from basis_actors.data.writing import require_room, write_dataset
 
 __all__ = [
     "DataReport",
@@ -28,6 +28,7 @@ __all__ = [
     "check_dataset",
     "load_dataset",
     "load_for",
+    "require_room",
     "requirements_of",
     "window_of",
     "write_dataset",

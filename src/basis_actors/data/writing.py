@@ -1,6 +1,7 @@
 """Writes a data set as a folder in the data layout. Reading it back gives the same numbers to the last bit.
 
 The same data set gives the same bytes. Files appear whole or not at all: each is written beside its place and moved.
+History that somebody has collected is never replaced: only a synthetic market is, and only on request.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -26,25 +27,33 @@ from basis_actors.data.stamps import iso, step_text
 from basis_actors.data.validation import problems_of
 from basis_actors.errors import DataError
 
-__all__ = ["write_dataset"]
+__all__ = ["require_room", "write_dataset"]
 
 Format = Literal["csv.gz", "parquet"]
+_NAMED: Final = 2
+"""Files that an error names before it counts the rest."""
 
 
-def write_dataset(dataset: Dataset, folder: str | Path, fmt: Format = "csv.gz") -> dict[str, str]:
+def write_dataset(
+    dataset: Dataset, folder: str | Path, fmt: Format = "csv.gz", *, replace: bool = False
+) -> dict[str, str]:
     """Write every series of `dataset` and a MANIFEST.json below `folder`; returns the sha256 of each series file.
 
-    Raises DataError DATA-002 when a series is not what the layout says, or when `folder` holds other series, which
-    would mix two data sets. Files of the same name are replaced.
+    `replace` allows the files of a synthetic market to be replaced by files of the same names. Raises DataError
+    DATA-002 when a series is not what the layout says, or when `folder` holds other series, which would mix two data
+    sets, and DATA-003 as `require_room` does. Nothing is written then.
     """
     if fmt not in _ENCODERS:
         raise DataError("DATA-002", f"format {fmt!r} is not known; expected one of {', '.join(_ENCODERS)}")
     root = Path(folder)
+    require_room(root, replace=replace)
     files = {f"{_stem(series)}.{fmt}": series for series in dataset.series.values()}
-    others = [relative for relative in series_files(root) if relative not in files] if root.exists() else []
+    others = [relative for relative in _series_in(root) if relative not in files]
     if others:
         raise DataError(
-            "DATA-002", f"{root} holds other series ({', '.join(others)}); expected an empty folder or the same files"
+            "DATA-002",
+            f"{root} holds other series ({_some(others)}), and two markets in one folder would be mixed; choose an"
+            " empty folder",
         )
     hashes = {}
     entries = {}
@@ -56,6 +65,69 @@ def write_dataset(dataset: Dataset, folder: str | Path, fmt: Format = "csv.gz") 
     manifest = {"origin": dataset.origin, "seed": dataset.seed, "files": entries}
     _write(root / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
     return hashes
+
+
+def require_room(folder: str | Path, *, replace: bool = False) -> None:
+    """Raise DataError DATA-003 unless `folder` is empty or new; or holds a synthetic market and `replace` is true.
+
+    A folder is a synthetic market when its MANIFEST.json says so and every series in it is what was generated.
+    """
+    root = Path(folder)
+    try:
+        there = sorted(path.name for path in root.iterdir()) if root.exists() else []
+    except OSError as problem:
+        raise DataError("DATA-003", f"{root} cannot be written to: {problem}; choose another folder") from problem
+    if not there:
+        return
+    found, generated = _series_in(root), _generated(root)
+    if generated is None:
+        what = f"{len(found)} series ({_some(found)})" if found else _some(there)
+        raise DataError(
+            "DATA-003",
+            f"{root} is not empty and not a synthetic market: it holds {what}; nothing in it was touched, choose an"
+            " empty folder",
+        )
+    changed = [name for name in found if generated.get(name) != _digest(root / name)]
+    if changed:
+        raise DataError(
+            "DATA-003",
+            f"{root} holds series beside or instead of those of the synthetic market that its {MANIFEST} lists"
+            f" ({_some(changed)}); nothing in it was touched, choose an empty folder",
+        )
+    if not replace:
+        raise DataError(
+            "DATA-003",
+            f"{root} holds a synthetic market of {len(found)} series already; nothing in it was touched, choose an"
+            " empty folder, or replace it with --force",
+        )
+
+
+def _series_in(root: Path) -> tuple[str, ...]:
+    return series_files(root) if root.exists() else ()
+
+
+def _generated(root: Path) -> dict[str, str] | None:
+    """sha256 by file of the synthetic market in `root`; None when it holds none."""
+    try:
+        manifest = json.loads((root / MANIFEST).read_text(encoding="utf-8"))
+        if not isinstance(manifest["seed"], int):
+            return None
+        return {name: entry["sha256"] for name, entry in manifest["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as problem:
+        raise DataError("DATA-003", f"{path} cannot be read: {problem}") from problem
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _kind(series: Series) -> SeriesKind:
