@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -297,3 +298,17 @@ def test_a_strategy_cannot_change_the_ledger_it_is_shown(
     found = json.loads(result.stdout)
     assert "does not support item assignment" in found["failure"]
     assert found["equity_end"] == found["equity_start"]
+
+
+def test_a_run_that_never_trades_says_what_it_waited_for(run: Run) -> None:
+    never = ("backtest", "btc_basis", "--end", "2024-01-03", "--set", "strategy_config.funding_threshold=0.9")
+    told = json.loads(run(*never, "--json").stdout)
+    assert told["warnings"] == [
+        "never invested: 33 × mean funding 0.000014 is not above 0.9",
+        "never invested: 15 × fewer than 3 funding rates are known",
+        "never invested: 1 × the spot price of BTC is not known yet",
+    ]
+    assert (told["sharpe"], told["volatility"], told["time_invested"]) == (None, None, 0.0)
+    shown = run(*never).stdout
+    assert "never invested: 33 × mean funding" in shown
+    assert re.search(r"Sharpe +n/a", shown)

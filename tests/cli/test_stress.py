@@ -138,7 +138,8 @@ def test_a_warning_is_told_where_nothing_else_changed(run: Run, tmp_path: Path) 
     usual, depeg = (line for line in result.stdout.splitlines() if line.startswith(("baseline ", "depeg ")))
     assert depeg.split()[1:-1] == usual.split()[1:]
     assert depeg.split()[-1] == "warned"
-    assert "depeg: discount of weETH above the limit" in result.stdout
+    assert "depeg: discount of weETH 0.0502005 above the limit 0.03 (first of 13)\n" in result.stdout
+    assert "depeg: discount of weETH 0.02835 close to the limit 0.03\n" in result.stdout
     assert "hours missing" not in result.stdout
 
 

@@ -270,3 +270,31 @@ class TestRisk:
 
     def test_a_mode_that_hedges_nothing_has_no_unhedged_hours(self) -> None:
         assert gathered(ExposureSnapshot(START, 5e4, {}, 1e5, 1e5, "tick")).unhedged_hours is None
+
+
+class TestWaiting:
+    @staticmethod
+    def hold(hours: float, why: str) -> StrategyDecision:
+        return StrategyDecision(START + timedelta(hours=hours), "hold", "none", "tick", 0, why, {}, {}, "low")
+
+    def test_a_run_that_never_held_anything_knows_what_it_waited_for(self) -> None:
+        statistics = gathered(*(event for hour in range(5) for event in (book(hour), self.hold(hour, f"day {hour}"))))
+        assert statistics.never_invested
+        assert statistics.waits.most_common(3) == [("day 4", 5)]
+
+    def test_once_something_was_held_nothing_is_waited_for(self) -> None:
+        held = book(1, binance__PerpPosition__BTC_PERP=-1.0)
+        statistics = gathered(book(0), self.hold(0, "too early"), held, book(2), self.hold(2, "over"), book(3))
+        assert not statistics.never_invested
+        assert not statistics.waits
+
+    def test_before_time_has_passed_nothing_is_said(self) -> None:
+        assert not gathered(book(0), self.hold(0, "too early")).never_invested
+
+
+def test_the_first_message_of_each_error_is_kept() -> None:
+    def error(code: str, message: str) -> SystemErrorEvent:
+        return SystemErrorEvent(timestamp=START, component="c", error_code=code, severity="HIGH", message=message)
+
+    statistics = gathered(error("RISK-006", "peg unknown"), error("RISK-006", "peg lost"), error("EXP-002", "price"))
+    assert statistics.first_errors == {"RISK-006": "peg unknown", "EXP-002": "price"}

@@ -154,6 +154,13 @@ class TestContent:
         ):  # fmt: skip
             assert expected in text
 
+    def test_an_error_says_what_it_was_about(self) -> None:
+        about = {"RISK-006": "peg of weETH cannot be computed", "STRAT-006": "spot of binance:BTC is not known\nTrace"}
+        text = " ".join(shown(summary(errors={"RISK-006": 1, "STRAT-006": 3}, first_errors=about), 120).split())
+        assert "1 × RISK-006 assessment failed HIGH: peg of weETH cannot be computed" in text
+        assert "MEDIUM: first spot of binance:BTC is not known" in text
+        assert "Trace" not in text
+
     def test_where_nothing_went_wrong_nothing_is_said(self) -> None:
         text = shown(summary())
         for heading in ("Failure", "Errors", "Warnings", "Stand-ins", "Deposits", "PARTIAL", "FAILED"):

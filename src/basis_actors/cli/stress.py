@@ -231,12 +231,10 @@ def _state(row: StressRow, baseline: StressRow) -> Text:
 
 def _news(row: StressRow, baseline: StressRow) -> list[str]:
     """What a run warned of and the baseline did not."""
-    usual = {_without_count(text) for text in baseline.warnings}
-    return [text for text in row.warnings if _without_count(text) not in usual]
+    from basis_actors.results.recurring import kind_of
 
-
-def _without_count(text: str) -> str:
-    return text.rpartition(" (")[0] or text
+    usual = set(map(kind_of, baseline.warnings))
+    return [text for text in row.warnings if kind_of(text) not in usual]
 
 
 def _outcome(row: StressRow) -> tuple[float | None, ...]:

@@ -23,6 +23,7 @@ from basis_actors.messages.events import (
     SystemErrorEvent,
 )
 from basis_actors.messages.execution import DeltaSource, ExecutionStatus
+from basis_actors.results.recurring import Recurring
 
 __all__ = ["RunStatistics"]
 
@@ -44,6 +45,8 @@ class RunStatistics:
         self._counts: dict[type[DomainEvent], int] = {}
         self.errors: Counter[str] = Counter()
         """SystemErrorEvents by code."""
+        self.first_errors: dict[str, str] = {}
+        """Message of the first SystemErrorEvent of each code."""
         self.severities: Counter[str] = Counter()
         """SystemErrorEvents by severity."""
         self.criticals: Counter[str] = Counter()
@@ -54,8 +57,10 @@ class RunStatistics:
         """Orders by how they ended."""
         self.groups: Counter[str] = Counter()
         """Groups by how they ended."""
-        self.warnings: Counter[str] = Counter()
-        """What the risk monitor warned of and decisions were held back by, numbers left out, and how often."""
+        self.warnings = Recurring()
+        """What the risk monitor warned of and decisions were held back by."""
+        self.waits = Recurring()
+        """Why nothing was done, as long as nothing was ever held; empty from then on."""
         self.liquidations = 0
         self.first: PnLCalculation | None = None
         """First calculation with any equity: the book after the capital landed, before the first order."""
@@ -86,6 +91,7 @@ class RunStatistics:
         self._day = 0
         self._seen: datetime | None = None
         self._invested = False
+        self._never_invested = True
         self._time = _NO_TIME
         self._time_invested = _NO_TIME
         self._idle_keys: dict[str, bool] = {}
@@ -127,6 +133,11 @@ class RunStatistics:
         return self._time_invested / self._time if self._time else None
 
     @property
+    def never_invested(self) -> bool:
+        """Whether time has passed and nothing but cash was ever held."""
+        return self._never_invested and bool(self._time)
+
+    @property
     def unhedged_hours(self) -> float | None:
         """Hours with |net delta| above the band, or unknown; None for a mode that hedges nothing."""
         return None if self._band is None else self._unhedged / _HOUR
@@ -154,6 +165,9 @@ class RunStatistics:
         for key, amount in snapshot.positions.items():
             if amount and not (idle[key] if key in idle else self._is_idle(key)):
                 self._invested = True
+                if self._never_invested:
+                    self._never_invested = False
+                    self.waits.clear()
                 return
         self._invested = False
 
@@ -208,7 +222,9 @@ class RunStatistics:
     def _decision(self, decision: StrategyDecision) -> None:
         self.decisions[decision.decision_type] += 1
         if decision.constraints_violated:
-            self.warnings.update(_without_numbers(text) for text in decision.constraints_violated if ": " in text)
+            self.warnings.add(text for text in decision.constraints_violated if ": " in text)
+        if self._never_invested and decision.decision_type == "hold":
+            self.waits.add((decision.reasoning,))
 
     def _operation(self, operation: OperationExecutionEvent) -> None:
         self.operations[operation.status.value] += 1
@@ -228,10 +244,11 @@ class RunStatistics:
             if self.lowest_margin_ratio is None or ratio < self.lowest_margin_ratio:
                 self.lowest_margin_ratio = ratio
         if assessment.warnings or assessment.breaches:
-            self.warnings.update(_without_numbers(text) for text in (*assessment.warnings, *assessment.breaches))
+            self.warnings.add((*assessment.warnings, *assessment.breaches))
 
     def _error(self, error: SystemErrorEvent) -> None:
         self.errors[error.error_code] += 1
+        self.first_errors.setdefault(error.error_code, error.message)
         self.severities[error.severity] += 1
         if error.severity == "CRITICAL":
             self.criticals[error.error_code] += 1
@@ -240,11 +257,6 @@ class RunStatistics:
     def rejections(self) -> int:
         """Orders that a venue or a check refused."""
         return self.operations[ExecutionStatus.FAILED.value]
-
-
-def _without_numbers(text: str) -> str:
-    """The same text for every value, so that warnings of one kind are counted together."""
-    return " ".join(word for word in text.split() if not word[0].isdigit() and word[0] != "-")
 
 
 def _is_midnight(moment: datetime) -> bool:

@@ -240,7 +240,7 @@ def _notes(summary: RunSummary) -> list[RenderableType]:
     if summary.stopped is not None:
         blocks.append(_note("Trading was stopped", [Text(summary.stopped, style="yellow")]))
     if summary.errors:
-        blocks.append(_note("Errors", [_error_line(code, count) for code, count in summary.errors.items()]))
+        blocks.append(_note("Errors", [_error_line(summary, code) for code in summary.errors]))
     if summary.warnings:
         blocks.append(_note("Warnings", [Text(warning, style="yellow") for warning in summary.warnings]))
     if summary.proxies:
@@ -257,10 +257,12 @@ def _note(title: str, lines: Iterable[Text]) -> RenderableType:
     return Padding(Group(Text(title, style="bold"), table), (1, 0, 0, 0))
 
 
-def _error_line(code: str, count: int) -> Text:
-    row = REGISTRY.get(code)
-    if row is None:
-        return Text(f"{count:,} × {code}", style="red")
-    return Text.assemble(
-        (f"{count:,} × {code}", _SEVERITY_STYLE[row.severity.value]), f" {row.meaning} ", (row.severity.value, "dim")
-    )
+def _error_line(summary: RunSummary, code: str) -> Text:
+    """How often, what the code means, and what it was about."""
+    count, row, message = summary.errors[code], REGISTRY.get(code), summary.first_errors.get(code)
+    line = Text(f"{count:,} × {code}", style="red" if row is None else _SEVERITY_STYLE[row.severity.value])
+    if row is not None:
+        line.append_text(Text.assemble(f" {row.meaning} ", (row.severity.value, "dim")))
+    if message is not None:
+        line.append_text(Text.assemble((": " if count == 1 else ": first ", "dim"), message.partition("\n")[0]))
+    return line

@@ -19,6 +19,7 @@ from basis_actors.results.accumulator import RunStatistics
 __all__ = ["RunContext", "RunSummary", "summarise", "summary_schema"]
 
 _SECONDS_PER_DAY = 86_400.0
+_WAITS_SHOWN = 3
 
 
 def _about(text: str) -> Meta:
@@ -82,8 +83,13 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     total_pnl: Annotated[float | None, _about("equity_end - equity_start - external_flows.")]
     total_return: Annotated[float | None, _about("Flow-adjusted growth minus 1 (time-weighted).")]
     annualised_return: Annotated[float | None, _about("(1 + total_return) ** (365 / days) - 1.")]
-    volatility: Annotated[float | None, _about("Of daily returns from 00:00 to 00:00 UTC, x sqrt(365).")]
-    sharpe: Annotated[float | None, _about("Mean / deviation of daily returns, x sqrt(365), riskless rate 0.")]
+    volatility: Annotated[
+        float | None,
+        _about("Of daily returns from 00:00 to 00:00 UTC, x sqrt(365); null for a run that never held a position."),
+    ]
+    sharpe: Annotated[
+        float | None, _about("Mean / deviation of daily returns, x sqrt(365), riskless rate 0; null as volatility is.")
+    ]
     max_drawdown: Annotated[float, _about("Largest fall from a peak of flow-adjusted equity at 00:00 UTC.")]
     max_drawdown_intraday: Annotated[float, _about("The same over every calculation, not only those at 00:00 UTC.")]
     lowest_health_factor: Annotated[
@@ -123,6 +129,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     liquidations: Annotated[int, _about("Liquidations on any venue.")]
     errors: Annotated[dict[str, int], _about("System errors by code.")]
     error_count: Annotated[int, _about("System errors.")]
+    first_errors: Annotated[dict[str, str], _about("Message of the first system error of each code.")] = {}
 
     data_origin: Annotated[str, _about("Where the market came from.")]
     synthetic_seed: Annotated[int | None, _about("Seed of the synthetic market; null for real data.")]
@@ -145,7 +152,8 @@ def summarise(statistics: RunStatistics, context: RunContext) -> RunSummary:
     known = first is not None and last is not None
     growth = statistics.growth - 1.0 if known else None
     days = (last.timestamp - first.timestamp).total_seconds() / _SECONDS_PER_DAY if first and last else 0.0
-    returns = daily_returns(statistics.midnights) if all(point > 0.0 for point in statistics.midnights) else []
+    measured = all(point > 0.0 for point in statistics.midnights) and not statistics.never_invested
+    returns = daily_returns(statistics.midnights) if measured else []
     ticks = statistics.ticks
     residual = max(statistics.max_residual, statistics.max_residual_total)
     return RunSummary(
@@ -193,6 +201,7 @@ def summarise(statistics: RunStatistics, context: RunContext) -> RunSummary:
         liquidations=statistics.liquidations,
         errors=dict(sorted(statistics.errors.items())),
         error_count=statistics.errors.total(),
+        first_errors=dict(sorted(statistics.first_errors.items())),
         data_origin=context.data_origin,
         synthetic_seed=context.synthetic_seed,
         data_gaps=dict(context.data_gaps),
@@ -205,10 +214,16 @@ def summarise(statistics: RunStatistics, context: RunContext) -> RunSummary:
 def _warnings(statistics: RunStatistics, context: RunContext) -> list[str]:
     return [
         *context.warnings,
-        *(f"{text} ({times:,} times)" for text, times in statistics.warnings.items()),
+        *(f"never invested: {times:,} × {text}" for text, times in _waits(statistics)),
+        *statistics.warnings.lines(),
         *(f"{name}: {hours:,.0f} hours missing" for name, hours in context.data_gaps.items() if hours),
         *(f"{perp}: {n:,} funding settlements without a rate" for perp, n in context.missed_funding.items() if n),
     ]
+
+
+def _waits(statistics: RunStatistics) -> list[tuple[str, int]]:
+    """What a run that never held a position mostly waited for."""
+    return statistics.waits.most_common(_WAITS_SHOWN) if statistics.never_invested else []
 
 
 def summary_schema() -> dict[str, Any]:
