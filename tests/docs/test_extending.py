@@ -10,10 +10,15 @@ import pytest
 
 import basis_actors
 from basis_actors.config import CustomVenue, config_root, load_mode, load_venue
+from basis_actors.finance.keys import parse_key
+from basis_actors.messages.events import DECISION_TYPES
+from basis_actors.strategies.base import Decision
+from basis_actors.strategies.order_writer import OrderWriter
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "EXTENDING.md"
-LEND, VAULT = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
-MODE_KEYS, VENUE_FILE = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+TEXT = PAGE.read_text(encoding="utf-8")
+LEND, VAULT = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+MODE_KEYS, VENUE_FILE = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
 
 
 @pytest.fixture
@@ -38,6 +43,56 @@ def test_the_strategy_lends_what_it_does_not_keep(fund: Path) -> None:
     assert result.positions["wallet:BaseToken:USDT"].iloc[-1] == pytest.approx(100.0, abs=1e-9)
     assert result.summary.max_residual is not None
     assert result.summary.max_residual <= 1e-9
+    assert (result.summary.orders_by_status, result.summary.errors) == ({"confirmed": 1}, {})
+
+
+def test_the_strategy_pays_out_what_the_owner_asks_for(fund: Path) -> None:
+    flows = {"2024-01-02": -300.0, "2024-01-02T12:00": 500.0}
+    result = basis_actors.backtest(fund / "lend.yaml", end="2024-01-03", capital=1_000.0, flows=flows)
+    assert result.summary.external_flows == 200.0
+    assert result.positions["wallet:BaseToken:USDT"].iloc[-1] == pytest.approx(100.0, abs=1e-9)
+    assert result.positions["aave:aToken:aUSDT"].iloc[-1] == pytest.approx(1_100.0, rel=1e-3)
+    assert (result.summary.orders_by_status, result.summary.errors) == ({"confirmed": 4}, {})
+
+
+def test_the_strategy_runs_on_history_without_an_order_that_fails(fund: Path, history: Path) -> None:
+    result = basis_actors.backtest(fund / "lend.yaml", data=history, end="2024-01-05", flows={"2024-01-03": -5_000.0})
+    assert (result.summary.orders_by_status, result.summary.errors) == ({"confirmed": 3}, {})
+    assert result.summary.external_flows == -5_000.0
+
+
+def test_the_strategy_gives_everything_back_when_risk_wants_it(fund: Path) -> None:
+    mode = fund / "lend.yaml"
+    limits = {"risk_limits.max_drawdown": 1e-6, "risk_limits.enforce": True}
+    result = basis_actors.backtest(mode, end="2024-01-03", capital=1_000.0, overrides=limits)
+    assert result.summary.stopped is not None
+    assert result.positions["aave:aToken:aUSDT"].iloc[-1] == 0.0
+
+
+def column(heading: str) -> list[list[str]]:
+    """What stands in backquotes in each row of the table below a heading."""
+    section = TEXT.split(f"\n### {heading}\n")[1].split("\n## ")[0].split("\n### ")[0]
+    return [re.findall(r"`([^`]+)`", line) for line in section.splitlines() if line.startswith("| `")]
+
+
+def test_every_value_of_a_decision_is_named() -> None:
+    named = {field: set(values) for field, *values in column("What a decision says")}
+    assert named["decision_type"] == set(DECISION_TYPES)
+    for action in named["action"]:
+        wanted = Decision(decision_type="hold", action=action, reasoning="", invested=False)
+        assert wanted.adds_risk == action.startswith("entry_")
+
+
+def test_every_key_is_one() -> None:
+    for keys in column("What positions are called"):
+        for key in keys:
+            assert ":" not in key or parse_key(key).key == key
+
+
+def test_every_method_that_writes_orders_is_named() -> None:
+    named = {name.partition("(")[0] for cells in column("How orders are written") for name in cells}
+    methods = {name for name in dir(OrderWriter) if not name.startswith("_")}
+    assert methods <= named
 
 
 def test_the_venue_is_read_with_its_settings(fund: Path) -> None:

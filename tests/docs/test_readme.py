@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -17,15 +16,6 @@ TEXT = README.read_text(encoding="utf-8")
 SECTIONS = sections(TEXT)
 SETS_UP = "Start"
 """Its commands would set up the project; they are looked at, not run."""
-
-
-@pytest.fixture(scope="module")
-def history() -> Path:
-    """The folder of real history: BASIS_ACTORS_DATA, else shared/data beside the checkout."""
-    folder = Path(os.environ.get("BASIS_ACTORS_DATA", CHECKOUT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"real history is not at {folder}; set BASIS_ACTORS_DATA to its folder")
-    return folder
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from math import isfinite
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -16,6 +16,7 @@ from basis_actors.messages.execution import DeltaSource, ExecutionStatus, Positi
 from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType
 
 __all__ = [
+    "DECISION_TYPES",
     "EVENT_SCHEMA_VERSION",
     "EVENT_TYPES",
     "AssetExposure",
@@ -37,6 +38,9 @@ __all__ = [
 
 EVENT_SCHEMA_VERSION = 1
 """Written to `metadata.json`; raised whenever a field changes its name or meaning."""
+
+DECISION_TYPES: Final = ("entry", "exit", "rebalance", "hold", "emergency_exit")
+"""What a strategy may decide."""
 
 
 class _Timed(msgspec.Struct, frozen=True):
@@ -228,8 +232,9 @@ class StrategyDecision(DomainEvent, frozen=True):
     """What kept it from what it would have done, code first."""
 
     def __post_init__(self) -> None:
-        if self.decision_type not in ("entry", "exit", "rebalance", "hold", "emergency_exit"):
-            raise ValueError(f"StrategyDecision.decision_type is {self.decision_type!r}")
+        if self.decision_type not in DECISION_TYPES:
+            known = ", ".join(DECISION_TYPES)
+            raise ValueError(f"StrategyDecision.decision_type is {self.decision_type!r}; one of {known} is needed")
         if self.orders_generated < 0:
             raise ValueError(f"StrategyDecision.orders_generated is {self.orders_generated}; 0 or more is needed")
 
