@@ -19,6 +19,7 @@ SCRIPTS = (
     "mode_throughput.py",
     "message_rates.py",
     "log_throughput.py",
+    "log_questions.py",
     "memory_peak.py",
     "start_time.py",
     "loop_hold.py",

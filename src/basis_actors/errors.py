@@ -95,7 +95,7 @@ REGISTRY: Final[dict[str, ErrorCode]] = {
         "ENGINE",
         "initialisation failed C | component failed H | inconsistent state C | unrecoverable C",
     ),
-    **_family("LOG", "write failed H | buffer overflow H | directory C | serialisation M | rotation M"),
+    **_family("LOG", "write failed H | buffer overflow H | directory C | serialisation M | rotation M | question M"),
     **_family(
         "DATA",
         "fetch failed H | validation failed H | source unavailable H | gap M | price missing H",

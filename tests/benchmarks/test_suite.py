@@ -41,7 +41,14 @@ def test_the_suite_measures_everything_that_it_promises(table: list[dict[str, ob
         assert [name for name in measured if str(name).startswith(f"mode {mode}, training")] or not directional
     for runtime in ("Sim", "Live"):
         assert [name for name in measured if name == f"bus, tell, {runtime} runtime"]
-    for beginning in ("memory, one year", "memory, four years", "import basis_actors", "data load", "event loop, held"):
+    for beginning in (
+        "memory, one year",
+        "memory, four years",
+        "import basis_actors",
+        "data load",
+        "event loop, held",
+        "logs trace",
+    ):
         assert [name for name in measured if str(name).startswith(beginning)]
 
 

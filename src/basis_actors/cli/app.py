@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from basis_actors.cli.backtest import backtest
 from basis_actors.cli.configuration import config, modes
-from basis_actors.cli.log_pruning import prune
+from basis_actors.cli.logs import logs
 from basis_actors.cli.market_data import data
 from basis_actors.cli.replay import replay
 from basis_actors.cli.report import report
@@ -47,8 +47,6 @@ app.command("report")(report)
 app.command("modes")(modes)
 app.add_typer(config, name="config")
 app.add_typer(data, name="data")
-logs = typer.Typer(no_args_is_help=True, help="Ask the logs of runs, and keep them small.")
-logs.command("prune")(prune)
 app.add_typer(logs, name="logs")
 app.add_typer(results, name="results")
 

@@ -1,0 +1,97 @@
+"""Defines the command `logs sql`."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from basis_actors.cli.logs.asking import AsJson, Run, opened, print_rows
+
+if TYPE_CHECKING:
+    from basis_actors.logs.queries.sql import Answer
+
+__all__ = ["sql"]
+
+_SHOWN = 100
+
+
+def sql(
+    run: Run,
+    statement: Annotated[str, typer.Argument(metavar="SELECT", help="One SELECT; also DESCRIBE, SUMMARIZE, SHOW.")],
+    *,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV with a header.")] = False,
+) -> None:
+    """Ask the log with SQL (DuckDB): a view for each event type, named as its file.
+
+    `DESCRIBE positions` shows the columns: times are TIMESTAMPTZ in UTC, `positions['wallet:BaseToken:USDT']` reads a
+    dictionary, `UNNEST(deltas)` a list, `operation_details->>'executed_price'` what may hold anything. The SQL can
+    read these views and nothing else, and change nothing. The table shows 100 rows; `--json` and `--csv` have all.
+    """
+    from basis_actors.errors import BasisError
+    from basis_actors.logs.queries.sql import ask
+
+    if as_json and as_csv:
+        raise BasisError("LOG-006", "--json and --csv are two forms of one answer; leave one out")
+    with ask(opened(run), statement) as answer:
+        if as_json:
+            print_rows(dict(zip(answer.columns, map(_json, row, answer.types), strict=True)) for row in answer.rows())
+        elif as_csv:
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            writer.writerow(answer.columns)
+            writer.writerows(map(_text, row) for row in answer.rows())
+        else:
+            _print(answer)
+
+
+def _print(answer: Answer) -> None:
+    from rich.text import Text
+
+    from basis_actors.cli.logs.tables import Page
+
+    rows = answer.rows()
+    shown = list(islice(rows, _SHOWN))
+    if not shown:
+        typer.echo("No rows.")
+        return
+    page = Page()
+    numbers = [
+        title
+        for position, title in enumerate(answer.columns)
+        if all(isinstance(row[position], int | float | None) for row in shown)
+    ]
+    grid = page.grid(*([title] for title in answer.columns), right=numbers)
+    for row in shown:
+        grid.row(*((_text(value),) for value in row))
+    page.print(grid)
+    more = sum(1 for _ in rows)
+    if more:
+        page.print(Text(f"\nand {more:,} rows more (--json, --csv, or LIMIT)", style="dim"))
+
+
+def _json(value: Any, form: str) -> Any:
+    """A value for a line of JSON; what was JSON in the log stays as it was."""
+    import msgspec
+
+    if form == "JSON" and isinstance(value, str):
+        return msgspec.Raw(value.encode())
+    return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value
+
+
+def _text(value: Any) -> str:
+    """A value for a cell."""
+    import msgspec
+
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        zone = "Z" if value.tzinfo else ""
+        return value.replace(tzinfo=None).isoformat() + zone
+    if isinstance(value, dict | list | tuple | bool):
+        return msgspec.json.encode(value, enc_hook=str).decode()
+    return str(value)

@@ -1,0 +1,55 @@
+"""Lists the runs in a folder, newest first, from their metadata and the sizes of their files."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from basis_actors.errors import BasisError
+from basis_actors.logs.directory import METADATA_FILE, LogDirectoryManager, RunStatus
+from basis_actors.logs.run_lock import is_running
+
+__all__ = ["KILLED", "ListedRun", "runs_in"]
+
+KILLED = "killed"
+"""Status of a run that did not end by itself and that no process writes any more."""
+
+
+class ListedRun(msgspec.Struct, frozen=True):
+    """One run, or a directory that should be one."""
+
+    run_dir: str
+    mode: str
+    status: str
+    """`running`, `completed`, `partial`, `failed`, `killed`; of metadata that cannot be read `unreadable`."""
+    started_at: datetime | None
+    finished_at: datetime | None
+    bytes: int
+    """Of everything in the directory, compressed as it is."""
+    failure: str | None
+    """What ended the run, or why its metadata cannot be read."""
+
+
+def runs_in(root: Path) -> list[ListedRun]:
+    """The runs under `root`, newest first. Raises BasisError LOG-003 when `root` is no folder."""
+    if not root.is_dir():
+        raise BasisError("LOG-003", f"{root} is not a folder; name one that holds run directories (--root)")
+    found = [_listed(description.parent) for description in root.glob(f"*/*/{METADATA_FILE}")]
+    oldest = datetime.min.replace(tzinfo=UTC)
+    return sorted(found, key=lambda run: (run.started_at or oldest, run.run_dir), reverse=True)
+
+
+def _listed(run_dir: Path) -> ListedRun:
+    size = sum(path.stat().st_size for path in run_dir.rglob("*") if path.is_file())
+    try:
+        metadata = LogDirectoryManager.read_metadata(run_dir)
+    except BasisError as error:
+        return ListedRun(str(run_dir), "", "unreadable", None, None, size, error.message)
+    status = str(metadata.status)
+    if metadata.status is RunStatus.RUNNING and not is_running(run_dir):
+        status = KILLED
+    return ListedRun(
+        str(run_dir), metadata.mode, status, metadata.started_at, metadata.finished_at, size, metadata.failure
+    )
