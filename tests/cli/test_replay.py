@@ -53,3 +53,30 @@ def test_what_is_no_run_is_refused_in_one_line(run: Run, given: str) -> None:
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: LOG-003: ")
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_second_run_is_the_same(run: Run, run_dir: Path, tmp_path: Path) -> None:
+    result = run("replay", run_dir, "--rerun", "--out", "again")
+    assert result.exit_code == 0, result.output
+    assert "The runs are the same." in result.stdout
+    assert run("replay", next((tmp_path / "again").glob("*/*"))).exit_code == 0
+    rows = [json.loads(line) for line in run("replay", run_dir, "--rerun", "--json").stdout.splitlines()]
+    assert len(rows) == 12
+    assert all(row["line"] is None for row in rows)
+
+
+def test_the_first_event_at_which_two_runs_part_is_shown(run: Run, run_dir: Path) -> None:
+    path = run_dir / "config.yaml"
+    path.write_text(path.read_text().replace("supply: 250000", "supply: 260000"))
+    changed = path.read_text()
+    assert "260000" in changed
+    result = run("replay", run_dir, "--rerun")
+    assert result.exit_code == 1
+    assert "First to part: " in result.stdout
+    assert "Not the same" in result.stderr
+
+
+def test_options_of_a_second_run_need_one(run: Run, run_dir: Path) -> None:
+    result = run("replay", run_dir, "--data", "somewhere")
+    assert result.exit_code == 2
+    assert "--rerun" in result.stderr

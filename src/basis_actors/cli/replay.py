@@ -1,10 +1,11 @@
-"""Defines the command `replay`: holds a run against its own log."""
+"""Defines the command `replay`: holds a run against its own log, or runs it again and compares the two."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -32,18 +33,41 @@ _CHECKS: Final = (
 def replay(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, a result, or the name of one.")],
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Run it again, from the configuration and the market that it recorded.")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --rerun: where the market data are now, if they moved.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --rerun: keep the log of the second run there.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON; with --rerun one for each event file.")
+    ] = False,
 ) -> None:
     """Rebuild the ledger of a run from its deltas alone, and check every snapshot, every PnL and every seal against it.
 
+    With --rerun the strategy decides once more, and the first event at which the two runs part is shown.
     Exit code 0 for a log that can be trusted, 1 for one that cannot: each finding names file and lines, or the event.
     """
-    import msgspec
-
+    from basis_actors.errors import ConfigError
     from basis_actors.logs.locate import find_run
-    from basis_actors.logs.replay import replay as check
 
     run_dir = find_run(run)
+    if rerun:
+        raise typer.Exit(_run_again(run_dir, data, out, as_json=as_json))
+    for option, value in (("--data", data), ("--out", out)):
+        if value is not None:
+            raise ConfigError("CONFIG-003", f"{option} {value} is for a second run; add --rerun or leave it out")
+    raise typer.Exit(_check(run_dir, as_json=as_json))
+
+
+def _check(run_dir: Path, *, as_json: bool) -> int:
+    import msgspec
+
+    from basis_actors.logs.replay import replay as check
+
     progress = messages()
     with progress.status(f"replaying {run_dir}") if progress.is_terminal else nullcontext():
         found = check(run_dir)
@@ -54,8 +78,26 @@ def replay(
     if found.findings:
         count = len(found.findings) + sum(found.more.values())
         complain(f"{count:,} findings: the log in {found.run_dir} is not what its run wrote", "Not verified")
-        raise typer.Exit(FAILED)
-    raise typer.Exit(DONE)
+        return FAILED
+    return DONE
+
+
+def _run_again(run_dir: Path, data: Path | None, out: Path | None, *, as_json: bool) -> int:
+    from tempfile import TemporaryDirectory
+
+    from basis_actors.cli.logs.comparison import show_difference
+    from basis_actors.cli.progress import progress_display
+    from basis_actors.services.rerun import rerun
+
+    with TemporaryDirectory(prefix="basis-actors-") as folder:
+        with progress_display(f"{run_dir.parent.name} again", wanted=True) as display:
+            display.loading()
+            files = rerun(run_dir, out or Path(folder), data=data, progress=display.update)
+        parted = any(entry.line is not None for entry in files)
+        show_difference(files, as_json=as_json)
+    if parted:
+        complain(f"the second run of {run_dir} (B) is not the first (A)", "Not the same")
+    return FAILED if parted else DONE
 
 
 def _show(found: Replay, console: Console) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -12,13 +12,16 @@ from pydantic import ValidationError
 
 from basis_actors.config import RunConfig
 from basis_actors.errors import BasisError, ConfigError, DataError
-from basis_actors.logs.directory import LogDirectoryManager, RunMetadata
+from basis_actors.logs.directory import LogDirectoryManager, RunMetadata, RunStatus
+from basis_actors.logs.queries.difference import FileDifference, difference
+from basis_actors.logs.queries.source import RunLog
 from basis_actors.logs.redaction import HIDDEN
 from basis_actors.messages.book import Flow
 from basis_actors.results.run_files import CONFIG_FILE, read_config
+from basis_actors.services.backtest import Backtest, Progress
 from basis_actors.services.preparation import DEFAULT_SEED, BacktestRequest, Prepared, Runtime, prepare
 
-__all__ = ["prepare_again"]
+__all__ = ["prepare_again", "rerun"]
 
 _SHOWN: Final = 3
 
@@ -34,6 +37,22 @@ class _Asked(msgspec.Struct, frozen=True):
     seed: int | None
     flows: list[tuple[datetime, float]]
     scenario: str | None
+
+
+def rerun(
+    run_dir: Path, out: Path, *, data: Path | None = None, progress: Callable[[Progress], None] = lambda _: None
+) -> list[FileDifference]:
+    """Run it again below `out`, and compare: an entry an event file, without a line where the two are the same.
+
+    Where the first run was cut off, or was ended before its window, only what it has is compared. Raises as
+    `prepare_again`.
+    """
+    again = Backtest(prepare_again(run_dir, out, data=data))
+    again.run(progress)
+    found = list(difference(RunLog(run_dir), RunLog(again.run_dir)))
+    if LogDirectoryManager.read_metadata(run_dir).status is RunStatus.COMPLETED:
+        return found
+    return [msgspec.structs.replace(entry, line=None, b=None) if entry.a is None else entry for entry in found]
 
 
 def prepare_again(run_dir: Path, out: Path, *, data: Path | None = None) -> Prepared:
