@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -312,3 +314,20 @@ def test_a_run_that_never_trades_says_what_it_waited_for(run: Run) -> None:
     shown = run(*never).stdout
     assert "never invested: 33 × mean funding" in shown
     assert re.search(r"Sharpe +n/a", shown)
+
+
+def test_a_run_that_ended_early_says_nothing_of_the_data_after_its_end(
+    run: Run, register: Callable[[str, type[Strategy]], None], market_folder: Path, tmp_path: Path
+) -> None:
+    market = shutil.copytree(market_folder, tmp_path / "market")
+    (market / "MANIFEST.json").unlink()
+    rates = market / "aave_v3/USDT_rates.csv.gz"
+    lines = gzip.decompress(rates.read_bytes()).decode().splitlines(keepends=True)
+    rates.write_bytes(gzip.compress("".join([*lines[:4], *lines[6:]]).encode()))
+    command = ("backtest", "pure_lending_usdt", "--data", market, "--json")
+    whole = json.loads(run(*command).stdout)
+    assert (whole["end"], whole["data_gaps"]) == ("2024-01-11T01:00:00Z", {"aave_v3/USDT_rates": 48.0})
+    register("pure_lending", Raising)
+    cut = json.loads(run(*command).stdout)
+    assert (cut["ticks"], cut["partial"], cut["data_gaps"]) == (2, True, {})
+    assert not [text for text in cut["warnings"] if "missing" in text]

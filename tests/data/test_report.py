@@ -6,14 +6,16 @@ import gzip
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from basis_actors.data import Dataset, build_feed, check_dataset, write_dataset
+from basis_actors.data import Dataset, FeedReport, Series, build_feed, check_dataset, write_dataset
 from basis_actors.data.catalogue import split_stem
 from basis_actors.errors import DataError
 from basis_actors.messages.market import MarketSpec
 
 HOUR = 3600 * 10**9
+DAY = 24 * HOUR
 
 
 def test_gaps_of_the_real_history_are_those_of_its_manifest(data_folder: Path) -> None:
@@ -130,6 +132,43 @@ def test_a_series_that_ends_early_has_a_gap_up_to_the_end_of_the_window(bars, ve
         "1970-01-01T00:00:00Z to 1970-01-01T01:00:00Z, 2 rows, 2 h",
         "1970-01-01T12:00:00Z to 1970-01-01T23:00:00Z, 12 rows, 12 h",
     ]
+
+
+FUNDING = "cex/bybit/BTCUSDT_funding"
+RATES = "aave_v3/USDT_rates"
+
+
+def reported(bars, venues, data_config, last_funding: int, last_rates: int) -> FeedReport:
+    """Of ten days of bars, with funding up to an hour and rates up to a day."""
+    index = np.linspace(1.0, 1.01, last_rates + 1)
+    rate = dict.fromkeys(
+        ("liquidity_rate_apr", "variable_borrow_rate_apr", "utilization", "total_supplied", "total_variable_debt"),
+        np.full(last_rates + 1, 0.5),
+    ) | {"liquidity_index": index, "variable_borrow_index": index, "block_number": np.arange(last_rates + 1.0)}
+    funding = np.arange(0, last_funding + 1, 8, dtype=np.int64) * HOUR
+    series = {
+        "cex/binance/BTCUSDT_spot": bars("cex/binance/BTCUSDT_spot", 0, [5.0] * 240),
+        "cex/bybit/BTCUSDT_perp": bars("cex/bybit/BTCUSDT_perp", 0, [5.0] * 240),
+        FUNDING: Series(FUNDING, funding, {"funding_rate": np.full(funding.size, 1e-4)}, None),
+        RATES: Series(RATES, np.arange(last_rates + 1, dtype=np.int64) * DAY, rate, DAY),
+    }
+    spec = MarketSpec(assets=("BTC",), perps=("bybit:BTC-PERP",), reserves=("USDT",))
+    feed = build_feed(
+        Dataset(series, "made up"), spec, start_ns=0, end_ns=10 * DAY, step_ns=HOUR, data=data_config, venues=venues
+    )
+    return feed.report
+
+
+def test_data_that_end_where_the_window_does_are_complete(bars, venues, data_config) -> None:
+    """The last tick is the first moment that they do not cover: what is stamped exactly then comes after it."""
+    report = reported(bars, venues, data_config, last_funding=232, last_rates=9)
+    assert (report.missed_funding, report.gap_hours) == ({"bybit:BTC-PERP": 0}, {})
+
+
+def test_data_that_end_one_row_earlier_are_not(bars, venues, data_config) -> None:
+    report = reported(bars, venues, data_config, last_funding=224, last_rates=8)
+    assert report.missed_funding == {"bybit:BTC-PERP": 2}
+    assert report.gap_hours == {FUNDING: 16.0, RATES: 48.0}
 
 
 def test_every_file_of_the_real_history_is_in_the_layout(data_folder: Path) -> None:

@@ -109,8 +109,12 @@ class HistoricalFeed:
     @cached_property
     def report(self) -> FeedReport:
         """Gaps, missed funding and stand-ins over the whole window; nothing that decides may read it."""
-        parts = self._parts
-        return report_feed(self._dataset, parts.used, parts.funding, self.ticks, parts.proxies, parts.absent)
+        return self.report_until(self.ticks[-1])
+
+    def report_until(self, ns: int) -> FeedReport:
+        """`report` of the ticks up to `ns`, which is one of them."""
+        parts, ticks = self._parts, range(self.ticks.start, ns + 1, self.ticks.step)
+        return report_feed(self._dataset, parts.used, parts.funding, ticks, parts.proxies, parts.absent)
 
     def _generate(self) -> Iterator[MarketState]:
         for first in range(0, len(self.ticks), CHUNK):

@@ -28,7 +28,8 @@ class SeriesUse:
     rows: int
     """Rows stamped within the window and known at its end."""
     gaps: tuple[Gap, ...]
-    """Rows that would be stamped so and do not exist, also before the series begins and after it ends."""
+    """Rows that would be stamped so and do not exist, also before the series begins and after it ends; but not the one
+    next row of a series that ends where the window does, stamped with the last tick."""
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
@@ -47,7 +48,7 @@ class FeedReport:
     ticks: int
     series: tuple[SeriesUse, ...]
     missed_funding: dict[str, int]
-    """Due rates missing within the window, by perpetual."""
+    """Due rates missing within the window, by perpetual; counted as gaps are."""
     proxies: tuple[str, ...]
     """What stands in for what."""
     absent: tuple[str, ...]
@@ -86,9 +87,9 @@ def report_feed(
 ) -> FeedReport:
     """Report on the series called `used` within the window of `ticks`; `funding` as in the feed."""
     start_ns, end_ns = ticks[0], ticks[-1]
-    every = tuple(funding)
-    due = {dues.series: dues for dues in every}
-    missed = {dues.perp: int(np.isnan(_window(dues, start_ns, end_ns).rate).sum()) for dues in every}
+    windows = [_window(dues, dataset.series[dues.series], start_ns, end_ns) for dues in funding]
+    due = {window.series: window for window in windows}
+    missed = {window.perp: int(np.isnan(window.rate).sum()) for window in windows}
     return FeedReport(
         origin=dataset.origin,
         seed=dataset.seed,
@@ -108,15 +109,25 @@ def _use(series: Series, due: DueFunding | None, start_ns: int, end_ns: int) -> 
     rows = int(((series.ns >= start_ns) & (series.ns <= last_ns)).sum())
     gaps: tuple[Gap, ...] = ()
     if due is not None:
-        window = _window(due, start_ns, end_ns)
-        gaps = run_gaps(window.ns, np.isnan(window.rate))
+        gaps = run_gaps(due.ns, np.isnan(due.rate))
     elif series.step_ns is not None and kind_of(series.name) is not None:
         gaps = grid_gaps(series.ns, series.step_ns, start_ns, last_ns)
+        if gaps and gaps[-1].first_ns == end_ns and _ends_before(series, end_ns):
+            gaps = gaps[:-1]
     first, last = (iso(series.ns[0]), iso(series.ns[-1])) if series.ns.size else (None, None)
     return SeriesUse(series.name, first, last, rows, gaps)
 
 
-def _window(due: DueFunding, start_ns: int, end_ns: int) -> DueFunding:
-    begin, end = np.searchsorted(due.ns, [start_ns, end_ns + 1])
-    part = slice(int(begin), int(end))
+def _window(due: DueFunding, series: Series, start_ns: int, end_ns: int) -> DueFunding:
+    """What fell due within the window; without the last stamp where the series ends one interval before it."""
+    begin, end = np.searchsorted(due.ns, [start_ns, end_ns + 1]).tolist()
+    last = end - 1
+    if begin < end and due.ns[last] == end_ns and due.missed[last] == 1 and _ends_before(series, end_ns):
+        end = last
+    part = slice(begin, end)
     return DueFunding(due.perp, due.series, due.ns[part], due.rate[part], due.mark[part], due.missed[part])
+
+
+def _ends_before(series: Series, end_ns: int) -> bool:
+    """Whether data that cover a window up to its end, and not beyond it, would end like this."""
+    return bool(series.ns.size) and int(series.ns[-1]) < end_ns

@@ -23,9 +23,10 @@ __all__ = ["check_window", "ticks_of", "window_of"]
 def window_of(dataset: Dataset, spec: MarketSpec, venues: Mapping[str, VenueConfig], step_ns: int) -> tuple[int, int]:
     """The window in which a mode with `spec` can run on the data: first and last tick in ns, both on the tick grid.
 
-    It begins where the data does, but not before the last of the lending, oracle and staking rates that the spec names:
-    without one of them a mode can only wait. Other series may begin later; their venue or price joins then. Raises
-    DataError DATA-003 when the data has no row of any series that the spec names.
+    It begins where the data does, but not before the last of the lending, oracle and staking rates that the spec
+    names: without one of them a mode can only wait. Other series may begin later; their venue or price joins then. It
+    ends with the last tick that every series covers without which there is no feed. Raises DataError DATA-003 when
+    the data has no row of any series that the spec names, or no time that all of those cover.
     """
     needs = requirements_of(spec, venues)
     names = [name for name in (*needs.required, *needs.optional) if name in dataset.series]
@@ -34,7 +35,29 @@ def window_of(dataset: Dataset, spec: MarketSpec, venues: Mapping[str, VenueConf
     first_ns = max(first_ns, *begun) if begun else first_ns
     grid = gcd(step_ns, DAY)
     start_ns = -(-first_ns // grid) * grid
-    return start_ns, until_ns - 1 - (until_ns - 1 - start_ns) % step_ns
+    alternatives = [*((name,) for name in needs.required), *needs.prices.values()]
+    end_ns = min([until_ns - 1, *(end for names in alternatives if (end := _covered(dataset, names)) is not None)])
+    if end_ns < start_ns:
+        raise DataError(
+            "DATA-003",
+            f"the series that are needed have no time in common in {dataset.origin}: the last begins at"
+            f" {iso(start_ns)}, the first ends at {iso(end_ns)}; see `basis-actors data check`",
+        )
+    return start_ns, end_ns - (end_ns - start_ns) % step_ns
+
+
+def _covered(dataset: Dataset, names: Iterable[str]) -> int | None:
+    """Until when the longest of some series is what it should be; None where none of them has rows on a grid.
+
+    A bar that should have closed at the last tick has to be there. What is stamped exactly then comes after it.
+    """
+    ends = []
+    for name in names:
+        series = dataset.series.get(name)
+        if series is not None and series.ns.size and series.step_ns is not None:
+            delay = delay_of(series)
+            ends.append(int(series.ns[-1]) + delay + series.step_ns - (1 if delay else 0))
+    return max(ends, default=None)
 
 
 def check_window(dataset: Dataset, used: Iterable[str], ticks: range) -> None:

@@ -40,7 +40,7 @@ from basis_actors.services.hosts import Alone, Host, OnLoop
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.verdict import failure_of, stop_text
 from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER, add_engine
-from basis_actors.times import utc_from_ns
+from basis_actors.times import ns_from_utc, utc_from_ns
 from basis_actors.venues.simulated.build import build_simulated_venues
 from basis_actors.venues.simulated.outage import with_outages
 
@@ -316,8 +316,10 @@ class Backtest:
         return tuple(cautions)
 
     def _context(self, status: RunStatus, failure: str | None, stopped: str | None, seconds: float) -> RunContext:
-        prepared, request, report = self._prepared, self._prepared.request, self._prepared.feed.report
+        prepared, request, last = self._prepared, self._prepared.request, self._statistics.last
         share_class = prepared.run.share_class
+        # What is missing after the last tick that was run has nothing to do with what came out.
+        report = None if last is None else prepared.feed.report_until(ns_from_utc(last.timestamp))
         return RunContext(
             mode=prepared.run.mode.mode,
             share_class=share_class.name,
@@ -332,8 +334,8 @@ class Backtest:
             runtime=request.runtime,
             data_origin=prepared.dataset.origin,
             synthetic_seed=prepared.dataset.seed,
-            data_gaps={name: hours for name, hours in report.gap_hours.items() if hours},
-            missed_funding={perp: count for perp, count in report.missed_funding.items() if count},
+            data_gaps={} if report is None else report.gap_hours,
+            missed_funding={} if report is None else {perp: n for perp, n in report.missed_funding.items() if n},
             warnings=self._cautions(),
             proxies=self._data.stand_ins,
         )
