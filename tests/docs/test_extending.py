@@ -26,6 +26,8 @@ def fund(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder as the page describes it, with a mode made of `pure_lending_usdt` and the two keys of the page."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    for module in ("my_fund", "my_fund.carry", "my_fund.vault"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     folder = tmp_path / "my_fund"
     (folder / "venues").mkdir(parents=True)
     (folder / "carry.py").write_text(LEND)
@@ -67,6 +69,23 @@ def test_the_strategy_gives_everything_back_when_risk_wants_it(fund: Path) -> No
     result = basis_actors.backtest(mode, end="2024-01-03", capital=1_000.0, overrides=limits)
     assert result.summary.stopped is not None
     assert result.positions["aave:aToken:aUSDT"].iloc[-1] == 0.0
+
+
+def test_a_strategy_that_fails_is_told_by_file_and_line(fund: Path) -> None:
+    file = fund / "carry.py"
+    wrong = '        raise KeyError("no such key")\n'
+    head, _, rest = file.read_text().partition("        wallet, lent, keep = ")
+    file.write_text(f"{head}{wrong}        wallet, lent, keep = {rest}")
+    line = head.count("\n") + 1
+    with pytest.raises(basis_actors.RunFailed, match=rf"KeyError: 'no such key' \(my_fund/carry\.py:{line}\)"):
+        basis_actors.backtest(fund / "lend.yaml", end="2024-01-02")
+
+
+def test_a_decision_of_no_known_type_is_told_those_that_there_are(fund: Path) -> None:
+    file = fund / "carry.py"
+    file.write_text(file.read_text().replace('"entry", "entry_full"', '"enter", "entry_full"'))
+    with pytest.raises(basis_actors.RunFailed, match="one of entry, exit, rebalance, hold, emergency_exit is needed"):
+        basis_actors.backtest(fund / "lend.yaml", end="2024-01-02")
 
 
 def column(heading: str) -> list[list[str]]:

@@ -19,11 +19,14 @@ from basis_actors.config.spelling import hint
 from basis_actors.errors import BasisError, ConfigError
 from basis_actors.ports import VenueClient
 
-__all__ = ["PORT", "StrategyClass", "adapter_class", "is_reference", "outside_code", "strategy_class"]
+__all__ = ["PORT", "StrategyClass", "adapter_class", "is_reference", "outside_code", "place_outside", "strategy_class"]
 
 _REFERENCE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _OURS: Final = Path(__file__).parents[1]
 """Folder of the package."""
+_STANDARD: Final = Path(traceback.__file__).parent
+"""Folder of the standard library."""
+_INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 PORT: Final = ("domain", "venues", "settle", "execute", "execute_group", "resolve", "report", "expect")
 """What `ports.VenueClient` asks of a venue."""
 
@@ -82,13 +85,38 @@ def _reading(reference: str) -> Iterator[None]:
         raise _refused(reference, f"reading the class raised {_raised(error)}; mend it there") from error
 
 
+def place_outside(error: BaseException) -> str | None:
+    """`file:line` of the innermost frame that an exception passed outside the package; None where there is none.
+
+    The standard library does not count, and what is installed only where nothing else does: what is wrong is looked
+    for in the code that somebody is writing.
+    """
+    frames = [
+        (Path(frame.filename), frame.lineno)
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<")
+    ]
+    outside = [(file, line) for file, line in frames if not file.is_relative_to(_OURS) and not _is_standard(file)]
+    written = [(file, line) for file, line in outside if not _is_installed(file)]
+    for file, line in reversed(written or outside):
+        shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+        return f"{shown}:{line}"
+    return None
+
+
+def _is_installed(file: Path) -> bool:
+    return not _INSTALLED.isdisjoint(file.parts)
+
+
+def _is_standard(file: Path) -> bool:
+    return file.is_relative_to(_STANDARD) and not _is_installed(file)
+
+
 def _raised(error: BaseException) -> str:
     """An exception and where outside the package it came from."""
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if not Path(frame.filename).is_relative_to(_OURS)
-    ]
-    return f"{text} ({frames[-1].filename}:{frames[-1].lineno})" if frames else text
+    place = place_outside(error)
+    return text if place is None else f"{text} ({place})"
 
 
 class _AdapterClass(Protocol):

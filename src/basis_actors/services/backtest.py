@@ -23,6 +23,7 @@ from basis_actors.bus.sim import complete
 from basis_actors.config import ExchangeVenue, RunConfig
 from basis_actors.config.effective import yaml_text
 from basis_actors.config.environment import secret_values
+from basis_actors.config.plugins import place_outside
 from basis_actors.errors import BasisError
 from basis_actors.logs.component import ComponentLogs
 from basis_actors.logs.directory import LogDirectoryManager, RunStatus
@@ -350,9 +351,11 @@ async def _stop_quietly(bus: Bus) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What a person is told of a failure: a coded error says everything itself, any other needs to be placed."""
+    """What a person is told of a failure: a coded error says what was wrong itself, any other needs to be placed."""
     cause = error.__cause__ if isinstance(error, BusFailed) else None
-    return str(cause if isinstance(cause, BasisError) else error) or type(error).__name__
+    text = str(cause if isinstance(cause, BasisError) else error) or type(error).__name__
+    place = place_outside(cause or error)
+    return text if place is None else f"{text} ({place})"
 
 
 def _innermost(error: BaseException) -> BaseException:
