@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 __all__ = ["main"]
@@ -9,6 +10,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command that `sys.argv` names, and exit with its code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    _never_lose_output()
     try:
         from basis_actors.cli.app import app
 
@@ -21,3 +23,10 @@ def main() -> None:
 
         crash(error)
         sys.exit(FAILED)
+
+
+def _never_lose_output() -> None:
+    """A terminal that lacks a character shows `?` in its place: what a run came to is worth more than its frame."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

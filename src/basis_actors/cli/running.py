@@ -3,12 +3,12 @@ the exit code."""
 
 from __future__ import annotations
 
-import sys
 from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import typer
 
 from basis_actors.cli.interruption import Interruption
 from basis_actors.cli.progress import progress_display, result_display
@@ -87,9 +87,8 @@ def _show(summary: RunSummary, shown: Shown, kept: Path | BasisError | None) -> 
             print_place("Result", place, results())
         return
     summary = msgspec.structs.replace(summary, result_dir=place)
-    line = summary_json(summary).decode() if shown is Shown.JSON else str(summary.run_dir)
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    # JSON as bytes: it is UTF-8 whatever the terminal shows.
+    typer.echo(summary_json(summary) if shown is Shown.JSON else str(summary.run_dir))
 
 
 def _verdict(summary: RunSummary, kept: Path | BasisError | None) -> int:
