@@ -6,6 +6,8 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+import yaml
 from typer.testing import Result
 
 from basis_actors.config import mode_names
@@ -50,3 +52,38 @@ def test_without_a_command_there_is_help(run: Run) -> None:
     assert result.exit_code == 2
     for command in ("backtest", "modes", "config", "data"):
         assert command in result.stdout + result.stderr
+
+
+def test_config_check_reads_an_overlay_with_its_mode(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "careful.yaml").write_text("strategy_config: {leverage: 1.5}\n")
+    checked = run("config", "check", "btc_basis", "--config", "careful.yaml")
+    assert (checked.exit_code, checked.stdout) == (0, "✓ btc_basis  mode\n")
+    alone = run("config", "check", "careful.yaml")
+    assert alone.exit_code == 2
+    assert "basis-actors config check MODE --config careful.yaml" in alone.stdout
+
+
+def test_config_show_prints_what_holds(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "careful.yaml").write_text("strategy_config: {leverage: 1.5}\n")
+    shown = run(
+        "config", "show", "btc_basis", "--config", "careful.yaml", "--set", "venue_configs.bybit.perp.taker_fee=0.0"
+    )
+    assert shown.exit_code == 0
+    values = yaml.safe_load(shown.stdout)
+    assert list(values) == ["mode", "venues", "share_class"]
+    assert values["mode"]["strategy_config"]["leverage"] == 1.5
+    assert values["venues"]["bybit"]["perp"]["taker_fee"] == 0.0
+    assert list(values["venues"]) == values["mode"]["venues"]
+
+
+def test_config_show_hides_secrets(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BASIS_ACTORS_BINANCE__API_SECRET", "Long BTC spot")
+    shown = run("config", "show", "btc_basis").stdout
+    assert "Long BTC spot" not in shown
+    assert "short the same BTC" in shown
+
+
+def test_config_show_refuses_what_does_not_hold(run: Run) -> None:
+    shown = run("config", "show", "btc_basis", "--set", "strategy_config.leverag=1.5")
+    assert shown.exit_code == 2
+    assert "nearest valid key: leverage" in shown.stderr

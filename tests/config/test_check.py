@@ -20,6 +20,7 @@ from basis_actors.config import (
     venue_names,
     without_friction,
 )
+from basis_actors.errors import ConfigError
 
 EditMode = Callable[..., Path]
 
@@ -75,3 +76,53 @@ def test_the_gas_reserve_of_the_mode_is_kept_with_friction() -> None:
     config = load_mode("pure_lending_eth").mode.strategy_config
     assert isinstance(config, LendingConfig)
     assert config.gas_reserve_eth == 0.05
+
+
+@pytest.fixture
+def overlay(tmp_path: Path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        file = tmp_path / "careful.yaml"
+        file.write_text(text)
+        return file
+
+    return write
+
+
+def test_an_overlay_is_checked_with_its_mode(overlay: Callable[[str], Path]) -> None:
+    file = overlay("strategy_config: {leverage: 1.5}\nvenue_configs:\n  bybit: {transfer_delay_seconds: 5}\n")
+    (result,) = check_targets(["btc_basis"], overlays=[file], settings=["strategy_config.funding_window=42"])
+    assert (result.kind, result.ok) == ("mode", True)
+
+
+def test_what_is_wrong_in_an_overlay_is_said_with_its_line(overlay: Callable[[str], Path]) -> None:
+    file = overlay("strategy_config:\n  levrage: 1.5\n")
+    (result,) = check_targets(["btc_basis"], overlays=[file])
+    assert result.error is not None
+    assert f"{file}:2: strategy_config.levrage: unknown key" in result.error.message
+
+
+def test_an_overlay_alone_is_told_how_it_is_checked(overlay: Callable[[str], Path]) -> None:
+    file = overlay("strategy_config: {leverage: 1.5}\n")
+    (result,) = check_targets([str(file)])
+    assert (result.kind, result.ok) == ("overlay", False)
+    assert result.error is not None
+    assert f"basis-actors config check MODE --config {file}" in result.error.message
+
+
+def test_what_is_neither_mode_nor_overlay_is_told_what_a_mode_lacks(overlay: Callable[[str], Path]) -> None:
+    (result,) = check_targets([str(overlay("something: else\n"))])
+    assert result.kind == "mode"
+    assert result.error is not None
+    assert "strategy_config: missing key; a mapping was expected" in result.error.message
+
+
+@pytest.mark.parametrize("targets", [(), (str(config_root() / "venues" / "okx.yaml"),)])
+def test_nothing_is_laid_over_what_is_no_mode(targets: tuple[str, ...], overlay: Callable[[str], Path]) -> None:
+    file = overlay("strategy_config: {leverage: 1.5}\n")
+    if targets:
+        (result,) = check_targets(targets, overlays=[file])
+        assert result.error is not None
+        assert "is no mode (venue)" in result.error.message
+    else:
+        with pytest.raises(ConfigError, match="laid over a mode, and none is given"):
+            check_targets(targets, overlays=[file])

@@ -1,7 +1,8 @@
-"""Defines the commands `modes` and `config check`."""
+"""Defines the commands `modes`, `config check` and `config show`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,6 +41,13 @@ def check(
         list[str] | None,
         typer.Argument(metavar="[FILE|MODE]...", help="Mode names and YAML files; everything there is without any."),
     ] = None,
+    *,
+    overlays: Annotated[
+        list[Path] | None, typer.Option("--config", metavar="FILE", help="YAML laid over the mode. Repeatable.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One key, on top of that. Repeatable.")
+    ] = None,
 ) -> None:
     """Check configuration files, and say all that is wrong with each. Exit code 2 when one cannot be used."""
     from rich.text import Text
@@ -47,7 +55,7 @@ def check(
     from basis_actors.config import check_targets
 
     console = results()
-    checked = check_targets(targets or ())
+    checked = check_targets(targets or (), overlays=overlays or (), settings=settings or ())
     for result in checked:
         if result.error is None:
             console.print(Text.assemble(("✓ ", "green"), f"{result.target}  ", (result.kind, "dim")), soft_wrap=True)
@@ -55,3 +63,24 @@ def check(
             console.print(Text.assemble(("✗ ", "bold red"), result.target), soft_wrap=True)
             console.print(Text(str(result.error)), soft_wrap=True)
     raise typer.Exit(DONE if all(result.ok for result in checked) else BAD_INPUT)
+
+
+@config.command("show")
+def show(
+    mode: Annotated[str, typer.Argument(metavar="MODE", help="Name of a mode, or a mode file.")],
+    *,
+    overlays: Annotated[
+        list[Path] | None, typer.Option("--config", metavar="FILE", help="YAML laid over the mode. Repeatable.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One key, on top of that. Repeatable.")
+    ] = None,
+) -> None:
+    """Print the configuration that holds: the mode, its venues and its share class, with all that is laid over them."""
+    from basis_actors.config import load_mode
+    from basis_actors.config.effective import effective_values, yaml_text
+    from basis_actors.config.environment import secret_values
+    from basis_actors.logs.redaction import Redactor
+
+    run = load_mode(mode, overlays=overlays or (), settings=settings or ())
+    typer.echo(yaml_text(Redactor(secret_values()).value(effective_values(run, mode))), nl=False)

@@ -167,7 +167,7 @@ def _expected(annotation: Any) -> str:
     model = _model_in(annotation)
     origin = get_origin(annotation)
     if model is not None:
-        return f"a mapping with keys {', '.join(model.model_fields)}"
+        return f"a mapping with keys {', '.join(model.model_fields)}" if model.model_fields else "a mapping"
     if origin in (dict, tuple):
         return "a mapping" if origin is dict else "a list"
     if origin is Literal:
