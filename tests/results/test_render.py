@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -107,6 +108,16 @@ class TestLayout:
         assert len(lines) == 3
         assert len(ends) == 1
 
+    @pytest.mark.parametrize("width", [60, 66, 72, 80, 110, 120])
+    @pytest.mark.parametrize("flows", [0.0, 15_000.0])
+    def test_no_number_is_cut_at_any_width(self, width: int, flows: float) -> None:
+        parts = {"staking": 14.3802497922142, "borrow": -12_774_146.0977599, "rewards": -0.00003}
+        eth = summary(currency="ETH", decimals=18, attribution=parts, equity_start=40.0, external_flows=flows)
+        text = shown(eth, width)
+        for expected in ("14.38024979", "-12,774,146.09775990", "-0.00003000", "-0.00 %", "+35.95 %", "40.00000000"):
+            assert expected in text
+        assert "…" not in text
+
 
 class TestContent:
     def test_the_headline_numbers_are_there(self) -> None:
@@ -133,6 +144,21 @@ class TestContent:
 
     def test_a_sum_that_holds_is_marked(self) -> None:
         assert "10,936.880000   +10.94 %   ✓ = equity change" in shown(summary())
+
+    def test_with_flows_the_return_says_what_it_is_and_the_sum_what_it_leaves_out(self) -> None:
+        held = summary(equity_end=115_936.88, external_flows=5_000.0)
+        for width in (60, 80, 120):
+            text = shown(held, width)
+            assert re.search(r"Return, time-weighted +\+10\.94 %", text)
+            assert "✓ = change − flows" in text
+        assert "time-weighted" not in shown(summary())
+
+    @pytest.mark.parametrize(
+        ("share", "text"), [(-1e-5, "-0.00 %"), (1e-5, "+0.00 %"), (0.0, " 0.00 %"), (-0.0, " 0.00 %")]
+    )
+    def test_what_is_too_small_to_be_shown_keeps_its_sign(self, share: float, text: str) -> None:
+        line = next(line for line in shown(summary(total_return=share)).splitlines() if "Return" in line)
+        assert text in line
 
     def test_a_sum_that_does_not_hold_is_marked(self) -> None:
         assert "✗ off by -1" in shown(summary(attribution={"funding": 10_937.88}))
@@ -192,7 +218,8 @@ class TestAmounts:
             (1.5, 8, "1.50000000"),
             (0.0, 6, "0.000000"),
             (-1e-9, 6, "0.000000"),
-            (100.0, 18, "100.000000000000"),
+            (100.0, 18, "100.00000000"),
+            (1e10, 6, "10,000,000,000.0000"),
             (1e15, 6, "1,000,000,000,000,000"),
         ],
     )
@@ -202,12 +229,12 @@ class TestAmounts:
         assert format_amount(amount, decimals) == text
 
     def test_amounts_of_one_table_have_the_decimals_of_its_largest(self) -> None:
-        assert format_amount(0.5, 18, scale=100.0) == "0.500000000000"
+        assert format_amount(0.5, 6, scale=1e10) == "0.5000"
 
     @given(st.floats(-1e15, 1e15), st.integers(0, 18))
     def test_what_is_shown_is_the_amount(self, amount: float, decimals: int) -> None:
         value = float(format_amount(amount, decimals).replace(",", ""))
-        assert value == pytest.approx(amount, rel=1e-13, abs=0.51 * 10.0 ** -min(decimals, 14))
+        assert value == pytest.approx(amount, rel=1e-13, abs=0.51 * 10.0 ** -min(decimals, 8))
 
 
 def test_a_stop_by_risk_is_named_plainly() -> None:

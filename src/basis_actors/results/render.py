@@ -20,8 +20,17 @@ from basis_actors.results.summary import RunSummary
 __all__ = ["format_amount", "print_place", "print_summary", "render_summary", "summary_json"]
 
 _SIGNIFICANT = 15
+_DECIMALS = 8
+"""More than these are noise to a person; the JSON form has them all."""
 _WIDE = 110
+_FRAME = 6
+"""Columns that border and padding of the panel take."""
+_APART = 4
+"""Columns between result and attribution where they stand side by side."""
+_BETWEEN = 3
+"""Columns between two of the attribution."""
 _BAR = 18
+_SHORTEST_BAR = 6
 _SEVERITY_STYLE = {"LOW": "dim", "MEDIUM": "yellow", "HIGH": "red", "CRITICAL": "bold red"}
 
 
@@ -31,12 +40,12 @@ def summary_json(summary: RunSummary) -> bytes:
 
 
 def format_amount(amount: float, decimals: int, *, scale: float | None = None) -> str:
-    """`amount` with thousands separators and the currency's decimals, but no digit that a float of size `scale` lacks.
+    """`amount` with thousands separators and the currency's decimals, but at most 8 of them.
 
-    A float has 15 digits, so 100 ETH are shown with 12 of ETH's 18 decimals; the rest would be noise.
+    No digit is shown that a float of size `scale` lacks: it has 15, so 10 billion USDT have 4 of USDT's 6 decimals.
     """
     size = max(abs(amount if scale is None else scale), 1.0)
-    shown = max(0, min(decimals, _SIGNIFICANT - 1 - floor(log10(size))))
+    shown = max(0, min(decimals, _DECIMALS, _SIGNIFICANT - 1 - floor(log10(size))))
     text = f"{amount:,.{shown}f}"
     return text.removeprefix("-") if float(text.replace(",", "")) == 0.0 else text
 
@@ -56,14 +65,16 @@ def print_place(what: str, place: str, console: Console) -> None:
 
 
 def render_summary(summary: RunSummary, width: int = 80) -> RenderableType:
-    """The summary as something `rich` can print, laid out for `width` columns."""
-    result, attribution = _result(summary), _attribution(summary)
+    """The summary as something `rich` can print, laid out for `width` columns; no number is cut from 60 on."""
+    rows = _result_rows(summary)
+    result = _pairs(rows, f"Result in {summary.currency}")
+    beside = width - _FRAME - _APART - sum(max(len(cell) + 2 for cell in column) for column in zip(*rows, strict=True))
     if width >= _WIDE:
-        body = Table.grid(padding=(0, 4, 0, 0))
-        body.add_row(result, attribution)
+        body = Table.grid(padding=(0, _APART, 0, 0))
+        body.add_row(result, _attribution(summary, beside))
         parts: list[RenderableType] = [body]
     else:
-        parts = [result, Padding(attribution, (1, 0, 0, 0))]
+        parts = [result, Padding(_attribution(summary, width - _FRAME), (1, 0, 0, 0))]
     parts.append(_activity(summary))
     parts.extend(_notes(summary))
     title, style = _verdict(summary)
@@ -100,8 +111,8 @@ def _amount(summary: RunSummary, amount: float | None) -> str:
 def _percent(share: float | None, *, sign: bool = False) -> str:
     if share is None:
         return "n/a"
-    percent = round(share * 100, 2) or 0.0
-    return f"{percent:{'+' if sign and percent else ''}.2f} %"
+    # What is too small to be shown keeps its sign: -0.00 % is a loss.
+    return f"{share * 100 + 0.0:{'+' if sign and share else ''}.2f} %"
 
 
 def _tone(value: float | None) -> str:
@@ -118,7 +129,7 @@ def _pairs(rows: Iterable[tuple[str, str | Text]], title: str) -> Table:
     return table
 
 
-def _result(summary: RunSummary) -> RenderableType:
+def _result_rows(summary: RunSummary) -> list[tuple[str, str | Text]]:
     rows: list[tuple[str, str | Text]] = [
         ("Equity at start", _amount(summary, summary.equity_start)),
         ("Equity at end", Text(_amount(summary, summary.equity_end), style="bold")),
@@ -126,7 +137,10 @@ def _result(summary: RunSummary) -> RenderableType:
     if summary.external_flows:
         rows.append(("Deposits − withdrawals", _amount(summary, summary.external_flows)))
     rows += [
-        ("Return", Text(_percent(summary.total_return, sign=True), style=f"bold {_tone(summary.total_return)}")),
+        (
+            "Return, time-weighted" if summary.external_flows else "Return",
+            Text(_percent(summary.total_return, sign=True), style=f"bold {_tone(summary.total_return)}"),
+        ),
         ("Annualised", _percent(summary.annualised_return, sign=True)),
         ("Sharpe", "n/a" if summary.sharpe is None else f"{summary.sharpe:.2f}"),
         ("Volatility", _percent(summary.volatility)),
@@ -140,10 +154,10 @@ def _result(summary: RunSummary) -> RenderableType:
         rows.append(("Lowest margin ratio", f"{summary.lowest_margin_ratio:.4f}"))
     if summary.unhedged_hours is not None:
         rows.append(("Hours unhedged", f"{summary.unhedged_hours:,.0f}"))
-    return _pairs(rows, f"Result in {summary.currency}")
+    return rows
 
 
-def _attribution(summary: RunSummary) -> RenderableType:
+def _attribution(summary: RunSummary, width: int) -> RenderableType:
     table = Table(
         box=SIMPLE_HEAD,
         show_edge=False,
@@ -153,33 +167,37 @@ def _attribution(summary: RunSummary) -> RenderableType:
         title_justify="left",
     )
     table.title_style = "bold"
+    nothing, start = _amount(summary, 0.0), summary.equity_start
+    parts = {name: amount for name, amount in summary.attribution.items() if _amount(summary, amount) != nothing}
+    total = fsum((*summary.attribution.values(), summary.residual))
+    shares = {name: "" if not start else _percent(amount / start, sign=True) for name, amount in parts.items()}
+    of_start = "" if not start else _percent(total / start, sign=True)
+    amounts = [_amount(summary, amount) for amount in (*parts.values(), summary.residual, total)]
+    columns = (("component", *parts), (summary.currency, *amounts), ("of start", *shares.values(), of_start))
+    room = width - sum(max(map(len, column)) + _BETWEEN for column in columns)
+    bar = min(_BAR, room) if room >= _SHORTEST_BAR else 0
     table.add_column("component", style="dim", no_wrap=True)
     table.add_column(summary.currency, justify="right", no_wrap=True)
     table.add_column("of start", justify="right", no_wrap=True)
-    table.add_column("", width=_BAR, no_wrap=True)
-    nothing = _amount(summary, 0.0)
-    parts = {name: amount for name, amount in summary.attribution.items() if _amount(summary, amount) != nothing}
+    if bar:
+        table.add_column("", width=bar, no_wrap=True)
     largest = max(map(abs, parts.values()), default=0.0)
-    start = summary.equity_start
     for name, amount in sorted(parts.items(), key=lambda part: -part[1]):
-        share = "" if not start else _percent(amount / start, sign=True)
-        table.add_row(name, _amount(summary, amount), share, _bar(amount, largest))
-    residual_known = summary.max_residual is not None and summary.max_residual <= 1e-9
-    table.add_row(
-        "residual",
-        _amount(summary, summary.residual),
-        "",
-        "" if residual_known else Text("unexplained", style="bold red"),
-    )
+        table.add_row(name, _amount(summary, amount), shares[name], *([_bar(amount, largest, bar)] if bar else []))
+    table.add_row("residual", _amount(summary, summary.residual))
     table.add_section()
-    total = fsum((*summary.attribution.values(), summary.residual))
+    check = _check(summary)
+    fits = len(check) <= bar
     table.add_row(
         Text("total", style="bold"),
         Text(_amount(summary, total), style="bold"),
-        "" if not start else _percent(total / start, sign=True),
-        _check(summary),
+        of_start,
+        *([check] if fits else []),
     )
-    return table
+    notes = [] if fits else [check]
+    if summary.max_residual is None or summary.max_residual > 1e-9:
+        notes.append(Text("the residual is unexplained", style="bold red"))
+    return Group(table, *notes)
 
 
 def _check(summary: RunSummary) -> Text:
@@ -188,12 +206,12 @@ def _check(summary: RunSummary) -> Text:
         return Text("")
     scale = max(abs(summary.equity_end or 0.0), 1.0)
     if abs(summary.unexplained) <= 1e-9 * scale:
-        return Text("✓ = equity change less flows" if summary.external_flows else "✓ = equity change", style="green")
+        return Text("✓ = change − flows" if summary.external_flows else "✓ = equity change", style="green")
     return Text(f"✗ off by {summary.unexplained:.3g}", style="bold red")
 
 
-def _bar(amount: float, largest: float) -> Text:
-    length = round(abs(amount) / largest * _BAR)
+def _bar(amount: float, largest: float, width: int) -> Text:
+    length = round(abs(amount) / largest * width)
     return Text("█" * length or "▏", style=_tone(amount))
 
 
