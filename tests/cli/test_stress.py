@@ -245,7 +245,7 @@ def test_a_scenario_that_is_wrong_is_refused_with_file_and_key(
         (("btc_basis", "--scenario", "btc_crsh"), "unknown scenario 'btc_crsh'; nearest: btc_crash"),
         (("btc_basis", "--scenario", "there/is/none.yaml"), "no file there/is/none.yaml"),
         (("btc_basis", "--days", 0), "days is 0; a whole number from 1 to 36500 was expected"),
-        (("btc_basis", "--days", 10), "shocks.0.start_hours: is 480; less than the 240 hours of 10 days was expected"),
+        (("btc_basis", "--days", 10), "240 hours of 10 days was expected: test 21 days or more (--days)"),
         (("btc_basis", "--capital", -1), "capital is -1.0; more than 0 USDT was expected"),
         (("btc_basis", "--set", "strategy_config.levrage=2"), "nearest valid key: leverage"),
     ],
@@ -335,3 +335,22 @@ def test_a_length_that_no_calendar_holds_is_refused(run: Run) -> None:
     result = run("stress", "btc_basis", "--days", 99_999_999)
     assert result.exit_code == 2
     assert "CONFIG-003: days is 99999999; a whole number from 1 to 36500 was expected" in result.stderr
+
+
+def test_the_scenarios_of_the_library_are_listed(run: Run) -> None:
+    listed = run("stress", "--list")
+    assert listed.exit_code == 0
+    assert [line for line in listed.stdout.splitlines() if not line.startswith(" ")] == list(scenario_names())
+    assert "  BTC -30 % and ETH -36 % within one hour, and no way back.\n" in listed.stdout
+
+
+def test_the_days_that_are_asked_for_are_enough(run: Run) -> None:
+    refused = run("stress", "eth_staking_only", "--days", 2, "--scenario", "gas_spike")
+    assert refused.exit_code == 2
+    enough = re.search(r"test (\d+) days or more", refused.stderr)
+    assert enough is not None
+    done = run("stress", "eth_staking_only", "--days", enough[1], "--scenario", "gas_spike")
+    assert done.exit_code == 0
+    head, *rows = done.stdout.splitlines()[2:]
+    assert head.split() == ["scenario", "return", "drawdown", "health", "margin", "liquidated", "unhedged", "state"]
+    assert not [line for line in rows if line != line.rstrip()]

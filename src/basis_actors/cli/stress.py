@@ -25,6 +25,23 @@ _CONFIGURATION = "Configuration"
 _OUTPUT = "Output"
 
 
+def _list_scenarios(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    """Print the scenarios of the library and end."""
+    if not wanted:
+        return
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from basis_actors.config.library import scenario_names
+    from basis_actors.config.scenarios import load_scenario
+
+    console = results()
+    for name in scenario_names():
+        console.print(Text(name, style="bold cyan"))
+        console.print(Padding(load_scenario(name).config.description, (0, 0, 0, 2), expand=False))
+    raise typer.Exit(DONE)
+
+
 def stress(
     mode: Annotated[
         str, typer.Argument(metavar="MODE", help="Name of a mode (see `basis-actors modes`), or a mode file.")
@@ -39,6 +56,16 @@ def stress(
             rich_help_panel=_MARKET,
         ),
     ] = None,
+    _list: Annotated[
+        bool,
+        typer.Option(
+            "--list",
+            help="List the scenarios of `configs/scenarios` and exit.",
+            is_eager=True,
+            callback=_list_scenarios,
+            rich_help_panel=_MARKET,
+        ),
+    ] = False,
     seed: Annotated[
         int | None, typer.Option(metavar="NUMBER", help="Of the synthetic market.", rich_help_panel=_MARKET)
     ] = None,
@@ -179,11 +206,11 @@ def _table(report: StressReport) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0, header_style="dim")
     table.add_column("\nscenario", no_wrap=True)
-    for title in ("\nreturn", "draw-\ndown", "lowest\nhealth", "lowest\nmargin", "liqui-\ndations", "un-\nhedged"):
+    for title in ("\nreturn", "\ndrawdown", "lowest\nhealth", "lowest\nmargin", "\nliquidated", "\nunhedged"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table.add_column("\nstate", no_wrap=True)
     for row in report.rows:
         liquidations = (
             Text(f"{row.liquidations:,}", style="bold red") if row.liquidations else Text("none", style="dim")

@@ -105,8 +105,9 @@ class StressTest:
         self._request = request
         scenarios = [load_scenario(name) for name in request.scenarios or scenario_names()]
         _require_once(scenarios)
+        enough = max((_days_for(scenario) for scenario in scenarios), default=1)
         for scenario in scenarios:
-            scenario.refuse(_outside(scenario, request.days))
+            scenario.refuse(_outside(scenario, request.days, enough))
         run = load_mode(request.mode, overlays=request.overlays, settings=request.settings)
         self._warm_up_days = _warm_up_days(run)
         self._scenarios: tuple[Scenario | None, ...] = (None, *scenarios)
@@ -181,12 +182,18 @@ def _require_once(scenarios: Sequence[Scenario]) -> None:
             )
 
 
-def _outside(scenario: Scenario, days: int) -> Iterator[Problem]:
-    """Shocks that begin when the run is over."""
+def _days_for(scenario: Scenario) -> int:
+    """Whole days in which every shock at least begins."""
+    return max((int(shock.start_hours // 24) + 1 for shock in scenario.config.shocks), default=1)
+
+
+def _outside(scenario: Scenario, days: int, enough: int) -> Iterator[Problem]:
+    """Shocks that begin when the run is over; `enough` days would do for everything that was asked for."""
     for index, shock in enumerate(scenario.config.shocks):
         if shock.start_hours >= days * 24:
             text = (
-                f"is {shock.start_hours:g}; less than the {days * 24} hours of {days} days was expected: test more days"
+                f"is {shock.start_hours:g}; less than the {days * 24} hours of {days} days was expected: test"
+                f" {enough} days or more (--days)"
             )
             yield Problem(("shocks", str(index), "start_hours"), text)
 
