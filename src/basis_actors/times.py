@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-__all__ = ["NS_PER_SECOND", "ns_from_utc", "utc_from_ns"]
+__all__ = ["NS_PER_SECOND", "ns_from_utc", "utc_from_ns", "utc_text"]
 
 NS_PER_SECOND: Final = 1_000_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,3 +22,8 @@ def ns_from_utc(moment: datetime) -> int:
     if moment.tzinfo is None:
         raise ValueError(f"{moment.isoformat()} has no time zone; times are UTC and say so")
     return (moment - _EPOCH) // _MICROSECOND * 1000
+
+
+def utc_text(moment: datetime) -> str:
+    """ISO-8601 with `Z`, as times are written everywhere; whole seconds carry no fraction."""
+    return moment.isoformat().replace("+00:00", "Z")

@@ -12,7 +12,7 @@ from basis_actors.messages.events import StrategyDecision
 from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource
 from basis_actors.messages.signals import SignalReceived
 from basis_actors.strategies.base import Decision, Situation, Strategy
-from basis_actors.times import NS_PER_SECOND, utc_from_ns
+from basis_actors.times import NS_PER_SECOND, utc_from_ns, utc_text
 
 __all__ = ["StrategyManager"]
 
@@ -103,7 +103,7 @@ class StrategyManager(Actor):
         if override.finished is not None:
             self._stop(override.finished)
         elif decision.adds_risk and self.now < self._paused_until:
-            until = utc_from_ns(self._paused_until).isoformat(timespec="seconds")
+            until = utc_text(utc_from_ns(self._paused_until))
             return Decision.hold(
                 f"orders failed {self._failures} times since new risk was last taken; it waits until {until}",
                 invested=decision.invested,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from basis_actors.times import utc_from_ns
+from basis_actors.times import utc_from_ns, utc_text
 
 __all__ = ["DAY", "HOUR", "MINUTE", "hours", "iso", "step_from_text", "step_text"]
 
@@ -17,7 +17,7 @@ _UNITS: Final = {"m": MINUTE, "h": HOUR, "d": DAY}
 
 def iso(ns: int) -> str:
     """ISO-8601 with `Z` of nanoseconds since the epoch; whole seconds carry no fraction."""
-    return utc_from_ns(int(ns)).isoformat().replace("+00:00", "Z")
+    return utc_text(utc_from_ns(int(ns)))
 
 
 def hours(ns: int) -> float:

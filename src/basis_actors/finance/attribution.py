@@ -20,7 +20,7 @@ from basis_actors.finance.ledger import book_settlement
 from basis_actors.finance.valuation import token_price
 from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource, PositionDelta, Settlement
 from basis_actors.messages.market import MarketState
-from basis_actors.times import utc_from_ns
+from basis_actors.times import utc_from_ns, utc_text
 
 __all__ = ["COMPONENTS", "Attribution", "PricedBook", "attribute"]
 
@@ -261,7 +261,7 @@ def _mark_of_fill(settlement: Settlement, info: LedgerKey, after: PricedBook) ->
         raise BasisError(
             "PNL-003",
             f"{settlement.source} settlement {settlement.domain}#{settlement.sequence} fills {info.key}, whose mark is"
-            f" not known at {after.market.timestamp.isoformat()}; a venue fills nothing without a mark",
+            f" not known at {utc_text(after.market.timestamp)}; a venue fills nothing without a mark",
         )
     return mark
 

@@ -31,6 +31,7 @@ __all__ = [
     "RunKind",
     "RunMetadata",
     "RunStatus",
+    "check_correlation_id",
 ]
 
 EVENTS_FOLDER: Final = "events"
@@ -117,7 +118,7 @@ class LogDirectoryManager:
         Raises BasisError LOG-003 when the correlation id cannot be a folder name, when pid or capital make no sense,
         when the directory already holds something, or when it cannot be made; nothing half-made is left behind.
         """
-        _check_correlation_id(correlation_id)
+        check_correlation_id(correlation_id)
         if pid < 0:
             raise BasisError("LOG-003", f"run {correlation_id!r}: pid must be 0 or more, got {pid}")
         if not capital > 0.0 or capital == float("inf"):
@@ -201,7 +202,8 @@ class LogDirectoryManager:
             run_dir.parent.rmdir()
 
 
-def _check_correlation_id(correlation_id: str) -> None:
+def check_correlation_id(correlation_id: str) -> None:
+    """Raise BasisError LOG-003 for a name of a run that cannot be that of a folder."""
     if _CORRELATION_ID.fullmatch(correlation_id) is None or ".." in correlation_id:
         raise BasisError(
             "LOG-003",

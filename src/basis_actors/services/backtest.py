@@ -78,7 +78,8 @@ class Backtest:
         self._prepared = prepared
         self._pid = 0 if request.fixed_clock else os.getpid()
         self._clock = fixed_clock if request.fixed_clock else system_clock
-        self.correlation_id = request.correlation_id or _new_name(run.mode.mode)
+        name = request.correlation_id
+        self.correlation_id = _new_name(run.mode.mode) if name is None else name
         """Name of the run."""
         self._cancelled: str | None = None
         self._unpacked: tuple[str, ...] = ()

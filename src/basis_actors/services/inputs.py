@@ -60,6 +60,12 @@ def flows_from_file(path: Path) -> list[Flow]:
 
     Raises ConfigError CONFIG-003 naming file and line.
     """
+    if not path.exists() and _is_time(str(path)):
+        raise ConfigError(
+            "CONFIG-003",
+            f"flow {str(path)!r} has a time and no amount; expected time=amount such as {path}=5000, an amount below 0"
+            " for a withdrawal, or a file of such lines",
+        )
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -71,6 +77,14 @@ def flows_from_file(path: Path) -> list[Flow]:
             continue
         flows.append(parse_flow(text, f"{path}, line {number}", "," if "," in text else "="))
     return flows
+
+
+def _is_time(text: str) -> bool:
+    try:
+        moment_of(text, "time")
+    except ConfigError:
+        return False
+    return True
 
 
 def flows_of(given: FlowsLike) -> tuple[Flow, ...]:

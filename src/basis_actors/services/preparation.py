@@ -27,7 +27,7 @@ from basis_actors.messages.market import MarketSpec
 from basis_actors.services.signals import refuse_live_signals
 from basis_actors.strategies.base import Strategy
 from basis_actors.strategies.registry import build_strategy, who
-from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns
+from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns, utc_text
 from basis_actors.venues.simulated.build import try_own_venues
 
 __all__ = ["DEFAULT_SEED", "DEMO_DAYS", "BacktestRequest", "Prepared", "Runtime", "generate_market", "prepare"]
@@ -219,11 +219,11 @@ def _checked(flows: Sequence[Flow], start: int, end: int) -> tuple[Flow, ...]:
     """Flows by time. Raises ConfigError for one outside the window, or of nothing."""
     for flow in flows:
         if not isfinite(flow.amount) or flow.amount == 0.0:
-            raise ConfigError("CONFIG-003", f"flow at {flow.timestamp.isoformat()} is {flow.amount}; not 0 is needed")
+            raise ConfigError("CONFIG-003", f"flow at {utc_text(flow.timestamp)} is {flow.amount}; not 0 is needed")
         if not start < ns_from_utc(flow.timestamp) <= end:
             raise ConfigError(
                 "CONFIG-003",
-                f"flow at {flow.timestamp.isoformat()} is outside the window {iso(start)} to {iso(end)}; the capital"
+                f"flow at {utc_text(flow.timestamp)} is outside the window {iso(start)} to {iso(end)}; the capital"
                 " itself lands at the start",
             )
     return tuple(sorted(flows, key=lambda flow: flow.timestamp))

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from basis_actors.errors import BasisError, ConfigError
+from basis_actors.logs.directory import check_correlation_id
 from basis_actors.results.store import ResultStore
 from basis_actors.services.preparation import BacktestRequest
 
@@ -27,8 +28,10 @@ def require_results(root: Path | None, request: BacktestRequest) -> None:
     """Refuse, before anything is run, a result that could not be made in the end. None asks for no result.
 
     Raises ConfigError CONFIG-003 for a run that writes no events, BasisError LOG-003 when the name that is asked for
-    has a result already.
+    is none, or has a result already.
     """
+    if request.correlation_id is not None:
+        check_correlation_id(request.correlation_id)
     if root is None:
         return
     if not request.write_events:

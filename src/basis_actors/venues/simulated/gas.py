@@ -9,6 +9,7 @@ from basis_actors.finance.costs import gas_cost_eth
 from basis_actors.finance.keys import parse_key
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import OperationType, Order
+from basis_actors.times import utc_text
 from basis_actors.venues.simulated.chain_terms import GasTerms
 from basis_actors.venues.simulated.protocol import token_key
 from basis_actors.venues.simulated.refusals import not_known, unconfigured
@@ -53,7 +54,7 @@ def gas_of(orders: Sequence[Order], terms: GasTerms, market: MarketState) -> Gas
         return NO_GAS
     quote = market.gas
     if quote is None:
-        raise not_known(orders[0], f"no gas price is known yet at {market.timestamp.isoformat()}")
+        raise not_known(orders[0], f"no gas price is known yet at {utc_text(market.timestamp)}")
     eth = gas_cost_eth(units, quote.base_fee_gwei, quote.priority_fee_gwei, terms.priority_fee_cap_gwei)
     if terms.currency == "ETH":
         return Gas(units, eth, eth)

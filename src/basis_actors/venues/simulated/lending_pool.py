@@ -14,6 +14,7 @@ from basis_actors.finance.lending import health_factor, liquidation_call, loan_t
 from basis_actors.messages.execution import DeltaSource, PositionDelta
 from basis_actors.messages.market import MarketState, ReserveState
 from basis_actors.messages.orders import OperationType, Order
+from basis_actors.times import utc_text
 from basis_actors.venues.simulated.chain_terms import PoolTerms, RiskParameters
 from basis_actors.venues.simulated.protocol import Booking, ChainProtocol, Outcome, Wallet, token_key
 from basis_actors.venues.simulated.refusals import NO_DUST, not_known, refused, take, unconfigured
@@ -188,7 +189,7 @@ class LendingAccount(ChainProtocol):
         if name not in self._terms.reserves:
             raise unconfigured(order, f"{self.venue} has no reserve {name!r}; it has {sorted(self._terms.reserves)}")
         if self._terms.reserve_prefix + name not in market.reserves:
-            at = market.timestamp.isoformat()
+            at = utc_text(market.timestamp)
             raise not_known(order, f"the {name} reserve of {self.venue} has no indices yet at {at}")
         return name, self._state_of(name, market)
 

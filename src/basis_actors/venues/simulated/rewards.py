@@ -12,7 +12,7 @@ from typing import Final
 from basis_actors.errors import BasisError
 from basis_actors.messages.execution import DeltaSource, PositionDelta
 from basis_actors.messages.market import MarketState, RewardStamp
-from basis_actors.times import NS_PER_SECOND, utc_from_ns
+from basis_actors.times import NS_PER_SECOND, utc_from_ns, utc_text
 from basis_actors.venues.simulated.protocol import Booking, ChainProtocol, Wallet, token_key
 
 __all__ = ["SeasonRewards"]
@@ -110,7 +110,7 @@ class SeasonRewards(ChainProtocol):
             return self._sums[place]
         if place == 0:
             if self._dropped:
-                oldest = utc_from_ns(self._times[0]).isoformat()
+                oldest = utc_text(utc_from_ns(self._times[0]))
                 raise BasisError("DATA-002", f"{_named(stamp)}: holdings are known from {oldest} on only")
             return 0.0
         start, before = self._times[place - 1], self._sums[place - 1]
@@ -120,5 +120,5 @@ class SeasonRewards(ChainProtocol):
 
 
 def _named(stamp: RewardStamp) -> str:
-    start, end, paid = (utc_from_ns(ns).isoformat() for ns in (stamp.period_start_ns, stamp.period_end_ns, stamp.ns))
+    start, end, paid = (utc_text(utc_from_ns(ns)) for ns in (stamp.period_start_ns, stamp.period_end_ns, stamp.ns))
     return f"reward of {stamp.token} to holders of {stamp.lst} for [{start}, {end}), paid {paid}"

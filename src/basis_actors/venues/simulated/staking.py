@@ -12,7 +12,7 @@ from typing import NamedTuple
 from basis_actors.messages.execution import DeltaSource, PositionDelta
 from basis_actors.messages.market import MarketState, StakingQuote
 from basis_actors.messages.orders import OperationType, Order
-from basis_actors.times import utc_from_ns
+from basis_actors.times import utc_from_ns, utc_text
 from basis_actors.venues.simulated.chain_terms import StakingTerms
 from basis_actors.venues.simulated.protocol import Booking, ChainProtocol, Outcome, Wallet, token_key
 from basis_actors.venues.simulated.refusals import not_known, refused, take, unconfigured
@@ -60,7 +60,7 @@ class LiquidStaking(ChainProtocol):
             raise unconfigured(order, f"{self.venue} takes {wanted}, got {order.source_token} to {order.target_token}")
         quote = market.staking.get(lst)
         if quote is None:
-            raise not_known(order, f"{lst} has no rate yet at {market.timestamp.isoformat()}")
+            raise not_known(order, f"{lst} has no rate yet at {utc_text(market.timestamp)}")
         return self._stake(order, quote, wallet) if staking else self._request(order, quote, market, wallet)
 
     def settle(self, market: MarketState, wallet: Wallet) -> Sequence[Booking]:  # noqa: ARG002 - asked of every protocol alike

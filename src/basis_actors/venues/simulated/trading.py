@@ -8,6 +8,7 @@ from basis_actors.finance.contracts import LINEAR, Contract
 from basis_actors.finance.costs import fill_price, from_lots, impact_bps, round_down_to_lot, trade_fee, whole_lots
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import Order, OrderType, Side
+from basis_actors.times import utc_text
 from basis_actors.venues.simulated.refusals import not_known, refused
 from basis_actors.venues.simulated.terms import PerpMarket, SpotMarket
 
@@ -59,7 +60,7 @@ def spot_reference(order: Order, venue: str, market: MarketState, asset: str) ->
         return quote.price
     price = market.prices.get(asset)
     if price is None:
-        raise not_known(order, f"{asset} has no price yet at {market.timestamp.isoformat()}; wait for the first bar")
+        raise not_known(order, f"{asset} has no price yet at {utc_text(market.timestamp)}; wait for the first bar")
     if asset in market.stale_prices:
         raise not_known(order, f"the reference price of {asset} is older than its staleness limit; wait for it")
     return price
@@ -69,7 +70,7 @@ def perp_reference(order: Order, quote_name: str, market: MarketState) -> float:
     """Last price of a perpetual. Raises Rejected STRAT-006 when it is stale, or it or the mark is not known yet."""
     quote = market.perps.get(quote_name)
     if quote is None or quote.last is None or quote.mark is None:
-        raise not_known(order, f"{quote_name} has no last and mark price yet at {market.timestamp.isoformat()}")
+        raise not_known(order, f"{quote_name} has no last and mark price yet at {utc_text(market.timestamp)}")
     if not quote.last_fresh:
         raise not_known(order, f"the last price of {quote_name} is older than its staleness limit; wait for it")
     return quote.last

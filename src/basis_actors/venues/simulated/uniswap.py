@@ -13,6 +13,7 @@ from basis_actors.finance.swaps import market_rate, pool_pair, swap, swap_size_u
 from basis_actors.messages.execution import PositionDelta
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import OperationType, Order
+from basis_actors.times import utc_text
 from basis_actors.venues.simulated.chain_terms import DexTerms
 from basis_actors.venues.simulated.protocol import ChainProtocol, Outcome, Wallet, token_key
 from basis_actors.venues.simulated.refusals import malformed, not_known, refused, take, unconfigured
@@ -49,7 +50,7 @@ class Uniswap(ChainProtocol):
             raise malformed(order, f"a swap names min_out in operation_details, in {target}, got {least!r}")
         rate = market_rate(market, source, target)
         if rate is None:
-            raise not_known(order, f"{source} has no market rate in {target} yet at {market.timestamp.isoformat()}")
+            raise not_known(order, f"{source} has no market rate in {target} yet at {utc_text(market.timestamp)}")
         if target in LST_TOKENS and not market.staking[target].fresh:
             raise not_known(order, f"the rates of {target} are older than their staleness limit; wait for newer ones")
         pays, gets = token_key(source), token_key(target)
