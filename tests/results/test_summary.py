@@ -152,3 +152,10 @@ def test_risk_and_a_stop_are_in_the_json(week: RunStatistics) -> None:
     assert told["stopped"] == stopped
     assert told["failure"] is None
     assert (told["lowest_health_factor"], told["lowest_margin_ratio"], told["unhedged_hours"]) == (1.02, None, None)
+
+
+def test_one_is_not_many(week: RunStatistics) -> None:
+    told = summarise(week, context(data_gaps={"a": 1.0, "b": 1_440.0}, missed_funding={"okx:ETH-PERP": 1})).warnings
+    assert told == [
+        "a: 1 hour missing", "b: 1,440 hours missing", "okx:ETH-PERP: 1 funding settlement without a rate",
+    ]  # fmt: skip

@@ -216,9 +216,18 @@ def _warnings(statistics: RunStatistics, context: RunContext) -> list[str]:
         *context.warnings,
         *(f"never invested: {times:,} × {text}" for text, times in _waits(statistics)),
         *statistics.warnings.lines(),
-        *(f"{name}: {hours:,.0f} hours missing" for name, hours in context.data_gaps.items() if hours),
-        *(f"{perp}: {n:,} funding settlements without a rate" for perp, n in context.missed_funding.items() if n),
+        *(f"{name}: {_many(hours, 'hour')} missing" for name, hours in context.data_gaps.items() if hours),
+        *(
+            f"{perp}: {_many(missed, 'funding settlement')} without a rate"
+            for perp, missed in context.missed_funding.items()
+            if missed
+        ),
     ]
+
+
+def _many(count: float, what: str) -> str:
+    text = f"{count:,.0f}"
+    return f"{text} {what}" if text == "1" else f"{text} {what}s"
 
 
 def _waits(statistics: RunStatistics) -> list[tuple[str, int]]:
