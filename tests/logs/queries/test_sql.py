@@ -89,13 +89,17 @@ def test_a_torn_end_is_left_out(copied: Path, running: bool) -> None:
     assert path.read_bytes() == whole + whole[:77]
 
 
-def test_a_line_that_cannot_be_read_is_named(copied: Path) -> None:
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [(slice(50), "line 4: .*begin and end as an object"), (slice(2, None), "line 4: .*expected one PositionSnapshot")],
+)
+def test_a_line_that_cannot_be_read_is_named(copied: Path, harm: slice, words: str) -> None:
     path = copied / "events" / "positions.jsonl"
     every = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join([*every[:3], every[3][:50] + b"\n", *every[4:]]))
-    with pytest.raises(BasisError, match=r"LOG-004: .*positions\.jsonl, line 4: .*begin and end") as caught:
+    every[3] = (every[3].rstrip()[harm] if harm.stop else b"{" + every[3].rstrip()[harm]) + b"\n"
+    path.write_bytes(b"".join(every))
+    with pytest.raises(BasisError, match=rf"LOG-004: .*positions\.jsonl, {words}"):
         rows(RunLog(copied), "SELECT sum(total_value_usd) FROM positions")
-    assert "\n" not in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -104,8 +108,8 @@ def test_a_line_that_cannot_be_read_is_named(copied: Path) -> None:
         ("SELEC 1", 'syntax error at or near "SELEC"'),
         ("SELECT equty FROM pnl_calculations", 'Referenced column "equty" not found'),
         ("SELECT * FROM orders", "Table with name orders does not exist"),
-        ("SELECT 1; SELECT 2", "got 2 statements"),
-        ("", "got no statement"),
+        ("SELECT 1; SELECT 2", "got SELECT and SELECT"),
+        ("", "got nothing"),
         ("SELECT CAST('x' AS INTEGER)", "Could not convert string 'x'"),
     ],
 )
@@ -120,6 +124,8 @@ def test_wrong_sql_is_one_line(log: RunLog, statement: str, words: str) -> None:
     "statement",
     [
         "COPY (SELECT 1) TO '{events}'",
+        "WITH x AS (COPY (SELECT 1) TO '{events}' (USE_TMP_FILE false)) SELECT x.* FROM x, positions",
+        "WITH x AS (COPY (SELECT 1) TO '{outside}' (USE_TMP_FILE false)) SELECT * FROM x",
         "EXPLAIN ANALYZE COPY (SELECT 1) TO '{events}'",
         "CREATE TABLE t AS SELECT 1",
         "DROP VIEW positions",
@@ -133,6 +139,7 @@ def test_wrong_sql_is_one_line(log: RunLog, statement: str, words: str) -> None:
         "SELECT * FROM '{outside}'",
         "SELECT * FROM glob('/etc/*')",
         "SELECT * FROM read_json('{metadata}')",
+        "SELECT * FROM read_text('{events}')",
         "SELECT * FROM read_parquet('https://example.org/x.parquet')",
         "SELECT getenv('HOME')",
         "SELECT * FROM statement",
@@ -150,11 +157,17 @@ def test_sql_changes_nothing_and_reads_nothing_else(copied: Path, tmp_path: Path
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-def test_a_view_is_named_as_it_is_or_complains(log: RunLog) -> None:
-    assert rows(log, "SELECT count(*) FROM query_table('positions')") == rows(log, "SELECT count(*) FROM Positions")
-    with pytest.raises(BasisError, match="positions has to be named in the statement"):
-        rows(log, "SELECT count(*) FROM query_table('posi' || 'tions')")
-    assert sorted(name for (name,) in rows(log, "SHOW TABLES")) == sorted(kind.FILE for kind in EVENT_TYPES)
+def test_bytes_that_are_no_text_are_named(copied: Path) -> None:
+    path = copied / "events" / "strategy_decisions.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"overdraw", b"over\xff\xfew"))
+    with pytest.raises(BasisError, match=r"LOG-004: .*strategy_decisions\.jsonl, line 31: "):
+        rows(RunLog(copied), "SELECT reasoning FROM strategy_decisions")
+
+
+def test_views_are_tables_like_others(log: RunLog) -> None:
+    ((count,),) = rows(log, "SELECT count(*) FROM Positions AS a JOIN positions AS b USING (sequence)")
+    assert rows(log, "SELECT count(*) FROM query_table('posi' || 'tions')") == [(count,)]
+    assert {kind.FILE for kind in EVENT_TYPES} <= {name for (name,) in rows(log, "SHOW TABLES")}
 
 
 def test_columns_of_one_name_are_told_apart(log: RunLog) -> None:

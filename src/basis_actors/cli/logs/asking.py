@@ -41,13 +41,9 @@ def opened(given: str) -> RunLog:
     return log
 
 
-def print_lines(lines: Iterable[bytes]) -> int:
-    """Print events as they are in the log, and give their number."""
-    count = 0
-    for line in lines:
-        sys.stdout.write(line.decode())
-        count += 1
-    return count
+def print_lines(lines: Iterable[bytes]) -> None:
+    """Print events as they are in the log."""
+    sys.stdout.writelines(line.decode() for line in lines)
 
 
 def print_rows(rows: Iterable[Any]) -> None:

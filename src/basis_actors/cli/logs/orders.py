@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["failed", "slow"]
 
+_NUMBERS = ("all", "over", "mean ms", "longest ms")
 _MANY = 1_000_000_000
 """As good as no limit."""
 
@@ -141,6 +142,3 @@ def _print_slow(report: SlowReport) -> None:
             (longest,),
         )  # fmt: skip
     page.print(grid, "", kinds)
-
-
-_NUMBERS = ("all", "over", "mean ms", "longest ms")
