@@ -20,7 +20,7 @@ from basis_actors.messages.events import PositionSnapshot, SystemErrorEvent
 from basis_actors.services.backtest import Backtest
 from basis_actors.services.preparation import BacktestRequest, Runtime, prepare
 
-DAYS_MS = 86_400
+DAY_SECONDS = 86_400
 
 
 def backtest(out: Path, segment_bytes: int = 30_000, **more: Any) -> Backtest:
@@ -45,7 +45,7 @@ def ended(out: Path, name: str, days: int) -> Path:
     """A run that ended so many days ago."""
     run_dir = LogDirectoryManager.create_run_logs(name, 1, "btc_basis", "basis", 1.0, out)
     LogDirectoryManager.finish(run_dir, RunStatus.COMPLETED)
-    then = time.time() - days * DAYS_MS
+    then = time.time() - days * DAY_SECONDS
     for path in run_dir.rglob("*"):
         os.utime(path, (then, then))
     return run_dir
@@ -76,7 +76,7 @@ def test_how_large_segments_are_changes_no_line(tmp_path: Path) -> None:
 def test_old_runs_are_deleted_and_those_in_progress_are_not(tmp_path: Path) -> None:
     old, young, busy = ended(tmp_path, "old", 8), ended(tmp_path, "young", 6), ended(tmp_path, "busy", 8)
     lock = RunLock(busy)
-    then = time.time() - 8 * DAYS_MS
+    then = time.time() - 8 * DAY_SECONDS
     os.utime(busy / "run.lock", (then, then))
     assert backtest(tmp_path).run().failure is None
     lock.release()
