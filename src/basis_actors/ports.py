@@ -1,4 +1,4 @@
-"""Defines what the actors need from outside: a market feed and venues. Clock and timers come from the bus."""
+"""Defines what the actors need from outside: a market feed, venues, exchanges. Clock and timers come from the bus."""
 
 from __future__ import annotations
 
@@ -7,11 +7,21 @@ from typing import Protocol
 
 from basis_actors.messages.book import TickStarted
 from basis_actors.messages.commands import IncomingTransfer
+from basis_actors.messages.exchange import (
+    AccountState,
+    MarketFilters,
+    OrderReport,
+    OrderTicket,
+    Payment,
+    TransferReport,
+    TransferTicket,
+    VenueFill,
+)
 from basis_actors.messages.execution import ExecutionHandshake, Settlement
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import Order
 
-__all__ = ["MarketFeed", "SignalEndpoint", "VenueClient"]
+__all__ = ["ExchangeApi", "MarketFeed", "SignalEndpoint", "VenueClient"]
 
 
 class MarketFeed(Protocol):
@@ -73,4 +83,78 @@ class VenueClient(Protocol):
 
     async def expect(self, transfer: IncomingTransfer) -> None:
         """Take note of tokens that are on their way to this account."""
+        ...
+
+
+class ExchangeApi(Protocol):
+    """One account at one exchange, as its API shows it: single requests, no memory of what was asked before.
+
+    Whatever changes something raises a VenueError whose class says what is known: `Rejected`, the exchange refused and
+    did nothing; `Transient`, it did nothing for a reason that passes; `UnknownOutcome`, nobody knows; `AuthFailed`, the
+    credentials do not serve. What only reads raises Transient or AuthFailed, and changes nothing however often it is
+    asked. An empty answer is an answer; an answer that cannot be read is Transient.
+    """
+
+    @property
+    def venue(self) -> str:
+        """Name of the exchange: `binance`."""
+        ...
+
+    async def prepare(self, leverage: dict[str, int]) -> None:
+        """Take the exchange's time, check key and account, set one-way positions and the leverage of each perpetual.
+
+        Raises AuthFailed VEN-005 for a key that is missing, wrong, revoked or may not trade; Rejected VEN-001 for an
+        account that cannot be brought into the state that is needed: position mode, margin mode, leverage, symbol.
+        """
+        ...
+
+    async def filters(self) -> dict[str, MarketFilters]:
+        """What each configured market requires of an order, by pair."""
+        ...
+
+    async def place(self, ticket: OrderTicket) -> OrderReport:
+        """Send an order, once. UnknownOutcome VEN-002 for whatever happens after it has left, but for an answer."""
+        ...
+
+    async def cancel(self, pair: str, client_id: str) -> None:
+        """Ask for the end of an order. That it is gone already is no error; `order` tells how it ended."""
+        ...
+
+    async def order(self, pair: str, client_id: str) -> OrderReport | None:
+        """What the exchange says of an order; None when it knows none of that id, which is no proof that none will
+        appear."""
+        ...
+
+    async def open_orders(self) -> tuple[OrderReport, ...]:
+        """Every open order of the account in the configured markets, whoever placed it."""
+        ...
+
+    async def fills(self, pair: str, since_ns: int) -> tuple[VenueFill, ...]:
+        """Every trade of the account in a market from `since_ns` on, oldest first."""
+        ...
+
+    async def account(self) -> AccountState:
+        """Balances and positions."""
+        ...
+
+    async def payments(self, since_ns: int) -> tuple[Payment, ...]:
+        """The account's statement from `since_ns` on, oldest first: funding, and what is no trade of ours."""
+        ...
+
+    async def move(self, ticket: TransferTicket) -> TransferReport:
+        """Move tokens between purses, or withdraw them to an address of the allow-list. As `place`.
+
+        Raises Rejected VEN-001 for an address that is not on the list.
+        """
+        ...
+
+    async def moved(self, ticket: TransferTicket) -> TransferReport | None:
+        """What became of a transfer or withdrawal; None as in `order`."""
+        ...
+
+    async def countdown_cancel(self, seconds: int) -> bool:
+        """Have the exchange cancel every open order unless this is called again within `seconds`; 0 calls it off.
+
+        False where the exchange has no such thing.
+        """
         ...
