@@ -89,7 +89,7 @@ REGISTRY: Final[dict[str, ErrorCode]] = {
     **_family(
         "VEN",
         "routing failed H | timeout, outcome unknown H | unavailable C | venue not configured M"
-        " | authentication failed C | rate limited M",
+        " | authentication failed C | rate limited M | trade or payment of somebody else M",
     ),
     **_family(
         "ENGINE",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
 from typing import Protocol
 
 from basis_actors.messages.book import TickStarted
@@ -18,10 +19,11 @@ from basis_actors.messages.exchange import (
     VenueFill,
 )
 from basis_actors.messages.execution import ExecutionHandshake, Settlement
+from basis_actors.messages.journal import Intent, IntentState, JournalEntry
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import Order
 
-__all__ = ["ExchangeApi", "MarketFeed", "SignalEndpoint", "VenueClient"]
+__all__ = ["ExchangeApi", "MarketFeed", "OrderJournal", "SignalEndpoint", "VenueClient"]
 
 
 class MarketFeed(Protocol):
@@ -157,4 +159,72 @@ class ExchangeApi(Protocol):
 
         False where the exchange has no such thing.
         """
+        ...
+
+
+class OrderJournal(Protocol):
+    """What must be known of orders after a kill: on disk before the call returns.
+
+    Every method raises BasisError ENGINE-004 when the journal cannot be written or read: without it nothing is sent.
+    """
+
+    @property
+    def deployment(self) -> str:
+        """Names this journal for good: what it has sent is ours."""
+        ...
+
+    @property
+    def incarnation(self) -> int:
+        """How often the journal was opened by a process, this time included."""
+        ...
+
+    async def intend(self, intent: Intent) -> JournalEntry:
+        """Write down an intent. Raises BasisError ENGINE-003 for a client id that is there already."""
+        ...
+
+    async def advance(
+        self, client_id: str, state: IntentState, filled: Decimal, evidence: str, now_ns: int
+    ) -> JournalEntry:
+        """Write down what has become known. Raises BasisError ENGINE-003 for a step that `may_follow` does not allow
+        or an amount that has shrunk."""
+        ...
+
+    async def attempts(self, incarnation: int, operation_id: str) -> tuple[JournalEntry, ...]:
+        """Every attempt of an incarnation at an operation, oldest first."""
+        ...
+
+    async def unresolved(self, domain: str) -> tuple[JournalEntry, ...]:
+        """What has not ended on a domain, of any incarnation, oldest first."""
+        ...
+
+    async def book_fill(self, domain: str, fill: VenueFill) -> bool:
+        """Write down a trade; whether it was not there yet."""
+        ...
+
+    async def book_payment(self, domain: str, payment: Payment) -> bool:
+        """Write down an entry of the statement; whether it was not there yet."""
+        ...
+
+    async def expect(self, domain: str, transfer: IncomingTransfer) -> None:
+        """Write down tokens that are on their way to a domain."""
+        ...
+
+    async def arrived(self, domain: str, transfer: IncomingTransfer) -> None:
+        """They are there."""
+        ...
+
+    async def expected(self, domain: str) -> tuple[IncomingTransfer, ...]:
+        """What is on its way to a domain, oldest first."""
+        ...
+
+    async def begin_group(self, group_id: str, orders: Sequence[Order]) -> None:
+        """Write down a compensated group before its first leg is sent."""
+        ...
+
+    async def end_group(self, group_id: str) -> None:
+        """Every open group of that name is at its end: its legs are all done, or none is left."""
+        ...
+
+    async def open_groups(self) -> tuple[tuple[int, tuple[Order, ...]], ...]:
+        """Incarnation and orders of each group that began and did not end, oldest first."""
         ...

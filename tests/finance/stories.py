@@ -205,7 +205,7 @@ class Story:
         kinds = (
             self.trade_spot, self.trade_linear, self.trade_linear, self.trade_coin, self.trade_coin, self.lend,
             self.lend, self.lend, self.swap, self.swap, self.flash_loop, self.pay, self.travel, self.owner,
-            self.stake_some, self.unstake,
+            self.stake_some, self.unstake, self.be_corrected,
         )  # fmt: skip
         self.rng.choice(kinds)()
 
@@ -314,6 +314,13 @@ class Story:
     def move(self, source: str, target: str, amount: float) -> None:
         if amount:
             self.settle(DeltaSource.TRANSFER, PositionDelta(source, -amount), PositionDelta(target, amount))
+
+    def be_corrected(self) -> None:
+        """A venue shows more or less cash and another position than is booked, and is believed."""
+        key, price = self.rng.choice([LINEAR[1], COIN_PERP]), self.world.near(self.world.spot["BTC"])
+        size = self.rng.choice([-1.5, -0.5, 0.5]) * (10_000.0 if key == COIN_PERP else 1.0)
+        cash = PositionDelta(self.rng.choice([CASH, COINS]), self.rng.uniform(-0.5, 0.5))
+        self.settle(DeltaSource.ADJUSTMENT, PositionDelta(key, size, price), cash)
 
     def owner(self) -> None:
         """A deposit or a withdrawal of a tenth, in a token that is drawn."""

@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.finance.stories import Story, parts
 
-from basis_actors.finance.attribution import COMPONENTS, Attribution
+from basis_actors.finance.attribution import COMPONENTS, Attribution, PricedBook, attribute
 from basis_actors.finance.keys import LedgerKey
+from basis_actors.finance.valuation import value_book
+from basis_actors.messages.execution import DeltaSource, PositionDelta, Settlement
 
 CURRENCIES = ("USDT", "ETH", "BTC")
 ROUNDING = 2e-15
@@ -60,3 +62,17 @@ def test_a_formula_off_by_a_millionth_is_left_over(
         if step.components.get(component, 0.0) == 0.0:
             assert after == before
     assert max(map(abs, story.residuals)) > 10.0 * ROUNDING
+
+
+@pytest.mark.parametrize("currency", CURRENCIES)
+def test_what_a_ledger_begins_with_is_no_profit(currency: str) -> None:
+    """A book with open perpetuals, taken over as it is: what is unrealised was earned before."""
+    story = told(23, currency, 60)
+    book = story.book
+    deltas = tuple(PositionDelta(key, amount, book.entries.get(key)) for key, amount in book.positions.items())
+    opening = Settlement(DeltaSource.OPENING, book.market.timestamp, "story", 0, deltas)
+    step = attribute(PricedBook({}, {}, book.market, book.prices), book, (opening,))
+    equity = value_book(book.positions, book.entries, book.market, book.prices).equity
+    assert book.entries
+    assert step.components == {}
+    assert step.flows == pytest.approx(equity, rel=1e-12)

@@ -8,10 +8,11 @@ from typing import Final
 
 import msgspec
 
+from basis_actors.finance.keys import perp_key
 from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.orders import ExecutionMode, OperationType, Order, Side
 
-__all__ = ["Outcome", "Unit", "opposite", "perp_key", "split_into_units"]
+__all__ = ["Outcome", "Unit", "opposite", "split_into_units"]
 
 _FLASH: Final = (OperationType.FLASH_BORROW, OperationType.FLASH_REPAY)
 _TRADES: Final = (OperationType.SPOT_TRADE, OperationType.PERP_TRADE)
@@ -158,9 +159,3 @@ def _traded_key(order: Order) -> str:
     if order.operation is OperationType.PERP_TRADE:
         return perp_key(order.venue, order.pair)
     return f"{order.venue}:BaseToken:{order.pair.split('/')[0]}"
-
-
-def perp_key(venue: str, pair: str) -> str:
-    """Position key of a perpetual: coin-margined ones (`BTCUSD-PERP`) are counted in USD."""
-    kind = "InversePerp" if pair.endswith("USD-PERP") else "PerpPosition"
-    return f"{venue}:{kind}:{pair}"

@@ -10,9 +10,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from basis_actors.actors.execution_units import perp_key
 from basis_actors.finance.costs import trade_fee, whole_lots
-from basis_actors.finance.keys import parse_key
+from basis_actors.finance.keys import parse_key, perp_key
 from basis_actors.finance.margin import Bracket, initial_margin
 from basis_actors.messages.book import PositionsView
 from basis_actors.messages.market import MarketState

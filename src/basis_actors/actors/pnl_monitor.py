@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, on
-from basis_actors.finance.attribution import COMPONENTS, Attribution, PricedBook, attribute
+from basis_actors.finance.attribution import BOOKED, COMPONENTS, Attribution, PricedBook, attribute
 from basis_actors.finance.keys import parse_key
 from basis_actors.messages.book import BookView, PositionsView, RiskView, Valuation
 from basis_actors.messages.events import PnLCalculation
+from basis_actors.messages.execution import DeltaSource
 from basis_actors.messages.market import MarketState
 
 __all__ = ["PnLMonitor"]
@@ -16,11 +19,13 @@ __all__ = ["PnLMonitor"]
 class PnLMonitor(Actor):
     """Closes the chain of monitors: what it publishes is what the strategy decides on.
 
-    `residual_tolerance` is the share of equity that may stay unexplained in one step before PNL-005 is raised.
+    `residual_tolerance` is the share of equity that may stay unexplained in one step before PNL-005 is raised;
+    `booked` names the components that are what was settled.
     """
 
-    def __init__(self, residual_tolerance: float) -> None:
+    def __init__(self, residual_tolerance: float, booked: Mapping[DeltaSource, str] = BOOKED) -> None:
         super().__init__("pnl_monitor")
+        self._booked = booked
         self._tolerance = residual_tolerance
         self._before: PricedBook | None = None
         self._equity = 0.0
@@ -38,7 +43,7 @@ class PnLMonitor(Actor):
         valuation = book.valuation
         after = PricedBook(book.positions, book.entries, book.tick.market, book.prices)
         before = self._before or PricedBook({}, {}, book.tick.market, book.prices)
-        step = attribute(before, after, book.settlements)
+        step = attribute(before, after, book.settlements, self._booked)
         flows = step.flows
         if self._start is None and valuation.equity != 0.0:
             self._start = step.flows

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from basis_actors.actors.execution_units import perp_key
 from basis_actors.bus import Actor, AskFailed, AskTimeout, on
 from basis_actors.errors import BasisError
-from basis_actors.finance.keys import parse_key
+from basis_actors.finance.keys import parse_key, perp_key
 from basis_actors.messages.book import PositionsView, Trigger, VenueReport
 from basis_actors.messages.commands import ApplySettlements, CheckLedger, Reconcile, Reconciled, RouteReport
 from basis_actors.messages.events import Mismatch, ReconciliationEvent

@@ -22,7 +22,7 @@ from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource, PositionD
 from basis_actors.messages.market import MarketState
 from basis_actors.times import utc_from_ns, utc_text
 
-__all__ = ["COMPONENTS", "Attribution", "PricedBook", "attribute"]
+__all__ = ["BOOKED", "BOOKED_LIVE", "COMPONENTS", "Attribution", "PricedBook", "attribute"]
 
 COMPONENTS: Final = (
     "price",
@@ -36,7 +36,17 @@ COMPONENTS: Final = (
     "fees",
     "gas",
     "liquidation",
+    "adjustment",
 )
+
+BOOKED: Final = {
+    DeltaSource.FEE: "fees",
+    DeltaSource.GAS: "gas",
+    DeltaSource.REWARD: "rewards",
+}
+"""Components that are what was settled; all others have a formula of their own."""
+BOOKED_LIVE: Final = {**BOOKED, DeltaSource.FUNDING: "funding"}
+"""The same where an exchange pays funding at marks and moments that only it knows."""
 
 
 class PricedBook(msgspec.Struct, frozen=True):
@@ -76,28 +86,39 @@ class Attribution:
         return sum(self.components.values())
 
 
-def attribute(before: PricedBook, after: PricedBook, settlements: Iterable[Settlement]) -> Attribution:
+def attribute(
+    before: PricedBook,
+    after: PricedBook,
+    settlements: Iterable[Settlement],
+    booked: Mapping[DeltaSource, str] = BOOKED,
+) -> Attribution:
     """Explain the change of equity from `before` to `after`, given everything that was settled between them.
 
+    `booked` names the component of each source that counts as it was settled.
     Raises BasisError PNL-004 for a fill that does not say against which token it was made.
     """
     result = Attribution()
     settlements = tuple(settlements)
     if after.market is not before.market:
         _market_moves(result, before, after)
-        if after.market.funding:
+        if after.market.funding and DeltaSource.FUNDING not in booked:
             _funding(result, before, after, settlements)
     for place, settlement in enumerate(settlements):
         source = settlement.source
-        if source in _PASSIVE:
-            continue
-        component = _BOOKED.get(source)
+        component = booked.get(source)
         if component is not None:
             _as_booked(result, component, settlement, after)
+        elif source in _PASSIVE:
+            continue
         elif source is DeltaSource.EXECUTION:
             _fills(result, settlement, after)
         elif source is DeltaSource.LIQUIDATION:
             _liquidation(result, settlement, before, settlements[:place], after)
+        elif source is DeltaSource.ADJUSTMENT:
+            for info, amount in _worth_changed(settlement, before, settlements[:place], after):
+                result.add("adjustment", info, amount)
+        elif source is DeltaSource.OPENING:
+            result.flows += sum(amount for _, amount in _worth_changed(settlement, before, settlements[:place], after))
         elif source in OWNERS_FLOWS:
             for delta in settlement.deltas:
                 result.flows += worth_of(parse_key(delta.position_key), delta.delta_amount, after)
@@ -106,11 +127,6 @@ def attribute(before: PricedBook, after: PricedBook, settlements: Iterable[Settl
 
 _PASSIVE: Final = (DeltaSource.ACCRUAL, DeltaSource.FUNDING)
 """What the market did to the book held before, which its own formulas explain. Nearly all that is settled is of it."""
-_BOOKED: Final = {
-    DeltaSource.FEE: "fees",
-    DeltaSource.GAS: "gas",
-    DeltaSource.REWARD: "rewards",
-}
 
 
 def worth_of(info: LedgerKey, amount: float, book: PricedBook) -> float:
@@ -294,7 +310,31 @@ def _liquidation(
 
 def _entries_after(before: PricedBook, settlements: Sequence[Settlement]) -> Mapping[str, float]:
     """Average entries once `settlements` are booked."""
+    return _booked(before, settlements)[1]
+
+
+def _booked(before: PricedBook, settlements: Sequence[Settlement]) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """Positions and average entries once `settlements` are booked."""
     positions, entries = before.positions, before.entries
     for settlement in settlements:
         positions, entries = book_settlement(settlement, positions, entries)
-    return entries
+    return positions, entries
+
+
+def _worth_changed(
+    settlement: Settlement, before: PricedBook, earlier: Sequence[Settlement], after: PricedBook
+) -> Iterator[tuple[LedgerKey, float]]:
+    """By how much a settlement without a price of its own changes equity, key by key: perps by what is unrealised."""
+    sizes, entries = _booked(before, earlier)
+    sizes_after, entries_after = book_settlement(settlement, sizes, entries)
+    for delta in settlement.deltas:
+        info = parse_key(delta.position_key)
+        if info.contract is None:
+            yield info, worth_of(info, delta.delta_amount, after)
+            continue
+        mark, upnl = _mark_of_fill(settlement, info, after), info.contract.upnl
+        there, now = sizes.get(info.key, 0.0), sizes_after.get(info.key, 0.0)
+        profit = (upnl(now, entries_after[info.key], mark) if now else 0.0) - (
+            upnl(there, entries[info.key], mark) if there else 0.0
+        )
+        yield info, profit * after.prices.get(info.paid_in, 0.0)

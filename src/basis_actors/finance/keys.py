@@ -10,7 +10,7 @@ import msgspec
 from basis_actors.errors import BasisError
 from basis_actors.finance.contracts import INVERSE, LINEAR, Contract
 
-__all__ = ["LST_TOKENS", "REWARD_TOKENS", "STABLE", "LedgerKey", "parse_key", "token_key"]
+__all__ = ["LST_TOKENS", "REWARD_TOKENS", "STABLE", "LedgerKey", "parse_key", "perp_key", "token_key"]
 
 STABLE: Final = "USDT"
 """The currency linear perps settle in and prices are quoted in."""
@@ -43,6 +43,12 @@ _KEPT_AT: Final = {"WETH": "wallet:BaseToken:ETH", "weETH": "etherfi:LST:weETH",
 def token_key(token: str) -> str:
     """Key under which the wallet holds a token; wrapped ETH is ETH, a staking token stands under its issuer."""
     return _KEPT_AT.get(token, f"wallet:BaseToken:{token}")
+
+
+def perp_key(venue: str, pair: str) -> str:
+    """Position key of a perpetual: coin-margined ones (`BTCUSD-PERP`) are counted in USD."""
+    kind = "InversePerp" if pair.endswith("USD-PERP") else "PerpPosition"
+    return f"{venue}:{kind}:{pair}"
 
 
 class LedgerKey(msgspec.Struct, frozen=True, gc=False):

@@ -119,6 +119,8 @@ class _Books:
         self._domains: dict[str, int] = {}
         self._capital: float | None = None
         self._flows = 0.0
+        self._opened = False
+        """Whether the ledger began with what an account held already, which only the log's own prices value."""
         self._attribution: dict[str, float] = {}
         self._residual = 0.0
 
@@ -147,6 +149,8 @@ class _Books:
             self.positions, self._entries = book_settlement(settlement, self.positions, self._entries)
         except (BasisError, ArithmeticError, ValueError) as error:
             self._found("ledger", number, f"cannot be booked: {error}")
+        if event.source is DeltaSource.OPENING:
+            self._opened = True
         if event.source in (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL):
             self._flows += sum(delta.delta_amount for delta in event.deltas)
 
@@ -165,13 +169,15 @@ class _Books:
     def _calculation(self, number: int, event: PnLCalculation) -> None:
         self.calculations += 1
         self.last = event
+        equity, gross = self._valued(event.marks)
         if self._capital is None and event.equity != 0.0:
-            self._capital = self._flows
+            earned = sum(event.attribution.values()) + event.residual
+            self._capital = equity - earned if self._opened else self._flows
+            self._flows = self._capital
         for component, amount in event.attribution.items():
             self._attribution[component] = self._attribution.get(component, 0.0) + amount
         self._residual += event.residual
         flows = self._flows - (self._capital or 0.0)
-        equity, gross = self._valued(event.marks)
         explained = sum(event.attribution_total.values()) + event.residual_total
         for name, shown, expected in (
             ("equity", event.equity, equity),

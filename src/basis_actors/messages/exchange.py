@@ -41,7 +41,7 @@ class TimeInForce(StrEnum):
     """What is not filled at once is cancelled."""
 
 
-class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
+class OrderTicket(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     """An order as it goes to an exchange: whole lots, whole ticks."""
 
     client_id: str
@@ -205,13 +205,14 @@ class MarketFilters(msgspec.Struct, frozen=True, kw_only=True):
     """Whether orders are taken at present."""
 
 
-class TransferTicket(msgspec.Struct, frozen=True, kw_only=True):
+class TransferTicket(msgspec.Struct, frozen=True, kw_only=True, tag="transfer"):
     """Tokens to move between purses of one account, or to withdraw from it."""
 
     client_id: str
     """Ours, at most 32 letters and digits."""
     token: str
     amount: Decimal
+    """What arrives; the fee of a withdrawal comes on top of it."""
     source: Wallet
     target: Wallet | None
     """None for a withdrawal."""
@@ -236,7 +237,5 @@ class TransferReport(msgspec.Struct, frozen=True, kw_only=True):
     venue_transfer_id: str
     state: TransferState
     fee: Decimal
-    """In the token; paid on top of, or out of, the amount as `received` says."""
-    received: Decimal | None
-    """What arrives at the target; None while the exchange does not say."""
+    """In the token, on top of the amount that arrives."""
     time_ns: int

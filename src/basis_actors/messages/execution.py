@@ -25,6 +25,10 @@ class DeltaSource(StrEnum):
     LIQUIDATION = "liquidation"
     DEPOSIT = "deposit"
     WITHDRAWAL = "withdrawal"
+    OPENING = "opening"
+    """What an account held when the process began to keep its ledger."""
+    ADJUSTMENT = "adjustment"
+    """What a venue shows and no trade, payment or transfer explains: the venue is believed."""
 
 
 OWNERS_FLOWS: Final = (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL)

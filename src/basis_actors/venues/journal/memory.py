@@ -1,0 +1,180 @@
+"""Defines the order journal in memory: the rules of every journal, and the journal of simulated time.
+
+A simulated kill leaves the object and takes the process: `reopened` is what the next one finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import msgspec
+
+from basis_actors.errors import BasisError
+from basis_actors.messages.commands import IncomingTransfer
+from basis_actors.messages.exchange import Payment, VenueFill
+from basis_actors.messages.journal import Intent, IntentState, JournalEntry, may_follow
+from basis_actors.messages.orders import Order
+
+__all__ = ["JournalBook", "MemoryJournal"]
+
+
+class JournalBook:
+    """What a journal holds. Nothing here waits or writes; a change that is not allowed changes nothing."""
+
+    def __init__(self, incarnation: int) -> None:
+        self.incarnation = incarnation
+        self.entries: dict[str, JournalEntry] = {}
+        """By client id, oldest first."""
+        self.fills: set[tuple[str, str, str]] = set()
+        """(domain, pair, trade id)."""
+        self.payments: set[tuple[str, str]] = set()
+        """(domain, payment id)."""
+        self.expected: list[tuple[str, IncomingTransfer]] = []
+        """By domain, oldest first."""
+        self.groups: list[tuple[int, str, tuple[Order, ...]]] = []
+        """Incarnation, name and orders of what began and did not end, oldest first."""
+        self._attempts: dict[tuple[int, str], list[str]] = {}
+
+    def entry_of(self, intent: Intent) -> JournalEntry:
+        """The first entry of an intent. Raises BasisError ENGINE-003 for a client id that is there already."""
+        known = self.entries.get(intent.client_id)
+        if known is not None:
+            raise BasisError(
+                "ENGINE-003",
+                f"intent {intent.client_id!r} of {intent.order.operation_id} is in the journal already, as"
+                f" {known.intent.order.operation_id} in state {known.state}; every attempt needs an id of its own",
+            )
+        return JournalEntry(
+            intent=intent,
+            state=IntentState.PENDING,
+            filled=Decimal(0),
+            evidence="decided",
+            changed_ns=intent.created_ns,
+        )
+
+    def advanced(self, client_id: str, state: IntentState, filled: Decimal, evidence: str, now_ns: int) -> JournalEntry:
+        """The entry that follows. Raises BasisError ENGINE-003 for a step back, and for an id that is not known."""
+        entry = self.entries.get(client_id)
+        if entry is None:
+            raise BasisError("ENGINE-003", f"intent {client_id!r} is not in the journal; it is written down first")
+        if not may_follow(entry.state, state) or filled < entry.filled:
+            raise BasisError(
+                "ENGINE-003",
+                f"intent {client_id!r} of {entry.intent.order.operation_id} is {entry.state} with {entry.filled} filled"
+                f" ({entry.evidence}); it cannot become {state} with {filled} ({evidence})",
+            )
+        return msgspec.structs.replace(entry, state=state, filled=filled, evidence=evidence, changed_ns=now_ns)
+
+    def put(self, entry: JournalEntry) -> JournalEntry:
+        """Keep an entry."""
+        intent = entry.intent
+        if intent.client_id not in self.entries:
+            operation = (intent.incarnation, intent.order.operation_id)
+            self._attempts.setdefault(operation, []).append(intent.client_id)
+        self.entries[intent.client_id] = entry
+        return entry
+
+    def attempts(self, incarnation: int, operation_id: str) -> tuple[JournalEntry, ...]:
+        """Oldest first."""
+        found = self._attempts.get((incarnation, operation_id), ())
+        return tuple(self.entries[client_id] for client_id in found)
+
+    def unresolved(self, domain: str) -> tuple[JournalEntry, ...]:
+        """Of any incarnation, oldest first."""
+        return tuple(
+            entry for entry in self.entries.values() if entry.intent.domain == domain and not entry.state.has_ended
+        )
+
+    def add_fill(self, domain: str, fill: VenueFill) -> bool:
+        """Whether it was not there yet."""
+        before = len(self.fills)
+        self.fills.add((domain, fill.pair, fill.trade_id))
+        return len(self.fills) > before
+
+    def add_payment(self, domain: str, payment: Payment) -> bool:
+        """Whether it was not there yet."""
+        before = len(self.payments)
+        self.payments.add((domain, payment.payment_id))
+        return len(self.payments) > before
+
+    def end_group(self, group_id: str) -> None:
+        """Forget every open group of that name."""
+        self.groups = [group for group in self.groups if group[1] != group_id]
+
+    def open_groups(self) -> tuple[tuple[int, tuple[Order, ...]], ...]:
+        """Incarnation and orders of what began and did not end, oldest first."""
+        return tuple((incarnation, orders) for incarnation, _, orders in self.groups)
+
+
+class MemoryJournal:
+    """An order journal that lives as long as its object."""
+
+    def __init__(self, deployment: str, book: JournalBook | None = None) -> None:
+        self._deployment = deployment
+        self._book = book or JournalBook(1)
+
+    @property
+    def deployment(self) -> str:
+        """Names this journal for good."""
+        return self._deployment
+
+    @property
+    def incarnation(self) -> int:
+        """How often it was opened."""
+        return self._book.incarnation
+
+    def reopened(self) -> MemoryJournal:
+        """The same journal as the next process finds it."""
+        self._book.incarnation += 1
+        return MemoryJournal(self._deployment, self._book)
+
+    async def intend(self, intent: Intent) -> JournalEntry:
+        """Keep an intent."""
+        return self._book.put(self._book.entry_of(intent))
+
+    async def advance(
+        self, client_id: str, state: IntentState, filled: Decimal, evidence: str, now_ns: int
+    ) -> JournalEntry:
+        """Keep what has become known."""
+        return self._book.put(self._book.advanced(client_id, state, filled, evidence, now_ns))
+
+    async def attempts(self, incarnation: int, operation_id: str) -> tuple[JournalEntry, ...]:
+        """Every attempt of an incarnation at an operation, oldest first."""
+        return self._book.attempts(incarnation, operation_id)
+
+    async def unresolved(self, domain: str) -> tuple[JournalEntry, ...]:
+        """What has not ended on a domain, oldest first."""
+        return self._book.unresolved(domain)
+
+    async def book_fill(self, domain: str, fill: VenueFill) -> bool:
+        """Whether the trade was not there yet."""
+        return self._book.add_fill(domain, fill)
+
+    async def book_payment(self, domain: str, payment: Payment) -> bool:
+        """Whether the payment was not there yet."""
+        return self._book.add_payment(domain, payment)
+
+    async def expect(self, domain: str, transfer: IncomingTransfer) -> None:
+        """Keep what is on its way."""
+        self._book.expected.append((domain, transfer))
+
+    async def arrived(self, domain: str, transfer: IncomingTransfer) -> None:
+        """It is there."""
+        self._book.expected.remove((domain, transfer))
+
+    async def expected(self, domain: str) -> tuple[IncomingTransfer, ...]:
+        """What is on its way to a domain, oldest first."""
+        return tuple(transfer for to, transfer in self._book.expected if to == domain)
+
+    async def begin_group(self, group_id: str, orders: Sequence[Order]) -> None:
+        """Keep a group."""
+        self._book.groups.append((self._book.incarnation, group_id, tuple(orders)))
+
+    async def end_group(self, group_id: str) -> None:
+        """Forget it."""
+        self._book.end_group(group_id)
+
+    async def open_groups(self) -> tuple[tuple[int, tuple[Order, ...]], ...]:
+        """What began and did not end."""
+        return self._book.open_groups()

@@ -1,0 +1,250 @@
+"""Defines the order journal on disk: SQLite in WAL mode, synchronised in full, so that what returned survives a kill
+and a loss of power.
+
+Rules and reading are `JournalBook`'s; the file is read once, when it is opened. Each change is one transaction, made in
+a worker thread, one at a time, and only then part of the book.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from basis_actors.errors import BasisError
+from basis_actors.messages.commands import IncomingTransfer
+from basis_actors.messages.exchange import Payment, VenueFill
+from basis_actors.messages.journal import Intent, IntentState, JournalEntry
+from basis_actors.messages.orders import Order
+from basis_actors.venues.journal.memory import JournalBook
+
+__all__ = ["SqliteJournal"]
+
+_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE journal (deployment TEXT NOT NULL, incarnation INTEGER NOT NULL);
+CREATE TABLE intents (
+    client_id TEXT PRIMARY KEY, intent TEXT NOT NULL,
+    state TEXT NOT NULL, filled TEXT NOT NULL, evidence TEXT NOT NULL, changed_ns INTEGER NOT NULL
+);
+CREATE TABLE transitions (
+    client_id TEXT NOT NULL, state TEXT NOT NULL, filled TEXT NOT NULL, evidence TEXT NOT NULL, at_ns INTEGER NOT NULL
+);
+CREATE TABLE fills (
+    domain TEXT NOT NULL, pair TEXT NOT NULL, trade_id TEXT NOT NULL, fill TEXT NOT NULL,
+    PRIMARY KEY (domain, pair, trade_id)
+);
+CREATE TABLE payments (
+    domain TEXT NOT NULL, payment_id TEXT NOT NULL, payment TEXT NOT NULL, PRIMARY KEY (domain, payment_id)
+);
+CREATE TABLE expected (domain TEXT NOT NULL, transfer TEXT NOT NULL);
+CREATE TABLE groups (incarnation INTEGER NOT NULL, group_id TEXT NOT NULL, orders TEXT NOT NULL);
+"""
+_encode = msgspec.json.encode
+_ORDERS: Final = msgspec.json.Decoder(tuple[Order, ...])
+
+
+class SqliteJournal:
+    """The order journal at `path`, made when it is not there.
+
+    Raises BasisError ENGINE-004 when the file cannot be used: without the journal nobody knows what was sent.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._one_writer = anyio.CapacityLimiter(1)
+        with self._named("opened"):
+            # The file holds orders and amounts; nobody else has to read them.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            try:
+                self._deployment, self._book = self._read()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    @property
+    def deployment(self) -> str:
+        """Names this journal for good."""
+        return self._deployment
+
+    @property
+    def incarnation(self) -> int:
+        """How often it was opened."""
+        return self._book.incarnation
+
+    def close(self) -> None:
+        """Let go of the file; every change is in it already."""
+        self._connection.close()
+
+    async def intend(self, intent: Intent) -> JournalEntry:
+        """Write down an intent."""
+        entry = self._book.entry_of(intent)
+        row = (intent.client_id, _encode(intent).decode(), *_state(entry))
+        await self._change(
+            (("INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?)", row), _transition(entry)),
+            lambda: self._book.put(entry),
+        )
+        return entry
+
+    async def advance(
+        self, client_id: str, state: IntentState, filled: Decimal, evidence: str, now_ns: int
+    ) -> JournalEntry:
+        """Write down what has become known."""
+        entry = self._book.advanced(client_id, state, filled, evidence, now_ns)
+        update = "UPDATE intents SET state = ?, filled = ?, evidence = ?, changed_ns = ? WHERE client_id = ?"
+        await self._change(
+            ((update, (*_state(entry), client_id)), _transition(entry)),
+            lambda: self._book.put(entry),
+        )
+        return entry
+
+    async def attempts(self, incarnation: int, operation_id: str) -> tuple[JournalEntry, ...]:
+        """Every attempt of an incarnation at an operation, oldest first."""
+        return self._book.attempts(incarnation, operation_id)
+
+    async def unresolved(self, domain: str) -> tuple[JournalEntry, ...]:
+        """What has not ended on a domain, oldest first."""
+        return self._book.unresolved(domain)
+
+    async def book_fill(self, domain: str, fill: VenueFill) -> bool:
+        """Whether the trade was not there yet."""
+        if (domain, fill.pair, fill.trade_id) in self._book.fills:
+            return False
+        row = (domain, fill.pair, fill.trade_id, _encode(fill).decode())
+        await self._change((("INSERT INTO fills VALUES (?, ?, ?, ?)", row),), lambda: self._book.add_fill(domain, fill))
+        return True
+
+    async def book_payment(self, domain: str, payment: Payment) -> bool:
+        """Whether the payment was not there yet."""
+        if (domain, payment.payment_id) in self._book.payments:
+            return False
+        row = (domain, payment.payment_id, _encode(payment).decode())
+        await self._change(
+            (("INSERT INTO payments VALUES (?, ?, ?)", row),), lambda: self._book.add_payment(domain, payment)
+        )
+        return True
+
+    async def expect(self, domain: str, transfer: IncomingTransfer) -> None:
+        """Write down what is on its way."""
+        await self._change(
+            (("INSERT INTO expected VALUES (?, ?)", (domain, _encode(transfer).decode())),),
+            lambda: self._book.expected.append((domain, transfer)),
+        )
+
+    async def arrived(self, domain: str, transfer: IncomingTransfer) -> None:
+        """It is there."""
+        first = "SELECT min(rowid) FROM expected WHERE domain = ? AND transfer = ?"
+        await self._change(
+            ((f"DELETE FROM expected WHERE rowid = ({first})", (domain, _encode(transfer).decode())),),  # noqa: S608
+            lambda: self._book.expected.remove((domain, transfer)),
+        )
+
+    async def expected(self, domain: str) -> tuple[IncomingTransfer, ...]:
+        """What is on its way to a domain, oldest first."""
+        return tuple(transfer for to, transfer in self._book.expected if to == domain)
+
+    async def begin_group(self, group_id: str, orders: Sequence[Order]) -> None:
+        """Write down a group."""
+        group = (self._book.incarnation, group_id, tuple(orders))
+        await self._change(
+            (("INSERT INTO groups VALUES (?, ?, ?)", (*group[:2], _encode(group[2]).decode())),),
+            lambda: self._book.groups.append(group),
+        )
+
+    async def end_group(self, group_id: str) -> None:
+        """Strike it out."""
+        await self._change(
+            (("DELETE FROM groups WHERE group_id = ?", (group_id,)),), lambda: self._book.end_group(group_id)
+        )
+
+    async def open_groups(self) -> tuple[tuple[int, tuple[Order, ...]], ...]:
+        """What began and did not end."""
+        return self._book.open_groups()
+
+    async def _change(self, statements: Sequence[tuple[str, tuple[object, ...]]], apply: Callable[[], object]) -> None:
+        """One transaction, and what the book is after it. A cancellation waits for both."""
+
+        def commit() -> None:
+            with self._named("written"):
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    for statement, values in statements:
+                        self._connection.execute(statement, values)
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise
+            apply()
+
+        await anyio.to_thread.run_sync(commit, limiter=self._one_writer)
+
+    def _read(self) -> tuple[str, JournalBook]:
+        """Take the file over for this process: its contents, under the next incarnation."""
+        connection = self._connection
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            script = f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION};"
+            connection.executescript(script)
+            connection.execute("INSERT INTO journal VALUES (?, 0)", (secrets.token_hex(8),))
+            connection.execute("COMMIT")
+        elif version != _VERSION:
+            raise BasisError(
+                "ENGINE-004",
+                f"order journal {self._path} has the layout {version}, this program writes {_VERSION}; run the version"
+                " of the program that wrote it until nothing is open, then begin a new state directory",
+            )
+        connection.execute("UPDATE journal SET incarnation = incarnation + 1")
+        deployment, incarnation = connection.execute("SELECT deployment, incarnation FROM journal").fetchone()
+        book = JournalBook(incarnation)
+        decode_intent = msgspec.json.Decoder(Intent).decode
+        for text, state, filled, evidence, changed in connection.execute(
+            "SELECT intent, state, filled, evidence, changed_ns FROM intents ORDER BY rowid"
+        ):
+            entry = JournalEntry(
+                intent=decode_intent(text),
+                state=IntentState(state),
+                filled=Decimal(filled),
+                evidence=evidence,
+                changed_ns=changed,
+            )
+            book.put(entry)
+        book.fills.update(connection.execute("SELECT domain, pair, trade_id FROM fills"))
+        book.payments.update(connection.execute("SELECT domain, payment_id FROM payments"))
+        decode_transfer = msgspec.json.Decoder(IncomingTransfer).decode
+        for domain, transfer in connection.execute("SELECT domain, transfer FROM expected ORDER BY rowid"):
+            book.expected.append((domain, decode_transfer(transfer)))
+        for number, group_id, orders in connection.execute("SELECT * FROM groups ORDER BY rowid"):
+            book.groups.append((number, group_id, _ORDERS.decode(orders)))
+        return deployment, book
+
+    @contextmanager
+    def _named(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error, msgspec.MsgspecError, ValueError, TypeError) as error:
+            raise BasisError(
+                "ENGINE-004",
+                f"order journal {self._path} cannot be {what}: {error}; nothing is sent without it: free space, make"
+                " its folder writable, or bring back an intact copy",
+            ) from error
+
+
+def _state(entry: JournalEntry) -> tuple[str, str, str, int]:
+    return entry.state.value, str(entry.filled), entry.evidence, entry.changed_ns
+
+
+def _transition(entry: JournalEntry) -> tuple[str, tuple[object, ...]]:
+    return "INSERT INTO transitions VALUES (?, ?, ?, ?, ?)", (entry.intent.client_id, *_state(entry))

@@ -1,0 +1,99 @@
+"""Defines how a request is sent: written down first, sent once, and what came of it written down before anything else.
+
+What is known of an intent only grows: news that are older than what is known change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import TypeVar
+
+from basis_actors.errors import Rejected, UnknownOutcome, VenueError
+from basis_actors.messages.exchange import OrderTicket, TransferTicket
+from basis_actors.messages.journal import Intent, IntentState, JournalEntry, may_follow
+from basis_actors.messages.orders import Order
+from basis_actors.ports import OrderJournal
+from basis_actors.times import NS_PER_SECOND
+from basis_actors.venues.live.terms import AccountTerms, LiveClock
+from basis_actors.venues.live.tickets import client_id_of
+
+__all__ = ["Intents"]
+
+R = TypeVar("R")
+
+
+class Intents:
+    """The requests of one account, from decision to end."""
+
+    def __init__(self, terms: AccountTerms, journal: OrderJournal, clock: LiveClock) -> None:
+        self._terms = terms
+        self._journal = journal
+        self._clock = clock
+        self._missed: dict[str, int] = {}
+
+    async def prepare(self, order: Order, make_ticket: Callable[[str], OrderTicket | TransferTicket]) -> JournalEntry:
+        """Write down the next attempt at an order. Raises Rejected EXEC-004 for one that may have been carried out."""
+        earlier = await self.attempts(order)
+        for entry in earlier:
+            if entry.state is not IntentState.REJECTED:
+                raise Rejected(
+                    "EXEC-004",
+                    f"{order.operation} {order.operation_id!r} was sent as {entry.intent.client_id} and is"
+                    f" {entry.state}; it is asked for, never sent again",
+                )
+        journal, attempt = self._journal, len(earlier)
+        client_id = client_id_of(journal.deployment, journal.incarnation, order.operation_id, attempt)
+        return await journal.intend(
+            Intent(
+                client_id=client_id,
+                order=order,
+                ticket=make_ticket(client_id),
+                domain=self._terms.venue,
+                incarnation=journal.incarnation,
+                attempt=attempt,
+                created_ns=self._clock.now(),
+            )
+        )
+
+    async def attempts(self, order: Order) -> tuple[JournalEntry, ...]:
+        """What this process sent for an order, oldest first."""
+        return await self._journal.attempts(self._journal.incarnation, order.operation_id)
+
+    async def send(self, entry: JournalEntry, request: Callable[[], Awaitable[R]]) -> R:
+        """Send it, once. Raises what the exchange raises, after that is written down."""
+        entry = await self.advance(entry, IntentState.SENT, "handed to the exchange")
+        try:
+            return await request()
+        except UnknownOutcome as error:
+            await self.advance(entry, IntentState.UNKNOWN, str(error))
+            raise
+        except VenueError as error:
+            await self.advance(entry, IntentState.REJECTED, str(error))
+            raise
+
+    async def advance(
+        self, entry: JournalEntry, state: IntentState, evidence: str, filled: Decimal | None = None
+    ) -> JournalEntry:
+        """Write down what is known now, where it is more than before."""
+        total = entry.filled if filled is None else max(filled, entry.filled)
+        if (state is entry.state and total == entry.filled) or not may_follow(entry.state, state):
+            return entry
+        return await self._journal.advance(entry.intent.client_id, state, total, evidence, self._clock.now())
+
+    def found(self, entry: JournalEntry) -> None:
+        """The exchange knows of it."""
+        self._missed.pop(entry.intent.client_id, None)
+
+    def is_absent(self, entry: JournalEntry) -> bool:
+        """The exchange knows nothing of it once more: whether that is enough to say that it never arrived.
+
+        One such answer proves nothing: an order may be late, and a query may be answered from a copy that lags. After
+        the receive window the exchange no longer takes it; the margin is for clocks and copies.
+        """
+        patience, intent = self._terms.patience, entry.intent
+        missed = self._missed[intent.client_id] = self._missed.get(intent.client_id, 0) + 1
+        wait = patience.receive_window_seconds + patience.absence_seconds
+        return missed >= patience.absence_queries and self._clock.now() >= intent.created_ns + round(
+            wait * NS_PER_SECOND
+        )

@@ -1,0 +1,165 @@
+"""Defines the account's own copy of what the ledger holds of it, and how trades and payments become settlements.
+
+The copy is what the exchange is compared with. It changes only by settlements, which the ledger applies as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from basis_actors.errors import BasisError
+from basis_actors.finance.keys import parse_key
+from basis_actors.finance.ledger import book_settlement
+from basis_actors.messages.exchange import AccountState, PerpHolding, VenueFill
+from basis_actors.messages.execution import DeltaSource, PositionDelta, Settlement
+from basis_actors.times import utc_from_ns
+from basis_actors.venues.live.terms import AccountTerms
+
+__all__ = ["Mirror", "shown_by"]
+
+
+class Mirror:
+    """Positions and entries of one account as the ledger has them."""
+
+    def __init__(self, terms: AccountTerms) -> None:
+        self._terms = terms
+        self.positions: dict[str, float] = {}
+        self.entries: dict[str, float] = {}
+        self._sequence = 0
+
+    def book(
+        self,
+        source: DeltaSource,
+        moment: datetime,
+        deltas: Sequence[PositionDelta],
+        operation_id: str | None = None,
+    ) -> Settlement:
+        """The next settlement of the account. Raises BasisError POS-004 as the ledger would; then nothing changes."""
+        venue = self._terms.venue
+        settlement = Settlement(source, moment, venue, self._sequence, tuple(deltas), operation_id)
+        # Tokens in transit are two accounts' business; only the ledger has both of them.
+        own = tuple(delta for delta in deltas if parse_key(delta.position_key).venue == venue)
+        if own:
+            here = msgspec.structs.replace(settlement, deltas=own)
+            self.positions, self.entries = book_settlement(here, self.positions, self.entries)
+        self._sequence += 1
+        return settlement
+
+    def open(self, state: AccountState, under_way: Mapping[str, float]) -> tuple[Settlement, ...]:
+        """Begin anew with what the account holds, perpetuals at the exchange's own entry prices, and with what is
+        `under_way` to it, by transit key."""
+        self.positions, self.entries, self._sequence = {}, {}, 0
+        deltas = [
+            PositionDelta(self._terms.position_key(held.pair), float(held.size), float(held.entry))
+            for held in state.holdings
+        ]
+        cash = shown_by(self._terms, state)
+        deltas += [PositionDelta(key, amount) for key, amount in cash.items() if parse_key(key).contract is None]
+        deltas += [PositionDelta(key, amount) for key, amount in under_way.items()]
+        if not deltas:
+            return ()
+        return (self.book(DeltaSource.OPENING, utc_from_ns(state.time_ns), deltas),)
+
+    def fill(self, fill: VenueFill, operation_id: str | None) -> tuple[Settlement, ...]:
+        """A trade, and its fee where it is paid in a token that is booked."""
+        moment = utc_from_ns(fill.time_ns)
+        deltas = self._perp_deltas(fill) if fill.pair.endswith("-PERP") else self._spot_deltas(fill)
+        settlements = self._book_covered(moment, deltas, operation_id)
+        if fill.fee and fill.fee_currency in self._terms.tokens:
+            fee = PositionDelta(self._fee_key(fill), -float(fill.fee))
+            settlements += (self.book(DeltaSource.FEE, moment, (fee,), operation_id),)
+        return settlements
+
+    def adjust(self, state: AccountState, found: dict[str, tuple[float, float]]) -> Settlement:
+        """Believe the exchange: `found` has what is booked and what is shown, by key."""
+        held = {self._terms.position_key(holding.pair): holding for holding in state.holdings}
+        deltas = [self._step_to(key, booked, shown, held.get(key)) for key, (booked, shown) in found.items()]
+        return self.book(DeltaSource.ADJUSTMENT, utc_from_ns(state.time_ns), deltas)
+
+    def differences(self, shown: dict[str, float]) -> dict[str, tuple[float, float]]:
+        """What is booked and what is shown, by key, where the two are further apart than rounding."""
+        found = {}
+        for key in {**self.positions, **shown}:
+            booked, there = self.positions.get(key, 0.0), shown.get(key, 0.0)
+            if abs(booked - there) > self._terms.tolerance * max(abs(booked), abs(there), 1.0):
+                found[key] = (booked, there)
+        return found
+
+    def _spot_deltas(self, fill: VenueFill) -> tuple[PositionDelta, ...]:
+        base, quote = fill.pair.split("/")
+        amount = fill.amount if fill.buys else -fill.amount
+        venue = self._terms.venue
+        return (
+            PositionDelta(f"{venue}:BaseToken:{base}", float(amount), float(fill.price)),
+            PositionDelta(f"{venue}:BaseToken:{quote}", -float(amount * fill.price)),
+        )
+
+    def _perp_deltas(self, fill: VenueFill) -> tuple[PositionDelta, ...]:
+        key = self._terms.position_key(fill.pair)
+        contract = parse_key(key).contract
+        assert contract is not None, "a perp has a contract"
+        amount, price = float(fill.amount if fill.buys else -fill.amount), float(fill.price)
+        after = contract.fill(self.positions.get(key, 0.0), self.entries.get(key, 0.0), amount, price)
+        deltas = [PositionDelta(key, amount, price)]
+        if after.realised != 0.0:
+            deltas.append(PositionDelta(self._terms.margin_key(fill.pair), after.realised))
+        return tuple(deltas)
+
+    def _fee_key(self, fill: VenueFill) -> str:
+        if fill.pair.endswith("-PERP"):
+            margin = self._terms.margin_key(fill.pair)
+            if parse_key(margin).symbol == fill.fee_currency:
+                return margin
+        return f"{self._terms.venue}:BaseToken:{fill.fee_currency}"
+
+    def _book_covered(
+        self, moment: datetime, deltas: tuple[PositionDelta, ...], operation_id: str | None
+    ) -> tuple[Settlement, ...]:
+        """Book a trade that has happened, whatever the copy knew before: what it sold, the account had."""
+        try:
+            return (self.book(DeltaSource.EXECUTION, moment, deltas, operation_id),)
+        except BasisError as error:
+            if error.code != "POS-004":
+                raise
+        missing = [
+            PositionDelta(delta.position_key, -(self.positions.get(delta.position_key, 0.0) + delta.delta_amount))
+            for delta in deltas
+            if self.positions.get(delta.position_key, 0.0) + delta.delta_amount < 0.0
+        ]
+        covered = self.book(DeltaSource.ADJUSTMENT, moment, missing)
+        return (covered, self.book(DeltaSource.EXECUTION, moment, deltas, operation_id))
+
+    def _step_to(self, key: str, booked: float, shown: float, held: PerpHolding | None) -> PositionDelta:
+        """The change that leads to what is shown; of a perpetual at the price that gives the exchange's own entry."""
+        if parse_key(key).contract is None:
+            return PositionDelta(key, shown - booked)
+        before = self.entries.get(key, 0.0)
+        if held is None:
+            return PositionDelta(key, shown - booked, before)
+        entry, mark = float(held.entry), float(held.mark)
+        if booked * shown <= 0.0:
+            return PositionDelta(key, shown - booked, entry)
+        if abs(shown) <= abs(booked):
+            return PositionDelta(key, shown - booked, mark)
+        inverse = parse_key(key).inverse
+        if inverse:
+            price = (shown - booked) / (shown / entry - booked / before)
+        else:
+            price = (shown * entry - booked * before) / (shown - booked)
+        return PositionDelta(key, shown - booked, price if price > 0.0 else mark)
+
+
+def shown_by(terms: AccountTerms, state: AccountState) -> dict[str, float]:
+    """What the exchange shows, by position key; zero ones and tokens that are not booked left out."""
+    cash: dict[str, Decimal] = {}
+    for balance in state.balances:
+        if balance.token in terms.tokens:
+            key = terms.cash_key(balance.wallet, balance.token)
+            cash[key] = cash.get(key, Decimal(0)) + balance.total
+    shown = {key: float(amount) for key, amount in cash.items() if amount}
+    shown.update((terms.position_key(held.pair), float(held.size)) for held in state.holdings if held.size)
+    return shown

@@ -1,0 +1,185 @@
+"""Defines the life of a trade at an exchange: sent once, followed until it is known how it ended, all its fills booked.
+
+That an order never arrived counts as known only after several answers, when the exchange could no longer take it, and
+with no trace of it among open orders and trades.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from basis_actors.messages.exchange import MarketFilters, OrderReport, OrderState, OrderTicket
+from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, ExecutionStatus
+from basis_actors.messages.journal import IntentState, JournalEntry
+from basis_actors.messages.orders import Order
+from basis_actors.ports import ExchangeApi
+from basis_actors.times import NS_PER_SECOND, utc_from_ns
+from basis_actors.venues.live.answers import failed, undecided
+from basis_actors.venues.live.intake import Intake
+from basis_actors.venues.live.intents import Intents
+from basis_actors.venues.live.terms import AccountTerms, LiveClock
+from basis_actors.venues.live.tickets import ticket_of
+
+__all__ = ["OrderDesk"]
+
+_STATES: Final = {
+    OrderState.OPEN: IntentState.ACKNOWLEDGED,
+    OrderState.PARTIALLY_FILLED: IntentState.PARTIALLY_FILLED,
+    OrderState.FILLED: IntentState.FILLED,
+    OrderState.CANCELLED: IntentState.CANCELLED,
+    OrderState.REJECTED: IntentState.REJECTED,
+}
+
+
+class OrderDesk:
+    """Sends and follows the trades of one account."""
+
+    def __init__(
+        self, terms: AccountTerms, api: ExchangeApi, intents: Intents, intake: Intake, clock: LiveClock
+    ) -> None:
+        self._terms = terms
+        self._api = api
+        self._intents = intents
+        self._intake = intake
+        self._clock = clock
+        self.filters: Mapping[str, MarketFilters] = {}
+        """What the exchange requires, by pair."""
+
+    async def send(self, order: Order) -> ExecutionHandshake:
+        """Send a trade and follow it. Raises what the exchange raises."""
+        entry = await self._intents.prepare(order, lambda name: ticket_of(order, name, self._terms, self.filters))
+        ticket = entry.intent.ticket
+        assert isinstance(ticket, OrderTicket), "a trade has an order ticket"
+        report = await self._intents.send(entry, lambda: self._api.place(ticket))
+        return await self._follow(entry, report)
+
+    async def ask(self, entry: JournalEntry) -> ExecutionHandshake:
+        """What became of a trade of this process. Raises Transient or AuthFailed when the exchange cannot be asked."""
+        entry, report = await self._look(entry)
+        if report is not None:
+            return await self._follow(entry, report)
+        if entry.state.has_ended:
+            return failed(entry, self._clock.now(), "EXEC-001", entry.evidence)
+        return undecided(entry, self._clock.now(), f"{self._terms.venue} does not know the order yet")
+
+    async def conclude(self, entry: JournalEntry) -> JournalEntry:
+        """Bring an order of an earlier process to its end, without booking anything: what it filled is on the account
+        that is read afterwards. One that is still open is cancelled: the process that wanted it is gone."""
+        while not entry.state.has_ended:
+            entry, report = await self._look(entry)
+            if report is not None:
+                entry = await self._known(entry, report)
+                if not report.has_ended:
+                    await self._api.cancel(report.pair, entry.intent.client_id)
+            if not entry.state.has_ended:
+                await self._clock.sleep(self._terms.patience.read_pause_seconds)
+        return entry
+
+    async def _look(self, entry: JournalEntry) -> tuple[JournalEntry, OrderReport | None]:
+        """What the exchange says of an order; where it says nothing for good, the entry has ended."""
+        intents, ticket = self._intents, entry.intent.ticket
+        assert isinstance(ticket, OrderTicket), "a trade has an order ticket"
+        if entry.state is IntentState.PENDING:
+            return await intents.advance(entry, IntentState.CANCELLED, "was never handed to the exchange"), None
+        if entry.state is IntentState.REJECTED:
+            return entry, None
+        report = await self._api.order(ticket.pair, ticket.client_id)
+        if report is not None:
+            intents.found(entry)
+            return entry, report
+        if not intents.is_absent(entry) or await self._has_traces(entry, ticket):
+            return entry, None
+        evidence = "the exchange never had it: not found again and again, no open order, no trade"
+        return await intents.advance(entry, IntentState.REJECTED, evidence), None
+
+    async def _has_traces(self, entry: JournalEntry, ticket: OrderTicket) -> bool:
+        """Whether an order that is not found shows among open orders or trades."""
+        if any(order.client_id == ticket.client_id for order in await self._api.open_orders()):
+            return True
+        fills = await self._api.fills(ticket.pair, entry.intent.created_ns)
+        return any(fill.client_id == ticket.client_id for fill in fills)
+
+    async def _known(self, entry: JournalEntry, report: OrderReport) -> JournalEntry:
+        """Write down what the exchange says of an order."""
+        intent = entry.intent
+        self._intake.know_order(report.pair, report.venue_order_id, intent.client_id, intent.order.operation_id)
+        evidence = f"order {report.venue_order_id} is {report.state}, {report.filled} of {report.amount} filled"
+        return await self._intents.advance(entry, _STATES[report.state], evidence, report.filled)
+
+    async def _follow(self, entry: JournalEntry, report: OrderReport) -> ExecutionHandshake:
+        """Wait for the trades of an order that has ended; end one that is open for too long."""
+        patience, clock = self._terms.patience, self._clock
+        entry = await self._known(entry, report)
+        if not report.has_ended:
+            open_for = (clock.now() - entry.intent.created_ns) / NS_PER_SECOND
+            if open_for < patience.order_seconds:
+                return undecided(entry, clock.now(), f"order {report.venue_order_id} is open", pending=True)
+            await self._api.cancel(report.pair, entry.intent.client_id)
+            ended = await self._api.order(report.pair, entry.intent.client_id)
+            if ended is None or not ended.has_ended:
+                return undecided(entry, clock.now(), f"order {report.venue_order_id} is being cancelled", pending=True)
+            report = ended
+            entry = await self._known(entry, report)
+        for _ in range(patience.steady_reads):
+            await self._intake.read_fills(report.pair)
+            if self._intake.filled(entry.intent.client_id) >= report.filled:
+                return self._concluded(entry, report)
+            await clock.sleep(patience.read_pause_seconds)
+        text = f"order {report.venue_order_id} has filled {report.filled}, its trades are not all shown yet"
+        return undecided(entry, clock.now(), text, pending=True)
+
+    def _concluded(self, entry: JournalEntry, report: OrderReport) -> ExecutionHandshake:
+        """The answer to an order that has ended and whose trades are all booked."""
+        order, venue = entry.intent.order, self._terms.venue
+        if report.filled == 0:
+            code = "EXEC-004" if report.state is OrderState.REJECTED else "EXEC-001"
+            text = f"order {report.venue_order_id} was {report.state} by {venue} before anything was filled"
+            return failed(entry, self._clock.now(), code, text)
+        booked = self._intake.fills_of(entry.intent.client_id)
+        settlements = tuple(settlement for _, part in booked for settlement in part)
+        actual: dict[str, float] = {}
+        for settlement in settlements:
+            if settlement.source is DeltaSource.EXECUTION:
+                for delta in settlement.deltas:
+                    actual[delta.position_key] = actual.get(delta.position_key, 0.0) + delta.delta_amount
+        fees: dict[str, Decimal] = {}
+        for fill, _ in booked:
+            fees[fill.fee_currency] = fees.get(fill.fee_currency, Decimal(0)) + fill.fee
+        currency = max(fees, key=lambda name: abs(fees[name]))
+        fee = max(float(fees[currency]), 0.0)
+        submitted = utc_from_ns(entry.intent.created_ns)
+        return ExecutionHandshake(
+            operation_id=order.operation_id,
+            status=ExecutionStatus.CONFIRMED,
+            actual_deltas=actual,
+            execution_details=_details(order, report, fees),
+            fee_amount=fee,
+            fee_currency=currency if fee > 0.0 else None,
+            submitted_at=submitted,
+            executed_at=max(submitted, utc_from_ns(self._clock.now())),
+            venue_metadata={
+                "domain": venue,
+                "client_id": entry.intent.client_id,
+                "venue_order_id": report.venue_order_id,
+                "attempt": entry.intent.attempt,
+                "trades": [fill.trade_id for fill, _ in booked],
+            },
+            simulated=False,
+            settlements=settlements,
+        )
+
+
+def _details(order: Order, report: OrderReport, fees: Mapping[str, Decimal]) -> dict[str, Any]:
+    price = float(report.average_price or 0)
+    details: dict[str, Any] = {
+        "executed_amount": float(report.filled),
+        "executed_price": price,
+        "order_state": report.state.value,
+    }
+    inverse = order.pair is not None and order.pair.endswith("USD-PERP")
+    details["executed_value"] = float(report.filled) / price if inverse else float(report.filled) * price
+    if len(fees) > 1:
+        details["fees"] = {currency: str(fee) for currency, fee in fees.items()}
+    return details

@@ -1,0 +1,225 @@
+"""Defines the life of a transfer: between purses of one account, or out to another venue of the house.
+
+What leaves is in transit until the other side books it; the journal says to both that it is on its way.
+"""
+
+from __future__ import annotations
+
+from basis_actors.errors import UnknownOutcome, VenueError
+from basis_actors.messages.commands import IncomingTransfer
+from basis_actors.messages.exchange import TransferReport, TransferState, TransferTicket
+from basis_actors.messages.execution import (
+    DeltaSource,
+    ExecutionHandshake,
+    ExecutionStatus,
+    PositionDelta,
+    Settlement,
+)
+from basis_actors.messages.journal import IntentState, JournalEntry
+from basis_actors.messages.orders import Order
+from basis_actors.ports import ExchangeApi, OrderJournal
+from basis_actors.times import utc_from_ns
+from basis_actors.venues.live.answers import failed, undecided
+from basis_actors.venues.live.findings import Findings
+from basis_actors.venues.live.intake import Intake
+from basis_actors.venues.live.intents import Intents
+from basis_actors.venues.live.mirror import Mirror
+from basis_actors.venues.live.terms import AccountTerms, LiveClock
+from basis_actors.venues.live.tickets import ticket_of
+
+__all__ = ["TransferDesk"]
+
+
+class TransferDesk:
+    """Sends and follows the transfers of one account."""
+
+    def __init__(
+        self,
+        terms: AccountTerms,
+        api: ExchangeApi,
+        journal: OrderJournal,
+        intents: Intents,
+        intake: Intake,
+        mirror: Mirror,
+        findings: Findings,
+        clock: LiveClock,
+    ) -> None:
+        self._terms = terms
+        self._api = api
+        self._journal = journal
+        self._intents = intents
+        self._intake = intake
+        self._mirror = mirror
+        self._findings = findings
+        self._clock = clock
+        self._booked: dict[str, tuple[Settlement, ...]] = {}
+        self._watched: dict[str, JournalEntry] = {}
+
+    async def send(self, order: Order) -> ExecutionHandshake:
+        """Send a transfer. Raises what the exchange raises."""
+        entry = await self._intents.prepare(order, lambda name: ticket_of(order, name, self._terms, {}))
+        ticket = _ticket(entry)
+        if ticket.target is None:
+            await self._journal.expect(order.target_venue, _incoming(entry))
+        try:
+            report = await self._intents.send(entry, lambda: self._api.move(ticket))
+        except VenueError as error:
+            if not isinstance(error, UnknownOutcome):
+                await self._call_off(entry)
+            raise
+        return await self._follow(entry, report)
+
+    async def ask(self, entry: JournalEntry) -> ExecutionHandshake:
+        """What became of a transfer of this process. Raises Transient or AuthFailed as the exchange does."""
+        entry, report = await self._look(entry)
+        if report is not None:
+            return await self._follow(entry, report)
+        if entry.state.has_ended:
+            return failed(entry, self._clock.now(), "EXEC-001", entry.evidence)
+        return undecided(entry, self._clock.now(), f"{self._terms.venue} does not know the transfer yet")
+
+    async def conclude(self, entry: JournalEntry) -> JournalEntry:
+        """Find out what became of a transfer of an earlier process. One that is on its way is watched from now on."""
+        while True:
+            entry, report = await self._look(entry)
+            if report is not None:
+                entry = await self._known(entry, report)
+                if not entry.state.has_ended:
+                    self._watched[entry.intent.client_id] = entry
+                return entry
+            if entry.state.has_ended:
+                return entry
+            await self._clock.sleep(self._terms.patience.read_pause_seconds)
+
+    async def watch(self) -> None:
+        """Look after withdrawals that are under way: one that fails brings its tokens back."""
+        for client_id, entry in tuple(self._watched.items()):
+            report = await self._api.moved(_ticket(entry))
+            if report is None or report.state is TransferState.PENDING:
+                continue
+            del self._watched[client_id]
+            known = await self._known(entry, report)
+            if known.state is IntentState.REJECTED:
+                self._bring_back(known)
+
+    async def _look(self, entry: JournalEntry) -> tuple[JournalEntry, TransferReport | None]:
+        intents = self._intents
+        if entry.state is IntentState.PENDING:
+            ended = await intents.advance(entry, IntentState.CANCELLED, "was never handed to the exchange")
+            await self._call_off(ended)
+            return ended, None
+        if entry.state is IntentState.REJECTED:
+            return entry, None
+        report = await self._api.moved(_ticket(entry))
+        if report is not None:
+            intents.found(entry)
+            return entry, report
+        if not intents.is_absent(entry):
+            return entry, None
+        evidence = "the exchange never had it: not found again and again"
+        ended = await intents.advance(entry, IntentState.REJECTED, evidence)
+        await self._call_off(ended)
+        return ended, None
+
+    async def _known(self, entry: JournalEntry, report: TransferReport) -> JournalEntry:
+        """Write down what the exchange says of a transfer."""
+        self._intake.know_withdrawal(report.venue_transfer_id)
+        ticket, evidence = _ticket(entry), f"transfer {report.venue_transfer_id} is {report.state}"
+        if report.state is TransferState.FAILED:
+            entry = await self._intents.advance(entry, IntentState.REJECTED, evidence)
+            await self._call_off(entry)
+            return entry
+        if report.state is TransferState.PENDING:
+            return await self._intents.advance(entry, IntentState.ACKNOWLEDGED, evidence)
+        return await self._intents.advance(entry, IntentState.FILLED, evidence, ticket.amount)
+
+    async def _follow(self, entry: JournalEntry, report: TransferReport) -> ExecutionHandshake:
+        entry = await self._known(entry, report)
+        client_id, now = entry.intent.client_id, self._clock.now()
+        if entry.state is IntentState.REJECTED:
+            text = f"transfer {report.venue_transfer_id} was refused by {self._terms.venue}"
+            return failed(entry, now, "EXEC-001", text)
+        if not entry.state.has_ended:
+            self._watched[client_id] = entry
+        if client_id not in self._booked:
+            self._booked[client_id] = self._book(entry, report)
+        settlements = self._booked[client_id]
+        submitted = utc_from_ns(entry.intent.created_ns)
+        fee = float(report.fee)
+        return ExecutionHandshake(
+            operation_id=entry.intent.order.operation_id,
+            status=ExecutionStatus.CONFIRMED,
+            actual_deltas={delta.position_key: delta.delta_amount for delta in settlements[0].deltas},
+            execution_details={"transfer_state": report.state.value},
+            fee_amount=fee,
+            fee_currency=_ticket(entry).token if fee > 0.0 else None,
+            submitted_at=submitted,
+            executed_at=max(submitted, utc_from_ns(now)),
+            venue_metadata={
+                "domain": self._terms.venue,
+                "client_id": client_id,
+                "venue_transfer_id": report.venue_transfer_id,
+            },
+            simulated=False,
+            settlements=settlements,
+        )
+
+    def _book(self, entry: JournalEntry, report: TransferReport) -> tuple[Settlement, ...]:
+        order, moment = entry.intent.order, utc_from_ns(report.time_ns)
+        source, target = _keys(entry)
+        amount = float(_ticket(entry).amount)
+        deltas = (PositionDelta(source, -amount), PositionDelta(target, amount))
+        booked = [self._mirror.book(DeltaSource.TRANSFER, moment, deltas, order.operation_id)]
+        if report.fee:
+            fee = (PositionDelta(source, -float(report.fee)),)
+            booked.append(self._mirror.book(DeltaSource.FEE, moment, fee, order.operation_id))
+        self._findings.settlements += booked
+        return tuple(booked)
+
+    def _bring_back(self, entry: JournalEntry) -> None:
+        """Undo what a withdrawal booked that the exchange accepted and did not carry out."""
+        order, now = entry.intent.order, self._clock.now()
+        source, transit = _keys(entry)
+        amount = float(_ticket(entry).amount)
+        deltas = (PositionDelta(transit, -amount), PositionDelta(source, amount))
+        self._findings.settlements.append(
+            self._mirror.book(DeltaSource.TRANSFER, utc_from_ns(now), deltas, order.operation_id)
+        )
+        text = f"{self._terms.venue} accepted {order.operation_id} and did not carry it out: {entry.evidence}"
+        self._findings.error(
+            now, "EXEC-001", f"{text}; {amount:.12g} {order.source_token} are back", order.operation_id
+        )
+
+    async def _call_off(self, entry: JournalEntry) -> None:
+        """The other side need not wait for it."""
+        order = entry.intent.order
+        if _ticket(entry).target is not None:
+            return
+        for transfer in await self._journal.expected(order.target_venue):
+            if transfer == _incoming(entry):
+                await self._journal.arrived(order.target_venue, transfer)
+                return
+
+
+def _ticket(entry: JournalEntry) -> TransferTicket:
+    ticket = entry.intent.ticket
+    assert isinstance(ticket, TransferTicket), "a transfer has a transfer ticket"
+    return ticket
+
+
+def _keys(entry: JournalEntry) -> tuple[str, str]:
+    """What it leaves, and where it is until it has arrived."""
+    details, ticket = entry.intent.order.operation_details, _ticket(entry)
+    target = details["target_key"] if ticket.target is not None else f"transit:BaseToken:{ticket.token}"
+    return str(details["source_key"]), str(target)
+
+
+def _incoming(entry: JournalEntry) -> IncomingTransfer:
+    order, ticket = entry.intent.order, _ticket(entry)
+    return IncomingTransfer(
+        operation_id=order.operation_id,
+        position_key=str(order.operation_details["target_key"]),
+        transit_key=f"transit:BaseToken:{ticket.token}",
+        amount=float(ticket.amount),
+        arrives_ns=entry.intent.created_ns,
+    )
