@@ -24,6 +24,7 @@ from basis_actors.messages.commands import (
 )
 from basis_actors.messages.execution import ExecutionStatus
 from basis_actors.messages.orders import ExecutionMode
+from basis_actors.ports import OrderJournal
 from basis_actors.times import utc_from_ns
 
 __all__ = ["ExecutionManager"]
@@ -34,11 +35,20 @@ class ExecutionManager(Actor):
 
     After a stop nothing is sent but what a compensated group that has begun still needs: its legs hedge each other, so
     it is brought to its end. An outcome that nobody knows, a ledger that disagrees with a venue and a leg that cannot
-    be unwound stop trading and fail the actor, once the unit is at its end.
+    be unwound stop trading and fail the actor, once the unit is at its end. With a `journal` a compensated group is
+    written down from before its first leg to its end, so that a process that comes after a kill can unwind it.
     """
 
-    def __init__(self, config: ExecutionManagerConfig, stopwatch: Stopwatch, *, simulated: bool) -> None:
+    def __init__(
+        self,
+        config: ExecutionManagerConfig,
+        stopwatch: Stopwatch,
+        *,
+        simulated: bool,
+        journal: OrderJournal | None = None,
+    ) -> None:
         super().__init__("execution_manager")
+        self._journal = journal
         self._ending = False
         self._loop = TightLoop(self, config, stopwatch, is_ending=lambda: self._ending, simulated=simulated)
         self._stopwatch = stopwatch
@@ -104,7 +114,7 @@ class ExecutionManager(Actor):
         elif unit.mode is ExecutionMode.ATOMIC:
             outcomes = await self._loop.run_atomic(unit.orders, self._goes_on)
         else:
-            outcomes, unwound = await self._run_in_turn(unit)
+            outcomes, unwound = await self._run_journaled(unit)
         ended = [*outcomes, *unwound]
         self._judge(ended)
         if any(outcome.handshake.settlements for outcome in ended):
@@ -122,6 +132,17 @@ class ExecutionManager(Actor):
             return "EXEC-003", unit.flaw
         objection = await self.ask("risk_gate", CheckOrders(unit.orders, tick))
         return None if objection is None else (objection.error_code, objection.reason)
+
+    async def _run_journaled(self, unit: Unit) -> tuple[list[Outcome], list[Outcome]]:
+        """A unit in turn, in the journal while its legs may be apart."""
+        journal, group_id = self._journal, unit.group_id
+        if journal is None or group_id is None or unit.mode is not ExecutionMode.COMPENSATED:
+            return await self._run_in_turn(unit)
+        await journal.begin_group(group_id, unit.orders)
+        outcomes, unwound = await self._run_in_turn(unit)
+        if self._fatal is None and all(outcome.fatal is None for outcome in (*outcomes, *unwound)):
+            await journal.end_group(group_id)
+        return outcomes, unwound
 
     async def _run_in_turn(self, unit: Unit) -> tuple[list[Outcome], list[Outcome]]:
         """Orders one after the other, and what a compensated group undid after a leg failed."""

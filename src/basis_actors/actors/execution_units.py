@@ -10,9 +10,9 @@ import msgspec
 
 from basis_actors.finance.keys import perp_key
 from basis_actors.messages.execution import ExecutionHandshake
-from basis_actors.messages.orders import ExecutionMode, OperationType, Order, Side
+from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType, Order, Side
 
-__all__ = ["Outcome", "Unit", "opposite", "split_into_units"]
+__all__ = ["Outcome", "Unit", "opposite", "split_into_units", "undoing"]
 
 _FLASH: Final = (OperationType.FLASH_BORROW, OperationType.FLASH_REPAY)
 _TRADES: Final = (OperationType.SPOT_TRADE, OperationType.PERP_TRADE)
@@ -127,7 +127,6 @@ _OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY, Side.LONG: Side.SHORT, Si
 
 def opposite(order: Order, handshake: ExecutionHandshake) -> Order:
     """The trade that undoes what `order` filled: that amount the other way, outside any group, at whatever it costs."""
-    assert order.side is not None
     filled = abs(handshake.actual_deltas[_traded_key(order)])
     expected = {delta.position_key: delta for delta in order.expected_deltas}
     deltas = tuple(
@@ -135,10 +134,24 @@ def opposite(order: Order, handshake: ExecutionHandshake) -> Order:
         for key, amount in handshake.actual_deltas.items()
         if key in expected
     )
+    return _reversed(order, filled, deltas, f"{order.operation_id}-unwind")
+
+
+def undoing(order: Order, amount: float, operation_id: str) -> Order:
+    """The trade that undoes `amount` of `order`, as `opposite`; what it brings is expected as `order` expected it."""
+    share = amount / order.amount
+    deltas = tuple(
+        msgspec.structs.replace(delta, delta_amount=-share * delta.delta_amount) for delta in order.expected_deltas
+    )
+    return _reversed(order, amount, deltas, operation_id)
+
+
+def _reversed(order: Order, amount: float, deltas: tuple[ExpectedDelta, ...], operation_id: str) -> Order:
+    assert order.side is not None, "only trades are undone by a trade"
     return msgspec.structs.replace(
         order,
-        operation_id=f"{order.operation_id}-unwind",
-        amount=filled,
+        operation_id=operation_id,
+        amount=amount,
         side=_OPPOSITE[order.side],
         source_token=order.target_token,
         target_token=order.source_token,

@@ -21,13 +21,14 @@ _TRADES = (OperationType.SPOT_TRADE, OperationType.PERP_TRADE)
 class PositionUpdateHandler(Actor):
     """Reconciles each operation.
 
-    `tolerance` is the relative difference allowed between ledger and venue; `domains` gives the domain of each venue
-    name that appears in position keys.
+    `tolerance` is the relative difference allowed between ledger and venue, `tolerances` that of domains that round
+    more coarsely; `domains` gives the domain of each venue name that appears in position keys.
     """
 
-    def __init__(self, tolerance: float, domains: Mapping[str, str]) -> None:
+    def __init__(self, tolerance: float, domains: Mapping[str, str], tolerances: Mapping[str, float]) -> None:
         super().__init__("position_update_handler")
         self._tolerance = tolerance
+        self._tolerances = dict(tolerances)
         self._domains = dict(domains)
 
     @on(Reconcile)
@@ -42,6 +43,8 @@ class PositionUpdateHandler(Actor):
             report = None
         if report is None:
             return Reconciled(compared=False, mismatches=(), surprises=surprises)
+        if report.settlements:
+            view = await self.ask("position_monitor", ApplySettlements(report.settlements))
         mismatches = self._against_venue(view, report)
         self.log(
             ReconciliationEvent(
@@ -97,7 +100,8 @@ class PositionUpdateHandler(Actor):
         found = []
         for key in {**booked, **shown}:
             have, there = booked.get(key, 0.0), shown.get(key, 0.0)
-            allowed = self._tolerance * max(abs(have), abs(there), 1.0)
+            domain = self._domains.get(parse_key(key).venue, "")
+            allowed = self._tolerances.get(domain, self._tolerance) * max(abs(have), abs(there), 1.0)
             if abs(have - there) > allowed:
                 found.append(Mismatch(key, have, there, there - have, allowed))
         return tuple(found)

@@ -42,6 +42,8 @@ class VenueAdapter(Actor):
         client = self._client
         settlements = await client.settle(tick)
         report = await self._report() if tick.reconcile else None
+        if report is not None:
+            settlements += report.settlements
         self.tell(self._manager, VenueSettled(client.domain, tick, settlements, report))
 
     @on(ExecuteOrder)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
+from datetime import datetime
+from operator import itemgetter
 
 from basis_actors.bus import Actor, AskFailed, AskTimeout, on
 from basis_actors.errors import BasisError
@@ -24,8 +25,6 @@ from basis_actors.messages.orders import OperationType, Order
 from basis_actors.times import utc_from_ns
 
 __all__ = ["VenueInterfaceManager"]
-
-_BY_TIME = attrgetter("timestamp")
 
 
 class VenueInterfaceManager(Actor):
@@ -55,7 +54,7 @@ class VenueInterfaceManager(Actor):
         merged: list[Settlement] = []
         for domain in self._domains:
             merged.extend(waiting[domain].settlements)
-        merged.sort(key=_BY_TIME)
+        merged = _by_time(merged)
         reports = tuple(report for name in self._domains if (report := waiting[name].report) is not None)
         if len(reports) < len(self._domains):
             reports = ()
@@ -146,3 +145,15 @@ class VenueInterfaceManager(Actor):
                         arrives_ns=self.now + delay,
                     ),
                 )
+
+
+def _by_time(settlements: list[Settlement]) -> list[Settlement]:
+    """By time, and those of one domain in its own order, also where it shows one late."""
+    latest: dict[str, datetime] = {}
+    turns = []
+    for settlement in settlements:
+        turn = max(settlement.timestamp, latest.get(settlement.domain, settlement.timestamp))
+        latest[settlement.domain] = turn
+        turns.append((turn, settlement))
+    turns.sort(key=itemgetter(0))
+    return [settlement for _, settlement in turns]

@@ -36,6 +36,7 @@ from basis_actors.config.strategies import (
     TargetConfig,
 )
 from basis_actors.config.venues import (
+    AccountConfig,
     Bracket,
     ChainVenue,
     CustomVenue,
@@ -57,6 +58,7 @@ from basis_actors.config.venues import (
 )
 
 __all__ = [
+    "AccountConfig",
     "BasisConfig",
     "Bracket",
     "ChainVenue",

@@ -28,11 +28,13 @@ from basis_actors.config.chain_venues import (
     pair_limits,
 )
 from basis_actors.config.model import (
+    Count,
     Fraction,
     Model,
     NonNegative,
     Positive,
     Problem,
+    Seconds,
     SecondsOrZero,
     SmallFraction,
     refuse,
@@ -43,6 +45,7 @@ from basis_actors.config.venue_base import ImpactSteps, VenueBase
 __all__ = [
     "GAS_OPERATIONS",
     "VENUE_KINDS",
+    "AccountConfig",
     "Bracket",
     "ChainVenue",
     "CustomVenue",
@@ -141,6 +144,31 @@ class PerpConfig(Model):
     """By base asset."""
 
 
+class AccountConfig(Model):
+    """How patient a live account is with its exchange; seconds unless said otherwise."""
+
+    order_seconds: Seconds
+    """An order that is open for longer is cancelled; what it has filled stays."""
+    receive_window_seconds: Seconds
+    """The exchange refuses a request that reaches it later than this."""
+    absence_seconds: Seconds
+    """Beyond the receive window: before that an order that is not found may still turn up."""
+    absence_queries: Count
+    """Answers in a row that know nothing of an order before it is taken for never arrived; a count."""
+    steady_reads: Count
+    """Reads that show the same difference before the exchange is believed; a count."""
+    read_pause_seconds: Seconds
+    """Between two reads."""
+    overlap_seconds: Seconds
+    """How far back trades and payments are read again, because an exchange may show them late."""
+    lookback_seconds: Seconds
+    """How far back they are read when a process begins."""
+    recovery_seconds: Seconds
+    """How long a start waits for an exchange that does not answer."""
+    tolerance: SmallFraction
+    """Relative difference between ledger and exchange that is rounding; a fraction."""
+
+
 class ExchangeVenue(VenueBase):
     """A centralised exchange."""
 
@@ -163,6 +191,8 @@ class ExchangeVenue(VenueBase):
     """From and to other domains; a transfer inside the venue arrives at once."""
     withdrawal_fees: dict[str, NonNegative]
     """By token, in tokens."""
+    account_terms: AccountConfig
+    """How a live account is read."""
 
     @model_validator(mode="after")
     def _check(self) -> ExchangeVenue:

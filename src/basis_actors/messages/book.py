@@ -61,6 +61,8 @@ class VenueReport(msgspec.Struct, frozen=True):
 
     domain: str
     balances: dict[str, float]
+    settlements: tuple[Settlement, ...] = ()
+    """What the venue found on looking that the ledger may not have applied yet; `balances` contains it."""
 
 
 class TickSettled(msgspec.Struct, frozen=True):

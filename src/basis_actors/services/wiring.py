@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from basis_actors.actors.engine import Engine
 from basis_actors.actors.event_logger import EventLogger
+from basis_actors.actors.exchange_adapter import ExchangeAdapter
 from basis_actors.actors.execution_manager import ExecutionManager
 from basis_actors.actors.exposure_monitor import ExposureMonitor
 from basis_actors.actors.health_monitor import HealthMonitor
 from basis_actors.actors.pnl_monitor import PnLMonitor
 from basis_actors.actors.position_monitor import PositionMonitor
 from basis_actors.actors.position_update_handler import PositionUpdateHandler
+from basis_actors.actors.recovery_manager import RecoveryManager
 from basis_actors.actors.risk_gate import GateRules, MarketRules, RiskGate
 from basis_actors.actors.risk_measures import CollateralTerms, EmodeTerms, LoanTerms, PerpTerms
 from basis_actors.actors.risk_monitor import RiskBounds, RiskMonitor
@@ -31,12 +33,14 @@ from basis_actors.config import (
     StakingVenue,
     pair_limits,
 )
+from basis_actors.finance.attribution import BOOKED, BOOKED_LIVE
 from basis_actors.finance.margin import bracket_table
 from basis_actors.messages.book import Flow
-from basis_actors.ports import MarketFeed, VenueClient
+from basis_actors.ports import MarketFeed, OrderJournal, VenueClient
 from basis_actors.strategies.base import Strategy
 from basis_actors.strategies.order_writer import margin_key, spot_cash_key
 from basis_actors.times import NS_PER_SECOND
+from basis_actors.venues.live.account import ExchangeAccount
 
 __all__ = ["EVENT_LOGGER", "STOP_ORDER", "add_engine", "risk_bounds"]
 
@@ -56,11 +60,14 @@ def add_engine(
     event_logger: EventLogger,
     stopwatch: Stopwatch,
     simulated: bool,
+    journal: OrderJournal | None = None,
 ) -> Engine:
     """Add every actor of an engine to `bus`, and return the one that gives the beat.
 
-    The first of `flows` is the capital. The bus has to have `EVENT_LOGGER` as its log sink.
+    The first of `flows` is the capital. The bus has to have `EVENT_LOGGER` as its log sink. Accounts at exchanges among
+    the `venues` need the `journal` that they write their orders down in.
     """
+    accounts = [client for client in venues if isinstance(client, ExchangeAccount)]
     components = run.mode.component_config
     currency = run.share_class.currency
     routes = {venue: client.domain for client in venues for venue in client.venues}
@@ -70,15 +77,18 @@ def add_engine(
     )
     engine = Engine(feed, flows)
     actors: list[Actor] = [
-        PnLMonitor(components.pnl_monitor.residual_tolerance),
+        PnLMonitor(components.pnl_monitor.residual_tolerance, BOOKED_LIVE if accounts else BOOKED),
         RiskMonitor(risk_bounds(run, hedged=strategy.hedged)),
         ExposureMonitor(currency),
         PositionMonitor(currency, simulated=simulated),
-        *(VenueAdapter(client, manager.name, simulated=simulated) for client in venues),
+        *([] if journal is None else [RecoveryManager(accounts, journal)]),
+        *(_adapter(client, manager.name, simulated=simulated) for client in venues),
         manager,
         RiskGate(GateRules(_market_rules(run), routes, _minimum_stakes(run))),
-        PositionUpdateHandler(tolerance, _ledger_domains(run)),
-        ExecutionManager(components.execution_manager, stopwatch, simulated=simulated),
+        PositionUpdateHandler(
+            tolerance, _ledger_domains(run), {account.domain: account.tolerance for account in accounts}
+        ),
+        ExecutionManager(components.execution_manager, stopwatch, simulated=simulated, journal=journal),
         StrategyManager(strategy, components.strategy_manager, run.mode.risk_limits),
         engine,
     ]
@@ -86,6 +96,12 @@ def add_engine(
     for actor in (event_logger, *actors):
         bus.add(actor)
     return engine
+
+
+def _adapter(client: VenueClient, manager: str, *, simulated: bool) -> VenueAdapter:
+    if not isinstance(client, ExchangeAccount):
+        return VenueAdapter(client, manager, simulated=simulated)
+    return ExchangeAdapter(client, manager, client.patience.receive_window_seconds)
 
 
 def risk_bounds(run: RunConfig, *, hedged: bool) -> RiskBounds:

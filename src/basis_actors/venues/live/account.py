@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from basis_actors.config import AccountConfig
 from basis_actors.errors import AuthFailed, Rejected, Transient
 from basis_actors.messages.book import TickStarted, Trigger
 from basis_actors.messages.commands import IncomingTransfer
@@ -69,6 +70,16 @@ class ExchangeAccount:
     def venues(self) -> tuple[str, ...]:
         """Itself."""
         return (self._terms.venue,)
+
+    @property
+    def patience(self) -> AccountConfig:
+        """How long it waits for its exchange."""
+        return self._terms.patience
+
+    @property
+    def tolerance(self) -> float:
+        """Relative difference between ledger and exchange that is rounding."""
+        return self._terms.patience.tolerance
 
     # Before trading
 
@@ -197,7 +208,7 @@ class ExchangeAccount:
 
     def _adjust(self, state: AccountState, found: Mapping[str, tuple[float, float]]) -> None:
         """Believe the exchange, and say so."""
-        moment, tolerance = utc_from_ns(self._clock.now()), self._terms.tolerance
+        moment, tolerance = utc_from_ns(self._clock.now()), self.tolerance
         mismatches = tuple(
             Mismatch(key, booked, shown, shown - booked, tolerance * max(abs(booked), abs(shown), 1.0))
             for key, (booked, shown) in found.items()

@@ -148,7 +148,7 @@ class Intake:
         deltas = (PositionDelta(transfer.transit_key, -transfer.amount), PositionDelta(key, transfer.amount))
         self._book(DeltaSource.TRANSFER, payment.time_ns, deltas, transfer.operation_id)
         short = float(payment.amount) - transfer.amount
-        if abs(short) > self._terms.tolerance * transfer.amount:
+        if abs(short) > self._terms.patience.tolerance * transfer.amount:
             self._book(DeltaSource.FEE, payment.time_ns, (PositionDelta(key, short),), transfer.operation_id)
         await self._journal.arrived(self._terms.venue, transfer)
 

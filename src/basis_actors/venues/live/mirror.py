@@ -85,7 +85,7 @@ class Mirror:
         found = {}
         for key in {**self.positions, **shown}:
             booked, there = self.positions.get(key, 0.0), shown.get(key, 0.0)
-            if abs(booked - there) > self._terms.tolerance * max(abs(booked), abs(there), 1.0):
+            if abs(booked - there) > self._terms.patience.tolerance * max(abs(booked), abs(there), 1.0):
                 found[key] = (booked, there)
         return found
 

@@ -1,15 +1,16 @@
-"""Defines what the account logic must know of one exchange account: its purses, markets, tokens and patience."""
+"""Defines what the account logic must know of one exchange account: its purses, markets and tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from basis_actors.config import AccountConfig
 from basis_actors.errors import BasisError
 from basis_actors.finance.keys import perp_key
 from basis_actors.messages.exchange import Wallet
 
-__all__ = ["AccountTerms", "LiveClock", "Patience"]
+__all__ = ["AccountTerms", "LiveClock"]
 
 
 class LiveClock(Protocol):
@@ -24,27 +25,6 @@ class LiveClock(Protocol):
         ...
 
 
-class Patience(NamedTuple):
-    """How long the account waits for what an exchange has not shown yet. Seconds unless said otherwise."""
-
-    order_seconds: float
-    """An order that is open for longer is cancelled; what it has filled stays."""
-    receive_window_seconds: float
-    """The exchange refuses a request that reaches it later than this."""
-    absence_seconds: float
-    """Beyond the receive window: before that an order that is not found may still turn up."""
-    absence_queries: int
-    """Answers in a row that know nothing of an order before it is taken for never arrived; a count."""
-    steady_reads: int
-    """Reads that show the same difference before the exchange is believed; a count."""
-    read_pause_seconds: float
-    """Between two reads."""
-    overlap_seconds: float
-    """How far back trades and payments are read again, because an exchange may show them late."""
-    lookback_seconds: float
-    """How far back they are read when a process begins."""
-
-
 class AccountTerms(NamedTuple):
     """One account."""
 
@@ -55,9 +35,7 @@ class AccountTerms(NamedTuple):
     """Every configured market."""
     tokens: frozenset[str]
     """What is booked; other tokens on the account are not the system's business."""
-    tolerance: float
-    """Relative difference between ledger and exchange that is rounding."""
-    patience: Patience
+    patience: AccountConfig
     addresses: Mapping[tuple[str, str], tuple[str, str]]
     """(address, network) of withdrawals, by (target venue, token)."""
 

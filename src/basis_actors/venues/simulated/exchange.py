@@ -42,6 +42,11 @@ class SimulatedExchange(SimulatedDomain):
         self._by_pair = {pair: account for account in accounts for pair in account.quotes}
         self._by_quote = {name: account for account in accounts for name in account.quotes.values()}
 
+    @property
+    def entries(self) -> dict[str, float]:
+        """Average entry price by position key."""
+        return {held.key: held.entry for account in self._accounts for held in account.held.values()}
+
     async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
         """Stops and liquidations on the bar just closed, then arrivals and funding in the order of their stamps.
 

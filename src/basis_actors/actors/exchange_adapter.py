@@ -1,0 +1,78 @@
+"""Defines the actor that owns a live account: a venue adapter that also logs and books what the account finds out."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from basis_actors.actors.venue_adapter import VenueAdapter
+from basis_actors.bus import on
+from basis_actors.errors import Transient
+from basis_actors.messages.book import TickStarted, VenueReport
+from basis_actors.messages.commands import ExecuteOrder, IncomingTransfer, ReportVenue, ResolveOrder
+from basis_actors.messages.execution import ExecutionHandshake
+from basis_actors.times import NS_PER_SECOND
+from basis_actors.venues.live.account import ExchangeAccount
+
+__all__ = ["ExchangeAdapter"]
+
+
+class ExchangeAdapter(VenueAdapter):
+    """Serves one account at an exchange.
+
+    An order that would be carried out when whoever asked no longer waits is not sent: `least_seconds` must be left.
+    """
+
+    def __init__(self, account: ExchangeAccount, manager: str, least_seconds: float) -> None:
+        super().__init__(account, manager, simulated=False)
+        self._account = account
+        self._least_ns = round(least_seconds * NS_PER_SECOND)
+
+    @on(TickStarted)
+    async def settle(self, tick: TickStarted) -> None:
+        """Look at the account."""
+        await super().settle(tick)
+        self._tell()
+
+    @on(ExecuteOrder)
+    async def execute(self, request: ExecuteOrder) -> ExecutionHandshake:
+        """Carry out one order, while somebody waits for it."""
+        deadline = self.envelope.deadline
+        if deadline is not None and deadline - self.now < self._least_ns:
+            left = (deadline - self.now) / NS_PER_SECOND
+            text = f"{left:.3g} s are left to carry it out, {self._least_ns / NS_PER_SECOND:g} s are needed; not sent"
+            return self._refusal(request.order, Transient("VEN-002", text), self._engine_time())
+        return self._complete(await super().execute(request))
+
+    @on(ResolveOrder)
+    async def resolve(self, request: ResolveOrder) -> ExecutionHandshake:
+        """Find out what became of an order."""
+        return self._complete(await super().resolve(request))
+
+    @on(ReportVenue)
+    async def report(self, request: ReportVenue) -> VenueReport | None:
+        """The exchange's own account of every position."""
+        report = await super().report(request)
+        self._tell()
+        return report
+
+    @on(IncomingTransfer)
+    async def expect(self, transfer: IncomingTransfer) -> None:
+        """Note tokens that are on their way."""
+        await super().expect(transfer)
+
+    async def _report(self) -> VenueReport | None:
+        report = await super()._report()
+        found = tuple(self._account.findings.settlements)
+        return report if report is None else replace(report, settlements=found)
+
+    def _complete(self, handshake: ExecutionHandshake) -> ExecutionHandshake:
+        """Put what else was found in front of and between the settlements of an order: the ledger takes all in turn."""
+        self._tell()
+        if not handshake.settlements:
+            return handshake
+        turns = {each.sequence: each for each in (*self._account.findings.settlements, *handshake.settlements)}
+        return replace(handshake, settlements=tuple(turns[number] for number in sorted(turns)))
+
+    def _tell(self) -> None:
+        for event in self._account.findings.take_events():
+            self.log(event)
