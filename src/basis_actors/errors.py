@@ -84,7 +84,7 @@ REGISTRY: Final[dict[str, ErrorCode]] = {
         "EXEC",
         "order execution failed H | venue interface unavailable C | invalid order format M | order validation failed M"
         " | reconciliation timeout C | atomic group rollback H | position mismatch after execution C"
-        " | execution handshake invalid H",
+        " | execution handshake invalid H | below the minimum of the venue M",
     ),
     **_family(
         "VEN",

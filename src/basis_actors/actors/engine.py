@@ -8,7 +8,7 @@ from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, Cause, on
 from basis_actors.errors import BasisError
 from basis_actors.messages.book import Flow, TickStarted
-from basis_actors.messages.commands import DecisionMade, OrdersDone, StopTrading, TickDue
+from basis_actors.messages.commands import AwaitRecovery, DecisionMade, OrdersDone, StopTrading, TickDue
 from basis_actors.ports import MarketFeed
 from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns
 
@@ -22,11 +22,13 @@ class Engine(Actor):
 
     `flows` are the owner's deposits and withdrawals by time; the first of them is the capital, which lands at the
     first tick. At the first tick of each day the ledger is compared with the venues. A tick that falls due while
-    another is still at work begins when that one is over.
+    another is still at work begins when that one is over. With `awaits`, no tick begins before that actor has brought
+    the accounts into order.
     """
 
-    def __init__(self, feed: MarketFeed, flows: Sequence[Flow]) -> None:
+    def __init__(self, feed: MarketFeed, flows: Sequence[Flow], awaits: str | None = None) -> None:
         super().__init__("engine")
+        self._awaits = awaits
         self._feed = feed
         self._flows = [(ns_from_utc(flow.timestamp), flow) for flow in flows]
         self._number = 0
@@ -37,8 +39,10 @@ class Engine(Actor):
         self.stopped: StopTrading | None = None
         """The stop that ended trading; None while it goes on."""
 
-    def pre_start(self) -> None:
+    async def pre_start(self) -> None:
         """Set the timer of the first tick."""
+        if self._awaits is not None:
+            await self.ask(self._awaits, AwaitRecovery())
         first = self._feed.next_tick(None)
         if first is None:
             raise BasisError("ENGINE-001", "the market feed has no tick; choose a window that its data covers")
@@ -106,7 +110,7 @@ class Engine(Actor):
             self._schedule(following)
 
     def _schedule(self, ns: int) -> None:
-        self.after((ns - self.now) / NS_PER_SECOND, TickDue(ns), new_cause=Cause("tick"))
+        self.after(max(0.0, (ns - self.now) / NS_PER_SECOND), TickDue(ns), new_cause=Cause("tick"))
 
     async def _finish(self) -> None:
         self._awaited = None

@@ -172,7 +172,8 @@ class ExecutionManager(Actor):
                 continue
             unwound = await self._loop.run(opposite(outcome.order, outcome.handshake), _always)
             undone.append(unwound)
-            if not unwound.handshake.was_successful():
+            # What is too small to be traded is too small to matter; the strategy sees it in the book.
+            if not unwound.handshake.was_successful() and unwound.error_code != "EXEC-009":
                 text = (
                     f"{outcome.order.operation_id} could not be unwound ({unwound.error_code}): the book is not hedged"
                 )

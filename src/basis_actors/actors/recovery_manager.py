@@ -13,8 +13,9 @@ from typing import TypeVar
 from basis_actors.actors.execution_log import operation_event
 from basis_actors.actors.execution_units import undoing
 from basis_actors.actors.reporting import error_event
-from basis_actors.bus import Actor
-from basis_actors.errors import BasisError, Transient, UnknownOutcome
+from basis_actors.bus import Actor, on
+from basis_actors.errors import BasisError, Rejected, Transient, UnknownOutcome
+from basis_actors.messages.commands import AwaitRecovery
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.orders import Order
 from basis_actors.ports import OrderJournal
@@ -54,6 +55,10 @@ class RecoveryManager(Actor):
             await self._patiently(account, account.open)
             self._tell(account)
 
+    @on(AwaitRecovery)
+    def is_done(self, _request: AwaitRecovery) -> None:
+        """Whoever asks is answered once all of it is done."""
+
     async def _unwind(self, incarnation: int, orders: Sequence[Order]) -> None:
         """Undo what is left of a group that began and did not end, unless all of it was done."""
         group_id = orders[0].atomic_group_id
@@ -77,7 +82,14 @@ class RecoveryManager(Actor):
     async def _undo(self, incarnation: int, order: Order, amount: Decimal) -> None:
         account = self._accounts[order.venue]
         undo = undoing(order, float(amount), _undoing_id(order, incarnation))
-        handshake = await self._carried_out(account, undo)
+        try:
+            handshake = await self._carried_out(account, undo)
+        except Rejected as error:
+            if error.code != "EXEC-009":
+                raise
+            # Too small to be traded is too small to matter; the strategy sees it in the book.
+            self._say(account, undo.operation_id, f"{amount} of {order.operation_id} are left: {error.message}")
+            return
         self.log(operation_event(utc_from_ns(self.now), undo, handshake, 0.0))
         text = f"group {order.atomic_group_id} was cut in two by the end of an earlier process; {amount} are undone"
         self._say(account, undo.operation_id, text)

@@ -119,6 +119,23 @@ class SimBus(Supervised):
         complete(self.stop())
         return False
 
+    def go_on(self, until: int, messages: int | None = None) -> None:
+        """Do what is due up to ``until`` (nanoseconds), and then stand still: the bus is not stopped.
+
+        Whoever simulates a kill calls this and lets go of the bus. The bus has failed if ``failure`` is set after it.
+
+        Args:
+            until: what is due later is not done.
+            messages: how many are handled at most, whatever is due.
+        """
+        if not self.started:
+            complete(self.start())
+        if messages is None:
+            complete(self._until(lambda: False, until))
+            return
+        countdown = iter(range(messages))
+        complete(self._until(lambda: next(countdown, None) is None, until, exact=True))
+
     async def _run(self, until: int | None) -> None:
         if not self.started:
             await self.start()

@@ -167,6 +167,10 @@ class DomainEventLogger:
         finally:
             self._files.close()
 
+    def abandon(self) -> None:
+        """Let go of the files as a killed process does: what is not written is lost."""
+        self._files.close()
+
     def _due(self) -> None:
         """A seal, a full batch, or both."""
         if self.sequence >= self._seal_at:

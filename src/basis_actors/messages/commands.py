@@ -12,6 +12,7 @@ from basis_actors.messages.orders import Order
 
 __all__ = [
     "ApplySettlements",
+    "AwaitRecovery",
     "CheckLedger",
     "CheckOrders",
     "DecisionMade",
@@ -141,6 +142,10 @@ class IncomingTransfer(msgspec.Struct, frozen=True, gc=False):
     transit_key: str
     amount: float
     arrives_ns: int
+
+
+class AwaitRecovery(Request[None], frozen=True):
+    """Asks the recovery manager to answer when the accounts are in order."""
 
 
 class GetPositions(Request[PositionsView], frozen=True):

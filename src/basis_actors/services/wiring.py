@@ -75,13 +75,14 @@ def add_engine(
     manager = VenueInterfaceManager(
         [client.domain for client in venues], routes, _transfer_delays(run), simulated=simulated
     )
-    engine = Engine(feed, flows)
+    recovery = [] if journal is None else [RecoveryManager(accounts, journal)]
+    engine = Engine(feed, flows, recovery[0].name if recovery else None)
     actors: list[Actor] = [
         PnLMonitor(components.pnl_monitor.residual_tolerance, BOOKED_LIVE if accounts else BOOKED),
         RiskMonitor(risk_bounds(run, hedged=strategy.hedged)),
         ExposureMonitor(currency),
         PositionMonitor(currency, simulated=simulated),
-        *([] if journal is None else [RecoveryManager(accounts, journal)]),
+        *recovery,
         *(_adapter(client, manager.name, simulated=simulated) for client in venues),
         manager,
         RiskGate(GateRules(_market_rules(run), routes, _minimum_stakes(run))),

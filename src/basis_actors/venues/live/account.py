@@ -117,12 +117,9 @@ class ExchangeAccount:
             before = await self._intake.skip_until(self._clock.now())
             state = await self._account()
             if await self._intake.skip_until(self._clock.now()) == before:
-                under_way: dict[str, float] = {}
-                for transfer in await self._journal.expected(self.domain):
-                    under_way[transfer.transit_key] = under_way.get(transfer.transit_key, 0.0) + transfer.amount
                 # What was booked before, while an unfinished group was unwound, is in what was read now.
                 self.findings.settlements = []
-                self._opened = self._mirror.open(state, under_way)
+                self._opened = self._mirror.open(state, await self._under_way())
                 return
             await self._clock.sleep(self._terms.patience.read_pause_seconds)
         raise Transient("VEN-003", f"{self.domain} goes on trading while its account is read; somebody else uses it")
@@ -170,8 +167,8 @@ class ExchangeAccount:
         )
 
     async def report(self) -> dict[str, float]:
-        """Every position as the exchange shows it, right after the ledger's side was brought up to date."""
-        return await self._catch_up()
+        """Every position as the exchange shows it and what is on its way to it, with the ledger's side up to date."""
+        return {**await self._catch_up(), **await self._under_way()}
 
     async def expect(self, transfer: IncomingTransfer) -> None:
         """Take note of tokens that are on their way, unless their sender has."""
@@ -199,6 +196,13 @@ class ExchangeAccount:
                 self._adjust(state, found)
         self._lost_since = None
         return shown
+
+    async def _under_way(self) -> dict[str, float]:
+        """Tokens on their way here, by transit key."""
+        under_way: dict[str, float] = {}
+        for transfer in await self._journal.expected(self.domain):
+            under_way[transfer.transit_key] = under_way.get(transfer.transit_key, 0.0) + transfer.amount
+        return under_way
 
     async def _is_trading(self) -> bool:
         """Whether a trade of ours is under way, which may yet explain what the exchange shows."""

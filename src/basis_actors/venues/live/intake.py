@@ -73,7 +73,8 @@ class Intake:
                 seen.append(f"{pair}/{fill.trade_id}")
             self._since[pair] = now_ns
         for payment in await self._api.payments(since):
-            await self._journal.book_payment(venue, payment)
+            if await self._journal.book_payment(venue, payment) and payment.kind is PaymentKind.DEPOSIT:
+                await self._note_arrival(payment)
             seen.append(payment.payment_id)
         self._statement_since = now_ns
         return tuple(seen)
@@ -141,7 +142,7 @@ class Intake:
     async def _take_deposit(self, payment: Payment) -> None:
         """Tokens that were on their way here, or the owner's."""
         key = self._terms.cash_key(payment.wallet, payment.token)
-        transfer = _meant(await self._journal.expected(self._terms.venue), payment)
+        transfer = await self._note_arrival(payment)
         if transfer is None:
             self._book(DeltaSource.DEPOSIT, payment.time_ns, (PositionDelta(key, float(payment.amount)),))
             return
@@ -150,7 +151,13 @@ class Intake:
         short = float(payment.amount) - transfer.amount
         if abs(short) > self._terms.patience.tolerance * transfer.amount:
             self._book(DeltaSource.FEE, payment.time_ns, (PositionDelta(key, short),), transfer.operation_id)
-        await self._journal.arrived(self._terms.venue, transfer)
+
+    async def _note_arrival(self, payment: Payment) -> IncomingTransfer | None:
+        """The transfer that a deposit ends, which is then no longer on its way."""
+        transfer = _meant(await self._journal.expected(self._terms.venue), payment)
+        if transfer is not None:
+            await self._journal.arrived(self._terms.venue, transfer)
+        return transfer
 
     def _book(
         self, source: DeltaSource, time_ns: int, deltas: tuple[PositionDelta, ...], operation_id: str | None = None

@@ -60,11 +60,11 @@ class Intents:
         """What this process sent for an order, oldest first."""
         return await self._journal.attempts(self._journal.incarnation, order.operation_id)
 
-    async def send(self, entry: JournalEntry, request: Callable[[], Awaitable[R]]) -> R:
-        """Send it, once. Raises what the exchange raises, after that is written down."""
+    async def send(self, entry: JournalEntry, request: Callable[[], Awaitable[R]]) -> tuple[JournalEntry, R]:
+        """Send it, once; what is known then, and the answer. What the exchange raises is written down first."""
         entry = await self.advance(entry, IntentState.SENT, "handed to the exchange")
         try:
-            return await request()
+            return entry, await request()
         except UnknownOutcome as error:
             await self.advance(entry, IntentState.UNKNOWN, str(error))
             raise

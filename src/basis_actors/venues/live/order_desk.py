@@ -52,8 +52,8 @@ class OrderDesk:
         entry = await self._intents.prepare(order, lambda name: ticket_of(order, name, self._terms, self.filters))
         ticket = entry.intent.ticket
         assert isinstance(ticket, OrderTicket), "a trade has an order ticket"
-        report = await self._intents.send(entry, lambda: self._api.place(ticket))
-        return await self._follow(entry, report)
+        sent, report = await self._intents.send(entry, lambda: self._api.place(ticket))
+        return await self._follow(sent, report)
 
     async def ask(self, entry: JournalEntry) -> ExecutionHandshake:
         """What became of a trade of this process. Raises Transient or AuthFailed when the exchange cannot be asked."""

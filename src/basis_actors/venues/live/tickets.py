@@ -70,10 +70,7 @@ def _trade(order: Order, client_id: str, rules: MarketFilters) -> OrderTicket:
         # Towards the side on which it is filled at the limit or better.
         rounding = ROUND_FLOOR if buys else ROUND_CEILING
         limit = _step(Decimal(repr(order.price)), rules.tick, rounding)
-    if amount < rules.min_amount:
-        raise Rejected(
-            "EXEC-004", f"{_who(order)}: amount {amount} is below the minimum {rules.min_amount} of {order.pair}"
-        )
+    _require_minimum(order, amount, rules)
     most = rules.max_market_amount
     if limit is None and most is not None and amount > most:
         raise Rejected(
@@ -90,6 +87,19 @@ def _trade(order: Order, client_id: str, rules: MarketFilters) -> OrderTicket:
         post_only=bool(details.get("post_only", False)),
         time_in_force=TimeInForce(details.get("time_in_force", TimeInForce.GTC)),
     )
+
+
+def _require_minimum(order: Order, amount: Decimal, rules: MarketFilters) -> None:
+    """Raises Rejected EXEC-009. What closes a position may be worth less than the exchange asks of other orders."""
+    if amount < rules.min_amount:
+        text = f"amount {amount} is below the minimum {rules.min_amount} of {order.pair}"
+        raise Rejected("EXEC-009", f"{_who(order)}: {text}")
+    if order.price is None or order.reduce_only:
+        return
+    worth = amount if rules.pair.endswith("USD-PERP") else amount * Decimal(repr(order.price))
+    if worth < rules.min_notional:
+        text = f"{worth:f} USD is below the minimum order of {rules.min_notional} in {order.pair}"
+        raise Rejected("EXEC-009", f"{_who(order)}: {text}")
 
 
 def _whole_lots(order: Order, rules: MarketFilters) -> Decimal:

@@ -62,12 +62,12 @@ class TransferDesk:
         if ticket.target is None:
             await self._journal.expect(order.target_venue, _incoming(entry))
         try:
-            report = await self._intents.send(entry, lambda: self._api.move(ticket))
+            sent, report = await self._intents.send(entry, lambda: self._api.move(ticket))
         except VenueError as error:
             if not isinstance(error, UnknownOutcome):
                 await self._call_off(entry)
             raise
-        return await self._follow(entry, report)
+        return await self._follow(sent, report)
 
     async def ask(self, entry: JournalEntry) -> ExecutionHandshake:
         """What became of a transfer of this process. Raises Transient or AuthFailed as the exchange does."""

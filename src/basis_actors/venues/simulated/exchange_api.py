@@ -82,6 +82,10 @@ class SimulatedExchangeApi:
         """Tokens are on their way here; they arrive with the first `advance` that is not before their time."""
         await self._exchange.expect(transfer)
 
+    async def everything(self) -> dict[str, float]:
+        """What the account holds and what is on its way to it, by position key."""
+        return await self._exchange.report()
+
     # The API
 
     @property
@@ -102,7 +106,6 @@ class SimulatedExchangeApi:
         if ticket.client_id in self._orders:
             raise Rejected("EXEC-004", f"{self.venue}: order {ticket.client_id} is there already")
         handshake = await self._exchange.execute(self._order(ticket))
-        filled = Decimal(repr(handshake.execution_details["executed_amount"]))
         price = Decimal(repr(handshake.execution_details["executed_price"]))
         report = OrderReport(
             client_id=ticket.client_id,
@@ -111,13 +114,13 @@ class SimulatedExchangeApi:
             buys=ticket.buys,
             state=OrderState.FILLED,
             amount=ticket.amount,
-            filled=filled,
+            filled=ticket.amount,
             average_price=price,
             updated_ns=self._clock.now(),
         )
         self._orders[ticket.client_id] = report
         fee = sum(-d.delta_amount for s in handshake.settlements if s.source is DeltaSource.FEE for d in s.deltas)
-        self._add_fill(report, filled, price, fee, handshake.fee_currency or "USDT")
+        self._add_fill(report, ticket.amount, price, fee, handshake.fee_currency or "USDT")
         return report
 
     async def place_partly(self, ticket: OrderTicket, amount: Decimal) -> OrderReport:

@@ -1,0 +1,257 @@
+"""Defines one story of the fault simulator: a world, and the processes that come and go in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from basis_actors.actors.event_logger import EventLogger
+from basis_actors.actors.timing import Stopwatch
+from basis_actors.bus import Actor, SimBus, VirtualClock, on
+from basis_actors.bus.sim import complete
+from basis_actors.config import ExchangeVenue, RunConfig
+from basis_actors.data import Dataset, build_feed
+from basis_actors.logs.component import ComponentLogs
+from basis_actors.logs.directory import LogDirectoryManager
+from basis_actors.logs.domain_event_logger import DomainEventLogger
+from basis_actors.logs.wall_clock import fixed_clock
+from basis_actors.messages.book import BookView, PositionsView
+from basis_actors.messages.market import MarketState
+from basis_actors.ports import OrderJournal, VenueClient
+from basis_actors.results.accumulator import RunStatistics
+from basis_actors.services.simulation.faults import Fate, FaultyExchangeApi, Rates
+from basis_actors.services.simulation.world import WalletClient, World
+from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER, add_engine
+from basis_actors.strategies.base import Strategy
+from basis_actors.strategies.registry import build_strategy
+from basis_actors.times import NS_PER_SECOND
+from basis_actors.venues.journal.memory import MemoryJournal
+from basis_actors.venues.live.build import build_account
+
+__all__ = ["Ended", "Process", "Setting", "Story"]
+
+_HOUR = 3600 * NS_PER_SECOND
+_MOST_PROCESSES = 100
+"""A story with more of them does not come to rest."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all stories of a mode share."""
+
+    run: RunConfig
+    dataset: Dataset
+    states: tuple[MarketState, ...]
+    """The market, tick by tick."""
+    capital: float
+
+
+class Watcher(Actor):
+    """Keeps every view of the book, and the last one of the ledger."""
+
+    def __init__(self) -> None:
+        super().__init__("watcher")
+        self.views: list[BookView] = []
+        self.ledger: dict[str, float] = {}
+
+    @on(PositionsView)
+    def look(self, view: PositionsView) -> None:
+        """Keep the ledger."""
+        self.ledger = view.positions
+
+    @on(BookView)
+    def note(self, view: BookView) -> None:
+        """Keep it."""
+        self.views.append(view)
+
+
+class WorldFeed:
+    """The market of the world from a moment on; taking a tick lets the world live up to it."""
+
+    def __init__(self, world: World, states: Sequence[MarketState], after_ns: int) -> None:
+        self._world = world
+        self._states = {state.ns: state for state in states if state.ns > after_ns}
+
+    def next_tick(self, after_ns: int | None) -> int | None:
+        """The next tick of the market that is left."""
+        return next((ns for ns in self._states if after_ns is None or ns > after_ns), None)
+
+    async def take(self, ns: int) -> MarketState:
+        """The market at a tick."""
+        await self._world.live_until(ns)
+        return self._states[ns]
+
+
+@dataclass
+class Ended:
+    """How a process ended."""
+
+    run_dir: Path
+    killed: bool
+    failure: BaseException | None
+    views: list[BookView]
+    held: dict[str, float]
+    """Its ledger at its end."""
+
+
+@dataclass
+class Process:
+    """One process of a story: a bus with the engine on it."""
+
+    bus: SimBus
+    apis: list[FaultyExchangeApi]
+    watcher: Watcher
+    run_dir: Path
+    sink: DomainEventLogger
+    components: ComponentLogs
+
+
+@dataclass
+class Story:
+    """One seed. `folder` holds the log of each of its processes."""
+
+    setting: Setting
+    seed: int
+    folder: Path
+    rates: Rates = field(default_factory=Rates)
+    kills: float = 0.02
+    """Per hour: the process is killed."""
+    quiet_hours: int = 6
+    """At the end nothing fails any more, so that everything can come to rest."""
+
+    def __post_init__(self) -> None:
+        states = self.setting.states
+        self.random = Random(self.seed)  # noqa: S311 - a seeded story, no secret
+        until = states[-1].ns - self.quiet_hours * _HOUR
+        self.fate = Fate(self.random, self.rates, until)
+        self.world = World(self.setting.run, states, self.setting.capital)
+        self.journal = MemoryJournal(f"story-{self.seed}")
+        self.ended: list[Ended] = []
+
+    def tell(self) -> None:
+        """Let processes come and go until the market is over."""
+        states, world = self.setting.states, self.world
+        after = states[0].ns - 1
+        while len(self.ended) < _MOST_PROCESSES:
+            process = self._begin(after)
+            end = self._live(process)
+            self.ended.append(end)
+            if not end.killed and end.failure is None:
+                return
+            for api in process.apis:
+                complete(api.cut())
+            world.clock.follow(None)
+            after = world.now_ns + round(self.random.uniform(5.0, 7200.0 if end.killed else 60.0) * NS_PER_SECOND)
+            if after >= states[-1].ns - 2 * _HOUR:
+                after = states[-1].ns - 2 * _HOUR
+            world.clock.move_to(after)
+            complete(world.live_until(after))
+            self.journal = self.journal.reopened()
+
+    def _begin(self, after_ns: int) -> Process:
+        setting, run, world = self.setting, self.setting.run, self.world
+        number = len(self.ended)
+        start = next(state.ns for state in setting.states if state.ns > after_ns)
+        clock = VirtualClock(start if number == 0 else after_ns)
+        bus = SimBus(clock, log_sink=EVENT_LOGGER, correlation_id=f"seed-{self.seed}", stop_order=STOP_ORDER)
+        world.clock.follow(clock)
+        run_dir = LogDirectoryManager.create_run_logs(
+            f"seed-{self.seed}", number, run.mode.mode, run.mode.strategy, setting.capital, self.folder,
+            currency=run.share_class.currency, clock=fixed_clock,
+        )  # fmt: skip
+        sink = DomainEventLogger(run_dir, f"seed-{self.seed}", number, clock=fixed_clock, monotonic=_zero)
+        components = ComponentLogs(run_dir, f"seed-{self.seed}", number, clock=fixed_clock)
+        watcher = Watcher()
+        apis, venues = self._venues(bus, opens=number > 0)
+        add_engine(
+            bus,
+            run=run,
+            strategy=self._strategy(start),
+            feed=WorldFeed(world, setting.states, after_ns),
+            venues=venues,
+            flows=(),
+            event_logger=EventLogger(sink, RunStatistics(), components),
+            stopwatch=Stopwatch(_zero),
+            simulated=False,
+            journal=self.journal,
+        )
+        bus.add(watcher)
+        return Process(bus, apis, watcher, run_dir, sink, components)
+
+    def _venues(self, bus: SimBus, *, opens: bool) -> tuple[list[FaultyExchangeApi], list[VenueClient]]:
+        run, world = self.setting.run, self.world
+        apis: list[FaultyExchangeApi] = []
+        venues: list[VenueClient] = [WalletClient(world, opens=opens)]
+        journal: OrderJournal = self.journal
+        names = [name for name in run.mode.venues if isinstance(run.venues[name], ExchangeVenue)]
+        for name in names:
+            venue = run.venues[name]
+            assert isinstance(venue, ExchangeVenue)
+            api = FaultyExchangeApi(
+                world.exchanges[name], world.clock, self.fate, venue.account_terms.receive_window_seconds
+            )
+            apis.append(api)
+            targets = ["wallet", *(other for other in names if other != name)]
+            addresses = {
+                (target, token): (f"{target}:BaseToken:{token}", "any")
+                for target in targets
+                for token in venue.withdrawal_fees
+            }
+            venues.append(build_account(venue, api, journal, bus.clock, leverage={}, addresses=addresses))
+        return apis, venues
+
+    def _strategy(self, start_ns: int) -> Strategy:
+        """A strategy that knows what it could know at a moment."""
+        setting, run = self.setting, self.setting.run
+        strategy = build_strategy(run)
+        feed = build_feed(
+            setting.dataset,
+            strategy.market_spec,
+            start_ns=start_ns,
+            end_ns=setting.states[-1].ns,
+            step_ns=run.mode.tick_interval_seconds * NS_PER_SECOND,
+            data=run.mode.data,
+            venues=run.venues,
+        )
+        for perp in strategy.market_spec.perps:
+            strategy.warm_up(feed.warmup_funding(perp, strategy.funding_history))
+        return strategy
+
+    def _live(self, process: Process) -> Ended:
+        """Go on until the process is killed, fails or has seen the last tick."""
+        bus, end = process.bus, self.setting.states[-1].ns
+        killed = self._kill_time()
+        failure: BaseException | None = None
+        try:
+            bus.go_on(end + _HOUR if killed is None else killed)
+            if killed is not None and bus.failure is None:
+                bus.go_on(killed + _HOUR, self.random.randrange(200))
+            failure = bus.failure
+            if failure is not None or killed is None:
+                killed = None
+                complete(bus.stop())
+        except Exception as error:  # noqa: BLE001 - a process may end of anything; the verdict names it
+            failure = error
+        if failure is not None:
+            killed = None
+        if killed is not None:
+            process.sink.abandon()
+        process.components.close()
+        return Ended(process.run_dir, killed is not None, failure, process.watcher.views, process.watcher.ledger)
+
+    def _kill_time(self) -> int | None:
+        """When this process is killed, ns; None for never."""
+        if not self.kills:
+            return None
+        ticks = [state.ns for state in self.setting.states if self.world.now_ns <= state.ns < self.fate.until_ns]
+        place = int(self.random.expovariate(self.kills))
+        if place >= len(ticks):
+            return None
+        # What is worth interrupting happens right after a tick.
+        return ticks[place] + round(self.random.uniform(0.0, 20.0) * NS_PER_SECOND)
+
+
+def _zero() -> float:
+    return 0.0
