@@ -7,7 +7,15 @@ every order is answered, every group has its event, and the monitors see the boo
 from __future__ import annotations
 
 from basis_actors.actors.execution_log import group_event
-from basis_actors.actors.execution_units import Outcome, Unit, opposite, split_into_units
+from basis_actors.actors.execution_units import (
+    MOST_UNWINDS,
+    Outcome,
+    Unit,
+    opposite,
+    split_into_units,
+    undoing,
+    unwind_id,
+)
 from basis_actors.actors.tight_loop import TightLoop
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Actor, Escalated, on
@@ -158,7 +166,8 @@ class ExecutionManager(Actor):
             else:
                 outcome = await self._loop.run(order, _always if compensated else self._goes_on)
             outcomes.append(outcome)
-            if not outcome.succeeded:
+            # Legs hedge each other: one that is filled in part hedges nothing whole.
+            if not outcome.succeeded or (compensated and outcome.fell_short):
                 failed = order.operation_id
         if failed is None or not compensated:
             return outcomes, []
@@ -168,16 +177,28 @@ class ExecutionManager(Actor):
         """Undo what was filled, newest first, every leg whatever becomes of the others."""
         undone = []
         for outcome in reversed(outcomes):
-            if outcome.handshake.status is not ExecutionStatus.CONFIRMED:
-                continue
-            unwound = await self._loop.run(opposite(outcome.order, outcome.handshake), _always)
+            if outcome.handshake.status is ExecutionStatus.CONFIRMED:
+                undone += await self._undo(outcome)
+        return undone
+
+    async def _undo(self, outcome: Outcome) -> list[Outcome]:
+        """Undo one leg, in as many trades as it takes: each may be filled in part only."""
+        leg, undone = outcome.order, list[Outcome]()
+        order = opposite(leg, outcome.handshake)
+        while True:
+            unwound = await self._loop.run(order, _always)
             undone.append(unwound)
-            # What is too small to be traded is too small to matter; the strategy sees it in the book.
-            if not unwound.handshake.was_successful() and unwound.error_code != "EXEC-009":
-                text = (
-                    f"{outcome.order.operation_id} could not be unwound ({unwound.error_code}): the book is not hedged"
-                )
-                self._fatal = ("EXEC-006", f"{text}; look at the positions before trading goes on")
+            if not unwound.handshake.was_successful():
+                break
+            number = len(undone) + 1
+            if not unwound.fell_short or number > MOST_UNWINDS:
+                break
+            left = outcome.filled - sum(each.filled for each in undone)
+            order = undoing(leg, left, unwind_id(leg.operation_id, number))
+        # What is too small to be traded is too small to matter; the strategy sees it in the book.
+        if undone[-1].fell_short or (not undone[-1].succeeded and undone[-1].error_code != "EXEC-009"):
+            text = f"{leg.operation_id} could not be unwound ({undone[-1].error_code}): the book is not hedged"
+            self._fatal = ("EXEC-006", f"{text}; look at the positions before trading goes on")
         return undone
 
     def _judge(self, outcomes: list[Outcome]) -> None:

@@ -12,10 +12,14 @@ from basis_actors.finance.keys import perp_key
 from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType, Order, Side
 
-__all__ = ["Outcome", "Unit", "opposite", "split_into_units", "undoing"]
+__all__ = ["MOST_UNWINDS", "Outcome", "Unit", "opposite", "split_into_units", "undoing", "unwind_id"]
 
+MOST_UNWINDS: Final = 5
+"""Trades that undo one leg: a book so thin that more are needed is a matter for a person."""
 _FLASH: Final = (OperationType.FLASH_BORROW, OperationType.FLASH_REPAY)
 _TRADES: Final = (OperationType.SPOT_TRADE, OperationType.PERP_TRADE)
+_ROUNDING: Final = 1e-9
+"""Relative."""
 
 
 class Unit(msgspec.Struct, frozen=True):
@@ -40,6 +44,16 @@ class Outcome(msgspec.Struct, frozen=True):
     def succeeded(self) -> bool:
         """Whether it was done, and the ledger agrees."""
         return self.handshake.was_successful() and self.fatal is None
+
+    @property
+    def filled(self) -> float:
+        """How much of a trade was done, in the unit of its amount."""
+        return abs(self.handshake.actual_deltas.get(_traded_key(self.order), 0.0))
+
+    @property
+    def fell_short(self) -> bool:
+        """Whether a trade was done, but not all of it."""
+        return self.handshake.was_successful() and self.filled < self.order.amount * (1.0 - _ROUNDING)
 
     @property
     def error_code(self) -> str | None:
@@ -134,7 +148,12 @@ def opposite(order: Order, handshake: ExecutionHandshake) -> Order:
         for key, amount in handshake.actual_deltas.items()
         if key in expected
     )
-    return _reversed(order, filled, deltas, f"{order.operation_id}-unwind")
+    return _reversed(order, filled, deltas, unwind_id(order.operation_id, 1))
+
+
+def unwind_id(operation_id: str, number: int) -> str:
+    """Id of the trade that undoes an operation; a further one undoes what the one before it left."""
+    return f"{operation_id}-unwind" if number == 1 else f"{operation_id}-unwind-{number}"
 
 
 def undoing(order: Order, amount: float, operation_id: str) -> Order:

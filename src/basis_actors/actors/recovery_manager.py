@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from basis_actors.actors.execution_log import operation_event
-from basis_actors.actors.execution_units import undoing
+from basis_actors.actors.execution_units import MOST_UNWINDS, undoing, unwind_id
 from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, on
 from basis_actors.errors import BasisError, Rejected, Transient, UnknownOutcome
@@ -74,32 +74,40 @@ class RecoveryManager(Actor):
     async def _filled(self, incarnation: int, order: Order) -> Decimal:
         """What is still in force of a leg: filled, and not undone before or since the kill."""
         done = await self._journal.attempts(incarnation, order.operation_id)
-        undone = list(await self._journal.attempts(incarnation, f"{order.operation_id}-unwind"))
+        undone = [
+            entry
+            for number in range(1, MOST_UNWINDS + 1)
+            for entry in await self._journal.attempts(incarnation, unwind_id(order.operation_id, number))
+        ]
         for later in range(incarnation + 1, self._journal.incarnation + 1):
-            undone += await self._journal.attempts(later, _undoing_id(order, incarnation))
+            for number in range(MOST_UNWINDS):
+                undone += await self._journal.attempts(later, _undoing_id(order, incarnation, number))
         return _sum(entry.filled for entry in done) - _sum(entry.filled for entry in undone)
 
     async def _undo(self, incarnation: int, order: Order, amount: Decimal) -> None:
-        account = self._accounts[order.venue]
-        undo = undoing(order, float(amount), _undoing_id(order, incarnation))
-        try:
-            handshake = await self._carried_out(account, undo)
-        except Rejected as error:
-            if error.code != "EXEC-009":
-                raise
-            # Too small to be traded is too small to matter; the strategy sees it in the book.
-            self._say(account, undo.operation_id, f"{amount} of {order.operation_id} are left: {error.message}")
-            return
-        self.log(operation_event(utc_from_ns(self.now), undo, handshake, 0.0))
-        text = f"group {order.atomic_group_id} was cut in two by the end of an earlier process; {amount} are undone"
-        self._say(account, undo.operation_id, text)
-        left = await self._filled(incarnation, order)
-        if left > 0:
-            raise BasisError(
-                "EXEC-006",
-                f"{order.operation_id} of group {order.atomic_group_id}, which an earlier process began, could not be"
-                f" undone: {left} of {amount} are left ({handshake.error_message}); close it by hand, then start again",
-            )
+        """Undo what is left of a leg, in as many trades as it takes."""
+        account, left = self._accounts[order.venue], amount
+        for number in range(MOST_UNWINDS):
+            undo = undoing(order, float(left), _undoing_id(order, incarnation, number))
+            try:
+                handshake = await self._carried_out(account, undo)
+            except Rejected as error:
+                if error.code != "EXEC-009":
+                    raise
+                # Too small to be traded is too small to matter; the strategy sees it in the book.
+                self._say(account, undo.operation_id, f"{left} of {order.operation_id} stay: {error.message}")
+                return
+            self.log(operation_event(utc_from_ns(self.now), undo, handshake, 0.0))
+            left = await self._filled(incarnation, order)
+            text = f"group {order.atomic_group_id} was cut in two by the end of an earlier process and is undone"
+            self._say(account, undo.operation_id, f"{text}: {left} of {amount} are left of {order.operation_id}")
+            if left <= 0:
+                return
+        raise BasisError(
+            "EXEC-006",
+            f"{order.operation_id} of group {order.atomic_group_id}, which an earlier process began, could not be"
+            f" undone: {left} of {amount} are left; close it by hand, then start again",
+        )
 
     async def _carried_out(self, account: ExchangeAccount, order: Order) -> ExecutionHandshake:
         """Send an order and follow it to its end. Raises what the exchange raises."""
@@ -135,8 +143,9 @@ class RecoveryManager(Actor):
             self.log(event)
 
 
-def _undoing_id(order: Order, incarnation: int) -> str:
-    return f"{order.operation_id}-unwind-{incarnation}"
+def _undoing_id(order: Order, incarnation: int, number: int) -> str:
+    """Differs from what the process of the group itself called its unwinding."""
+    return f"{order.operation_id}-undone-{incarnation}-{number}"
 
 
 def _sum(amounts: Iterable[Decimal]) -> Decimal:

@@ -366,7 +366,7 @@ class ReconciliationEvent(DomainEvent, frozen=True, kw_only=True):
     FILE: ClassVar[str] = "reconciliation"
 
     reconciliation_type: str
-    """`tight_loop`, `startup` or `periodic`."""
+    """`tight_loop`, `startup`, `periodic`, or `venue_wins` where the ledger follows what a venue shows."""
     success: bool
     """Whether ledger and venue agree."""
     expected: dict[str, float]
@@ -383,7 +383,7 @@ class ReconciliationEvent(DomainEvent, frozen=True, kw_only=True):
     """The order; None where all is compared."""
 
     def __post_init__(self) -> None:
-        if self.reconciliation_type not in ("tight_loop", "startup", "periodic"):
+        if self.reconciliation_type not in ("tight_loop", "startup", "periodic", "venue_wins"):
             raise ValueError(f"ReconciliationEvent.reconciliation_type is {self.reconciliation_type!r}")
 
 

@@ -129,6 +129,8 @@ class Story:
         self.world = World(self.setting.run, states, self.setting.capital)
         self.journal = MemoryJournal(f"story-{self.seed}")
         self.ended: list[Ended] = []
+        self.hedged = build_strategy(self.setting.run).hedged
+        """Whether the mode means to be delta neutral."""
 
     def tell(self) -> None:
         """Let processes come and go until the market is over."""

@@ -34,6 +34,8 @@ class JournalBook:
         """By domain, oldest first."""
         self.groups: list[tuple[int, str, tuple[Order, ...]]] = []
         """Incarnation, name and orders of what began and did not end, oldest first."""
+        self.begun: list[tuple[int, tuple[Order, ...]]] = []
+        """Incarnation and orders of every group, oldest first; only a journal in memory keeps them all."""
         self._attempts: dict[tuple[int, str], list[str]] = {}
 
     def entry_of(self, intent: Intent) -> JournalEntry:
@@ -124,6 +126,16 @@ class MemoryJournal:
         """How often it was opened."""
         return self._book.incarnation
 
+    @property
+    def entries(self) -> tuple[JournalEntry, ...]:
+        """Everything that was ever intended, oldest first."""
+        return tuple(self._book.entries.values())
+
+    @property
+    def groups(self) -> tuple[tuple[int, tuple[Order, ...]], ...]:
+        """Incarnation and orders of every compensated group, oldest first."""
+        return tuple(self._book.begun)
+
     def reopened(self) -> MemoryJournal:
         """The same journal as the next process finds it."""
         self._book.incarnation += 1
@@ -169,7 +181,9 @@ class MemoryJournal:
 
     async def begin_group(self, group_id: str, orders: Sequence[Order]) -> None:
         """Keep a group."""
-        self._book.groups.append((self._book.incarnation, group_id, tuple(orders)))
+        group = tuple(orders)
+        self._book.groups.append((self._book.incarnation, group_id, group))
+        self._book.begun.append((self._book.incarnation, group))
 
     async def end_group(self, group_id: str) -> None:
         """Forget it."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import TypeVar
 
-from basis_actors.errors import Rejected, UnknownOutcome, VenueError
+from basis_actors.errors import UnknownOutcome, VenueError
 from basis_actors.messages.exchange import OrderTicket, TransferTicket
 from basis_actors.messages.journal import Intent, IntentState, JournalEntry, may_follow
 from basis_actors.messages.orders import Order
@@ -33,12 +33,15 @@ class Intents:
         self._missed: dict[str, int] = {}
 
     async def prepare(self, order: Order, make_ticket: Callable[[str], OrderTicket | TransferTicket]) -> JournalEntry:
-        """Write down the next attempt at an order. Raises Rejected EXEC-004 for one that may have been carried out."""
+        """Write down the next attempt at an order.
+
+        Raises UnknownOutcome VEN-002 for one that may have been carried out: it is asked for, never sent again.
+        """
         earlier = await self.attempts(order)
         for entry in earlier:
             if entry.state is not IntentState.REJECTED:
-                raise Rejected(
-                    "EXEC-004",
+                raise UnknownOutcome(
+                    "VEN-002",
                     f"{order.operation} {order.operation_id!r} was sent as {entry.intent.client_id} and is"
                     f" {entry.state}; it is asked for, never sent again",
                 )
@@ -88,9 +91,13 @@ class Intents:
     def is_absent(self, entry: JournalEntry) -> bool:
         """The exchange knows nothing of it once more: whether that is enough to say that it never arrived.
 
+        What was seen once is there, whatever an answer from an old copy says.
+
         One such answer proves nothing: an order may be late, and a query may be answered from a copy that lags. After
         the receive window the exchange no longer takes it; the margin is for clocks and copies.
         """
+        if entry.state not in (IntentState.SENT, IntentState.UNKNOWN):
+            return False
         patience, intent = self._terms.patience, entry.intent
         missed = self._missed[intent.client_id] = self._missed.get(intent.client_id, 0) + 1
         wait = patience.receive_window_seconds + patience.absence_seconds

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from basis_actors.errors import VenueError
 from basis_actors.messages.exchange import MarketFilters, OrderReport, OrderState, OrderTicket
 from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.journal import IntentState, JournalEntry
@@ -48,19 +49,24 @@ class OrderDesk:
         """What the exchange requires, by pair."""
 
     async def send(self, order: Order) -> ExecutionHandshake:
-        """Send a trade and follow it. Raises what the exchange raises."""
+        """Send a trade and follow it. Raises what the exchange raises on sending; what comes after that is an answer:
+        an order that was taken is not to be sent again because its trades could not be read.
+        """
         entry = await self._intents.prepare(order, lambda name: ticket_of(order, name, self._terms, self.filters))
         ticket = entry.intent.ticket
         assert isinstance(ticket, OrderTicket), "a trade has an order ticket"
         sent, report = await self._intents.send(entry, lambda: self._api.place(ticket))
-        return await self._follow(sent, report)
+        try:
+            return await self._follow(sent, report)
+        except VenueError as error:
+            return undecided(sent, self._clock.now(), error.message, pending=True)
 
     async def ask(self, entry: JournalEntry) -> ExecutionHandshake:
         """What became of a trade of this process. Raises Transient or AuthFailed when the exchange cannot be asked."""
         entry, report = await self._look(entry)
         if report is not None:
             return await self._follow(entry, report)
-        if entry.state.has_ended:
+        if entry.state.has_ended and entry.filled == 0:
             return failed(entry, self._clock.now(), "EXEC-001", entry.evidence)
         return undecided(entry, self._clock.now(), f"{self._terms.venue} does not know the order yet")
 

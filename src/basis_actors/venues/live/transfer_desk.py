@@ -74,7 +74,7 @@ class TransferDesk:
         entry, report = await self._look(entry)
         if report is not None:
             return await self._follow(entry, report)
-        if entry.state.has_ended:
+        if entry.state in (IntentState.REJECTED, IntentState.CANCELLED):
             return failed(entry, self._clock.now(), "EXEC-001", entry.evidence)
         return undecided(entry, self._clock.now(), f"{self._terms.venue} does not know the transfer yet")
 

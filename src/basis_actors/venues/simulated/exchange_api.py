@@ -66,6 +66,12 @@ class SimulatedExchangeApi:
         self._transfers: dict[str, TransferReport] = {}
         self.leverage: dict[str, int] = {}
 
+    @property
+    def carried_out(self) -> dict[str, Decimal]:
+        """What was done of every order and transfer, by client id, oldest first of each."""
+        filled = {name: report.filled for name, report in self._orders.items()}
+        return filled | dict.fromkeys(self._transfers, Decimal(0))
+
     # What time does
 
     async def advance(self, market: MarketState) -> None:
@@ -126,7 +132,7 @@ class SimulatedExchangeApi:
     async def place_partly(self, ticket: OrderTicket, amount: Decimal) -> OrderReport:
         """Fill no more than `amount` of an order and cancel the rest, as happens when a book is thin."""
         report = await self.place(replace(ticket, amount=amount))
-        report = replace(report, amount=ticket.amount, state=OrderState.CANCELLED)
+        report = replace(report, amount=ticket.amount, filled=amount, state=OrderState.CANCELLED)
         self._orders[ticket.client_id] = report
         return report
 

@@ -1,0 +1,158 @@
+"""Defines what must hold when a story is over, whatever failed in it, and says what does not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from decimal import Decimal
+
+from basis_actors.bus.sim import complete
+from basis_actors.logs.reader import EventLog
+from basis_actors.logs.replay import replay
+from basis_actors.messages.book import Trigger
+from basis_actors.messages.events import ExecutionDeltaEvent, PnLCalculation
+from basis_actors.messages.exchange import OrderTicket
+from basis_actors.messages.execution import DeltaSource
+from basis_actors.messages.orders import Order
+from basis_actors.services.simulation.story import Ended, Story
+from basis_actors.times import utc_text
+
+__all__ = ["verdict"]
+
+_ROUNDING = 1e-8
+"""Relative; exchanges are compared with the ledger no more closely."""
+_UNEXPLAINED = 1e-9
+"""Of equity."""
+_TICKS_ADRIFT = 4
+"""Ticks in a row."""
+
+
+def verdict(story: Story) -> list[str]:
+    """Everything that is wrong with a story that has been told; empty when nothing is."""
+    problems = [
+        *_comes_to_rest(story),
+        *_one_order_each(story),
+        *_known_as_it_was(story),
+        *_whole_groups(story),
+        *_nothing_lost(story),
+        *_hedged(story),
+    ]
+    for number, ended in enumerate(story.ended):
+        problems += [f"process {number}: {problem}" for problem in _log_is_whole(ended)]
+    return problems
+
+
+def _comes_to_rest(story: Story) -> list[str]:
+    last = story.ended[-1]
+    if last.killed or last.failure is not None:
+        return [f"does not come to rest: {len(story.ended)} processes, the last ended of {last.failure!r}"]
+    return [
+        f"{entry.intent.client_id} of {entry.intent.order.operation_id} is still {entry.state}: {entry.evidence}"
+        for domain in story.world.exchanges
+        for entry in complete(story.journal.unresolved(domain))
+    ]
+
+
+def _one_order_each(story: Story) -> list[str]:
+    """No operation of a process was carried out twice, and nothing at an exchange is without an intent."""
+    problems, carried_out = [], Counter[tuple[int, str]]()
+    intents = {entry.intent.client_id: entry.intent for entry in story.journal.entries}
+    for name, exchange in story.world.exchanges.items():
+        for client_id in exchange.carried_out:
+            intent = intents.get(client_id)
+            if intent is None:
+                problems.append(f"{name} carried out {client_id}, which the journal does not know")
+            else:
+                carried_out[intent.incarnation, intent.order.operation_id] += 1
+    problems += [
+        f"{operation} of process {incarnation - 1} was carried out {count} times"
+        for (incarnation, operation), count in carried_out.items()
+        if count > 1
+    ]
+    return problems
+
+
+def _known_as_it_was(story: Story) -> list[str]:
+    """What the journal says of each trade is what the exchange did."""
+    return [
+        f"{entry.intent.order.operation_id} is {entry.state} with {entry.filled} filled, {done} was done"
+        for entry in story.journal.entries
+        if isinstance(entry.intent.ticket, OrderTicket)
+        and entry.filled
+        != (done := story.world.exchanges[entry.intent.domain].carried_out.get(entry.intent.client_id, Decimal(0)))
+    ]
+
+
+def _whole_groups(story: Story) -> list[str]:
+    """Of each compensated group all legs are done, or none is, but for what is too small to be traded."""
+    filled: dict[tuple[int, str], Decimal] = {}
+    for entry in story.journal.entries:
+        operation = (entry.intent.incarnation, entry.intent.order.operation_id)
+        filled[operation] = filled.get(operation, Decimal(0)) + entry.filled
+    problems = []
+    for incarnation, orders in story.journal.groups:
+        left = [(order, _left_of(order, incarnation, filled)) for order in orders]
+        whole = all(amount >= Decimal(repr(order.amount)) for order, amount in left)
+        if whole or all(_is_dust(story, order, amount) for order, amount in left):
+            continue
+        legs = ", ".join(f"{amount} of {order.amount!r} {order.pair} at {order.venue}" for order, amount in left)
+        problems.append(f"group {orders[0].atomic_group_id} of process {incarnation - 1} is in two parts: {legs}")
+    return problems
+
+
+def _left_of(order: Order, incarnation: int, filled: Mapping[tuple[int, str], Decimal]) -> Decimal:
+    """What is in force of a leg: filled by its process, less what that or a later one undid."""
+    amount = filled.get((incarnation, order.operation_id), Decimal(0))
+    for (process, operation), done in filled.items():
+        own = process == incarnation and operation.startswith(f"{order.operation_id}-unwind")
+        if own or operation.startswith(f"{order.operation_id}-undone-{incarnation}-"):
+            amount -= done
+    return amount
+
+
+def _is_dust(story: Story, order: Order, amount: Decimal) -> bool:
+    filters = complete(story.world.exchanges[order.venue].filters())[order.pair or ""]
+    worth = amount if (order.pair or "").endswith("USD-PERP") else amount * Decimal(repr(order.price or 0.0))
+    return amount < filters.min_amount or worth < filters.min_notional
+
+
+def _nothing_lost(story: Story) -> list[str]:
+    """The ledger is what the accounts hold."""
+    held, shown = story.ended[-1].held, complete(story.world.holdings())
+    problems = []
+    for key in sorted({*held, *shown}):
+        booked, there = held.get(key, 0.0), shown.get(key, 0.0)
+        if abs(booked - there) > _ROUNDING * max(abs(booked), abs(there), 1.0):
+            problems.append(f"{key} is {booked!r} in the ledger, {there!r} in the accounts")
+    return problems
+
+
+def _hedged(story: Story) -> list[str]:
+    """A mode that means to be neutral does not stay out of its drift: an order that failed or was filled in part is
+    made good by the next decisions."""
+    if not story.hedged:
+        return []
+    share = story.setting.run.mode.risk_limits.max_delta_drift
+    problems = []
+    for number, ended in enumerate(story.ended):
+        adrift = 0
+        for view in ended.views:
+            book, delta = view.risk.exposure.book, view.risk.exposure.net_delta
+            if book.trigger is not Trigger.TICK or view.equity <= 0.0:
+                continue
+            adrift = adrift + 1 if delta is None or abs(delta) > share * view.equity else 0
+            if adrift > _TICKS_ADRIFT:
+                moment = utc_text(book.tick.market.timestamp)
+                problems.append(f"process {number} has a net delta of {delta} at {moment}, for {adrift} ticks by then")
+    return problems
+
+
+def _log_is_whole(ended: Ended) -> list[str]:
+    """What a process did can be rebuilt from its log, every cent of it is explained, and nothing had to be guessed."""
+    problems = [f"{finding.check}, {finding.where}: {finding.what}" for finding in replay(ended.run_dir).findings]
+    for event in EventLog(ended.run_dir).all():
+        if isinstance(event, PnLCalculation) and abs(event.residual) > _UNEXPLAINED * abs(event.equity):
+            problems.append(f"{event.residual!r} of equity is unexplained at {event.timestamp}")
+        if isinstance(event, ExecutionDeltaEvent) and event.source is DeltaSource.ADJUSTMENT:
+            problems.append(f"had to believe {event.domain} at {event.timestamp}: {event.deltas}")
+    return problems
