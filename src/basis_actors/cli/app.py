@@ -14,6 +14,7 @@ from basis_actors.cli.market_data import data
 from basis_actors.cli.replay import replay
 from basis_actors.cli.report import report
 from basis_actors.cli.results import results
+from basis_actors.cli.simulate import simulate
 from basis_actors.cli.stress import stress
 from basis_actors.cli.terminal import BAD_INPUT, complain
 from basis_actors.errors import BasisError
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 app.command("backtest")(backtest)
 app.command("stress")(stress)
+app.command("simulate")(simulate)
 app.command("replay")(replay)
 app.command("report")(report)
 app.command("modes")(modes)

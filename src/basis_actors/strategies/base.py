@@ -87,6 +87,8 @@ class Strategy(StrategyClass, ABC):
 
     hedged: ClassVar[bool]
     """Whether the strategy means to be delta neutral."""
+    brings_stops: ClassVar[bool] = False
+    """Whether its orders carry a stop_loss or take_profit, which whoever carries them out has to keep watch over."""
 
     def __init__(self, run: RunConfig) -> None:
         self.run = run

@@ -35,6 +35,7 @@ class MlDirectional(Strategy):
     """
 
     hedged: ClassVar[bool] = False
+    brings_stops: ClassVar[bool] = True
 
     def __init__(self, run: RunConfig) -> None:
         """Raises what `build_signal_source` raises for a source that cannot be used."""

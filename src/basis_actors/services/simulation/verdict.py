@@ -101,11 +101,14 @@ def _whole_groups(story: Story) -> list[str]:
 
 
 def _left_of(order: Order, incarnation: int, filled: Mapping[tuple[int, str], Decimal]) -> Decimal:
-    """What is in force of a leg: filled by its process, less what that or a later one undid."""
-    amount = filled.get((incarnation, order.operation_id), Decimal(0))
+    """What is in force of a leg: filled by its process or finished by a later one, less what either undid."""
+    leg = order.operation_id
+    amount = filled.get((incarnation, leg), Decimal(0))
     for (process, operation), done in filled.items():
-        own = process == incarnation and operation.startswith(f"{order.operation_id}-unwind")
-        if own or operation.startswith(f"{order.operation_id}-undone-{incarnation}-"):
+        if operation.startswith(f"{leg}-finished-{incarnation}-"):
+            amount += done
+        own = process == incarnation and operation.startswith(f"{leg}-unwind")
+        if own or operation.startswith(f"{leg}-undone-{incarnation}-"):
             amount -= done
     return amount
 

@@ -1,0 +1,92 @@
+"""Tells stories of the fault simulator by the seed, and reports what came of each."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from basis_actors.config import ExchangeVenue
+from basis_actors.errors import ConfigError
+from basis_actors.services.preparation import BacktestRequest, prepare
+from basis_actors.services.simulation.story import Setting, Story
+from basis_actors.services.simulation.verdict import verdict
+
+__all__ = ["HOURS", "Report", "setting_of", "tell"]
+
+HOURS: Final = 168
+"""Length of a story unless asked for otherwise: a week."""
+_SHORTEST: Final = 24
+_START: Final = datetime(2024, 1, 10, tzinfo=UTC)
+"""Far enough into the synthetic market that windows of settled funding are full."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of one seed."""
+
+    seed: int
+    processes: int
+    kills: int
+    failures: int
+    """Processes that ended by themselves before the story was over, as they must when it is not safe to go on."""
+    faults: dict[str, int]
+    """How often each fault struck."""
+    orders: int
+    """Intents in the journal."""
+    equity: float | None
+    problems: list[str]
+    """Invariants that do not hold; empty when all do."""
+
+
+def setting_of(mode: str | Path, hours: int = HOURS) -> Setting:
+    """The market and the mode that stories are told of.
+
+    Raises ConfigError CONFIG-003 for a mode that does not trade on exchanges, one whose orders bring stops, and a story
+    that is too short to come to rest; and as `prepare` does.
+    """
+    if hours < _SHORTEST:
+        raise ConfigError("CONFIG-003", f"a story of {hours} hours cannot come to rest; {_SHORTEST} or more are needed")
+    end = _START + timedelta(hours=hours)
+    prepared = prepare(BacktestRequest(mode=mode, start=_START, end=end))
+    run = prepared.run
+    if "always_in" in type(run.mode.strategy_config).model_fields:
+        prepared = prepare(BacktestRequest(mode=mode, start=_START, end=end, always_in=True))
+        run = prepared.run
+    if not any(isinstance(run.venues[name], ExchangeVenue) for name in run.mode.venues):
+        raise ConfigError("CONFIG-003", f"mode {run.mode.mode} trades on no exchange, so none of its orders can fail")
+    if prepared.strategy.brings_stops:
+        raise ConfigError(
+            "CONFIG-003",
+            f"mode {run.mode.mode} protects its orders by stops, which accounts at exchanges do not send; there is no"
+            " story to tell of it",
+        )
+    states = tuple(prepared.feed.state(ns) for ns in prepared.feed.ticks)
+    return Setting(run, prepared.dataset, states, prepared.capital)
+
+
+def tell(setting: Setting, seeds: Iterable[int], keep: Path | None = None) -> Iterator[Report]:
+    """One report for each seed. The logs of a story stay in `keep`, when that is given, if anything is wrong with it."""
+    for seed in seeds:
+        with tempfile.TemporaryDirectory(prefix="basis-actors-") as scratch:
+            story = Story(setting, seed, Path(scratch))
+            story.tell()
+            problems = verdict(story)
+            if problems and keep is not None:
+                keep.mkdir(parents=True, exist_ok=True)
+                (Path(scratch) / f"seed-{seed}").rename(keep / f"seed-{seed}")
+        views = story.ended[-1].views
+        yield Report(
+            seed=seed,
+            processes=len(story.ended),
+            kills=sum(ended.killed for ended in story.ended),
+            failures=sum(ended.failure is not None for ended in story.ended),
+            faults=dict(Counter(story.fate.told)),
+            orders=len(story.journal.entries),
+            equity=views[-1].equity if views else None,
+            problems=problems,
+        )
