@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # Long tests in full, or in the short form that CI runs: FORM=short
 FORM ?= full
+# Which stories of each mode `make simulate` tells
+SEEDS ?= 0..99
 # Folder with market history for the benchmarks; the synthetic market without one
 DATA ?= $(wildcard ../shared/data)
 
@@ -12,7 +14,7 @@ BIN := $(VENV)/bin
 BY_FILE := --dist loadfile --no-loadscope-reorder
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-long bench table lint types layers docs
+.PHONY: demo test test-long bench table simulate lint types layers docs
 
 # A basis strategy on ninety days of the embedded synthetic market.
 demo: $(READY)
@@ -31,6 +33,12 @@ bench: $(READY)
 # What every mode came to, on the real history of DATA where there is some. TABLE=--json for all the numbers.
 table: $(READY)
 	$(BIN)/python benchmarks/mode_table.py $(if $(DATA),--data $(DATA)) $(TABLE)
+
+# Stories of failing exchanges and killed processes, in every mode that they can be told of.
+simulate: $(READY)
+	for mode in btc_basis eth_basis usdt_market_neutral usdt_market_neutral_no_leverage; do \
+		$(BIN)/basis-actors simulate $$mode --seeds $(SEEDS) || exit 1; \
+	done
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Defines the command `simulate`: stories of failing exchanges and killed processes, and whether the invariants held."""
+"""Defines the command `simulate`: stories of failing exchanges and killed processes, and what held in them."""
 
 from __future__ import annotations
 

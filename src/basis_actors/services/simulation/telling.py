@@ -70,7 +70,7 @@ def setting_of(mode: str | Path, hours: int = HOURS) -> Setting:
 
 
 def tell(setting: Setting, seeds: Iterable[int], keep: Path | None = None) -> Iterator[Report]:
-    """One report for each seed. The logs of a story stay in `keep`, when that is given, if anything is wrong with it."""
+    """One report for each seed. The logs of a story with which anything is wrong stay in `keep`, if that is given."""
     for seed in seeds:
         with tempfile.TemporaryDirectory(prefix="basis-actors-") as scratch:
             story = Story(setting, seed, Path(scratch))
