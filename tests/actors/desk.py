@@ -247,7 +247,7 @@ class Desk:
             *(VenueAdapter(client, manager.name, simulated=True) for client in self.clients),
             manager,
             RiskGate(GateRules(RULES, routes)),
-            PositionUpdateHandler(1e-9, domains),
+            PositionUpdateHandler(1e-9, domains, {}),
             self.manager,
             Probe("strategy_manager"),
             self.engine,

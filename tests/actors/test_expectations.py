@@ -66,7 +66,7 @@ async def surprises(runtime: Runtimes, order: Order, off: dict[str, float]) -> l
         Probe("event_logger"),
         Probe("position_monitor").answers(ApplySettlements, view),
         Probe("venue_interface_manager").answers(RouteReport, None),
-        PositionUpdateHandler(1e-9, {}),
+        PositionUpdateHandler(1e-9, {}, {}),
     ):
         bus.add(actor)
     async with bus:

@@ -23,7 +23,7 @@ from basis_actors.messages.exchange import (
     TransferTicket,
     VenueFill,
 )
-from basis_actors.services.simulation.world import WorldClock
+from basis_actors.services.simulation.world import World
 from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.simulated.exchange_api import SimulatedExchangeApi
 
@@ -85,9 +85,10 @@ class Fate:
 class FaultyExchangeApi:
     """The exchange of one world as one process reaches it. `cut` is called when the process is killed."""
 
-    def __init__(self, exchange: SimulatedExchangeApi, clock: WorldClock, fate: Fate, window_seconds: float) -> None:
+    def __init__(self, exchange: SimulatedExchangeApi, world: World, fate: Fate, window_seconds: float) -> None:
         self._exchange = exchange
-        self._clock = clock
+        self._world = world
+        self._clock = world.clock
         self._fate = fate
         self._window = window_seconds
         self._late: list[tuple[int, Callable[[], Awaitable[object]]]] = []
@@ -216,7 +217,7 @@ class FaultyExchangeApi:
         self._number += 1
         number = self._number
         self._on_the_way[number] = carry_out
-        await self._clock.sleep(seconds)
+        await self._wait(seconds)
         del self._on_the_way[number]
         return await carry_out()
 
@@ -239,7 +240,12 @@ class FaultyExchangeApi:
             await _in_vain(late[1])
 
     async def _pass_time(self) -> None:
-        await self._clock.sleep(self._delay())
+        await self._wait(self._delay())
+
+    async def _wait(self, seconds: float) -> None:
+        """Let time pass, here and in the world: what falls due meanwhile, like funding, has then happened."""
+        await self._clock.sleep(seconds)
+        await self._world.live_until(self._now())
 
     def _delay(self) -> float:
         return self._fate.random.uniform(0.002, self._fate.rates.longest_delay)

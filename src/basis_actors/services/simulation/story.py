@@ -191,9 +191,7 @@ class Story:
         for name in names:
             venue = run.venues[name]
             assert isinstance(venue, ExchangeVenue)
-            api = FaultyExchangeApi(
-                world.exchanges[name], world.clock, self.fate, venue.account_terms.receive_window_seconds
-            )
+            api = FaultyExchangeApi(world.exchanges[name], world, self.fate, venue.account_terms.receive_window_seconds)
             apis.append(api)
             targets = ["wallet", *(other for other in names if other != name)]
             addresses = {
