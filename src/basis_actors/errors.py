@@ -93,7 +93,7 @@ REGISTRY: Final[dict[str, ErrorCode]] = {
     ),
     **_family(
         "ENGINE",
-        "initialisation failed C | component failed H | inconsistent state C | unrecoverable C",
+        "initialisation failed C | component failed H | inconsistent state C | unrecoverable C | ticks missed M",
     ),
     **_family("LOG", "write failed H | buffer overflow H | directory C | serialisation M | rotation M | question M"),
     **_family(

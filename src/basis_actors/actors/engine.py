@@ -10,7 +10,7 @@ from basis_actors.errors import BasisError
 from basis_actors.messages.book import Flow, TickStarted
 from basis_actors.messages.commands import AwaitRecovery, DecisionMade, OrdersDone, StopTrading, TickDue
 from basis_actors.ports import MarketFeed
-from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns
+from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns, utc_text
 
 __all__ = ["Engine"]
 
@@ -24,11 +24,22 @@ class Engine(Actor):
     first tick. At the first tick of each day the ledger is compared with the venues. A tick that falls due while
     another is still at work begins when that one is over. With `awaits`, no tick begins before that actor has brought
     the accounts into order.
+
+    In real time (`throttle_seconds` is given) only the newest of the ticks that have fallen due meanwhile begins, the
+    others are logged as missed; and a tick begins that many seconds after the one before it, or later.
     """
 
-    def __init__(self, feed: MarketFeed, flows: Sequence[Flow], awaits: str | None = None) -> None:
+    def __init__(
+        self,
+        feed: MarketFeed,
+        flows: Sequence[Flow],
+        awaits: str | None = None,
+        throttle_seconds: float | None = None,
+    ) -> None:
         super().__init__("engine")
         self._awaits = awaits
+        self._throttle_ns = None if throttle_seconds is None else round(throttle_seconds * NS_PER_SECOND)
+        self._began_ns = 0
         self._feed = feed
         self._flows = [(ns_from_utc(flow.timestamp), flow) for flow in flows]
         self._number = 0
@@ -87,11 +98,22 @@ class Engine(Actor):
         return self._last_taken and self._awaited is None
 
     @property
+    def at_work(self) -> bool:
+        """Whether a tick has begun and is not over."""
+        return self._awaited is not None
+
+    @property
     def ticks_started(self) -> int:
         """How many ticks have begun."""
         return self._number
 
     async def _start(self, due: TickDue) -> None:
+        if self._throttle_ns is not None:
+            due = self._newest(due, self._throttle_ns)
+            if self.now < self._began_ns + self._throttle_ns:
+                self._wake(self._began_ns + self._throttle_ns, due)
+                return
+            self._began_ns = self.now
         market = await self._feed.take(due.ns)
         flows = self._flows
         now_due: list[Flow] = []
@@ -109,8 +131,24 @@ class Engine(Actor):
         else:
             self._schedule(following)
 
+    def _newest(self, due: TickDue, throttle_ns: int) -> TickDue:
+        """The newest tick that is due, and word of those that it stands for as well."""
+        newest, missed = due.ns, 0
+        while (following := self._feed.next_tick(newest)) is not None and following <= self.now:
+            newest, missed = following, missed + 1
+        if missed and throttle_ns < newest - due.ns:
+            text = (
+                f"{missed} ticks from {utc_text(utc_from_ns(due.ns))} on were missed: the tick before took too long,"
+                f" or the process came late; the market of {utc_text(utc_from_ns(newest))} is next"
+            )
+            self.log(error_event(utc_from_ns(self.now), self.name, "ENGINE-005", text))
+        return TickDue(newest)
+
     def _schedule(self, ns: int) -> None:
-        self.after(max(0.0, (ns - self.now) / NS_PER_SECOND), TickDue(ns), new_cause=Cause("tick"))
+        self._wake(ns, TickDue(ns))
+
+    def _wake(self, at_ns: int, due: TickDue) -> None:
+        self.after(max(0.0, (at_ns - self.now) / NS_PER_SECOND), due, new_cause=Cause("tick"))
 
     async def _finish(self) -> None:
         self._awaited = None

@@ -27,7 +27,7 @@ from basis_actors.messages.events import (
     TightLoopExecutionEvent,
 )
 from basis_actors.results.accumulator import RunStatistics
-from basis_actors.times import utc_from_ns
+from basis_actors.times import NS_PER_SECOND, utc_from_ns
 
 __all__ = ["EventLogger", "EventsWritten", "FlushDue", "LiveEventLogger"]
 
@@ -194,4 +194,4 @@ class LiveEventLogger(EventLogger):
         self._set_timer()
 
     def _set_timer(self) -> None:
-        self.after(self._writer.flush_seconds, FlushDue(), new_cause=Cause("flush"))
+        self.after(self.span(self._writer.flush_seconds) / NS_PER_SECOND, FlushDue(), new_cause=Cause("flush"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from msgspec.structs import replace
 
 from basis_actors.actors.venue_adapter import VenueAdapter
@@ -10,7 +12,6 @@ from basis_actors.errors import Transient
 from basis_actors.messages.book import TickStarted, VenueReport
 from basis_actors.messages.commands import ExecuteOrder, IncomingTransfer, ReportVenue, ResolveOrder
 from basis_actors.messages.execution import ExecutionHandshake
-from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.live.account import ExchangeAccount
 
 __all__ = ["ExchangeAdapter"]
@@ -25,7 +26,7 @@ class ExchangeAdapter(VenueAdapter):
     def __init__(self, account: ExchangeAccount, manager: str, least_seconds: float) -> None:
         super().__init__(account, manager, simulated=False)
         self._account = account
-        self._least_ns = round(least_seconds * NS_PER_SECOND)
+        self._least = least_seconds
 
     @on(TickStarted)
     async def settle(self, tick: TickStarted) -> None:
@@ -37,9 +38,9 @@ class ExchangeAdapter(VenueAdapter):
     async def execute(self, request: ExecuteOrder) -> ExecutionHandshake:
         """Carry out one order, while somebody waits for it."""
         deadline = self.envelope.deadline
-        if deadline is not None and deadline - self.now < self._least_ns:
-            left = (deadline - self.now) / NS_PER_SECOND
-            text = f"{left:.3g} s are left to carry it out, {self._least_ns / NS_PER_SECOND:g} s are needed; not sent"
+        left = inf if deadline is None else self.seconds_until(deadline)
+        if left < self._least:
+            text = f"{left:.3g} s are left to carry it out, {self._least:g} s are needed; not sent"
             return self._refusal(request.order, Transient("VEN-002", text), self._engine_time())
         return self._complete(await super().execute(request))
 

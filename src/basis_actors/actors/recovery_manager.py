@@ -18,7 +18,7 @@ from basis_actors.messages.commands import AwaitRecovery
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.orders import Order
 from basis_actors.ports import OrderJournal
-from basis_actors.times import NS_PER_SECOND, utc_from_ns
+from basis_actors.times import utc_from_ns
 from basis_actors.venues.live.account import ExchangeAccount
 
 __all__ = ["RecoveryManager"]
@@ -80,7 +80,7 @@ class RecoveryManager(Actor):
             return None
 
     async def _patiently(self, account: ExchangeAccount, step: Callable[[], Awaitable[R]]) -> R:
-        give_up = self._began_ns + round(account.patience.recovery_seconds * NS_PER_SECOND)
+        give_up = self._began_ns + self.span(account.patience.recovery_seconds)
         while True:
             try:
                 return await step()

@@ -18,7 +18,7 @@ from basis_actors.messages.commands import ApplySettlements, Reconcile, RouteGro
 from basis_actors.messages.events import Mismatch
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.orders import Order
-from basis_actors.times import NS_PER_SECOND, utc_from_ns
+from basis_actors.times import utc_from_ns
 
 __all__ = ["TightLoop"]
 
@@ -122,7 +122,7 @@ class TightLoop:
     async def _resolve(self, order: Order, handshake: ExecutionHandshake, deadline: int) -> ExecutionHandshake:
         """Ask what became of an order, at growing intervals, as long as there is time to reconcile it afterwards."""
         pause = self._config.retry_delay_seconds
-        end = deadline - round(self._config.reconciliation_timeout * NS_PER_SECOND)
+        end = deadline - self._actor.span(self._config.reconciliation_timeout)
         while handshake.status in _UNDECIDED and self._remaining(end) > pause and not self._is_ending():
             await self._actor.sleep(pause)
             handshake = await self._ask_venue(order, end, resolve=True)
@@ -177,7 +177,7 @@ class TightLoop:
         Returns what makes trading unsafe, None when all agrees.
         """
         config = self._config
-        end = min(deadline, self._actor.now + round(config.reconciliation_timeout * NS_PER_SECOND))
+        end = min(deadline, self._actor.now + self._actor.span(config.reconciliation_timeout))
         mismatches: tuple[Mismatch, ...] = ()
         what = f"{order.operation} {order.operation_id}"
         while (left := self._remaining(end)) > 0.0:
@@ -217,11 +217,11 @@ class TightLoop:
         )
 
     def _deadline(self) -> int:
-        return self._actor.now + round(self._config.tight_loop_timeout * NS_PER_SECOND)
+        return self._actor.now + self._actor.span(self._config.tight_loop_timeout)
 
     def _remaining(self, deadline: int) -> float:
         """Seconds until `deadline`, 0 when it has passed."""
-        return max(0.0, (deadline - self._actor.now) / NS_PER_SECOND)
+        return max(0.0, self._actor.seconds_until(deadline))
 
     def _timeout(self, deadline: int) -> float:
         return min(self._config.execution_timeout, self._remaining(deadline))

@@ -4,7 +4,7 @@ Start reading in ``actor.py``. This package knows nothing of trading.
 """
 
 from basis_actors.bus.actor import DEFER, Actor
-from basis_actors.bus.clock import Clock, ManualClock, VirtualClock, WallClock
+from basis_actors.bus.clock import Clock, ManualClock, ReplayClock, VirtualClock, WallClock
 from basis_actors.bus.envelope import Cause, Envelope, Lane
 from basis_actors.bus.errors import (
     AskCycle,
@@ -59,6 +59,7 @@ __all__ = [
     "Outlet",
     "Phase",
     "Reason",
+    "ReplayClock",
     "Request",
     "Restart",
     "SimBus",

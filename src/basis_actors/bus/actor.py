@@ -170,6 +170,14 @@ class Actor:
         """Nanoseconds since 1970-01-01 UTC, from the clock of the bus."""
         return self._cell.bus.clock.now()
 
+    def span(self, seconds: float) -> int:
+        """So many seconds of real time, as nanoseconds of the clock of the bus, which may go at another pace."""
+        return self._cell.bus.clock.span(seconds)
+
+    def seconds_until(self, moment: int) -> float:
+        """Real seconds until a moment of the clock of the bus; less than 0 when it has passed."""
+        return (moment - self.now) / self.span(1.0)
+
     @property
     def envelope(self) -> Envelope:
         """The envelope of the message being handled: sender, cause, sequence, causation and correlation, deadline.

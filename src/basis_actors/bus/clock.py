@@ -1,8 +1,9 @@
 """Defines time as the bus sees it: integer nanoseconds since the epoch, from a clock that is given, never looked up.
 
 ``VirtualClock`` belongs to ``SimBus``, which moves it. ``ManualClock`` lets ``LiveBus`` run on time that a test or a
-backtest moves. ``WallClock`` is real time. Once a bus has been made with a clock, ``clock.sleep`` is a primitive of
-that bus: ports may await it at any call depth inside a handler, on both runtimes.
+backtest moves. ``WallClock`` is real time, ``ReplayClock`` real time at another pace. Once a bus has been made with a
+clock, ``clock.sleep`` is a primitive of that bus: ports may await it at any call depth inside a handler, on both
+runtimes.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ class Clock(Protocol):
 class BusClock:
     """Base of the three clocks: the part that a bus attaches itself to."""
 
+    pace: float = 1.0
+    """Seconds of this clock in a second of real time. Deadlines and sleeps are real seconds at any pace."""
+
     def __init__(self) -> None:
         self._sleep: Callable[[float], Awaitable[None]] | None = None
         self._moved: Callable[[], None] | None = None
@@ -49,6 +53,10 @@ class BusClock:
     def now(self) -> int:
         """Nanoseconds since 1970-01-01 UTC."""
         raise NotImplementedError
+
+    def span(self, seconds: float) -> int:
+        """How far this clock goes (ns) in so many seconds of real time."""
+        return nanoseconds(seconds * self.pace)
 
     async def sleep(self, seconds: float) -> None:
         """Wait on this clock; a primitive of the bus that the clock was given to."""
@@ -102,3 +110,18 @@ class WallClock(BusClock):
 
     def now(self) -> int:
         return time.monotonic_ns() + self._offset
+
+
+class ReplayClock(BusClock):
+    """Time that begins anywhere and goes ``pace`` times as fast as real time: a recorded market, played back."""
+
+    def __init__(self, start_ns: int, pace: float) -> None:
+        super().__init__()
+        if not pace > 0.0:
+            raise BusError(f"the pace of a clock is {pace}; more than 0 was expected")
+        self.pace = pace
+        self._start = start_ns
+        self._began = time.monotonic_ns()
+
+    def now(self) -> int:
+        return self._start + round((time.monotonic_ns() - self._began) * self.pace)

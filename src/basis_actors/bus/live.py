@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from basis_actors.bus.actor import Actor
 from basis_actors.bus.cell import Cell
-from basis_actors.bus.clock import SECOND, BusClock, ManualClock, VirtualClock, WallClock, nanoseconds
+from basis_actors.bus.clock import SECOND, BusClock, ManualClock, ReplayClock, VirtualClock, WallClock
 from basis_actors.bus.errors import BusError
 from basis_actors.bus.failure import Supervised
 from basis_actors.bus.live_strands import OWNER, LiveCell, LivePause, LiveSource
@@ -44,7 +44,7 @@ class LiveBus(Supervised):
 
     def __init__(
         self,
-        clock: WallClock | ManualClock | None = None,
+        clock: WallClock | ReplayClock | ManualClock | None = None,
         *,
         log_sink: str | None = None,
         correlation_id: str = "run",
@@ -224,7 +224,7 @@ class LiveBus(Supervised):
         due = self.timers.next_time()
         if due is None:
             return
-        delay = max(0, due - self.clock.now()) / SECOND
+        delay = max(0, due - self.clock.now()) / SECOND / self.clock.pace
         if isinstance(self.clock, VirtualClock) and delay > 0:
             self.changed()
             return
@@ -265,7 +265,7 @@ class LiveBus(Supervised):
         if owner is not None and owner.bus is not self:
             owner = None
         pause = LivePause(owner)
-        timer = self.schedule(self.clock.now() + nanoseconds(seconds), lambda: pause.resolve(None))
+        timer = self.schedule(self.clock.now() + self.clock.span(seconds), lambda: pause.resolve(None))
         try:
             if owner is None:
                 await self._until(lambda: pause.done)

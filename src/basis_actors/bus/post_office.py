@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from basis_actors.bus.asking import Ask
 from basis_actors.bus.cell import Cell
-from basis_actors.bus.clock import BusClock, nanoseconds
+from basis_actors.bus.clock import BusClock
 from basis_actors.bus.dead_letters import DeadLetters
 from basis_actors.bus.envelope import Cause, Envelope, Lane
 from basis_actors.bus.errors import AskFailed, AskTimeout, UnknownActor
@@ -62,7 +62,7 @@ class PostOffice:
         if seconds is None and inherited is None:
             return None
         now = self.clock.now()
-        own = None if seconds is None else now + nanoseconds(seconds)
+        own = None if seconds is None else now + self.clock.span(seconds)
         deadline = min(time for time in (own, inherited) if time is not None)
         if deadline <= now:
             raise AskTimeout(f"{asker!r} has no time left to ask {to!r} for {type(request).__name__}; nothing was sent")

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from basis_actors.cli.backtest import backtest
 from basis_actors.cli.configuration import config, modes
+from basis_actors.cli.live import live
 from basis_actors.cli.logs import logs
 from basis_actors.cli.market_data import data
 from basis_actors.cli.replay import replay
@@ -42,6 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("backtest")(backtest)
+app.command("live")(live)
 app.command("stress")(stress)
 app.command("simulate")(simulate)
 app.command("replay")(replay)

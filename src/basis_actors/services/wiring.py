@@ -61,11 +61,13 @@ def add_engine(
     stopwatch: Stopwatch,
     simulated: bool,
     journal: OrderJournal | None = None,
+    real_time: bool = False,
 ) -> Engine:
     """Add every actor of an engine to `bus`, and return the one that gives the beat.
 
     The first of `flows` is the capital. The bus has to have `EVENT_LOGGER` as its log sink. Accounts at exchanges among
-    the `venues` need the `journal` that they write their orders down in.
+    the `venues` need the `journal` that they write their orders down in. In `real_time` the market does not wait for a
+    tick that takes long.
     """
     accounts = [client for client in venues if isinstance(client, ExchangeAccount)]
     components = run.mode.component_config
@@ -76,7 +78,8 @@ def add_engine(
         [client.domain for client in venues], routes, _transfer_delays(run), simulated=simulated
     )
     recovery = [] if journal is None else [RecoveryManager(accounts, journal)]
-    engine = Engine(feed, flows, recovery[0].name if recovery else None)
+    throttle = components.strategy_manager.time_throttle_interval if real_time else None
+    engine = Engine(feed, flows, recovery[0].name if recovery else None, throttle)
     actors: list[Actor] = [
         PnLMonitor(components.pnl_monitor.residual_tolerance, BOOKED_LIVE if accounts else BOOKED),
         RiskMonitor(risk_bounds(run, hedged=strategy.hedged)),

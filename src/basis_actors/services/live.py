@@ -1,0 +1,197 @@
+"""Runs a mode as a live process does: on the live runtime, in real time or a multiple of it, until it is told to stop.
+
+The actors are those of a backtest. Venues are simulated and the market is a recorded one that is played back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import anyio
+
+from basis_actors.actors.engine import Engine
+from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
+from basis_actors.actors.log_keeper import LogKeeper
+from basis_actors.actors.timing import Stopwatch
+from basis_actors.bus import BusError, LiveBus, ManualClock, ReplayClock
+from basis_actors.errors import BasisError, ConfigError
+from basis_actors.logs.directory import RunKind
+from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger, DomainEventLogger
+from basis_actors.logs.retention import Retention
+from basis_actors.logs.wall_clock import system_clock
+from basis_actors.ports import MarketFeed
+from basis_actors.results.summary import RunSummary
+from basis_actors.services.backtest import Progress
+from basis_actors.services.hosts import OnLoop
+from basis_actors.services.preparation import Prepared
+from basis_actors.services.replay_feed import ReplayFeed
+from basis_actors.services.run_record import RunRecord
+from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER, add_engine
+from basis_actors.venues.simulated.build import build_simulated_venues
+
+__all__ = ["LiveRun"]
+
+_LOOK_SECONDS = 0.2
+_BEYOND_SECONDS = 5.0
+"""What a stop waits for a tick beyond the time that its orders may take."""
+
+
+class LiveRun:
+    """One live process on paper. Use it once.
+
+    `pace` is how many times as fast as real time the market is played back; None waits for each tick to settle and
+    leaves out none, as a backtest does. `cancel` may be called from a signal handler or another thread.
+    """
+
+    def __init__(self, prepared: Prepared, pace: float | None) -> None:
+        """Makes the run directory and opens its logs. Raises ConfigError CONFIG-003 for a pace that is none, BasisError
+        LOG-003 when there is no place for the logs."""
+        if pace is not None and not 0.0 < pace < 1e9:
+            raise ConfigError("CONFIG-003", f"the speed is {pace}; a number above 0, or max, was expected")
+        self._prepared = prepared
+        self._pace = pace
+        self._cancelled: str | None = None
+        self._wake: Callable[[], object] | None = None
+        self.record = RunRecord(prepared, RunKind.LIVE)
+        """Where the run is kept."""
+
+    def cancel(self, reason: str) -> None:
+        """Stop when the tick that is at work is over: no more ticks, everything on disk."""
+        self._cancelled = reason
+        if self._wake is not None:
+            self._wake()
+
+    def run(self, progress: Callable[[Progress], None] = lambda _: None) -> RunSummary:
+        """Run until the feed ends or somebody cancels, and return the summary."""
+        return anyio.run(self.run_async, progress)
+
+    async def run_async(self, progress: Callable[[Progress], None] = lambda _: None) -> RunSummary:
+        """The same inside an event loop."""
+        prepared = self._prepared
+        start = prepared.feed.ticks[0]
+        clock = ManualClock(start, auto=True) if self._pace is None else ReplayClock(start, self._pace)
+        bus = LiveBus(clock, log_sink=EVENT_LOGGER, correlation_id=self.record.correlation_id, stop_order=STOP_ORDER)
+        try:
+            engine = self._assemble(bus)
+        except BasisError as error:
+            self.record.abandon(str(error))
+            raise
+        started = time.perf_counter()
+        failure: BaseException | None = None
+        try:
+            await bus.start()
+            await self._until_the_end(bus, engine, started, progress)
+            await bus.stop()
+        except BaseException as error:  # noqa: BLE001 - the summary names it, and `finish` raises what is no failure
+            failure = _innermost(error)
+            if not isinstance(failure, BusError):
+                with anyio.CancelScope(shield=True):
+                    await _stop_quietly(bus)
+        progress(self._progress(engine, started))
+        seconds = time.perf_counter() - started
+        return await OnLoop().aside(lambda: self.record.finish(engine, failure, seconds, self._cancelled))
+
+    async def _until_the_end(
+        self, bus: LiveBus, engine: Engine, started: float, progress: Callable[[Progress], None]
+    ) -> None:
+        """Wait for the last tick or for a stop, whichever comes first, and let the tick at work come to its end."""
+        stop = anyio.Event()
+        loop = bus.loop
+        self._wake = lambda: loop.call_soon_threadsafe(stop.set)
+        if self._cancelled is not None:
+            stop.set()
+        async with anyio.create_task_group() as tasks:
+
+            async def report() -> None:
+                while True:
+                    progress(self._progress(engine, started))
+                    await anyio.sleep(_LOOK_SECONDS)
+
+            async def stopped() -> None:
+                await stop.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(report)
+            tasks.start_soon(stopped)
+            await bus.until(lambda: engine.finished, "the last tick")
+            await bus.settled()
+            tasks.cancel_scope.cancel()
+        limit = self._prepared.run.mode.component_config.execution_manager.tight_loop_timeout + _BEYOND_SECONDS
+        with anyio.move_on_after(limit):
+            await bus.until(lambda: not engine.at_work, "the tick at work")
+
+    def _assemble(self, bus: LiveBus) -> Engine:
+        prepared, record, pace = self._prepared, self.record, self._pace
+        components, run = prepared.run.mode.component_config, prepared.run
+        record.components.announce("run started", mode=run.mode.mode, data=prepared.dataset.origin, kind="live")
+        feed: MarketFeed = prepared.feed if pace is None else ReplayFeed(prepared.feed)
+        event_logger = self._event_logger()
+        engine = add_engine(
+            bus,
+            run=run,
+            strategy=prepared.strategy,
+            feed=feed,
+            venues=build_simulated_venues(run, clock=bus.clock),
+            flows=prepared.flows,
+            event_logger=event_logger,
+            stopwatch=Stopwatch(_zero if prepared.request.fixed_clock else time.perf_counter),
+            simulated=True,
+            real_time=pace is not None,
+        )
+        if isinstance(event_logger, LiveEventLogger):
+            bus.add_source(event_logger.name, event_logger.write_events)
+        keep = components.log_keeper
+        retention = Retention(timedelta(days=keep.keep_backtests_days), timedelta(days=keep.keep_live_days))
+        bus.add(LogKeeper(record.run_dir, prepared.request.out, retention, system_clock))
+        return engine
+
+    def _event_logger(self) -> EventLogger:
+        """One that never holds the loop for the disk, unless nothing else wants it: then the log of a backtest."""
+        record, components = self.record, self._prepared.run.mode.component_config
+        config, segment_bytes = components.event_logger, components.log_keeper.segment_bytes
+        if self._pace is None:
+            sink = DomainEventLogger(
+                record.run_dir,
+                record.correlation_id,
+                record.pid,
+                batch_events=config.batch_events,
+                flush_seconds=config.flush_seconds,
+                segment_bytes=segment_bytes,
+                clock=record.clock,
+            )
+            return EventLogger(sink, record.statistics, record.components)
+        writer = AsyncDomainEventLogger(
+            record.run_dir,
+            record.correlation_id,
+            record.pid,
+            batch_events=config.batch_events,
+            flush_seconds=config.flush_seconds,
+            segment_bytes=segment_bytes,
+            unwritten_limit=config.unwritten_limit,
+            clock=record.clock,
+        )
+        return LiveEventLogger(writer, record.statistics, record.components)
+
+    def _progress(self, engine: Engine, started: float) -> Progress:
+        return Progress(engine.ticks_started, len(self._prepared.feed.ticks), time.perf_counter() - started)
+
+
+async def _stop_quietly(bus: LiveBus) -> None:
+    try:
+        await bus.stop()
+    except BusError:
+        return
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What a task group wrapped."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _zero() -> float:
+    """A stopwatch source for runs that have to be the same to the byte."""
+    return 0.0
