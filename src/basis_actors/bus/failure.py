@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from basis_actors.bus.cell import Cell
-from basis_actors.bus.clock import BusClock, nanoseconds
+from basis_actors.bus.clock import BusClock
 from basis_actors.bus.envelope import Cause, Envelope
 from basis_actors.bus.errors import AskFailed, BusError, BusFailed, Lost, StopTimeout
 from basis_actors.bus.lifecycle import LIFECYCLE, Phase, Restarting, Stop, message_name
@@ -203,10 +203,10 @@ class Supervised(Runtime):
         self.draining = True
         self._halt_input()
         lost: list[Lost] = []
-        if not await self._until(self._sources_ended, self.clock.now() + nanoseconds(seconds)):
+        if not await self._until(self._sources_ended, self.clock.now() + self.clock.span(seconds)):
             lost.extend(Lost(task.name, "source", {}) for task in self._sources if not task.ended)
         for group in self._in_stop_order():
-            limit = self.clock.now() + nanoseconds(seconds)
+            limit = self.clock.now() + self.clock.span(seconds)
             for cell in group:
                 if not self.started:
                     cell.stopped()
