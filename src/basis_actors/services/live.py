@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import ClassVar
 
 import anyio
 
@@ -34,8 +35,6 @@ from basis_actors.venues.simulated.build import build_simulated_venues
 __all__ = ["LiveRun"]
 
 _LOOK_SECONDS = 0.2
-_BEYOND_SECONDS = 5.0
-"""What a stop waits for a tick beyond the time that its orders may take."""
 
 
 class LiveRun:
@@ -44,6 +43,9 @@ class LiveRun:
     `pace` is how many times as fast as real time the market is played back; None waits for each tick to settle and
     leaves out none, as a backtest does. `cancel` may be called from a signal handler or another thread.
     """
+
+    BEYOND_SECONDS: ClassVar[float] = 5.0
+    """What a stop waits for a tick beyond the time that its orders may take."""
 
     def __init__(self, prepared: Prepared, pace: float | None) -> None:
         """Makes the run directory and opens its logs. Raises ConfigError CONFIG-003 for a pace that is none, BasisError
@@ -118,7 +120,7 @@ class LiveRun:
             await bus.until(lambda: engine.finished, "the last tick")
             await bus.settled()
             tasks.cancel_scope.cancel()
-        limit = self._prepared.run.mode.component_config.execution_manager.tight_loop_timeout + _BEYOND_SECONDS
+        limit = self._prepared.run.mode.component_config.execution_manager.tight_loop_timeout + self.BEYOND_SECONDS
         with anyio.move_on_after(limit):
             await bus.until(lambda: not engine.at_work, "the tick at work")
 
