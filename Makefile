@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 BY_FILE := --dist loadfile --no-loadscope-reorder
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-long bench table simulate lint types layers docs
+.PHONY: demo test test-long bench table simulate soak lint types layers docs
 
 # A basis strategy on ninety days of the embedded synthetic market.
 demo: $(READY)
@@ -39,6 +39,10 @@ simulate: $(READY)
 	for mode in btc_basis eth_basis usdt_market_neutral usdt_market_neutral_no_leverage; do \
 		$(BIN)/basis-actors simulate $$mode --seeds $(SEEDS) || exit 1; \
 	done
+
+# A live process on paper with faults in every minute: SOAK="--minutes 60 --speed 1000" for an hour.
+soak: $(READY)
+	$(BIN)/python benchmarks/soak.py $(if $(DATA),--data $(DATA)) $(SOAK)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -6,7 +6,7 @@ The actors are those of a backtest. Venues are simulated and the market is a rec
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import ClassVar
 
@@ -17,12 +17,13 @@ from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
 from basis_actors.actors.log_keeper import LogKeeper
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import BusError, LiveBus, ManualClock, ReplayClock
+from basis_actors.config import RunConfig
 from basis_actors.errors import BasisError, ConfigError
 from basis_actors.logs.directory import RunKind
 from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger, DomainEventLogger
 from basis_actors.logs.retention import Retention
 from basis_actors.logs.wall_clock import system_clock
-from basis_actors.ports import MarketFeed
+from basis_actors.ports import MarketFeed, VenueClient
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Progress
 from basis_actors.services.hosts import OnLoop
@@ -31,31 +32,42 @@ from basis_actors.services.replay_feed import ReplayFeed
 from basis_actors.services.run_record import RunRecord
 from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER, add_engine
 from basis_actors.venues.simulated.build import build_simulated_venues
+from basis_actors.venues.simulated.domain import VenueClock
 
-__all__ = ["LiveRun"]
+__all__ = ["LiveRun", "MakesVenues"]
+
+MakesVenues = Callable[[RunConfig, VenueClock], Sequence[VenueClient]]
 
 _LOOK_SECONDS = 0.2
+
+
+def _simulated(run: RunConfig, clock: VenueClock) -> Sequence[VenueClient]:
+    return build_simulated_venues(run, clock=clock)
 
 
 class LiveRun:
     """One live process on paper. Use it once.
 
     `pace` is how many times as fast as real time the market is played back; None waits for each tick to settle and
-    leaves out none, as a backtest does. `cancel` may be called from a signal handler or another thread.
+    leaves out none, as a backtest does. `venues` makes the venues. `cancel` may be called from a signal handler or
+    another thread.
     """
 
     BEYOND_SECONDS: ClassVar[float] = 5.0
     """What a stop waits for a tick beyond the time that its orders may take."""
 
-    def __init__(self, prepared: Prepared, pace: float | None) -> None:
+    def __init__(self, prepared: Prepared, pace: float | None, venues: MakesVenues = _simulated) -> None:
         """Makes the run directory and opens its logs. Raises ConfigError CONFIG-003 for a pace that is none, BasisError
         LOG-003 when there is no place for the logs."""
         if pace is not None and not 0.0 < pace < 1e9:
             raise ConfigError("CONFIG-003", f"the speed is {pace}; a number above 0, or max, was expected")
         self._prepared = prepared
         self._pace = pace
+        self._make_venues = venues
         self._cancelled: str | None = None
         self._wake: Callable[[], object] | None = None
+        self.bus: LiveBus | None = None
+        """The bus, once it runs."""
         self.record = RunRecord(prepared, RunKind.LIVE)
         """Where the run is kept."""
 
@@ -75,6 +87,7 @@ class LiveRun:
         start = prepared.feed.ticks[0]
         clock = ManualClock(start, auto=True) if self._pace is None else ReplayClock(start, self._pace)
         bus = LiveBus(clock, log_sink=EVENT_LOGGER, correlation_id=self.record.correlation_id, stop_order=STOP_ORDER)
+        self.bus = bus
         try:
             engine = self._assemble(bus)
         except BasisError as error:
@@ -135,7 +148,7 @@ class LiveRun:
             run=run,
             strategy=prepared.strategy,
             feed=feed,
-            venues=build_simulated_venues(run, clock=bus.clock),
+            venues=self._make_venues(run, bus.clock),
             flows=prepared.flows,
             event_logger=event_logger,
             stopwatch=Stopwatch(_zero if prepared.request.fixed_clock else time.perf_counter),
