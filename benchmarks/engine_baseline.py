@@ -122,9 +122,7 @@ class NaiveBus:
         self.streams = StreamBus(*(cell.stream for cell in self._cells.values()))
         async with self.streams:
             for cell in self._cells.values():
-                begun = cell.actor.pre_start()
-                if begun is not None:
-                    await begun
+                cell.actor.pre_start()
             while self.timers:
                 self._now, _, to, message = heapq.heappop(self.timers)
                 self.at_work, self._quiet = 1, anyio.Event()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, Cause, on
@@ -50,10 +50,18 @@ class Engine(Actor):
         self.stopped: StopTrading | None = None
         """The stop that ended trading; None while it goes on."""
 
-    async def pre_start(self) -> None:
-        """Set the timer of the first tick."""
+    def pre_start(self) -> Awaitable[None] | None:
+        """Set the timer of the first tick, once there is nothing to wait for."""
         if self._awaits is not None:
-            await self.ask(self._awaits, AwaitRecovery())
+            return self._begin_after(self._awaits)
+        self._begin()
+        return None
+
+    async def _begin_after(self, recovery: str) -> None:
+        await self.ask(recovery, AwaitRecovery())
+        self._begin()
+
+    def _begin(self) -> None:
         first = self._feed.next_tick(None)
         if first is None:
             raise BasisError("ENGINE-001", "the market feed has no tick; choose a window that its data covers")
