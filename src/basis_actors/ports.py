@@ -150,8 +150,12 @@ class ExchangeApi(Protocol):
         """
         ...
 
-    async def moved(self, ticket: TransferTicket) -> TransferReport | None:
-        """What became of a transfer or withdrawal; None as in `order`."""
+    async def moved(self, ticket: TransferTicket, since_ns: int) -> TransferReport | None:
+        """What became of a transfer or withdrawal that was sent after `since_ns`; None as in `order`.
+
+        Not every exchange takes an id with a transfer. It is then found by what it moved and when, so `since_ns` has
+        to allow for two clocks that differ, and nothing must have moved the same amount the same way since then.
+        """
         ...
 
     async def countdown_cancel(self, seconds: int) -> bool:

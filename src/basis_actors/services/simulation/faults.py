@@ -146,9 +146,9 @@ class FaultyExchangeApi:
             return None
         return report
 
-    async def moved(self, ticket: TransferTicket) -> TransferReport | None:
+    async def moved(self, ticket: TransferTicket, since_ns: int) -> TransferReport | None:
         """A transfer; from an old copy it is not there yet."""
-        report = await self._ask(lambda: self._exchange.moved(ticket))
+        report = await self._ask(lambda: self._exchange.moved(ticket, since_ns))
         if report is not None and self._hides(report.time_ns):
             return None
         return report

@@ -18,7 +18,7 @@ from basis_actors.messages.execution import (
 from basis_actors.messages.journal import IntentState, JournalEntry
 from basis_actors.messages.orders import Order
 from basis_actors.ports import ExchangeApi, OrderJournal
-from basis_actors.times import utc_from_ns
+from basis_actors.times import NS_PER_SECOND, utc_from_ns
 from basis_actors.venues.live.answers import failed, undecided
 from basis_actors.venues.live.findings import Findings
 from basis_actors.venues.live.intake import Intake
@@ -94,7 +94,7 @@ class TransferDesk:
     async def watch(self) -> None:
         """Look after withdrawals that are under way: one that fails brings its tokens back."""
         for client_id, entry in tuple(self._watched.items()):
-            report = await self._api.moved(_ticket(entry))
+            report = await self._moved(entry)
             if report is None or report.state is TransferState.PENDING:
                 continue
             del self._watched[client_id]
@@ -110,7 +110,7 @@ class TransferDesk:
             return ended, None
         if entry.state is IntentState.REJECTED:
             return entry, None
-        report = await self._api.moved(_ticket(entry))
+        report = await self._moved(entry)
         if report is not None:
             intents.found(entry)
             return entry, report
@@ -120,6 +120,11 @@ class TransferDesk:
         ended = await intents.advance(entry, IntentState.REJECTED, evidence)
         await self._call_off(ended)
         return ended, None
+
+    async def _moved(self, entry: JournalEntry) -> TransferReport | None:
+        """What the exchange says, from a little before the intent on: its clock may be behind."""
+        overlap = round(self._terms.patience.overlap_seconds * NS_PER_SECOND)
+        return await self._api.moved(_ticket(entry), entry.intent.created_ns - overlap)
 
     async def _known(self, entry: JournalEntry, report: TransferReport) -> JournalEntry:
         """Write down what the exchange says of a transfer."""

@@ -213,7 +213,7 @@ class SimulatedExchangeApi:
             self._on_withdrawal(ticket)
         return report
 
-    async def moved(self, ticket: TransferTicket) -> TransferReport | None:
+    async def moved(self, ticket: TransferTicket, since_ns: int) -> TransferReport | None:  # noqa: ARG002 (ids are unique)
         """What became of a transfer."""
         return self._transfers.get(ticket.client_id)
 
