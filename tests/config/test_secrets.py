@@ -1,10 +1,13 @@
 """Secrets come from the environment, complete or not at all, and no text of the program ever shows one."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from basis_actors.config.environment import secret_values
 from basis_actors.config.secrets import load_secrets
 from basis_actors.errors import ConfigError
 
@@ -70,3 +73,83 @@ def test_loading_a_mode_does_not_read_the_environment(keys: pytest.MonkeyPatch) 
         "assert 'basis_actors.config.secrets' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+LINES = f"BASIS_ACTORS_BINANCE__API_KEY={HUSH}-key\nBASIS_ACTORS_BINANCE__API_SECRET='{HUSH}-$secret'\n"
+
+
+@pytest.fixture
+def secrets_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file as it should be, named in the environment."""
+    file = tmp_path / "secrets.env"
+    file.write_text(LINES, encoding="utf-8")
+    file.chmod(0o600)
+    monkeypatch.setenv("BASIS_ACTORS_SECRETS_FILE", str(file))
+    return file
+
+
+def refused() -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_secrets()
+    assert caught.value.code == "CONFIG-003"
+    assert HUSH not in repr(caught.value)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return caught.value.message
+
+
+def test_keys_are_read_from_a_file_of_the_owners(secrets_file: Path) -> None:
+    secrets = load_secrets()
+    assert secrets.binance is not None
+    assert secrets.binance.api_key.get_secret_value() == f"{HUSH}-key"
+    assert secrets.binance.api_secret.get_secret_value() == f"{HUSH}-$secret"
+
+
+def test_what_is_in_the_file_is_hidden_like_what_is_in_the_environment(secrets_file: Path) -> None:
+    assert set(secret_values()) == {f"{HUSH}-key", f"{HUSH}-$secret"}
+
+
+def test_the_environment_goes_before_the_file(secrets_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BASIS_ACTORS_BINANCE__API_KEY", HUSH + "-other")
+    secrets = load_secrets()
+    assert secrets.binance is not None
+    assert secrets.binance.api_key.get_secret_value() == HUSH + "-other"
+    assert secrets.binance.api_secret.get_secret_value() == f"{HUSH}-$secret"
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o602, 0o666])
+def test_a_file_that_others_may_read_is_not_read(secrets_file: Path, mode: int) -> None:
+    secrets_file.chmod(mode)
+    assert f"has mode {mode:04o}, so that others may read it; run chmod 600" in refused()
+    assert secret_values() == ()
+
+
+def test_a_file_that_is_none_is_refused(secrets_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BASIS_ACTORS_SECRETS_FILE", str(secrets_file.parent / "missing"))
+    assert "missing cannot be read: No such file or directory" in refused()
+    monkeypatch.setenv("BASIS_ACTORS_SECRETS_FILE", str(secrets_file.parent))
+    assert "cannot be read: Is a directory" in refused()
+    pipe = secrets_file.parent / "pipe"
+    os.mkfifo(pipe, 0o600)
+    monkeypatch.setenv("BASIS_ACTORS_SECRETS_FILE", str(pipe))
+    assert "is no plain file" in refused()
+
+
+def test_a_file_that_is_no_text_is_refused(secrets_file: Path) -> None:
+    secrets_file.write_bytes(b"\xff\xfe" + HUSH.encode())
+    assert "cannot be read: it is not text" in refused()
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (f"BASIS_ACTORS_BINANCE__API_KEY={HUSH}\n", "BASIS_ACTORS_BINANCE__API_SECRET missing or empty"),
+        (LINES + f"BASIS_ACTORS_BYBYT__API_KEY={HUSH}\n", "unknown variable BASIS_ACTORS_BYBYT__API_KEY"),
+        (LINES + f"PASSWORD={HUSH}\n", "unknown variable PASSWORD"),
+        (LINES + "BASIS_ACTORS_OKX__API_KEY=\n", "BASIS_ACTORS_OKX__PASSPHRASE missing or empty"),
+    ],
+)
+def test_wrong_lines_are_named_and_their_values_are_not(secrets_file: Path, lines: str, told: str) -> None:
+    secrets_file.write_text(lines, encoding="utf-8")
+    message = refused()
+    assert told in message
+    assert str(secrets_file) in message

@@ -1,7 +1,8 @@
-"""Defines the secrets that live trading needs. They come from the environment and never from a file or a log.
+"""Defines the secrets that live trading needs. They come from the environment, or from a file of its owner.
 
-`BASIS_ACTORS_<VENUE>__API_KEY`, `BASIS_ACTORS_<VENUE>__API_SECRET` and, for OKX, `BASIS_ACTORS_OKX__PASSPHRASE`.
-Only live trading reads them; importing or loading configuration does not.
+`BASIS_ACTORS_<VENUE>__API_KEY`, `BASIS_ACTORS_<VENUE>__API_SECRET` and, for OKX, `BASIS_ACTORS_OKX__PASSPHRASE`; or
+`BASIS_ACTORS_SECRETS_FILE`, a file of mode 0600 with the same as lines `NAME=value`. What the environment says itself
+goes before the file. Only live trading reads them; importing or loading configuration does not.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from basis_actors.config.environment import NEXT, PREFIX
+from basis_actors.config.environment import FILE, NEXT, PREFIX, file_variables
 from basis_actors.config.spelling import hint
 from basis_actors.errors import ConfigError
 
@@ -58,24 +59,36 @@ class Secrets(BaseSettings):
 
 
 def load_secrets() -> Secrets:
-    """Read the secrets from the environment.
+    """Read the secrets.
 
-    Raises ConfigError CONFIG-003 that names the variables which are unknown, incomplete or empty, never a value.
+    Raises ConfigError CONFIG-003 that names the variables which are unknown, incomplete or empty, never a value, or
+    says what is wrong with the secrets file.
     """
     known = _variables()
-    strangers = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
-    if strangers:
-        text = f"environment: unknown variable {', '.join(strangers)}; known: {', '.join(known)}"
-        text += hint(strangers[0], known)
-        raise ConfigError("CONFIG-003", text)
+    _refuse_strangers("environment", {name for name in os.environ if name.startswith(PREFIX) and name != FILE}, known)
+    found = file_variables()
+    _refuse_strangers(os.environ.get(FILE, ""), set(found), known)
+    given: dict[str, dict[str, str]] = {}
+    for name, value in found.items():
+        if name not in os.environ:
+            venue, field = name.removeprefix(PREFIX).lower().split(NEXT)
+            given.setdefault(venue, {})[field] = value
     try:
-        return Secrets()
+        return Secrets(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         wrong = sorted(
             {_variable(detail["loc"]) for detail in error.errors(include_input=False, include_context=False)}
         )
-        text = f"environment: {', '.join(wrong)} missing or empty; set all variables of a venue or none"
-        raise ConfigError("CONFIG-003", text) from None
+    where = f"environment and {os.environ[FILE]}" if found else "environment"
+    text = f"{where}: {', '.join(wrong)} missing or empty; set all variables of a venue or none"
+    raise ConfigError("CONFIG-003", text)
+
+
+def _refuse_strangers(where: str, names: set[str], known: tuple[str, ...]) -> None:
+    strangers = sorted(names - set(known))
+    if strangers:
+        text = f"{where}: unknown variable {', '.join(strangers)}; known: {', '.join(known)}"
+        raise ConfigError("CONFIG-003", text + hint(strangers[0], known))
 
 
 def _variables() -> tuple[str, ...]:
