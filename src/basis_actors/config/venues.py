@@ -27,6 +27,7 @@ from basis_actors.config.chain_venues import (
     StakingVenue,
     pair_limits,
 )
+from basis_actors.config.exchange_api import ApiConfig, address_problems
 from basis_actors.config.model import (
     Count,
     Fraction,
@@ -193,10 +194,14 @@ class ExchangeVenue(VenueBase):
     """By token, in tokens."""
     account_terms: AccountConfig
     """How a live account is read."""
+    api: ApiConfig | None = None
+    """How it is asked when it is traded live; a venue without that is traded on paper only."""
+    urls: dict[str, str] = Field(default_factory=dict)
+    """Addresses that replace the exchange's own, by the names in `exchange_api.ADDRESSES`."""
 
     @model_validator(mode="after")
     def _check(self) -> ExchangeVenue:
-        refuse(self._without_impact())
+        refuse((*self._without_impact(), *address_problems(self.venue, self.urls)))
         return self
 
     def _without_impact(self) -> Iterator[Problem]:
