@@ -1,0 +1,211 @@
+"""Asks an exchange one thing, once, and says what came of it in the four classes of error that orders are judged by.
+
+Nothing here asks twice, whatever comes back.
+"""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
+
+import msgspec
+
+from basis_actors.errors import AuthFailed, Rejected, Transient, UnknownOutcome, VenueError
+from basis_actors.times import NS_PER_SECOND
+from basis_actors.venues.wire.answers import Answer, ApiCall, Dialect, Endpoint, Fate, Lost, Refusal
+from basis_actors.venues.wire.ccxt_client import CcxtClient
+from basis_actors.venues.wire.exchange_clock import ExchangeClock
+from basis_actors.venues.wire.request_budget import RequestBudget
+
+__all__ = ["Caller"]
+
+T = TypeVar("T")
+_NS_PER_MS: Final = 1_000_000
+_READINGS: Final = 3
+"""Of a clock that is not known yet. The first pays for the connection; the quickest is the most exact."""
+_NONE: Final[frozenset[str]] = frozenset()
+
+
+class Caller:
+    """Everything between an adapter and the wire: keys, clock, budget, verdict, record."""
+
+    def __init__(
+        self,
+        venue: str,
+        client: CcxtClient,
+        dialect: Dialect,
+        clock: ExchangeClock,
+        budget: RequestBudget,
+        *,
+        clock_refresh_seconds: float,
+        record: Callable[[ApiCall], None],
+    ) -> None:
+        self.clock = clock
+        self.budget = budget
+        self._venue = venue
+        self._client = client
+        self._dialect = dialect
+        self._refresh_ns = int(clock_refresh_seconds * NS_PER_SECOND)
+        self._record = record
+
+    async def ask(self, endpoint: Endpoint, params: Mapping[str, str], shape: type[T], *, urgent: bool = False) -> T:
+        """Send one request and read its answer as `shape`; `urgent` may use the reserved share of the budget.
+
+        Raises what the error classes in `errors` say of a request that was refused, did nothing, may have done
+        something, or is not allowed; one that only reads is Transient where it is not AuthFailed.
+        """
+        found = await self.find(endpoint, params, shape, absent=_NONE, urgent=urgent)
+        assert found is not None
+        return found
+
+    async def find(
+        self,
+        endpoint: Endpoint,
+        params: Mapping[str, str],
+        shape: type[T],
+        *,
+        absent: frozenset[str],
+        urgent: bool = False,
+    ) -> T | None:
+        """The same; None when the exchange answers with one of the codes `absent`."""
+        if endpoint.signed:
+            await self._make_ready(endpoint, urgent=urgent)
+        delivery, refusal = await self._send(endpoint, params, urgent=urgent)
+        if refusal is not None and refusal.code in absent:
+            return None
+        if refusal is not None and refusal.fate is Fate.LATE:
+            # Nothing was done; whoever asks again does so by the right time.
+            await self.read_clock()
+        if isinstance(delivery, Lost):
+            raise self._of_lost(endpoint, delivery)
+        if refusal is not None:
+            raise self._of_refusal(endpoint, refusal)
+        try:
+            return msgspec.json.decode(delivery.text, type=shape, strict=False)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            problem = str(error)
+        raise self.unreadable(endpoint, problem)
+
+    async def now_ns(self) -> int:
+        """The exchange's time, asked for if it is not known yet."""
+        if not self.clock.is_set:
+            await self.read_clock()
+        return self.clock.now_ns()
+
+    async def read_clock(self) -> None:
+        """Ask the exchange for its time. Raises Transient when it does not say."""
+        endpoint = self._dialect.clock
+        clock = self.clock
+        quickest: tuple[int, int, int, int] | None = None
+        for _ in range(1 if clock.is_set else _READINGS):
+            asked = clock.elapsed_ns
+            delivery, refusal = await self._send(endpoint, {}, urgent=True)
+            answered = clock.elapsed_ns
+            if isinstance(delivery, Lost):
+                raise self._of_lost(endpoint, delivery)
+            if refusal is not None:
+                raise self._of_refusal(endpoint, refusal)
+            try:
+                server = self._dialect.time_ns(delivery)
+            except msgspec.DecodeError as error:
+                problem = str(error)
+            else:
+                reading = (answered - asked, server, asked, answered)
+                quickest = reading if quickest is None else min(quickest, reading)
+                continue
+            raise self.unreadable(endpoint, problem)
+        assert quickest is not None
+        clock.set(*quickest[1:])
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _make_ready(self, endpoint: Endpoint, *, urgent: bool) -> None:
+        if not self._client.has_keys:
+            name = self._venue.upper()
+            text = f"{self._venue} has no key; set BASIS_ACTORS_{name}__API_KEY and the variables that go with it"
+            raise AuthFailed("VEN-005", text)
+        # An order does not wait for a clock that is merely old; what only reads keeps it young.
+        may_wait = not endpoint.changes and not urgent
+        if not self.clock.is_set or (may_wait and self.clock.age_ns() > self._refresh_ns):
+            await self.read_clock()
+
+    async def _send(
+        self, endpoint: Endpoint, params: Mapping[str, str], *, urgent: bool
+    ) -> tuple[Answer | Lost, Refusal | None]:
+        clock, budget = self.clock, self.budget
+        exchange_ns = clock.now_ns() if clock.is_set else None
+        asked = clock.elapsed_ns
+        budget.take(endpoint.host, endpoint.weight, exchange_ns=exchange_ns, elapsed_ns=asked, urgent=urgent)
+        try:
+            delivery = await self._client.send(endpoint.call, params)
+        except CancelledError:
+            self._note(endpoint, params, Lost("cancelled while waiting for the answer", left=True), None, asked)
+            raise
+        answered = clock.elapsed_ns
+        refusal = None
+        if isinstance(delivery, Answer):
+            refusal = self._dialect.refusal(endpoint, delivery)
+            used = self._dialect.used_weight(delivery)
+            if used is not None:
+                budget.used(endpoint.host, used, clock.now_ns() if clock.is_set else None)
+            if refusal is not None and refusal.fate is Fate.LIMITED:
+                budget.pause(endpoint.host, answered, self._dialect.pause_seconds(refusal, delivery))
+            if refusal is not None and refusal.fate is Fate.BANNED:
+                budget.ban(answered, self._dialect.pause_seconds(refusal, delivery))
+        self._note(endpoint, params, delivery, refusal, asked)
+        return delivery, refusal
+
+    def _note(
+        self,
+        endpoint: Endpoint,
+        params: Mapping[str, str],
+        delivery: Answer | Lost,
+        refusal: Refusal | None,
+        asked: int,
+    ) -> None:
+        self._record(
+            ApiCall(
+                venue=self._venue,
+                call=endpoint.call,
+                params=dict(params),
+                status=delivery.status if isinstance(delivery, Answer) else None,
+                code=None if refusal is None else refusal.code,
+                text=delivery.reason if isinstance(delivery, Lost) else "" if refusal is None else refusal.text,
+                duration_ms=(self.clock.elapsed_ns - asked) / _NS_PER_MS,
+            )
+        )
+
+    def _of_lost(self, endpoint: Endpoint, lost: Lost) -> VenueError:
+        what = f"{self._venue} {endpoint.call}: {lost.reason}"
+        if not lost.left:
+            return Transient("VEN-003", f"{what}; it was not sent")
+        if endpoint.changes:
+            return UnknownOutcome("VEN-002", f"{what}; no answer came, so it may have been carried out")
+        return Transient("VEN-003", f"{what}; no answer came")
+
+    def unreadable(self, endpoint: Endpoint, problem: str) -> VenueError:
+        """The error for an answer that came, but does not say what it has to."""
+        what = f"{self._venue} {endpoint.call}: the answer cannot be read: {problem}"
+        if endpoint.changes:
+            return UnknownOutcome("VEN-002", f"{what}; it may have been carried out")
+        return Transient("VEN-001", what)
+
+    def _of_refusal(self, endpoint: Endpoint, refusal: Refusal) -> VenueError:
+        what = f"{self._venue} {endpoint.call}: {refusal.code} {refusal.text}"
+        fate = refusal.fate
+        if fate is Fate.UNAUTHORISED:
+            return AuthFailed("VEN-005", f"{what}; check key, permissions and address list, nothing is sent meanwhile")
+        if fate is Fate.LIMITED:
+            return Transient("VEN-006", f"{what}; it was not carried out")
+        if fate is Fate.BANNED:
+            return Transient("VEN-003", f"{what}; it was not carried out, and this address is banned")
+        if fate is Fate.LATE:
+            return Transient("VEN-001", f"{what}; it was not carried out, the clock has been read again")
+        if fate is Fate.PASSING or (fate is Fate.UNKNOWN and not endpoint.changes):
+            return Transient("VEN-003", f"{what}; it was not carried out")
+        if fate is Fate.UNKNOWN:
+            return UnknownOutcome("VEN-002", f"{what}; it may have been carried out")
+        return Rejected(endpoint.refused_as, what) if endpoint.changes else Transient("VEN-001", what)

@@ -1,0 +1,140 @@
+"""Sends requests through ccxt, which knows addresses and signatures. Importing this needs the extra `live`.
+
+Only ccxt's raw endpoints are used, with parameters as text, and its answers as text. What it makes of them otherwise
+is left alone: it turns numbers into floats, asks for thousands of markets, guesses what was meant by a symbol, and its
+table of errors mixes what was refused with what may have happened, differently for addresses that are not the
+exchange's own. Nothing of ccxt leaves this file.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import aiohttp
+import certifi
+from ccxt import async_support
+from ccxt.base.errors import BaseError
+
+from basis_actors.config.secrets import ExchangeKeys
+from basis_actors.venues.wire.addresses import replaced
+from basis_actors.venues.wire.answers import Answer, Lost
+
+__all__ = ["CcxtClient"]
+
+_MS_PER_SECOND: Final = 1000
+_NEVER_LEFT: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""There was no connection, so nothing was sent over it."""
+
+
+class _Arrived(Exception):
+    """Brings an answer out of ccxt.
+
+    An exception, because what ccxt keeps of an answer on itself is that of whichever request ended last.
+    """
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+class _Plain:
+    """What each exchange class of ccxt is overridden with."""
+
+    # ccxt logs headers and signed addresses; they go to a logger that nobody listens to.
+    logger = logging.Logger("ccxt")
+    logger.addHandler(logging.NullHandler())
+
+    now_ms: Callable[[], int]
+
+    def nonce(self) -> int:
+        """Time that requests are signed with."""
+        return self.now_ms()
+
+    def parse_json(self, _text: str) -> None:
+        """Leave the text as it is."""
+
+    def handle_errors(
+        self, status: int, _reason: str, _url: str, _method: str, headers: Mapping[str, str], text: str, *_rest: object
+    ) -> None:
+        """Called by ccxt with each answer, good or bad."""
+        raise _Arrived(Answer(status, {name.lower(): value for name, value in headers.items()}, text))
+
+
+class CcxtClient:
+    """One exchange account's connection. Sends a request once.
+
+    The HTTP library itself sends a GET, or the DELETE of an order by its id, once more when a connection that it kept
+    turns out to be dead; both change nothing the second time. A POST is never repeated.
+    """
+
+    def __init__(
+        self,
+        venue: str,
+        keys: ExchangeKeys | None,
+        urls: Mapping[str, str],
+        *,
+        timeout_seconds: float,
+        options: Mapping[str, Any],
+        now_ms: Callable[[], int],
+    ) -> None:
+        """`urls` replace addresses by the names of `config.exchange_api`, `options` are ccxt's own of the exchange."""
+        base = getattr(async_support, venue)
+        secrets = _named(keys)
+        self._secrets = tuple(value for value in secrets.values() if value)
+        self._exchange = type(venue, (_Plain, base), {"now_ms": staticmethod(now_ms)})(
+            {
+                **secrets,
+                "timeout": int(timeout_seconds * _MS_PER_SECOND),
+                "enableRateLimit": False,
+                "timeout_on_exit": 0,
+                "ssl_context": _certificates(),
+                "options": dict(options),
+            }
+        )
+        self._exchange.urls["api"] = replaced(venue, self._exchange.urls["api"], urls)
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether requests can be signed."""
+        return bool(self._secrets)
+
+    async def send(self, call: str, params: Mapping[str, str]) -> Answer | Lost:
+        """Send one request; `call` is the name of ccxt's method. A cancellation leaves its outcome unknown."""
+        try:
+            await getattr(self._exchange, call)(dict(params))
+        except _Arrived as arrived:
+            answer = arrived.answer
+            return Answer(answer.status, answer.headers, self._hide(answer.text))
+        except BaseError as error:
+            cause = error.__cause__
+            # An address may be part of it; what follows its path is signed.
+            reason = f"{type(cause or error).__name__} {cause or ''}".partition("?")[0].rstrip()
+            return Lost(self._hide(reason), left=not isinstance(cause, _NEVER_LEFT))
+        raise RuntimeError(f"ccxt returned from {call} without handing its answer to handle_errors")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._exchange.close()
+
+    def _hide(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "[redacted]")
+        return text
+
+
+@lru_cache(maxsize=1)
+def _certificates() -> ssl.SSLContext:
+    """Those that are trusted. Reading them takes longer than all else about a connection, so clients share them."""
+    return ssl.create_default_context(cafile=certifi.where())
+
+
+def _named(keys: ExchangeKeys | None) -> dict[str, str]:
+    """The credentials by ccxt's names for them."""
+    if keys is None:
+        return {}
+    names = {"api_key": "apiKey", "api_secret": "secret", "passphrase": "password"}
+    return {names[field]: getattr(keys, field).get_secret_value() for field in type(keys).model_fields}

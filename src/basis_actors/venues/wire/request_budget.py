@@ -1,0 +1,96 @@
+"""Defines how many requests an exchange still takes, and keeps some of them for what reduces risk.
+
+It follows what the exchange says of itself: its limits, what it has counted, and how long it wants to be left alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from basis_actors.errors import Transient
+from basis_actors.times import NS_PER_SECOND
+
+__all__ = ["RequestBudget"]
+
+
+@dataclass
+class _Window:
+    """What has been used of one limit."""
+
+    limit: int
+    length_ns: int
+    number: int = -1
+    """Which window since the epoch."""
+    used: int = 0
+
+
+class RequestBudget:
+    """Budgets of one exchange, by host. It never waits: what does not fit is refused, and nothing is sent."""
+
+    def __init__(self, venue: str, reserved_share: float) -> None:
+        self._venue = venue
+        self._open_share = 1.0 - reserved_share
+        self._windows: dict[str, _Window] = {}
+        self._paused_until: dict[str, int] = {}
+        self._banned_until: int | None = None
+
+    def set_limit(self, host: str, weight: int, length_ns: int) -> None:
+        """What the exchange grants a host in each window of `length_ns`, counted from whole multiples of it."""
+        known = self._windows.get(host)
+        if known is None or (known.limit, known.length_ns) != (weight, length_ns):
+            self._windows[host] = _Window(weight, length_ns)
+
+    def take(self, host: str, weight: int, *, exchange_ns: int | None, elapsed_ns: int, urgent: bool) -> None:
+        """Use `weight` of a host's budget; only what is `urgent` may use the last of it.
+
+        `exchange_ns` is the exchange's time, None while it is not known, `elapsed_ns` the local clock. Raises Transient
+        VEN-006 for what does not fit and while a host wants to be left alone, VEN-003 while the exchange bans us.
+        """
+        if self._banned_until is not None and elapsed_ns < self._banned_until:
+            seconds = _seconds(self._banned_until - elapsed_ns)
+            raise Transient(
+                "VEN-003", f"{self._venue} bans this address for {seconds} more s; nothing is sent until then"
+            )
+        until = self._paused_until.get(host, elapsed_ns)
+        if elapsed_ns < until:
+            seconds = _seconds(until - elapsed_ns)
+            raise Transient(
+                "VEN-006", f"{self._venue} ({host}) takes no request for {seconds} more s; nothing was sent"
+            )
+        window = self._current(host, exchange_ns)
+        if window is None:
+            return
+        limit = window.limit if urgent else int(window.limit * self._open_share)
+        if window.used + weight > limit:
+            text = f"{window.used} of {limit} in this window are used and {weight} were asked for; nothing was sent"
+            raise Transient("VEN-006", f"{self._venue} ({host}) budget: {text}")
+        window.used += weight
+
+    def used(self, host: str, weight: int, exchange_ns: int | None) -> None:
+        """Take note of what the exchange has counted, of others at this address as well."""
+        window = self._current(host, exchange_ns)
+        if window is not None:
+            window.used = max(window.used, weight)
+
+    def pause(self, host: str, elapsed_ns: int, seconds: float) -> None:
+        """Leave a host alone from now on for `seconds`."""
+        until = elapsed_ns + int(seconds * NS_PER_SECOND)
+        self._paused_until[host] = max(self._paused_until.get(host, until), until)
+
+    def ban(self, elapsed_ns: int, seconds: float) -> None:
+        """Leave the whole exchange alone from now on for `seconds`."""
+        until = elapsed_ns + int(seconds * NS_PER_SECOND)
+        self._banned_until = until if self._banned_until is None else max(self._banned_until, until)
+
+    def _current(self, host: str, exchange_ns: int | None) -> _Window | None:
+        window = self._windows.get(host)
+        if window is None or exchange_ns is None:
+            return None
+        number = exchange_ns // window.length_ns
+        if number != window.number:
+            window.number, window.used = number, 0
+        return window
+
+
+def _seconds(ns: int) -> int:
+    return -(-ns // NS_PER_SECOND)
