@@ -1,0 +1,374 @@
+"""Defines the one account of the local exchange: purses, orders, positions, and what a test can make happen to them.
+
+It knows no wire format; each exchange's dialect shows it in its own words.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from tests.exchange.hand_clock import HandClock
+from tests.exchange.market import ZERO, Kind, Market, Order, Position, Trade
+
+EPS = Decimal("0.00000001")
+
+
+class Refused(Exception):
+    """The exchange says no. `reason` is a word that each dialect has a code for."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass
+class Income:
+    """One entry of a perpetual account's statement."""
+
+    kind: str
+    wallet: Kind
+    symbol: str
+    asset: str
+    amount: Decimal
+    time_ms: int
+    number: int
+
+
+@dataclass
+class Transfer:
+    """Tokens moved between purses."""
+
+    route: str
+    asset: str
+    amount: Decimal
+    time_ms: int
+    number: int
+    status: str = "CONFIRMED"
+
+
+@dataclass
+class Withdrawal:
+    """Tokens on their way out. `amount` is what arrives."""
+
+    name: str
+    client_id: str
+    asset: str
+    network: str
+    address: str
+    amount: Decimal
+    fee: Decimal
+    time_ms: int
+    status: int = 4
+
+
+@dataclass
+class Deposit:
+    """Tokens that came in."""
+
+    name: str
+    asset: str
+    amount: Decimal
+    time_ms: int
+
+
+class Account:
+    """Everything one customer has. Numbers, times and prices come from the test alone."""
+
+    def __init__(self, clock: HandClock, markets: Iterable[Market]) -> None:
+        self.clock = clock
+        self.markets = {(market.kind, market.symbol): market for market in markets}
+        self.purses: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
+        self.orders: list[Order] = []
+        self.trades: list[Trade] = []
+        self.positions: dict[str, Position] = {m.pair: Position() for m in markets if m.kind is not Kind.SPOT}
+        self.income: list[Income] = []
+        self.transfers: list[Transfer] = []
+        self.withdrawals: list[Withdrawal] = []
+        self.deposits: list[Deposit] = []
+        self.two_way: dict[Kind, bool] = {Kind.LINEAR: False, Kind.INVERSE: False}
+        self.multi_assets = False
+        self.may_trade = True
+        self.withdrawal_fee = Decimal(1)
+        self.sends_away = True
+        self.countdown: dict[str, int] = {}
+        self.portions: list[Decimal] = []
+        """How much of each of the next orders is filled at once; all of it when there is none left."""
+        self.on_event: Callable[[str, Any], None] = lambda _kind, _what: None
+        self._numbers = iter(range(1000, 10**9))
+
+    # What a test makes happen.
+
+    def market(self, pair: str) -> Market:
+        """The market of a pair."""
+        return next(market for market in self.markets.values() if market.pair == pair)
+
+    def fund(self, purse: str, token: str, amount: str) -> None:
+        """Put tokens into a purse, from nowhere."""
+        self.purses[purse][token] += Decimal(amount)
+
+    def set_price(self, pair: str, price: str) -> None:
+        """Move a market, which fills the orders that were waiting for it."""
+        market = self.market(pair)
+        market.price = Decimal(price)
+        for order in [order for order in self.open_orders() if order.market is market]:
+            if order.limit is not None and _crosses(order, market.price):
+                self._fill(order, order.left, order.limit, maker=True)
+        self.on_event("price", market)
+
+    def fill_only(self, *portions: str) -> None:
+        """Of each of the next orders only so much is filled when it arrives."""
+        self.portions += [Decimal(portion) for portion in portions]
+
+    def fill(self, client_id: str, amount: str, price: str | None = None) -> None:
+        """Fill some of an order that waits."""
+        order = self.find_order(client_id)
+        self._fill(order, Decimal(amount), Decimal(price) if price else order.limit or order.market.price, maker=True)
+
+    def expire(self, client_id: str) -> None:
+        """End an order that waits, what is filled stays filled."""
+        self._end(self.find_order(client_id), "EXPIRED")
+
+    def trade_by_hand(self, pair: str, amount: str, client_id: str = "web_1") -> Order:
+        """Buy (> 0) or sell at market, as the owner does on the exchange's own page."""
+        market, size = self.market(pair), Decimal(amount)
+        return self.place(market, client_id, buys=size > 0, amount=abs(size))
+
+    def liquidate(self, pair: str, fee_rate: str = "0.0125") -> None:
+        """Take a whole position away at the market's price, for a fee."""
+        market, position = self.market(pair), self.positions[pair]
+        size = position.size
+        worth = market.paid(abs(size), market.price)
+        order = self.place(market, f"autoclose-{self.number()}", buys=size < 0, amount=abs(size))
+        self._earn("INSURANCE_CLEAR", market, -worth * Decimal(fee_rate))
+        order.status = "FILLED"
+
+    def deleverage(self, pair: str, amount: str) -> None:
+        """Take some of a position away to close somebody else's bankruptcy."""
+        buys = self.positions[pair].size < 0
+        self.place(self.market(pair), f"adl_autoclose-{self.number()}", buys=buys, amount=Decimal(amount))
+
+    def pay_funding(self, pair: str, rate: str) -> None:
+        """Settle funding on what is held."""
+        market, position = self.market(pair), self.positions[pair]
+        if position.size:
+            sign = 1 if position.size > 0 else -1
+            worth = market.paid(abs(position.size), market.price)
+            self._earn("FUNDING_FEE", market, -sign * worth * Decimal(rate))
+
+    def deposit(self, token: str, amount: str) -> Deposit:
+        """Credit tokens from outside."""
+        arrived = Deposit(f"dep{self.number()}", token, Decimal(amount), self.clock.ms)
+        self.deposits.append(arrived)
+        self.purses["spot"][token] += arrived.amount
+        return arrived
+
+    def complete_withdrawals(self) -> None:
+        """Let everything that is on its way out arrive."""
+        for withdrawal in self.withdrawals:
+            withdrawal.status = 6
+
+    # What the dialects ask.
+
+    def number(self) -> int:
+        """A number nothing else has."""
+        return next(self._numbers)
+
+    def open_orders(self) -> list[Order]:
+        """Orders of which more may be filled."""
+        return [order for order in self.orders if order.is_open]
+
+    def orders_of(self, client_id: str) -> Iterator[Order]:
+        """Orders of one id, the newest first: an id may be used again once its order has ended."""
+        return (order for order in reversed(self.orders) if order.client_id == client_id)
+
+    def find_order(self, client_id: str) -> Order:
+        """The newest order of an id."""
+        found = next(self.orders_of(client_id), None)
+        if found is None:
+            raise Refused("no such order")
+        return found
+
+    def place(
+        self,
+        market: Market,
+        client_id: str,
+        *,
+        buys: bool,
+        amount: Decimal,
+        limit: Decimal | None = None,
+        maker_only: bool = False,
+        immediate: bool = False,
+        reduce_only: bool = False,
+    ) -> Order:
+        """Take an order and match it against the market's price."""
+        amount = self._admit(market, client_id, buys, amount, limit, reduce_only)
+        now = self.clock.ms
+        order = Order(
+            self.number(), client_id, market, buys, amount, limit, maker_only, immediate, reduce_only, now, now
+        )
+        crossing = limit is None or _crosses(order, market.price)
+        if maker_only and crossing:
+            if market.kind is Kind.SPOT:
+                raise Refused("would take")
+            self.orders.append(order)
+            self._end(order, "EXPIRED")
+            return order
+        self.orders.append(order)
+        self.on_event("order", order)
+        if crossing:
+            self._fill(order, min(self.portions.pop(0), amount) if self.portions else amount, market.price)
+        if order.is_open and (limit is None or immediate):
+            self._end(order, "EXPIRED")
+        return order
+
+    def cancel(self, order: Order) -> None:
+        """End an order that waits."""
+        if not order.is_open:
+            raise Refused("nothing to cancel")
+        self._end(order, "CANCELED")
+
+    def free(self, purse: str, token: str) -> Decimal:
+        """What of a purse is not bound by waiting orders or positions."""
+        bound = ZERO
+        for order in self.open_orders():
+            market = order.market
+            if market.kind is Kind.SPOT and purse == "spot" and order.limit is not None:
+                paying = market.quote if order.buys else market.base
+                bound += (order.left * order.limit if order.buys else order.left) if paying == token else ZERO
+        return self.purses[purse][token] - bound - self.initial_margin(purse, token)
+
+    def initial_margin(self, purse: str, token: str) -> Decimal:
+        """What positions bind of a purse."""
+        held = [(m, self.positions[m.pair]) for m in self.markets.values() if m.kind is not Kind.SPOT]
+        return sum(
+            (m.paid(abs(p.size), m.price) / m.leverage for m, p in held if m.kind == purse and m.margin == token), ZERO
+        )
+
+    def move(self, source: str, target: str, route: str, token: str, amount: Decimal) -> Transfer:
+        """Move tokens between purses."""
+        if amount <= 0 or self.free(source, token) < amount:
+            raise Refused("transfer exceeds balance")
+        self.purses[source][token] -= amount
+        self.purses[target][token] += amount
+        done = Transfer(route, token, amount, self.clock.ms, self.number())
+        self.transfers.append(done)
+        for purse, signed in ((source, -amount), (target, amount)):
+            if purse in (Kind.LINEAR, Kind.INVERSE):
+                self.income.append(Income("TRANSFER", Kind(purse), "", token, signed, self.clock.ms, done.number))
+        return done
+
+    def withdraw(self, client_id: str, token: str, network: str, address: str, amount: Decimal) -> Withdrawal:
+        """Send tokens away; the fee is taken from the amount."""
+        if self.free("spot", token) < amount:
+            raise Refused("withdrawal exceeds balance")
+        if client_id and any(row.client_id == client_id for row in self.withdrawals):
+            raise Refused("withdrawal id used")
+        self.purses["spot"][token] -= amount
+        fee = self.withdrawal_fee
+        sent = Withdrawal(f"wd{self.number()}", client_id, token, network, address, amount - fee, fee, self.clock.ms)
+        self.withdrawals.append(sent)
+        return sent
+
+    def run_countdowns(self) -> None:
+        """Cancel what a countdown that has run out is to cancel."""
+        for pair, until in list(self.countdown.items()):
+            if until <= self.clock.ms:
+                del self.countdown[pair]
+                for order in self.open_orders():
+                    if order.market.pair == pair:
+                        self._end(order, "CANCELED")
+
+    def _admit(
+        self, market: Market, client_id: str, buys: bool, amount: Decimal, limit: Decimal | None, reduce_only: bool
+    ) -> Decimal:
+        if not market.trading:
+            raise Refused("market closed")
+        if not self.may_trade:
+            raise Refused("no permission")
+        if any(order.is_open for order in self.orders_of(client_id)):
+            raise Refused("duplicate id")
+        if amount <= 0 or amount % market.lot or (limit is None and amount > market.max_market):
+            raise Refused("lot")
+        if limit is not None and (limit <= 0 or limit % market.tick):
+            raise Refused("tick")
+        if (
+            market.kind is not Kind.INVERSE
+            and amount * (limit or market.price) < market.min_notional
+            and not reduce_only
+        ):
+            raise Refused("notional")
+        if market.kind is Kind.SPOT:
+            paying = market.quote if buys else market.base
+            if self.free("spot", paying) < (amount * (limit or market.price) if buys else amount):
+                raise Refused("balance")
+            return amount
+        size = self.positions[market.pair].size
+        shrinks = size and (size > 0) != buys
+        if reduce_only:
+            if not shrinks:
+                raise Refused("reduce only")
+            return min(amount, abs(size))
+        opened = amount if not shrinks else max(amount - abs(size), ZERO)
+        if self.free(market.kind, market.margin) < market.paid(opened, limit or market.price) / market.leverage:
+            raise Refused("margin")
+        return amount
+
+    def _fill(self, order: Order, amount: Decimal, price: Decimal, *, maker: bool = False) -> None:
+        if amount <= 0:
+            return
+        market = order.market
+        worth = market.paid(amount, price)
+        order.filled += amount
+        order.paid += worth
+        order.updated_ms = self.clock.ms
+        order.status = "FILLED" if not order.left else "PARTIALLY_FILLED"
+        rate = market.maker if maker else market.taker
+        realised = ZERO
+        if market.kind is Kind.SPOT:
+            sign = 1 if order.buys else -1
+            currency = market.base if order.buys else market.quote
+            fee = _rounded((amount if order.buys else worth) * rate)
+            self.purses["spot"][market.base] += sign * amount
+            self.purses["spot"][market.quote] -= sign * worth
+        else:
+            currency = market.margin
+            fee = _rounded(worth * rate)
+            signed = amount if order.buys else -amount
+            realised = _rounded(self.positions[market.pair].take(market, signed, price))
+        purse = self.purses[market.kind]
+        purse[currency] -= fee
+        trade = Trade(self.number(), order, amount, price, fee, currency, maker, realised, self.clock.ms)
+        self.trades.append(trade)
+        order.trades.append(trade)
+        if market.kind is not Kind.SPOT:
+            self.income.append(
+                Income("COMMISSION", market.kind, market.symbol, currency, -fee, self.clock.ms, trade.trade_id)
+            )
+            if realised:
+                self._earn("REALIZED_PNL", market, realised)
+        self.on_event("trade", trade)
+
+    def _earn(self, kind: str, market: Market, amount: Decimal) -> None:
+        paid = _rounded(amount)
+        self.purses[market.kind][market.margin] += paid
+        self.income.append(Income(kind, market.kind, market.symbol, market.margin, paid, self.clock.ms, self.number()))
+        self.on_event("income", self.income[-1])
+
+    def _end(self, order: Order, status: str) -> None:
+        order.status = status
+        order.updated_ms = self.clock.ms
+        self.on_event("end", order)
+
+
+def _crosses(order: Order, price: Decimal) -> bool:
+    assert order.limit is not None
+    return order.limit >= price if order.buys else order.limit <= price
+
+
+def _rounded(value: Decimal) -> Decimal:
+    """As books are kept: eight digits after the point."""
+    return value.quantize(EPS)

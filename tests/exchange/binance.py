@@ -1,0 +1,274 @@
+"""Serves the local exchange in Binance's words over real sockets: paths, signatures, weights, faults.
+
+async with LocalBinance.of_btc() as exchange:
+    exchange.account.fund("spot", "USDT", "10000")
+    api = exchange.api()
+    ...
+    assert exchange.journal.of("POST /api/v3/order")
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, Self
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+from tests.exchange.account import Account
+from tests.exchange.binance_futures import FuturesDesk
+from tests.exchange.binance_orders import OrderDesk
+from tests.exchange.binance_wallet import Wallet
+from tests.exchange.binance_words import Refusal
+from tests.exchange.faults import Fault, Faults
+from tests.exchange.hand_clock import HandClock
+from tests.exchange.journal import Journal, Request
+from tests.exchange.market import Kind, Market
+from tests.exchange.streams import Streams
+
+KEY = "local-key-f00dfeed5eed"
+SECRET = "local-secret-c0ffee0ddba11"
+
+Handler = Callable[[dict[str, str]], Any]
+
+
+class Route(NamedTuple):
+    """How a path is served."""
+
+    handle: Handler
+    host: str
+    weight: int
+    signed: bool
+    keyed: bool = False
+
+
+class LocalBinance:
+    """The server. Its clock, prices and faults are moved by the test; what arrived is in `journal`."""
+
+    def __init__(self, markets: Iterable[Market], clock: HandClock | None = None) -> None:
+        self.clock = clock or HandClock()
+        self.account = Account(self.clock, tuple(markets))
+        self.journal = Journal()
+        self.faults = Faults()
+        self.limits = {"api": 6000, "fapi": 2400, "dapi": 2400}
+        """Weight a minute, as `exchangeInfo` says and as is enforced."""
+        self.revoked = False
+        """Whether the key is refused."""
+        self.wallet = Wallet(self.account)
+        self.spot = OrderDesk(self.account, Kind.SPOT, self.limits)
+        self.linear = FuturesDesk(self.account, Kind.LINEAR, self.limits)
+        self.inverse = FuturesDesk(self.account, Kind.INVERSE, self.limits)
+        self.streams = Streams(self.account, self._is_signed)
+        self.port = 0
+        self._routes = self._all_routes()
+        self._used: dict[tuple[str, int], int] = defaultdict(int)
+        self._late: list[Callable[[], Any]] = []
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_get("/ws-api/v3", self.streams.session)
+        app.router.add_get("/private/ws", self.streams.private_stream)
+        app.router.add_get("/ws/{key}", self.streams.market_stream)
+        app.router.add_get("/ws", self.streams.market_stream)
+        app.router.add_get("/stream/ws/{key}", self.streams.market_stream)
+        app.router.add_route("*", "/{path:.*}", self._serve)
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        assert site._server is not None
+        self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        self.faults.released.set()
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """What stands under `urls` of a venue that is served here."""
+        http, ws = f"http://127.0.0.1:{self.port}", f"ws://127.0.0.1:{self.port}"
+        found = dict.fromkeys(("spot", "wallet", "linear", "inverse"), http)
+        found |= dict.fromkeys(("spot_session", "linear_stream", "inverse_stream"), ws)
+        return found | {"spot_stream": f"{ws}/stream"}
+
+    def deliver(self) -> None:
+        """Carry out what was on its way all the time."""
+        late, self._late = self._late, []
+        for carry_out in late:
+            carry_out()
+
+    def _all_routes(self) -> dict[str, Route]:
+        wallet, spot = self.wallet, self.spot
+        routes = {
+            "GET /api/v3/time": Route(wallet.time, "api", 1, signed=False),
+            "GET /api/v3/exchangeInfo": Route(spot.rules, "api", 20, signed=False),
+            "GET /api/v3/account": Route(wallet.spot_account, "api", 20, signed=True),
+            "POST /api/v3/order": Route(spot.place, "api", 1, signed=True),
+            "GET /api/v3/order": Route(spot.find, "api", 4, signed=True),
+            "DELETE /api/v3/order": Route(spot.cancel, "api", 1, signed=True),
+            "GET /api/v3/openOrders": Route(spot.open_orders, "api", 6, signed=True),
+            "DELETE /api/v3/openOrders": Route(spot.cancel_all, "api", 1, signed=True),
+            "GET /api/v3/myTrades": Route(spot.trades, "api", 20, signed=True),
+        }
+        for path, handler in {
+            "GET account/apiRestrictions": wallet.key_rights,
+            "GET capital/config/getall": wallet.coins,
+            "POST asset/transfer": wallet.transfer,
+            "GET asset/transfer": wallet.transfers,
+            "POST capital/withdraw/apply": wallet.withdraw,
+            "GET capital/withdraw/history": wallet.withdrawals,
+            "GET capital/deposit/hisrec": wallet.deposits,
+        }.items():
+            method, _, rest = path.partition(" ")
+            routes[f"{method} /sapi/v1/{rest}"] = Route(handler, "sapi", 1, signed=True)
+        return routes | self._futures_routes("fapi", self.linear) | self._futures_routes("dapi", self.inverse)
+
+    def _futures_routes(self, host: str, desk: FuturesDesk) -> dict[str, Route]:
+        linear = desk is self.linear
+        signed = {
+            "POST v1/order": (desk.place, 1),
+            "GET v1/order": (desk.find, 1),
+            "DELETE v1/order": (desk.cancel, 1),
+            "GET v1/openOrders": (desk.open_orders, 1),
+            "DELETE v1/allOpenOrders": (desk.cancel_all, 1),
+            "GET v1/userTrades": (desk.trades, 5 if linear else 20),
+            "GET v1/income": (desk.income, 30 if linear else 20),
+            "GET v1/positionSide/dual": (desk.position_mode, 30),
+            "POST v1/positionSide/dual": (desk.set_position_mode, 1),
+            "POST v1/marginType": (desk.set_margin_mode, 1),
+            "POST v1/leverage": (desk.set_leverage, 1),
+            "POST v1/countdownCancelAll": (desk.countdown, 10),
+            f"GET {'v1' if linear else 'v2'}/leverageBracket": (desk.brackets, 1),
+            f"GET {'v3' if linear else 'v1'}/account": (desk.account_info, 5),
+            f"GET {'v3' if linear else 'v1'}/positionRisk": (desk.positions, 5 if linear else 1),
+        }
+        if linear:
+            signed |= {"GET v1/accountConfig": (desk.config, 5), "GET v1/symbolConfig": (desk.market_config, 5)}
+        public = {
+            "GET v1/time": (self.wallet.time, 1),
+            "GET v1/exchangeInfo": (desk.rules, 1),
+            "GET v1/premiumIndex": (desk.premium, 1),
+            "GET v1/fundingRate": (desk.funding_history, 1),
+        }
+
+        def new_key(_params: dict[str, str]) -> Any:
+            return {"listenKey": self.streams.new_listen_key(desk.kind)}
+
+        def routes(table: dict[str, tuple[Handler, int]], *, signed: bool) -> dict[str, Route]:
+            return {
+                name.replace(" ", f" /{host}/", 1): Route(handler, host, weight, signed)
+                for name, (handler, weight) in table.items()
+            }
+
+        keyed = Route(new_key, host, 1, signed=False, keyed=True)
+        keys = {f"{method} /{host}/v1/listenKey": keyed for method in ("POST", "PUT", "DELETE")}
+        return routes(signed, signed=True) | routes(public, signed=False) | keys
+
+    async def _serve(self, http: web.Request) -> web.StreamResponse:
+        raw = http.query_string if http.method in ("GET", "DELETE") else (await http.read()).decode()
+        params = dict(parse_qsl(raw, keep_blank_values=True))
+        route = self._routes.get(f"{http.method} {http.path}")
+        seen = Request(http.method, http.path, _shown(params), self.clock.ns)
+        self.journal.requests.append(seen)
+        self.account.run_countdowns()
+        fault = self.faults.take(seen.route)
+        if fault is not None and fault.before is not None:
+            fault.before()
+        if fault is None or fault.passes:
+            return self._answer(seen, route, http, raw, params)
+        return await self._fail(fault, seen, route, http, raw, params)
+
+    def _answer(
+        self, seen: Request, route: Route | None, http: web.Request, raw: str, params: dict[str, str]
+    ) -> web.Response:
+        headers = {}
+        try:
+            if route is None:
+                raise Refusal(-5000, f"Path {http.path}, Method {http.method} is invalid", 404)
+            headers = self._count(route)
+            self._check(route, http, raw, params)
+            body = route.handle(params)
+            seen.carried_out, seen.status = True, 200
+        except Refusal as refusal:
+            body, seen.status = {"code": refusal.code, "msg": refusal.text}, refusal.status
+            if refusal.status == 429:
+                headers["Retry-After"] = str(60 - self.clock.ms // 1000 % 60)
+        except KeyError as missing:
+            seen.status = 400
+            body = {"code": -1102, "msg": f"Mandatory parameter {missing} was not sent, was empty/null, or malformed."}
+        return web.json_response(body, status=seen.status, headers=headers)
+
+    async def _fail(
+        self,
+        fault: Fault,
+        seen: Request,
+        route: Route | None,
+        http: web.Request,
+        raw: str,
+        params: dict[str, str],
+    ) -> web.StreamResponse:
+        if fault.later:
+            self._late.append(lambda: self._answer(seen, route, http, raw, params))
+        elif fault.carried_out:
+            self._answer(seen, route, http, raw, params)
+        if fault.hangs:
+            await self.faults.released.wait()
+        if fault.answer is not None:
+            status, text, headers = fault.answer
+            seen.status = status
+            kind = "application/json" if text[:1] in ("{", "[") else "text/html"
+            return web.Response(status=status, text=text, headers=headers, content_type=kind)
+        seen.status = None
+        assert http.transport is not None
+        http.transport.abort()
+        return web.Response()
+
+    def _count(self, route: Route) -> dict[str, str]:
+        if route.host == "sapi":
+            return {"X-SAPI-USED-IP-WEIGHT-1M": "1"}
+        place = (route.host, self.clock.ms // 60_000)
+        self._used[place] += route.weight
+        used, limit = self._used[place], self.limits[route.host]
+        if used > limit:
+            text = f"Too much request weight used; current limit is {limit} request weight per 1 MINUTE."
+            raise Refusal(-1003, text, 429)
+        return {"X-MBX-USED-WEIGHT-1M": str(used)}
+
+    def use_weight(self, host: str, weight: int) -> None:
+        """Count what others at this address have used."""
+        self._used[host, self.clock.ms // 60_000] += weight
+
+    def _check(self, route: Route, http: web.Request, raw: str, params: dict[str, str]) -> None:
+        if not (route.signed or route.keyed):
+            return
+        if http.headers.get("X-MBX-APIKEY") != KEY or self.revoked:
+            raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.", 401)
+        if route.keyed:
+            return
+        signed, _, signature = raw.rpartition("&signature=")
+        if not hmac.compare_digest(signature, _signature(signed)):
+            raise Refusal(-1022, "Signature for this request is not valid.")
+        stamp, window = int(params["timestamp"]), int(params.get("recvWindow", "5000"))
+        if stamp >= self.clock.ms + 1000:
+            raise Refusal(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
+        if self.clock.ms - stamp > window:
+            raise Refusal(-1021, "Timestamp for this request is outside of the recvWindow.")
+
+    def _is_signed(self, params: dict[str, str]) -> bool:
+        """A subscription over a socket, signed over its parameters by name."""
+        signature = params.pop("signature", "")
+        text = "&".join(f"{name}={value}" for name, value in sorted(params.items()))
+        return params.get("apiKey") == KEY and hmac.compare_digest(signature, _signature(text))
+
+
+def _signature(text: str) -> str:
+    return hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def _shown(params: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in params.items() if name != "signature"}

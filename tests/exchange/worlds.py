@@ -1,0 +1,98 @@
+"""Defines a small local Binance, and how it is reached."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+from pydantic import SecretStr
+from tests.exchange.binance import KEY, SECRET, LocalBinance
+from tests.exchange.market import Kind, Market
+
+from basis_actors.config import ExchangeVenue, load_venue
+from basis_actors.config.exchange_api import WithdrawalAddress
+from basis_actors.config.secrets import ExchangeKeys
+from basis_actors.venues.wire.answers import ApiCall
+from basis_actors.venues.wire.binance import BinanceApi
+from basis_actors.venues.wire.build import build_exchange
+
+KEYS = ExchangeKeys(api_key=SecretStr(KEY), api_secret=SecretStr(SECRET))
+PAIRS = ("BTC/USDT", "ETH/USDT", "BTC-PERP", "ETH-PERP", "BTCUSD-PERP")
+HOME = WithdrawalAddress(venue="wallet", token="USDT", network="ETH", address=f"0x{0xAA:040x}")
+TIMEOUT_SECONDS = 0.4
+"""Real time: how long the client waits for an answer that a test lets hang."""
+
+
+def markets() -> tuple[Market, ...]:
+    """BTC at 60,000 and ETH at 3,000, spot and perpetual."""
+
+    def market(pair: str, symbol: str, kind: Kind, base: str, lot: str, tick: str, price: str) -> Market:
+        quote = "USD" if kind is Kind.INVERSE else "USDT"
+        contract = Decimal({"BTC": 100, "ETH": 10}[base] if kind is Kind.INVERSE else 1)
+        fee = Decimal("0.001") if kind is Kind.SPOT else Decimal("0.0005")
+        return Market(
+            pair,
+            symbol,
+            kind,
+            base,
+            quote,
+            Decimal(lot),
+            Decimal(tick),
+            Decimal(price),
+            contract=contract,
+            taker=fee,
+            max_market=Decimal(10_000 if kind is Kind.INVERSE else 120),
+        )
+
+    return (
+        market("BTC/USDT", "BTCUSDT", Kind.SPOT, "BTC", "0.00001", "0.01", "60000"),
+        market("ETH/USDT", "ETHUSDT", Kind.SPOT, "ETH", "0.0001", "0.01", "3000"),
+        market("BTC-PERP", "BTCUSDT", Kind.LINEAR, "BTC", "0.001", "0.1", "60000"),
+        market("ETH-PERP", "ETHUSDT", Kind.LINEAR, "ETH", "0.001", "0.01", "3000"),
+        market("SOL-PERP", "SOLUSDT", Kind.LINEAR, "SOL", "1", "0.01", "150"),
+        market("BTC-FUTURE", "BTCUSDT_241227", Kind.LINEAR, "BTC", "0.001", "0.1", "60000"),
+        market("BTCUSD-PERP", "BTCUSD_PERP", Kind.INVERSE, "BTC", "1", "0.1", "60000"),
+        market("ETHUSD-PERP", "ETHUSD_PERP", Kind.INVERSE, "ETH", "1", "0.01", "3000"),
+    )
+
+
+def funded() -> LocalBinance:
+    """A local Binance with 100,000 USDT in spot and in USD-M, and 2 BTC in spot and in COIN-M."""
+    exchange = LocalBinance(markets())
+    for purse, token, amount in (
+        ("spot", "USDT", "100000"),
+        ("spot", "BTC", "2"),
+        ("linear", "USDT", "100000"),
+        ("inverse", "BTC", "2"),
+    ):
+        exchange.account.fund(purse, token, amount)
+    return exchange
+
+
+def venue_of(exchange: LocalBinance, timeout_seconds: float = TIMEOUT_SECONDS) -> ExchangeVenue:
+    """The venue as it is configured, at the local exchange's address."""
+    venue = load_venue("binance")
+    assert isinstance(venue, ExchangeVenue)
+    assert venue.api is not None
+    api = venue.api.model_copy(update={"timeout_seconds": timeout_seconds, "withdrawal_addresses": (HOME,)})
+    return venue.model_copy(update={"urls": exchange.urls, "api": api})
+
+
+@asynccontextmanager
+async def connected(
+    exchange: LocalBinance,
+    *,
+    pairs: Iterable[str] = PAIRS,
+    keys: ExchangeKeys | None = KEYS,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    record: Callable[[ApiCall], None] = lambda _call: None,
+) -> AsyncIterator[BinanceApi]:
+    """The real adapter, talking to it."""
+    venue = venue_of(exchange, timeout_seconds)
+    api = build_exchange(venue, pairs, keys, record=record, monotonic_ns=exchange.clock.monotonic_ns)
+    assert isinstance(api, BinanceApi)
+    try:
+        yield api
+    finally:
+        await api.close()

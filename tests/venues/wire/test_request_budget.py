@@ -1,0 +1,168 @@
+"""The budget follows what the exchange says, keeps some for what reduces risk, and never knocks at a closed door."""
+
+import pytest
+from tests.exchange.binance import LocalBinance
+from tests.venues.wire.tickets import buy, sell
+
+from basis_actors.errors import Transient
+from basis_actors.times import NS_PER_SECOND
+from basis_actors.venues.wire.binance import BinanceApi
+from basis_actors.venues.wire.request_budget import RequestBudget
+
+MINUTE = 60 * NS_PER_SECOND
+POST = "POST /fapi/v1/order"
+TOO_MANY = {"code": -1003, "msg": "Too many requests."}
+
+
+def take(budget: RequestBudget, weight: int, at_ns: int = 0, *, urgent: bool = False, host: str = "fapi") -> bool:
+    try:
+        budget.take(host, weight, exchange_ns=at_ns, elapsed_ns=at_ns, urgent=urgent)
+    except Transient as error:
+        return error.code != "VEN-006"
+    return True
+
+
+def limited(weight: int = 100) -> RequestBudget:
+    budget = RequestBudget("binance", 0.25)
+    budget.set_limit("fapi", weight, MINUTE)
+    return budget
+
+
+def test_the_last_quarter_is_for_what_is_urgent() -> None:
+    budget = limited()
+    assert take(budget, 75)
+    assert not take(budget, 1)
+    assert take(budget, 25, urgent=True)
+    assert not take(budget, 1, urgent=True)
+
+
+def test_a_new_minute_starts_anew_and_hosts_do_not_share() -> None:
+    budget = limited()
+    assert take(budget, 75, MINUTE - 1)
+    assert take(budget, 75, MINUTE)
+    assert not take(budget, 75, 2 * MINUTE - 1)
+    assert take(budget, 500, 2 * MINUTE - 1, host="api")
+
+
+def test_what_others_have_used_counts() -> None:
+    budget = limited()
+    budget.used("fapi", 80, 0)
+    assert not take(budget, 1)
+    budget.used("fapi", 10, 0)
+    assert not take(budget, 1)
+
+
+def test_the_same_limit_said_again_forgets_nothing() -> None:
+    budget = limited()
+    assert take(budget, 75)
+    budget.set_limit("fapi", 100, MINUTE)
+    assert not take(budget, 1)
+    budget.set_limit("fapi", 200, MINUTE)
+    assert take(budget, 1)
+
+
+def test_a_ban_outlasts_a_pause_and_holds_for_every_host() -> None:
+    budget = limited()
+    budget.pause("fapi", 0, 10)
+    budget.ban(0, 120)
+    budget.ban(0, 5)
+    for host in ("fapi", "api"):
+        with pytest.raises(Transient, match="bans this address for 60 more s") as caught:
+            budget.take(host, 1, exchange_ns=None, elapsed_ns=MINUTE, urgent=True)
+        assert caught.value.code == "VEN-003"
+    assert take(budget, 1, 2 * MINUTE)
+
+
+async def test_a_used_up_budget_sends_nothing_but_what_reduces_risk(exchange: LocalBinance, api: BinanceApi) -> None:
+    await api.prepare({"BTC-PERP": 5})
+    await api.place(buy("BTC-PERP", "0.5", client_id="opening"))
+    await api.place(buy("BTC-PERP", "0.1", "59000", "waiting"))
+    exchange.use_weight("fapi", 1900)
+    await api.order("BTC-PERP", "opening")
+    sent = len(exchange.journal.requests)
+    with pytest.raises(Transient, match=r"budget: 19.. of 1800 in this window are used") as caught:
+        await api.place(buy("BTC-PERP", "0.1"))
+    assert caught.value.code == "VEN-006"
+    assert len(exchange.journal.requests) == sent
+    await api.cancel("BTC-PERP", "waiting")
+    assert (await api.place(sell("BTC-PERP", "0.5", client_id="closing", reduce_only=True))).has_ended
+    assert (await api.account()).holdings == ()
+    exchange.clock.advance(60)
+    assert (await api.place(buy("BTC-PERP", "0.1"))).has_ended
+
+
+async def test_selling_from_spot_is_risk_reduction_and_buying_is_not(exchange: LocalBinance, api: BinanceApi) -> None:
+    await api.prepare({})
+    exchange.use_weight("api", 4500)
+    await api.order("BTC/USDT", "nobody")
+    with pytest.raises(Transient, match="budget"):
+        await api.place(buy("BTC/USDT", "0.1"))
+    assert (await api.place(sell("BTC/USDT", "0.1"))).has_ended
+
+
+async def test_429_silences_its_host_for_as_long_as_it_says_and_no_other(
+    exchange: LocalBinance, api: BinanceApi
+) -> None:
+    await api.prepare({})
+    exchange.faults.answer(POST, 429, TOO_MANY, {"Retry-After": "17"})
+    with pytest.raises(Transient) as caught:
+        await api.place(buy("BTC-PERP", "0.1"))
+    assert caught.value.code == "VEN-006"
+    sent = len(exchange.journal.requests)
+    for ask in (api.place(buy("BTC-PERP", "0.1")), api.cancel("BTC-PERP", "order1")):
+        with pytest.raises(Transient, match=r"\(fapi\) takes no request for 17 more s"):
+            await ask
+    assert len(exchange.journal.requests) == sent
+    assert (await api.place(buy("BTC/USDT", "0.1"))).has_ended
+    exchange.clock.advance(17)
+    assert (await api.place(buy("BTC-PERP", "0.1"))).has_ended
+
+
+async def test_429_without_a_time_silences_its_host_for_a_window(exchange: LocalBinance, api: BinanceApi) -> None:
+    await api.prepare({})
+    exchange.faults.answer(POST, 429, "<html>slow down</html>")
+    with pytest.raises(Transient):
+        await api.place(buy("BTC-PERP", "0.1"))
+    exchange.clock.advance(59)
+    with pytest.raises(Transient, match="for 1 more s"):
+        await api.place(buy("BTC-PERP", "0.1"))
+    exchange.clock.advance(1)
+    assert (await api.place(buy("BTC-PERP", "0.1"))).has_ended
+
+
+@pytest.mark.parametrize(("headers", "seconds"), [({"Retry-After": "300"}, 300), ({}, 120)])
+async def test_418_silences_the_whole_exchange_until_the_ban_is_over(
+    exchange: LocalBinance, api: BinanceApi, headers: dict[str, str], seconds: int
+) -> None:
+    await api.prepare({})
+    exchange.faults.answer("GET /fapi/v3/account", 418, TOO_MANY, headers)
+    with pytest.raises(Transient, match="this address is banned") as caught:
+        await api.account()
+    assert caught.value.code == "VEN-003"
+    sent = len(exchange.journal.requests)
+    exchange.clock.advance(seconds - 1)
+    for ask in (api.account(), api.place(buy("BTC/USDT", "0.1")), api.cancel("BTCUSD-PERP", "order1"), api.filters()):
+        with pytest.raises(Transient, match="bans this address for 1 more s; nothing is sent"):
+            await ask
+    assert len(exchange.journal.requests) == sent
+    exchange.clock.advance(1)
+    assert (await api.account()).pairs
+
+
+async def test_too_many_orders_does_not_keep_from_cancelling(exchange: LocalBinance, api: BinanceApi) -> None:
+    await api.place(buy("BTC-PERP", "0.1", "59000"))
+    exchange.faults.answer(POST, 429, {"code": -1015, "msg": "Too many new orders."}, {"Retry-After": "9"})
+    with pytest.raises(Transient) as caught:
+        await api.place(buy("BTC-PERP", "0.1", client_id="order2"))
+    assert caught.value.code == "VEN-006"
+    await api.cancel("BTC-PERP", "order1")
+    assert await api.open_orders() == ()
+
+
+async def test_the_limits_are_those_that_the_exchange_names(exchange: LocalBinance, api: BinanceApi) -> None:
+    exchange.limits["fapi"] = 20
+    await api.filters()
+    exchange.use_weight("fapi", 15)
+    await api.order("BTC-PERP", "nobody")
+    with pytest.raises(Transient, match="of 15 in this window"):
+        await api.place(buy("BTC-PERP", "0.1"))
