@@ -32,7 +32,7 @@ from basis_actors.messages.execution import ExecutionHandshake, Settlement
 from basis_actors.messages.orders import Order
 from basis_actors.ports import VenueClient
 from basis_actors.results.summary import RunSummary
-from basis_actors.services.live import LiveRun
+from basis_actors.services.live import LiveRun, on_paper
 from basis_actors.services.preparation import BacktestRequest, prepare
 from basis_actors.venues.simulated.build import build_simulated_venues
 from basis_actors.venues.simulated.domain import VenueClock
@@ -189,7 +189,7 @@ def main() -> int:
             venues = build_simulated_venues(config, clock=clock)
             return [Exposed(venue, weather, clock) if venue.domain in exchanges else venue for venue in venues]
 
-        run = LiveRun(prepared, options.speed, exposed)
+        run = LiveRun(prepared, on_paper(prepared, options.speed, exposed))
         summary, watch = asyncio.run(_soak(run, seconds))
         again = replay(run.record.run_dir)
         errors = [event for event in EventLog(run.record.run_dir).all() if isinstance(event, SystemErrorEvent)]

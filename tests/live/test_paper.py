@@ -25,7 +25,7 @@ from basis_actors.logs.reader import EventLog
 from basis_actors.logs.replay import replay
 from basis_actors.messages.events import StrategyDecision, SystemErrorEvent
 from basis_actors.services.backtest import Backtest, Progress
-from basis_actors.services.live import LiveRun
+from basis_actors.services.live import LiveRun, on_paper
 from basis_actors.services.preparation import BacktestRequest, Prepared, prepare
 
 MAIN = "from basis_actors.cli import main; main()"
@@ -45,6 +45,10 @@ def prepared(folder: Path, out: Path, mode: str = "btc_basis", **asked: object) 
     return prepare(BacktestRequest(mode=mode, data=folder, out=out, runtime="live", **asked))  # type: ignore[arg-type]
 
 
+def live_run(ready: Prepared, pace: float | None) -> LiveRun:
+    return LiveRun(ready, on_paper(ready, pace))
+
+
 def assert_same(one: Path, other: Path) -> None:
     parted = [each for each in difference(RunLog(one), RunLog(other)) if each.line is not None]
     assert parted == []
@@ -55,7 +59,7 @@ def test_the_recorded_hours_give_the_decisions_orders_and_equity_of_a_backtest(
 ) -> None:
     ask = {"always_in": True}
     tested = Backtest(prepared(market_folder, tmp_path / "tested", **ask))
-    live = LiveRun(prepared(market_folder, tmp_path / "live", **ask), None)
+    live = live_run(prepared(market_folder, tmp_path / "live", **ask), None)
     expected, summary = tested.run(), live.run()
     assert_same(tested.run_dir, live.record.run_dir)
     assert summary.orders == expected.orders
@@ -71,7 +75,7 @@ def test_the_recorded_hours_give_the_decisions_orders_and_equity_of_a_backtest(
 def test_real_hours_of_every_mode_give_the_same_live_as_tested(mode: str, tmp_path: Path) -> None:
     hours = {"start": datetime(2024, 9, 1, tzinfo=UTC), "end": datetime(2024, 9, 15, tzinfo=UTC)}
     tested = Backtest(prepared(REAL, tmp_path / "tested", mode, **hours))
-    live = LiveRun(prepared(REAL, tmp_path / "live", mode, **hours), None)
+    live = live_run(prepared(REAL, tmp_path / "live", mode, **hours), None)
     tested.run()
     live.run()
     assert_same(tested.run_dir, live.record.run_dir)
@@ -79,7 +83,7 @@ def test_real_hours_of_every_mode_give_the_same_live_as_tested(mode: str, tmp_pa
 
 def test_a_market_that_is_played_fast_is_lived_through_and_its_log_replays(market_folder: Path, tmp_path: Path) -> None:
     """Which ticks are left out is the machine's business; whatever it does, no cent of the book is unexplained."""
-    live = LiveRun(prepared(market_folder, tmp_path, always_in=True), 2_000_000.0)
+    live = live_run(prepared(market_folder, tmp_path, always_in=True), 2_000_000.0)
     summary = live.run()
     assert summary.failure is None
     again = replay(live.record.run_dir)
@@ -95,7 +99,7 @@ def test_a_market_that_is_played_fast_is_lived_through_and_its_log_replays(marke
 
 
 def test_a_stop_ends_the_run_after_the_tick_at_work(market_folder: Path, tmp_path: Path) -> None:
-    live = LiveRun(prepared(market_folder, tmp_path), 3600.0)
+    live = live_run(prepared(market_folder, tmp_path), 3600.0)
 
     def stop_soon(progress: Progress) -> None:
         if progress.ticks:
@@ -154,4 +158,4 @@ def test_what_cannot_be_run_is_refused(
 @pytest.mark.parametrize("pace", [0.0, -1.0, float("inf")])
 def test_a_pace_that_is_none_is_refused(pace: float, market_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="CONFIG-003: the speed is"):
-        LiveRun(prepared(market_folder, tmp_path), pace)
+        live_run(prepared(market_folder, tmp_path), pace)

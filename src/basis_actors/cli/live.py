@@ -130,7 +130,7 @@ def _pace_of(text: str) -> float | None:
 
 def _run(request: BacktestRequest, pace: float | None, *, progress: bool) -> RunSummary | None:
     """The summary; None when somebody stopped it before anything was run."""
-    from basis_actors.services.live import LiveRun
+    from basis_actors.services.live import LiveRun, on_paper
     from basis_actors.services.preparation import prepare
 
     with Interruption() as interruption:
@@ -138,8 +138,9 @@ def _run(request: BacktestRequest, pace: float | None, *, progress: bool) -> Run
             with progress_display(str(request.mode), wanted=progress) as display:
                 display.loading()
                 prepared = prepare(request)
+                surroundings = on_paper(prepared, pace)
                 interruption.hold()
-                run = LiveRun(prepared, pace)
+                run = LiveRun(prepared, surroundings)
                 interruption.cancels(run.cancel)
                 return run.run(display.update)
         except KeyboardInterrupt:

@@ -1,6 +1,6 @@
 """Runs a mode as a live process does: on the live runtime, in real time or a multiple of it, until it is told to stop.
 
-The actors are those of a backtest. Venues are simulated and the market is a recorded one that is played back.
+The actors are those of a backtest; what surrounds them is given: clock, market, venues, journal.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import anyio
 
@@ -16,14 +16,15 @@ from basis_actors.actors.engine import Engine
 from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
 from basis_actors.actors.log_keeper import LogKeeper
 from basis_actors.actors.timing import Stopwatch
-from basis_actors.bus import BusError, LiveBus, ManualClock, ReplayClock
+from basis_actors.bus import BusError, LiveBus, ManualClock, ReplayClock, WallClock
 from basis_actors.config import RunConfig
 from basis_actors.errors import BasisError, ConfigError
 from basis_actors.logs.directory import RunKind
 from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger, DomainEventLogger
 from basis_actors.logs.retention import Retention
 from basis_actors.logs.wall_clock import system_clock
-from basis_actors.ports import MarketFeed, VenueClient
+from basis_actors.messages.book import Flow
+from basis_actors.ports import MarketFeed, OrderJournal, VenueClient
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Progress
 from basis_actors.services.hosts import OnLoop
@@ -34,11 +35,40 @@ from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER, add_engine
 from basis_actors.venues.simulated.build import build_simulated_venues
 from basis_actors.venues.simulated.domain import VenueClock
 
-__all__ = ["LiveRun", "MakesVenues"]
+__all__ = ["LiveRun", "MakesVenues", "Surroundings", "on_paper"]
 
 MakesVenues = Callable[[RunConfig, VenueClock], Sequence[VenueClient]]
-
 _LOOK_SECONDS = 0.2
+
+
+class Surroundings(NamedTuple):
+    """What a live process lives in."""
+
+    clock: WallClock | ReplayClock | ManualClock
+    feed: MarketFeed
+    make_venues: MakesVenues
+    flows: tuple[Flow, ...]
+    """Money that lands in the wallet; none where it is on the exchanges already."""
+    journal: OrderJournal | None = None
+    """Where accounts at exchanges write down their orders; None where there are none."""
+    real_time: bool = True
+    """Whether the market goes on while a tick is at work."""
+
+
+def on_paper(prepared: Prepared, pace: float | None, make_venues: MakesVenues | None = None) -> Surroundings:
+    """A recorded market, played back `pace` times as fast as it was, and simulated venues. A pace of None waits for
+    each tick to settle and leaves out none, as a backtest does.
+
+    Raises ConfigError CONFIG-003 for a pace that is none.
+    """
+    venues = make_venues or _simulated
+    start = prepared.feed.ticks[0]
+    if pace is None:
+        clock = ManualClock(start, auto=True)
+        return Surroundings(clock, prepared.feed, venues, prepared.flows, real_time=False)
+    if not 0.0 < pace < 1e9:
+        raise ConfigError("CONFIG-003", f"the speed is {pace}; a number above 0, or max, was expected")
+    return Surroundings(ReplayClock(start, pace), ReplayFeed(prepared.feed), venues, prepared.flows)
 
 
 def _simulated(run: RunConfig, clock: VenueClock) -> Sequence[VenueClient]:
@@ -46,24 +76,18 @@ def _simulated(run: RunConfig, clock: VenueClock) -> Sequence[VenueClient]:
 
 
 class LiveRun:
-    """One live process on paper. Use it once.
+    """One live process. Use it once, right after its surroundings were made.
 
-    `pace` is how many times as fast as real time the market is played back; None waits for each tick to settle and
-    leaves out none, as a backtest does. `venues` makes the venues. `cancel` may be called from a signal handler or
-    another thread.
+    `cancel` may be called from a signal handler or another thread.
     """
 
     BEYOND_SECONDS: ClassVar[float] = 5.0
     """What a stop waits for a tick beyond the time that its orders may take."""
 
-    def __init__(self, prepared: Prepared, pace: float | None, venues: MakesVenues = _simulated) -> None:
-        """Makes the run directory and opens its logs. Raises ConfigError CONFIG-003 for a pace that is none, BasisError
-        LOG-003 when there is no place for the logs."""
-        if pace is not None and not 0.0 < pace < 1e9:
-            raise ConfigError("CONFIG-003", f"the speed is {pace}; a number above 0, or max, was expected")
+    def __init__(self, prepared: Prepared, surroundings: Surroundings) -> None:
+        """Makes the run directory and opens its logs. Raises BasisError LOG-003 when there is no place for them."""
         self._prepared = prepared
-        self._pace = pace
-        self._make_venues = venues
+        self._surroundings = surroundings
         self._cancelled: str | None = None
         self._wake: Callable[[], object] | None = None
         self.bus: LiveBus | None = None
@@ -83,9 +107,7 @@ class LiveRun:
 
     async def run_async(self, progress: Callable[[Progress], None] = lambda _: None) -> RunSummary:
         """The same inside an event loop."""
-        prepared = self._prepared
-        start = prepared.feed.ticks[0]
-        clock = ManualClock(start, auto=True) if self._pace is None else ReplayClock(start, self._pace)
+        clock = self._surroundings.clock
         bus = LiveBus(clock, log_sink=EVENT_LOGGER, correlation_id=self.record.correlation_id, stop_order=STOP_ORDER)
         self.bus = bus
         try:
@@ -138,22 +160,22 @@ class LiveRun:
             await bus.until(lambda: not engine.at_work, "the tick at work")
 
     def _assemble(self, bus: LiveBus) -> Engine:
-        prepared, record, pace = self._prepared, self.record, self._pace
+        prepared, record, around = self._prepared, self.record, self._surroundings
         components, run = prepared.run.mode.component_config, prepared.run
         record.components.announce("run started", mode=run.mode.mode, data=prepared.dataset.origin, kind="live")
-        feed: MarketFeed = prepared.feed if pace is None else ReplayFeed(prepared.feed)
         event_logger = self._event_logger()
         engine = add_engine(
             bus,
             run=run,
             strategy=prepared.strategy,
-            feed=feed,
-            venues=self._make_venues(run, bus.clock),
-            flows=prepared.flows,
+            feed=around.feed,
+            venues=around.make_venues(run, bus.clock),
+            flows=around.flows,
             event_logger=event_logger,
             stopwatch=Stopwatch(_zero if prepared.request.fixed_clock else time.perf_counter),
-            simulated=True,
-            real_time=pace is not None,
+            simulated=around.journal is None,
+            journal=around.journal,
+            real_time=around.real_time,
         )
         if isinstance(event_logger, LiveEventLogger):
             bus.add_source(event_logger.name, event_logger.write_events)
@@ -166,7 +188,7 @@ class LiveRun:
         """One that never holds the loop for the disk, unless nothing else wants it: then the log of a backtest."""
         record, components = self.record, self._prepared.run.mode.component_config
         config, segment_bytes = components.event_logger, components.log_keeper.segment_bytes
-        if self._pace is None:
+        if not self._surroundings.real_time:
             sink = DomainEventLogger(
                 record.run_dir,
                 record.correlation_id,
