@@ -1,0 +1,75 @@
+"""Connects a mode to its accounts at exchanges. Importing this needs the extra `live`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import ceil
+
+from basis_actors.config import ChainVenue, ExchangeVenue, RunConfig
+from basis_actors.config.secrets import Secrets
+from basis_actors.errors import ConfigError
+from basis_actors.ports import OrderJournal, VenueClient
+from basis_actors.venues.live.build import build_account, pairs_of
+from basis_actors.venues.live.outside import OutsideWallet
+from basis_actors.venues.live.terms import LiveClock
+from basis_actors.venues.wire.answers import ApiCall
+from basis_actors.venues.wire.build import ExchangeConnection, build_exchange
+
+__all__ = ["LiveAccounts"]
+
+
+class LiveAccounts:
+    """The accounts of a mode and the connections behind them. `record` is told of every request."""
+
+    def __init__(
+        self, run: RunConfig, journal: OrderJournal, secrets: Secrets, record: Callable[[ApiCall], None]
+    ) -> None:
+        """Makes the connections; nothing is asked yet.
+
+        Raises ConfigError CONFIG-004 for a venue that cannot be traded live, CONFIG-003 for a mode whose strategy brings
+        no leverage.
+        """
+        self._journal = journal
+        self._leverage = _leverage_of(run)
+        self._connections: dict[str, ExchangeConnection] = {}
+        for name in run.mode.venues:
+            venue = run.venues[name]
+            if isinstance(venue, ExchangeVenue):
+                keys = getattr(secrets, name, None)
+                self._connections[name] = build_exchange(venue, pairs_of(venue), keys, record=record)
+            elif not isinstance(venue, ChainVenue):
+                raise ConfigError(
+                    "CONFIG-004",
+                    f"mode {run.mode.mode}: venue {name} is of kind {venue.kind}, which is not traded live; exchanges are",
+                )
+
+    def make(self, run: RunConfig, clock: LiveClock) -> Sequence[VenueClient]:
+        """The venues of the mode, for one process."""
+        venues: list[VenueClient] = []
+        for name in run.mode.venues:
+            venue = run.venues[name]
+            if not isinstance(venue, ExchangeVenue):
+                venues.append(OutsideWallet(venue.domain, (name,)))
+                continue
+            leverage = dict.fromkeys((pair for pair in pairs_of(venue) if pair.endswith("-PERP")), self._leverage)
+            allowed = () if venue.api is None else venue.api.withdrawal_addresses
+            addresses = {(place.venue, place.token): (place.address, place.network) for place in allowed}
+            api = self._connections[name]
+            venues.append(build_account(venue, api, self._journal, clock, leverage=leverage, addresses=addresses))
+        return venues
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for connection in self._connections.values():
+            await connection.close()
+
+
+def _leverage_of(run: RunConfig) -> int:
+    """What exchanges are told: the leverage of the strategy, in whole steps."""
+    leverage = getattr(run.mode.strategy_config, "leverage", None)
+    if not isinstance(leverage, int | float) or leverage <= 0.0:
+        raise ConfigError(
+            "CONFIG-003",
+            f"mode {run.mode.mode}: strategy_config.leverage is {leverage!r}; exchanges are told a leverage above 0",
+        )
+    return max(1, ceil(leverage))
