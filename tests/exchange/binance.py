@@ -217,6 +217,7 @@ class LocalBinance:
         elif fault.carried_out:
             self._answer(seen, route, http, raw, params)
         if fault.hangs:
+            self.faults.hanging.set()
             await self.faults.released.wait()
         if fault.answer is not None:
             status, text, headers = fault.answer

@@ -48,6 +48,8 @@ class Faults:
     armed: list[Fault] = field(default_factory=list)
     released: Event = field(default_factory=Event)
     """Set when what hangs may go on."""
+    hanging: Event = field(default_factory=Event)
+    """Set when something hangs."""
 
     def take(self, route: str) -> Fault | None:
         """The fault that strikes a request, one strike used up."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
 
 from pydantic import SecretStr
@@ -20,8 +20,10 @@ from basis_actors.venues.wire.build import build_exchange
 KEYS = ExchangeKeys(api_key=SecretStr(KEY), api_secret=SecretStr(SECRET))
 PAIRS = ("BTC/USDT", "ETH/USDT", "BTC-PERP", "ETH-PERP", "BTCUSD-PERP")
 HOME = WithdrawalAddress(venue="wallet", token="USDT", network="ETH", address=f"0x{0xAA:040x}")
-TIMEOUT_SECONDS = 0.4
-"""Real time: how long the client waits for an answer that a test lets hang."""
+PATIENCE_SECONDS = 30.0
+"""Real time: longer than any answer takes on a busy machine."""
+IMPATIENCE_SECONDS = 0.6
+"""Real time: how long an answer is waited for that a test lets hang."""
 
 
 def markets() -> tuple[Market, ...]:
@@ -70,12 +72,12 @@ def funded() -> LocalBinance:
     return exchange
 
 
-def venue_of(exchange: LocalBinance, timeout_seconds: float = TIMEOUT_SECONDS) -> ExchangeVenue:
+def venue_of(exchange: LocalBinance) -> ExchangeVenue:
     """The venue as it is configured, at the local exchange's address."""
     venue = load_venue("binance")
     assert isinstance(venue, ExchangeVenue)
     assert venue.api is not None
-    api = venue.api.model_copy(update={"timeout_seconds": timeout_seconds, "withdrawal_addresses": (HOME,)})
+    api = venue.api.model_copy(update={"timeout_seconds": PATIENCE_SECONDS, "withdrawal_addresses": (HOME,)})
     return venue.model_copy(update={"urls": exchange.urls, "api": api})
 
 
@@ -85,14 +87,24 @@ async def connected(
     *,
     pairs: Iterable[str] = PAIRS,
     keys: ExchangeKeys | None = KEYS,
-    timeout_seconds: float = TIMEOUT_SECONDS,
     record: Callable[[ApiCall], None] = lambda _call: None,
 ) -> AsyncIterator[BinanceApi]:
     """The real adapter, talking to it."""
-    venue = venue_of(exchange, timeout_seconds)
+    venue = venue_of(exchange)
     api = build_exchange(venue, pairs, keys, record=record, monotonic_ns=exchange.clock.monotonic_ns)
     assert isinstance(api, BinanceApi)
     try:
         yield api
     finally:
         await api.close()
+
+
+@contextmanager
+def impatient(api: BinanceApi) -> Iterator[None]:
+    """Within it the adapter gives up soon. What else a test asks takes as long as the machine needs."""
+    client = api._caller._client._exchange
+    before, client.timeout = client.timeout, IMPATIENCE_SECONDS * 1000
+    try:
+        yield
+    finally:
+        client.timeout = before

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 from tests.exchange.binance import KEY, SECRET, LocalBinance
+from tests.exchange.worlds import impatient
 from tests.venues.wire.tickets import buy
 
 from basis_actors.errors import VenueError
@@ -77,7 +78,8 @@ async def test_no_failure_shows_a_secret(
     }
     for route, ask in asks.items():
         FAULTS[fault](exchange, route)
-        shown.append(await fail(ask))
+        with impatient(api):
+            shown.append(await fail(ask))
     printed = capfd.readouterr()
     shown += [everything_is_logged.text, printed.out, printed.err, repr(calls), str(calls)]
     assert all(hidden_in(text) for text in shown)
