@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from basis_actors.config import Model, RunConfig
+from basis_actors.finance.costs import round_down_to_lot
 from basis_actors.messages.market import MarketSpec
 from basis_actors.messages.orders import ExecutionMode, Order, Side
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.strategies.order_writer import OrderWriter
 
 SPOT, PERP = "binance:BaseToken:BTC", "binance:PerpPosition:BTC-PERP"
-SIZE = 0.01
+SIZE, LOT = 0.01, 0.00001
 
 
 class Churn(Strategy):
@@ -31,9 +32,7 @@ class Churn(Strategy):
         leaves = situation.held(PERP) < 0.0
         action, reason = ("exit_full", "out") if leaves else ("entry_full", "in")
         orders = self.legs(situation, leaves=leaves)
-        return Decision(
-            decision_type="rebalance", action=action, reasoning=reason, invested=not leaves, orders=orders
-        )
+        return Decision(decision_type="rebalance", action=action, reasoning=reason, invested=not leaves, orders=orders)
 
     def close_all(self, situation: Situation) -> Decision:
         if situation.held(PERP) < 0.0:
@@ -43,8 +42,8 @@ class Churn(Strategy):
     def legs(self, situation: Situation, *, leaves: bool) -> tuple[Order, ...]:
         writer = OrderWriter(self.run, situation, 0.05)
         size = -situation.held(PERP) if leaves else SIZE
-        spot = writer.spot("binance", "BTC", Side.SELL if leaves else Side.BUY, size, "churn")
-        perp = writer.perp(
-            "binance", "BTC", Side.LONG if leaves else Side.SHORT, size, "churn", reduce_only=leaves
-        )
+        # The exchange takes the fee of a purchase out of what was bought.
+        sold = round_down_to_lot(situation.held(SPOT), LOT) if leaves else SIZE
+        spot = writer.spot("binance", "BTC", Side.SELL if leaves else Side.BUY, sold, "churn")
+        perp = writer.perp("binance", "BTC", Side.LONG if leaves else Side.SHORT, size, "churn", reduce_only=leaves)
         return writer.group((perp, spot), ExecutionMode.COMPENSATED)

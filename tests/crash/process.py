@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from basis_actors.bus import WallClock
@@ -54,7 +54,18 @@ def configured(run: RunConfig, settings: dict[str, Any]) -> RunConfig:
     assert venue.api is not None
     terms = venue.account_terms.model_copy(update=settings["patience"])
     api = venue.api.model_copy(update={"timeout_seconds": settings["timeout_seconds"]})
-    changed = venue.model_copy(update={"urls": settings["urls"], "account_terms": terms, "api": api})
+    assert venue.spot is not None
+    assert venue.perp is not None
+    changed = venue.model_copy(
+        update={
+            "urls": settings["urls"],
+            "account_terms": terms,
+            "api": api,
+            "spot": venue.spot.model_copy(update={"markets": {"BTC": venue.spot.markets["BTC"]}}),
+            "perp": venue.perp.model_copy(update={"markets": {"BTC": venue.perp.markets["BTC"]}}),
+            "inverse_perp": None,
+        }
+    )
     return run.model_copy(update={"venues": {**run.venues, "binance": changed}})
 
 
@@ -66,9 +77,8 @@ def main() -> int:
             mode=Path(settings["mode"]), start=START, end=START + timedelta(hours=2), out=Path(settings["out"])
         )
     )
-    prepared = msgspec.structs.replace(prepared) if isinstance(prepared, msgspec.Struct) else prepared
     run = configured(prepared.run, settings)
-    object.__setattr__(prepared, "run", run)
+    prepared = dataclasses.replace(prepared, run=run)
     state = [prepared.feed.state(ns) for ns in prepared.feed.ticks][-1]
     clock = WallClock()
     journal = SqliteJournal(Path(settings["journal"]))
@@ -82,7 +92,7 @@ def main() -> int:
         finally:
             await accounts.close()
         if summary.failure is not None:
-            print(summary.failure, file=sys.stderr)
+            sys.stderr.write(f"{summary.failure}\n")
         return 0 if summary.failure is None else 1
 
     with Interruption() as interruption:

@@ -179,7 +179,8 @@ def _reversed(order: Order, amount: float, deltas: tuple[ExpectedDelta, ...], op
         atomic_group_id=None,
         sequence_in_group=None,
         strategy_intent="unwind",
-        reduce_only=order.operation is OperationType.PERP_TRADE and not order.reduce_only,
+        # A spot purchase whose fee was taken out of it leaves less to sell than was bought.
+        reduce_only=order.side is Side.BUY if order.operation is OperationType.SPOT_TRADE else not order.reduce_only,
         take_profit=None,
         stop_loss=None,
     )

@@ -115,6 +115,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     slippage_tolerance: float = 0.005
     """Fraction by which a price-dependent leg may differ from its expected delta."""
     reduce_only: bool = False
+    """Of a perpetual: shrinks the position and never turns it. Of a spot sale: no more than is there."""
     metadata: dict[str, Any] = {}
 
     def __post_init__(self) -> None:

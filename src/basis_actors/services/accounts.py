@@ -26,8 +26,7 @@ class LiveAccounts:
     ) -> None:
         """Makes the connections; nothing is asked yet.
 
-        Raises ConfigError CONFIG-004 for a venue that cannot be traded live, CONFIG-003 for a mode whose strategy brings
-        no leverage.
+        Raises ConfigError CONFIG-004 for a venue that is not traded live, CONFIG-003 for a strategy without leverage.
         """
         self._journal = journal
         self._leverage = _leverage_of(run)
@@ -40,7 +39,7 @@ class LiveAccounts:
             elif not isinstance(venue, ChainVenue):
                 raise ConfigError(
                     "CONFIG-004",
-                    f"mode {run.mode.mode}: venue {name} is of kind {venue.kind}, which is not traded live; exchanges are",
+                    f"mode {run.mode.mode}: venue {name} is of kind {venue.kind}, which is not traded live",
                 )
 
     def make(self, run: RunConfig, clock: LiveClock) -> Sequence[VenueClient]:

@@ -82,6 +82,11 @@ class SqliteJournal:
         """How often it was opened."""
         return self._book.incarnation
 
+    @property
+    def entries(self) -> tuple[JournalEntry, ...]:
+        """Everything that was ever intended, oldest first."""
+        return tuple(self._book.entries.values())
+
     def close(self) -> None:
         """Let go of the file; every change is in it already."""
         self._connection.close()

@@ -7,14 +7,16 @@ with no trace of it among open orders and trades.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final
 
-from basis_actors.errors import VenueError
-from basis_actors.messages.exchange import MarketFilters, OrderReport, OrderState, OrderTicket
+from msgspec.structs import replace
+
+from basis_actors.errors import Rejected, VenueError
+from basis_actors.messages.exchange import MarketFilters, OrderReport, OrderState, OrderTicket, Wallet
 from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.journal import IntentState, JournalEntry
-from basis_actors.messages.orders import Order
+from basis_actors.messages.orders import Order, Side
 from basis_actors.ports import ExchangeApi
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
 from basis_actors.venues.live.answers import failed, undecided
@@ -52,6 +54,7 @@ class OrderDesk:
         """Send a trade and follow it. Raises what the exchange raises on sending; what comes after that is an answer:
         an order that was taken is not to be sent again because its trades could not be read.
         """
+        order = await self._within_reach(order)
         entry = await self._intents.prepare(order, lambda name: ticket_of(order, name, self._terms, self.filters))
         ticket = entry.intent.ticket
         assert isinstance(ticket, OrderTicket), "a trade has an order ticket"
@@ -60,6 +63,23 @@ class OrderDesk:
             return await self._follow(sent, report)
         except VenueError as error:
             return undecided(sent, self._clock.now(), error.message, pending=True)
+
+    async def _within_reach(self, order: Order) -> Order:
+        """A spot sale that may only reduce, cut down to the whole lots that are there."""
+        rules = self.filters.get(order.pair or "")
+        if rules is None or order.side is not Side.SELL or not order.reduce_only:
+            return order
+        base = rules.pair.split("/")[0]
+        purse = Wallet.SPOT if self._terms.split else Wallet.UNIFIED
+        state = await self._api.account()
+        free = sum((row.free for row in state.balances if (row.wallet, row.token) == (purse, base)), Decimal(0))
+        lots = (free / rules.lot).to_integral_value(rounding=ROUND_FLOOR)
+        there = float(lots * rules.lot)
+        if there >= order.amount:
+            return order
+        if there <= 0.0:
+            raise Rejected("EXEC-009", f"{order.operation} {order.operation_id!r}: {free} {base} is less than one lot")
+        return replace(order, amount=there)
 
     async def ask(self, entry: JournalEntry) -> ExecutionHandshake:
         """What became of a trade of this process. Raises Transient or AuthFailed when the exchange cannot be asked."""
