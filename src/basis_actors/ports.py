@@ -201,6 +201,10 @@ class OrderJournal(Protocol):
         """What has not ended on a domain, of any incarnation, oldest first."""
         ...
 
+    async def domains(self) -> frozenset[str]:
+        """Where anything has not ended, an intent or a leg of a group."""
+        ...
+
     async def book_fill(self, domain: str, fill: VenueFill) -> bool:
         """Write down a trade; whether it was not there yet."""
         ...
@@ -214,7 +218,7 @@ class OrderJournal(Protocol):
         ...
 
     async def arrived(self, domain: str, transfer: IncomingTransfer) -> None:
-        """They are there."""
+        """They are there. Raises BasisError ENGINE-003 when they were not on their way."""
         ...
 
     async def expected(self, domain: str) -> tuple[IncomingTransfer, ...]:
@@ -225,8 +229,8 @@ class OrderJournal(Protocol):
         """Write down a compensated group before its first leg is sent."""
         ...
 
-    async def end_group(self, group_id: str) -> None:
-        """Every open group of that name is at its end: its legs are all done, or none is left."""
+    async def end_group(self, incarnation: int, group_id: str) -> None:
+        """A group that this incarnation began is at its end: its legs are all done, or none is left."""
         ...
 
     async def open_groups(self) -> tuple[tuple[int, tuple[Order, ...]], ...]:

@@ -149,7 +149,7 @@ class ExecutionManager(Actor):
         await journal.begin_group(group_id, unit.orders)
         outcomes, unwound = await self._run_in_turn(unit)
         if self._fatal is None and all(outcome.fatal is None for outcome in (*outcomes, *unwound)):
-            await journal.end_group(group_id)
+            await journal.end_group(journal.incarnation, group_id)
         return outcomes, unwound
 
     async def _run_in_turn(self, unit: Unit) -> tuple[list[Outcome], list[Outcome]]:

@@ -54,7 +54,7 @@ class RecoveryManager(Actor):
             group_id = orders[0].atomic_group_id
             assert group_id is not None, "a group has a name"
             await CutGroup(incarnation, orders, self._journal, self._carry_out, self._explain).mend()
-            await self._journal.end_group(group_id)
+            await self._journal.end_group(incarnation, group_id)
         for account in accounts:
             await self._patiently(account, account.open)
             self._tell(account)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,9 @@ from basis_actors.messages.journal import Intent, IntentState, JournalEntry, may
 from basis_actors.messages.orders import Order
 
 __all__ = ["JournalBook", "MemoryJournal"]
+
+_LONGEST: Final = 1_000
+"""Characters of evidence that are kept."""
 
 
 class JournalBook:
@@ -66,7 +70,9 @@ class JournalBook:
                 f"intent {client_id!r} of {entry.intent.order.operation_id} is {entry.state} with {entry.filled} filled"
                 f" ({entry.evidence}); it cannot become {state} with {filled} ({evidence})",
             )
-        return msgspec.structs.replace(entry, state=state, filled=filled, evidence=evidence, changed_ns=now_ns)
+        return msgspec.structs.replace(
+            entry, state=state, filled=filled, evidence=_legible(evidence), changed_ns=now_ns
+        )
 
     def put(self, entry: JournalEntry) -> JournalEntry:
         """Keep an entry."""
@@ -88,6 +94,11 @@ class JournalBook:
             entry for entry in self.entries.values() if entry.intent.domain == domain and not entry.state.has_ended
         )
 
+    def domains(self) -> frozenset[str]:
+        """Where anything has not ended: an intent, or a leg of a group."""
+        of_intents = {entry.intent.domain for entry in self.entries.values() if not entry.state.has_ended}
+        return frozenset(of_intents | {order.venue for _, _, orders in self.groups for order in orders})
+
     def add_fill(self, domain: str, fill: VenueFill) -> bool:
         """Whether it was not there yet."""
         before = len(self.fills)
@@ -100,13 +111,32 @@ class JournalBook:
         self.payments.add((domain, payment.payment_id))
         return len(self.payments) > before
 
-    def end_group(self, group_id: str) -> None:
-        """Forget every open group of that name."""
-        self.groups = [group for group in self.groups if group[1] != group_id]
+    def expected_at(self, domain: str) -> tuple[IncomingTransfer, ...]:
+        """What is on its way to a domain, oldest first."""
+        return tuple(transfer for to, transfer in self.expected if to == domain)
+
+    def require_expected(self, domain: str, transfer: IncomingTransfer) -> None:
+        """Raises BasisError ENGINE-003 for a transfer that is not on its way to a domain."""
+        if (domain, transfer) not in self.expected:
+            known = [other.operation_id for other in self.expected_at(domain)] or "nothing"
+            raise BasisError(
+                "ENGINE-003",
+                f"{transfer.amount:.12g} of {transfer.operation_id!r} have arrived at {domain}, where {known} was"
+                " expected; a transfer is written down before it arrives, and arrives once",
+            )
+
+    def end_group(self, incarnation: int, group_id: str) -> None:
+        """Forget a group."""
+        self.groups = [group for group in self.groups if group[:2] != (incarnation, group_id)]
 
     def open_groups(self) -> tuple[tuple[int, tuple[Order, ...]], ...]:
         """Incarnation and orders of what began and did not end, oldest first."""
         return tuple((incarnation, orders) for incarnation, _, orders in self.groups)
+
+
+def _legible(evidence: str) -> str:
+    """What an exchange says may be a page of HTML, or text that no file takes."""
+    return evidence[:_LONGEST].encode("utf-8", "replace").decode()
 
 
 class MemoryJournal:
@@ -159,6 +189,10 @@ class MemoryJournal:
         """What has not ended on a domain, oldest first."""
         return self._book.unresolved(domain)
 
+    async def domains(self) -> frozenset[str]:
+        """Where anything has not ended."""
+        return self._book.domains()
+
     async def book_fill(self, domain: str, fill: VenueFill) -> bool:
         """Whether the trade was not there yet."""
         return self._book.add_fill(domain, fill)
@@ -173,11 +207,12 @@ class MemoryJournal:
 
     async def arrived(self, domain: str, transfer: IncomingTransfer) -> None:
         """It is there."""
+        self._book.require_expected(domain, transfer)
         self._book.expected.remove((domain, transfer))
 
     async def expected(self, domain: str) -> tuple[IncomingTransfer, ...]:
         """What is on its way to a domain, oldest first."""
-        return tuple(transfer for to, transfer in self._book.expected if to == domain)
+        return self._book.expected_at(domain)
 
     async def begin_group(self, group_id: str, orders: Sequence[Order]) -> None:
         """Keep a group."""
@@ -185,9 +220,9 @@ class MemoryJournal:
         self._book.groups.append((self._book.incarnation, group_id, group))
         self._book.begun.append((self._book.incarnation, group))
 
-    async def end_group(self, group_id: str) -> None:
+    async def end_group(self, incarnation: int, group_id: str) -> None:
         """Forget it."""
-        self._book.end_group(group_id)
+        self._book.end_group(incarnation, group_id)
 
     async def open_groups(self) -> tuple[tuple[int, tuple[Order, ...]], ...]:
         """What began and did not end."""

@@ -2,7 +2,7 @@
 and a loss of power.
 
 Rules and reading are `JournalBook`'s; the file is read once, when it is opened. Each change is one transaction, made in
-a worker thread, one at a time, and only then part of the book.
+a worker thread while no other change is, and only then part of the book.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -50,7 +50,9 @@ CREATE TABLE expected (domain TEXT NOT NULL, transfer TEXT NOT NULL);
 CREATE TABLE groups (incarnation INTEGER NOT NULL, group_id TEXT NOT NULL, orders TEXT NOT NULL);
 """
 _encode = msgspec.json.encode
-_ORDERS: Final = msgspec.json.Decoder(tuple[Order, ...])
+_Statement: TypeAlias = tuple[str, tuple[object, ...]]
+_UNREADABLE: Final = (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError)
+"""What contents that no process of ours wrote raise when they are decoded."""
 
 
 class SqliteJournal:
@@ -61,13 +63,13 @@ class SqliteJournal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._one_writer = anyio.CapacityLimiter(1)
-        with self._named("opened"):
+        self._turn = anyio.Lock()
+        with self._named("opened", *_UNREADABLE):
             # The file holds orders and amounts; nobody else has to read them.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
-                self._deployment, self._book = self._read()
+                self._deployment, self._book = self._take_over()
             except BaseException:
                 self._connection.close()
                 raise
@@ -93,25 +95,21 @@ class SqliteJournal:
 
     async def intend(self, intent: Intent) -> JournalEntry:
         """Write down an intent."""
-        entry = self._book.entry_of(intent)
-        row = (intent.client_id, _encode(intent).decode(), *_state(entry))
-        await self._change(
-            (("INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?)", row), _transition(entry)),
-            lambda: self._book.put(entry),
-        )
-        return entry
+        async with self._turn:
+            entry = self._book.entry_of(intent)
+            row = (intent.client_id, _encode(intent).decode(), *_state(entry))
+            await self._write(("INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?)", row), _transition(entry))
+            return self._book.put(entry)
 
     async def advance(
         self, client_id: str, state: IntentState, filled: Decimal, evidence: str, now_ns: int
     ) -> JournalEntry:
         """Write down what has become known."""
-        entry = self._book.advanced(client_id, state, filled, evidence, now_ns)
-        update = "UPDATE intents SET state = ?, filled = ?, evidence = ?, changed_ns = ? WHERE client_id = ?"
-        await self._change(
-            ((update, (*_state(entry), client_id)), _transition(entry)),
-            lambda: self._book.put(entry),
-        )
-        return entry
+        async with self._turn:
+            entry = self._book.advanced(client_id, state, filled, evidence, now_ns)
+            update = "UPDATE intents SET state = ?, filled = ?, evidence = ?, changed_ns = ? WHERE client_id = ?"
+            await self._write((update, (*_state(entry), client_id)), _transition(entry))
+            return self._book.put(entry)
 
     async def attempts(self, incarnation: int, operation_id: str) -> tuple[JournalEntry, ...]:
         """Every attempt of an incarnation at an operation, oldest first."""
@@ -121,88 +119,92 @@ class SqliteJournal:
         """What has not ended on a domain, oldest first."""
         return self._book.unresolved(domain)
 
+    async def domains(self) -> frozenset[str]:
+        """Where anything has not ended."""
+        return self._book.domains()
+
     async def book_fill(self, domain: str, fill: VenueFill) -> bool:
         """Whether the trade was not there yet."""
-        if (domain, fill.pair, fill.trade_id) in self._book.fills:
-            return False
-        row = (domain, fill.pair, fill.trade_id, _encode(fill).decode())
-        await self._change((("INSERT INTO fills VALUES (?, ?, ?, ?)", row),), lambda: self._book.add_fill(domain, fill))
-        return True
+        async with self._turn:
+            if (domain, fill.pair, fill.trade_id) in self._book.fills:
+                return False
+            row = (domain, fill.pair, fill.trade_id, _encode(fill).decode())
+            await self._write(("INSERT INTO fills VALUES (?, ?, ?, ?)", row))
+            return self._book.add_fill(domain, fill)
 
     async def book_payment(self, domain: str, payment: Payment) -> bool:
         """Whether the payment was not there yet."""
-        if (domain, payment.payment_id) in self._book.payments:
-            return False
-        row = (domain, payment.payment_id, _encode(payment).decode())
-        await self._change(
-            (("INSERT INTO payments VALUES (?, ?, ?)", row),), lambda: self._book.add_payment(domain, payment)
-        )
-        return True
+        async with self._turn:
+            if (domain, payment.payment_id) in self._book.payments:
+                return False
+            row = (domain, payment.payment_id, _encode(payment).decode())
+            await self._write(("INSERT INTO payments VALUES (?, ?, ?)", row))
+            return self._book.add_payment(domain, payment)
 
     async def expect(self, domain: str, transfer: IncomingTransfer) -> None:
         """Write down what is on its way."""
-        await self._change(
-            (("INSERT INTO expected VALUES (?, ?)", (domain, _encode(transfer).decode())),),
-            lambda: self._book.expected.append((domain, transfer)),
-        )
+        async with self._turn:
+            await self._write(("INSERT INTO expected VALUES (?, ?)", (domain, _encode(transfer).decode())))
+            self._book.expected.append((domain, transfer))
 
     async def arrived(self, domain: str, transfer: IncomingTransfer) -> None:
         """It is there."""
-        first = "SELECT min(rowid) FROM expected WHERE domain = ? AND transfer = ?"
-        await self._change(
-            ((f"DELETE FROM expected WHERE rowid = ({first})", (domain, _encode(transfer).decode())),),  # noqa: S608
-            lambda: self._book.expected.remove((domain, transfer)),
-        )
+        async with self._turn:
+            self._book.require_expected(domain, transfer)
+            first = "SELECT min(rowid) FROM expected WHERE domain = ? AND transfer = ?"
+            row = (domain, _encode(transfer).decode())
+            await self._write((f"DELETE FROM expected WHERE rowid = ({first})", row))  # noqa: S608 (no value in it)
+            self._book.expected.remove((domain, transfer))
 
     async def expected(self, domain: str) -> tuple[IncomingTransfer, ...]:
         """What is on its way to a domain, oldest first."""
-        return tuple(transfer for to, transfer in self._book.expected if to == domain)
+        return self._book.expected_at(domain)
 
     async def begin_group(self, group_id: str, orders: Sequence[Order]) -> None:
         """Write down a group."""
-        group = (self._book.incarnation, group_id, tuple(orders))
-        await self._change(
-            (("INSERT INTO groups VALUES (?, ?, ?)", (*group[:2], _encode(group[2]).decode())),),
-            lambda: self._book.groups.append(group),
-        )
+        async with self._turn:
+            group = (self._book.incarnation, group_id, tuple(orders))
+            await self._write(("INSERT INTO groups VALUES (?, ?, ?)", (*group[:2], _encode(group[2]).decode())))
+            self._book.groups.append(group)
 
-    async def end_group(self, group_id: str) -> None:
+    async def end_group(self, incarnation: int, group_id: str) -> None:
         """Strike it out."""
-        await self._change(
-            (("DELETE FROM groups WHERE group_id = ?", (group_id,)),), lambda: self._book.end_group(group_id)
-        )
+        async with self._turn:
+            strike = "DELETE FROM groups WHERE incarnation = ? AND group_id = ?"
+            await self._write((strike, (incarnation, group_id)))
+            self._book.end_group(incarnation, group_id)
 
     async def open_groups(self) -> tuple[tuple[int, tuple[Order, ...]], ...]:
         """What began and did not end."""
         return self._book.open_groups()
 
-    async def _change(self, statements: Sequence[tuple[str, tuple[object, ...]]], apply: Callable[[], object]) -> None:
-        """One transaction, and what the book is after it. A cancellation waits for both."""
+    async def _write(self, *statements: _Statement) -> None:
+        """One transaction. A cancellation waits for its end, so that the book is what the file is."""
+        await anyio.to_thread.run_sync(self._commit, statements)
 
-        def commit() -> None:
-            with self._named("written"):
-                self._connection.execute("BEGIN IMMEDIATE")
-                try:
-                    for statement, values in statements:
-                        self._connection.execute(statement, values)
-                    self._connection.execute("COMMIT")
-                except BaseException:
-                    if self._connection.in_transaction:
-                        self._connection.execute("ROLLBACK")
-                    raise
-            apply()
+    def _commit(self, statements: Sequence[_Statement]) -> None:
+        connection = self._connection
+        with self._named("written"):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                for statement, values in statements:
+                    connection.execute(statement, values)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
 
-        await anyio.to_thread.run_sync(commit, limiter=self._one_writer)
-
-    def _read(self) -> tuple[str, JournalBook]:
+    def _take_over(self) -> tuple[str, JournalBook]:
         """Take the file over for this process: its contents, under the next incarnation."""
         connection = self._connection
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        self._require_whole()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            script = f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION};"
-            connection.executescript(script)
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if version == 0 and tables == 0:
+            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION};")
             connection.execute("INSERT INTO journal VALUES (?, 0)", (secrets.token_hex(8),))
             connection.execute("COMMIT")
         elif version != _VERSION:
@@ -212,34 +214,51 @@ class SqliteJournal:
                 " of the program that wrote it until nothing is open, then begin a new state directory",
             )
         connection.execute("UPDATE journal SET incarnation = incarnation + 1")
-        deployment, incarnation = connection.execute("SELECT deployment, incarnation FROM journal").fetchone()
+        rows = connection.execute("SELECT deployment, incarnation FROM journal").fetchall()
+        if len(rows) != 1:
+            raise ValueError(f"it has {len(rows)} names where one was expected")
+        deployment, incarnation = rows[0]
         book = JournalBook(incarnation)
-        decode_intent = msgspec.json.Decoder(Intent).decode
-        for text, state, filled, evidence, changed in connection.execute(
-            "SELECT intent, state, filled, evidence, changed_ns FROM intents ORDER BY rowid"
-        ):
-            entry = JournalEntry(
-                intent=decode_intent(text),
-                state=IntentState(state),
-                filled=Decimal(filled),
-                evidence=evidence,
-                changed_ns=changed,
-            )
+        for entry in self._entries():
             book.put(entry)
         book.fills.update(connection.execute("SELECT domain, pair, trade_id FROM fills"))
         book.payments.update(connection.execute("SELECT domain, payment_id FROM payments"))
         decode_transfer = msgspec.json.Decoder(IncomingTransfer).decode
         for domain, transfer in connection.execute("SELECT domain, transfer FROM expected ORDER BY rowid"):
             book.expected.append((domain, decode_transfer(transfer)))
+        decode_orders = msgspec.json.Decoder(tuple[Order, ...]).decode
         for number, group_id, orders in connection.execute("SELECT * FROM groups ORDER BY rowid"):
-            book.groups.append((number, group_id, _ORDERS.decode(orders)))
+            book.groups.append((number, group_id, decode_orders(orders)))
         return deployment, book
 
+    def _require_whole(self) -> None:
+        """Raises ValueError for a file whose pages do not hang together: half a journal is worse than none."""
+        findings = [row[0] for row in self._connection.execute("PRAGMA quick_check(3)")]
+        if findings != ["ok"]:
+            raise ValueError(f"it is damaged: {'; '.join(findings)}")
+
+    def _entries(self) -> Iterator[JournalEntry]:
+        decode_intent = msgspec.json.Decoder(Intent).decode
+        for client_id, text, state, filled, evidence, changed in self._connection.execute(
+            "SELECT client_id, intent, state, filled, evidence, changed_ns FROM intents ORDER BY rowid"
+        ):
+            try:
+                yield JournalEntry(
+                    intent=decode_intent(text),
+                    state=IntentState(state),
+                    filled=Decimal(filled),
+                    evidence=evidence,
+                    changed_ns=changed,
+                )
+            except _UNREADABLE as error:
+                raise ValueError(f"intent {client_id!r} cannot be read, with {filled!r} filled: {error}") from error
+
     @contextmanager
-    def _named(self, what: str) -> Iterator[None]:
+    def _named(self, what: str, *also: type[Exception]) -> Iterator[None]:
+        named: tuple[type[Exception], ...] = (OSError, sqlite3.Error, *also)
         try:
             yield
-        except (OSError, sqlite3.Error, msgspec.MsgspecError, ValueError, TypeError) as error:
+        except named as error:
             raise BasisError(
                 "ENGINE-004",
                 f"order journal {self._path} cannot be {what}: {error}; nothing is sent without it: free space, make"
@@ -251,5 +270,5 @@ def _state(entry: JournalEntry) -> tuple[str, str, str, int]:
     return entry.state.value, str(entry.filled), entry.evidence, entry.changed_ns
 
 
-def _transition(entry: JournalEntry) -> tuple[str, tuple[object, ...]]:
+def _transition(entry: JournalEntry) -> _Statement:
     return "INSERT INTO transitions VALUES (?, ?, ?, ?, ?)", (entry.intent.client_id, *_state(entry))

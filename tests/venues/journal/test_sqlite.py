@@ -1,0 +1,291 @@
+"""The journal on disk: what it does when processes are killed, disks fill up, files are damaged or not its own."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+import anyio
+import pytest
+from tests.venues.journal.intents import fill, incoming, intent, legs, payment, reading
+
+from basis_actors.errors import BasisError
+from basis_actors.messages.journal import IntentState
+from basis_actors.venues.journal.sqlite import SqliteJournal
+
+STATES = list(IntentState)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[SqliteJournal]:
+    opened = SqliteJournal(path)
+    yield opened
+    opened.close()
+
+
+def killed_after(path: Path, promises: int) -> list[list[str]]:
+    """What a writing process had promised when it was killed in the middle of what came next."""
+    command = [sys.executable, "-m", "tests.venues.journal.writer", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, bufsize=1) as writer:
+        assert writer.stdout is not None
+        lines = [writer.stdout.readline() for _ in range(promises)]
+        writer.kill()
+        lines += writer.stdout.readlines()
+    return [line.split() for line in lines if line.endswith("\n")]
+
+
+async def check(journal: SqliteJournal, promised: list[list[str]]) -> None:
+    """Everything that was promised is there."""
+    said: dict[str, set[str]] = {}
+    for what, *rest in promised:
+        said.setdefault(what, set()).add(" ".join(rest))
+    reached: dict[str, int] = {}
+    for place, state in enumerate(STATES):
+        reached.update(dict.fromkeys(said.get(state, ()), place))
+    for name, place in reached.items():
+        (entry,) = await journal.attempts(int(name.split("-")[0]), name)
+        assert STATES.index(entry.state) >= place
+        assert entry.filled == (Decimal("0.1") if "filled" in entry.state else 0)
+        assert entry.evidence == ("decided" if entry.state == "pending" else f"evidence of {entry.state}")
+        assert entry.intent == intent(name, name, incarnation=entry.intent.incarnation)
+    for name in said.get("fill", ()):
+        assert not await journal.book_fill("binance", fill(name)), f"trade {name} was promised and is not there"
+    expected = await journal.expected("bybit")
+    for name in said.get("expected", set()) - said.get("arrived", set()):
+        assert expected.count(incoming(name)) == 1 or name == last_of(said["expected"])
+    assert all(incoming(name) not in expected for name in said.get("arrived", ()))
+    open_groups = {f"{number} {orders[0].atomic_group_id}" for number, orders in await journal.open_groups()}
+    assert not open_groups & said.get("ended", set())
+    missing = said.get("begun", set()) - said.get("ended", set()) - open_groups
+    assert len(missing) <= 1, "only the end of a group that was being written may have come without a promise"
+
+
+def last_of(names: set[str]) -> str:
+    return max(names, key=lambda name: tuple(map(int, name.split("-"))))
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_what_returned_survives_a_kill_and_nothing_is_there_in_half(path: Path, seed: int) -> None:
+    random, promised = Random(seed), list[list[str]]()
+    for process in range(1, 4):
+        promised += killed_after(path, random.randint(1, 60))
+        journal = SqliteJournal(path)
+        assert journal.incarnation == 2 * process
+        await check(journal, promised)
+        journal.close()
+    rows = sqlite3.connect(path)
+    counts = dict(rows.execute("SELECT client_id, count(*) FROM transitions GROUP BY client_id"))
+    for name, state in rows.execute("SELECT client_id, state FROM intents"):
+        assert counts[name] == {"pending": 1, "sent": 2, "partially_filled": 3, "filled": 4}[state]
+    rows.close()
+
+
+def test_nobody_else_may_read_it(path: Path) -> None:
+    previous = os.umask(0)
+    try:
+        opened = SqliteJournal(path)
+    finally:
+        os.umask(previous)
+    found = {file.name: oct(file.stat().st_mode & 0o777) for file in path.parent.iterdir()}
+    opened.close()
+    assert found == dict.fromkeys(("journal.db", "journal.db-wal", "journal.db-shm"), "0o600")
+
+
+def test_every_change_is_on_disk_before_it_returns(journal: SqliteJournal) -> None:
+    modes = [journal._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    assert modes == ["wal", 2]
+
+
+def overwrite(path: Path, at: int, content: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(content)
+
+
+def say(statement: str) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        with sqlite3.connect(path) as rows:
+            rows.execute(statement)
+        rows.close()
+
+    return damage
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "no database": (lambda path: overwrite(path, 0, b"nonsense" * 20), "file is not a database"),
+    "a page of zeros": (lambda path: overwrite(path, 4096, bytes(4096)), "malformed|damaged"),
+    "cut off": (lambda path: os.truncate(path, 3 * 4096), "malformed|damaged"),
+    "an unknown state": (say("UPDATE intents SET state = 'lost'"), "'lost' is not a valid IntentState"),
+    "no number": (say("UPDATE intents SET filled = 'much'"), "intent .c0. cannot be read, with .much. filled"),
+    "half an intent": (say("UPDATE intents SET intent = substr(intent, 1, 40)"), "Input data was truncated"),
+    "an intent of nothing": (say("UPDATE intents SET intent = '{}'"), "missing required field"),
+    "half a transfer": (say("UPDATE expected SET transfer = '{'"), "Input data was truncated"),
+    "orders that are none": (say("UPDATE groups SET orders = '[1]'"), "Expected `object`"),
+    "no name": (say("DELETE FROM journal"), "it has 0 names where one was expected"),
+    "two names": (say("INSERT INTO journal VALUES ('other', 3)"), "it has 2 names where one was expected"),
+    "a table gone": (say("DROP TABLE fills"), "no such table: fills"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_a_damaged_journal_is_refused(path: Path, damage: str) -> None:
+    written = SqliteJournal(path)
+    for number in range(20):
+        await written.intend(intent(f"c{number}"))
+    await written.expect("bybit", incoming("op"))
+    await written.begin_group("group", legs("group"))
+    written.close()
+    apply, text = DAMAGES[damage]
+    apply(path)
+    with pytest.raises(BasisError, match=f"ENGINE-004: order journal .*journal.db cannot be opened: .*({text})"):
+        SqliteJournal(path)
+
+
+@pytest.mark.parametrize(("statement", "layout"), [("PRAGMA user_version = 2", 2), ("PRAGMA user_version = 0", 0)])
+async def test_a_journal_of_another_layout_is_left_alone(path: Path, statement: str, layout: int) -> None:
+    SqliteJournal(path).close()
+    say(statement)(path)
+    before = path.read_bytes()
+    with pytest.raises(BasisError, match=f"ENGINE-004: .* has the layout {layout}, this program writes 1; run the ver"):
+        SqliteJournal(path)
+    assert path.read_bytes() == before
+
+
+def test_a_database_of_somebody_else_is_left_alone(path: Path) -> None:
+    say("CREATE TABLE holidays (place TEXT)")(path)
+    with pytest.raises(BasisError, match=r"ENGINE-004: .* has the layout 0"):
+        SqliteJournal(path)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BasisError, match=r"ENGINE-004: order journal .*nowhere/journal.db cannot be opened: .*No such"):
+        SqliteJournal(tmp_path / "nowhere" / "journal.db")
+    with pytest.raises(BasisError, match=r"ENGINE-004: order journal .* cannot be opened: .*Is a directory"):
+        SqliteJournal(tmp_path)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a quarter of a megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+async def test_a_full_disk_is_said_and_what_was_written_stays(disk: Path) -> None:
+    journal = SqliteJournal(disk / "journal.db")
+    names: list[str] = []
+
+    async def fill_up() -> None:
+        for number in range(10_000):
+            await journal.intend(intent(f"c{number}", f"op{number}"))
+            names.append(f"op{number}")
+
+    with pytest.raises(BasisError, match=r"ENGINE-004: .* cannot be written: .*(full|I/O).*; nothing is sent without"):
+        await fill_up()
+    assert len(names) > 10
+    operations = [(1, name) for name in (*names, f"op{len(names)}")]
+    before = await reading(journal, operations)
+    assert before["attempts"][1, f"op{len(names)}"] == ()  # type: ignore[index]
+    journal.close()
+    subprocess.run(["mount", "-o", "remount,size=8m", disk], check=True)
+    after = SqliteJournal(disk / "journal.db")
+    assert await reading(after, operations) == before | {"incarnation": 2}
+    await after.intend(intent(f"c{len(names)}", "now"))
+    after.close()
+
+
+async def test_a_disk_that_is_read_only_is_said(disk: Path) -> None:
+    SqliteJournal(disk / "journal.db").close()
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    with pytest.raises(BasisError, match=r"ENGINE-004: .* cannot be opened: .*Read-only file system"):
+        SqliteJournal(disk / "journal.db")
+
+
+async def test_accounts_write_at_the_same_time(path: Path, journal: SqliteJournal) -> None:
+    async def trade(domain: str) -> None:
+        for number in range(15):
+            name = f"{domain}-{number}"
+            await journal.intend(intent(name, name, domain))
+            await journal.advance(name, IntentState.SENT, Decimal(0), "sent", 20)
+            await journal.book_payment("both", payment(f"p{number}"))
+            assert [entry.state for entry in await journal.unresolved(domain)].count(IntentState.SENT) == number + 1
+
+    async with anyio.create_task_group() as group:
+        for domain in ("binance", "bybit", "okx"):
+            group.start_soon(trade, domain)
+    operations = [(1, f"{domain}-{number}") for domain in ("binance", "bybit", "okx") for number in range(15)]
+    before = await reading(journal, operations)
+    journal.close()
+    again = SqliteJournal(path)
+    assert await reading(again, operations) == before | {"incarnation": 2}
+    again.close()
+
+
+async def test_the_same_news_from_two_tasks_is_news_once(journal: SqliteJournal) -> None:
+    answers: list[bool] = []
+    refused: list[str] = []
+
+    async def book() -> None:
+        answers.append(await journal.book_fill("binance", fill("f1")))
+        answers.append(await journal.book_payment("binance", payment("p1")))
+
+    async def end() -> None:
+        try:
+            await journal.advance("c1", IntentState.CANCELLED, Decimal(0), "never sent", 20)
+        except BasisError as error:
+            refused.append(error.code)
+
+    await journal.intend(intent("c1"))
+    async with anyio.create_task_group() as group:
+        for _ in range(4):
+            group.start_soon(book)
+            group.start_soon(end)
+    assert sorted(answers) == [False] * 6 + [True] * 2
+    assert refused == ["ENGINE-003"] * 3
+
+
+async def test_a_cancelled_write_is_there_whole_and_the_book_knows(path: Path, journal: SqliteJournal) -> None:
+    workers = anyio.to_thread.current_default_thread_limiter()
+    other = sqlite3.connect(path)
+    other.execute("BEGIN IMMEDIATE")
+    async with anyio.create_task_group() as group:
+        group.start_soon(journal.intend, intent("c1"))
+        while not workers.borrowed_tokens:
+            await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+        other.rollback()
+    other.close()
+    while workers.borrowed_tokens:
+        with anyio.CancelScope(shield=True):
+            await anyio.lowlevel.checkpoint()
+    known = await reading(journal, [(1, "op")])
+    journal.close()
+    again = SqliteJournal(path)
+    assert await reading(again, [(1, "op")]) == known | {"incarnation": 2}
+    assert len(await again.attempts(1, "op")) == 1
+    again.close()
+
+
+async def test_a_write_cancelled_before_it_began_leaves_nothing(journal: SqliteJournal) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(journal.intend, intent("c1"))
+        group.cancel_scope.cancel()
+    assert await journal.attempts(1, "op") == ()
+    await journal.intend(intent("c1"))
