@@ -187,10 +187,18 @@ class OrderJournal(Protocol):
         ...
 
     async def advance(
-        self, client_id: str, state: IntentState, filled: Decimal, evidence: str, now_ns: int
+        self,
+        client_id: str,
+        state: IntentState,
+        filled: Decimal,
+        evidence: str,
+        now_ns: int,
+        venue_id: str | None = None,
     ) -> JournalEntry:
-        """Write down what has become known. Raises BasisError ENGINE-003 for a step that `may_follow` does not allow
-        or an amount that has shrunk."""
+        """Write down what has become known; a `venue_id` that is known stays so.
+
+        Raises BasisError ENGINE-003 for a step that `may_follow` does not allow or an amount that has shrunk.
+        """
         ...
 
     async def attempts(self, incarnation: int, operation_id: str) -> tuple[JournalEntry, ...]:
@@ -199,6 +207,10 @@ class OrderJournal(Protocol):
 
     async def unresolved(self, domain: str) -> tuple[JournalEntry, ...]:
         """What has not ended on a domain, of any incarnation, oldest first."""
+        ...
+
+    async def named(self, domain: str, pair: str | None, venue_id: str) -> JournalEntry | None:
+        """The intent that a domain calls `venue_id`, of any incarnation; `pair` is None for a transfer."""
         ...
 
     async def domains(self) -> frozenset[str]:

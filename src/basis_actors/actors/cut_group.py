@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from basis_actors.actors.execution_units import MOST_UNWINDS, undoing, unwind_id
 from basis_actors.errors import BasisError, Rejected
-from basis_actors.messages.orders import ExecutionMode, Order
+from basis_actors.messages.orders import ExecutionMode, Order, OrderType
 from basis_actors.ports import OrderJournal
 
 __all__ = ["CutGroup"]
@@ -111,6 +111,8 @@ class CutGroup:
             order,
             operation_id=self._name(order, "finished", number),
             amount=amount,
+            order_type=OrderType.MARKET,
+            operation_details={},
             expected_deltas=deltas,
             execution_mode=ExecutionMode.SEQUENTIAL,
             atomic_group_id=None,

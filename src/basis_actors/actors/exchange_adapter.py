@@ -41,7 +41,7 @@ class ExchangeAdapter(VenueAdapter):
         left = inf if deadline is None else self.seconds_until(deadline)
         if left < self._least:
             text = f"{left:.3g} s are left to carry it out, {self._least:g} s are needed; not sent"
-            return self._refusal(request.order, Transient("VEN-002", text), self._engine_time())
+            return self._refusal(request.order, Transient("EXEC-001", text), self._engine_time())
         return self._complete(await super().execute(request))
 
     @on(ResolveOrder)

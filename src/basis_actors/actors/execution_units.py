@@ -10,7 +10,7 @@ import msgspec
 
 from basis_actors.finance.keys import perp_key
 from basis_actors.messages.execution import ExecutionHandshake
-from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType, Order, Side
+from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType, Order, OrderType, Side
 
 __all__ = ["MOST_UNWINDS", "Outcome", "Unit", "opposite", "split_into_units", "undoing", "unwind_id"]
 
@@ -181,6 +181,8 @@ def _reversed(order: Order, amount: float, deltas: tuple[ExpectedDelta, ...], op
         strategy_intent="unwind",
         # A spot purchase whose fee was taken out of it leaves less to sell than was bought.
         reduce_only=order.side is Side.BUY if order.operation is OperationType.SPOT_TRADE else not order.reduce_only,
+        order_type=OrderType.MARKET,
+        operation_details={},
         take_profit=None,
         stop_loss=None,
     )

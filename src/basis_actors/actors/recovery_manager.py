@@ -7,13 +7,13 @@ ledger begins with what the exchanges then show. If any of that fails, the engin
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from basis_actors.actors.cut_group import CutGroup
 from basis_actors.actors.execution_log import operation_event
 from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, on
-from basis_actors.errors import Transient, UnknownOutcome
+from basis_actors.errors import BasisError, Rejected, Transient, UnknownOutcome
 from basis_actors.messages.commands import AwaitRecovery
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.orders import Order
@@ -24,6 +24,8 @@ from basis_actors.venues.live.account import ExchangeAccount
 __all__ = ["RecoveryManager"]
 
 R = TypeVar("R")
+_REFUSED: Final = "EXEC-004"
+"""Code of an order that its exchange took and then rejected."""
 
 
 class RecoveryManager(Actor):
@@ -42,14 +44,17 @@ class RecoveryManager(Actor):
         """Recover. Raises a VenueError or BasisError that says why nothing may be traded."""
         self._began_ns = self.now
         accounts = self._accounts.values()
+        strangers = await self._journal.domains() - self._accounts.keys()
+        if strangers:
+            raise BasisError(
+                "ENGINE-003",
+                f"the order journal has unfinished business at {', '.join(sorted(strangers))}, where this process does"
+                " not trade; start the mode that began it, so that it can be brought to its end",
+            )
         for account in accounts:
             await self._patiently(account, account.prepare)
-            ended = await self._patiently(account, account.conclude_earlier)
+            await self._patiently(account, account.conclude_earlier)
             self._tell(account)
-            for entry in ended:
-                order = entry.intent.order
-                text = f"{entry.intent.client_id} of an earlier process is {entry.state}: {entry.evidence}"
-                self._explain(order.operation_id, text)
         for incarnation, orders in await self._journal.open_groups():
             group_id = orders[0].atomic_group_id
             assert group_id is not None, "a group has a name"
@@ -64,14 +69,23 @@ class RecoveryManager(Actor):
         """Whoever asks is answered once all of it is done."""
 
     async def _carry_out(self, order: Order) -> None:
-        """Send an order, follow it to its end and log it. Raises what the exchange raises."""
+        """Send an order, follow it to its end and log it.
+
+        Raises what the exchange raises on sending, Rejected also where it refuses what it had taken, and UnknownOutcome
+        when it does not say how it ended for as long as a start may take.
+        """
         account = self._accounts[order.venue]
         handshake = await self._patiently(account, lambda: self._sent(account, order))
         while handshake is None or handshake.status in (ExecutionStatus.UNKNOWN, ExecutionStatus.PENDING):
+            if self.now >= self._gives_up(account):
+                why = "" if handshake is None else f": {handshake.error_message}"
+                raise UnknownOutcome("VEN-002", f"{order.venue} does not say how {order.operation_id} ended{why}")
             await self.sleep(account.patience.read_pause_seconds)
             handshake = await self._patiently(account, lambda: account.resolve(order))
         self.log(operation_event(utc_from_ns(self.now), order, handshake, 0.0))
         self._tell(account)
+        if handshake.error_code == _REFUSED:
+            raise Rejected(_REFUSED, handshake.error_message or f"{order.venue} refused {order.operation_id}")
 
     async def _sent(self, account: ExchangeAccount, order: Order) -> ExecutionHandshake | None:
         try:
@@ -80,15 +94,17 @@ class RecoveryManager(Actor):
             return None
 
     async def _patiently(self, account: ExchangeAccount, step: Callable[[], Awaitable[R]]) -> R:
-        give_up = self._began_ns + self.span(account.patience.recovery_seconds)
         while True:
             try:
                 return await step()
             except Transient as error:
-                if self.now >= give_up:
+                if self.now >= self._gives_up(account):
                     raise
                 self.log(error_event(utc_from_ns(self.now), self.name, error.code, error.message, passes=True))
             await self.sleep(account.patience.read_pause_seconds)
+
+    def _gives_up(self, account: ExchangeAccount) -> int:
+        return self._began_ns + self.span(account.patience.recovery_seconds)
 
     def _explain(self, operation_id: str, text: str) -> None:
         self.log(error_event(utc_from_ns(self.now), self.name, "VEN-002", text, operation_id, passes=True))

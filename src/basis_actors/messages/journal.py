@@ -85,3 +85,5 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str
     """How the state is known."""
     changed_ns: int
+    venue_id: str | None = None
+    """What the exchange calls it; None while that is not known."""

@@ -13,7 +13,7 @@ import msgspec
 
 from basis_actors.errors import BasisError
 from basis_actors.messages.commands import IncomingTransfer
-from basis_actors.messages.exchange import Payment, VenueFill
+from basis_actors.messages.exchange import OrderTicket, Payment, VenueFill
 from basis_actors.messages.journal import Intent, IntentState, JournalEntry, may_follow
 from basis_actors.messages.orders import Order
 
@@ -41,6 +41,7 @@ class JournalBook:
         self.begun: list[tuple[int, tuple[Order, ...]]] = []
         """Incarnation and orders of every group, oldest first; only a journal in memory keeps them all."""
         self._attempts: dict[tuple[int, str], list[str]] = {}
+        self._named: dict[tuple[str, str | None, str], str] = {}
 
     def entry_of(self, intent: Intent) -> JournalEntry:
         """The first entry of an intent. Raises BasisError ENGINE-003 for a client id that is there already."""
@@ -59,7 +60,9 @@ class JournalBook:
             changed_ns=intent.created_ns,
         )
 
-    def advanced(self, client_id: str, state: IntentState, filled: Decimal, evidence: str, now_ns: int) -> JournalEntry:
+    def advanced(
+        self, client_id: str, state: IntentState, filled: Decimal, evidence: str, now_ns: int, venue_id: str | None
+    ) -> JournalEntry:
         """The entry that follows. Raises BasisError ENGINE-003 for a step back, and for an id that is not known."""
         entry = self.entries.get(client_id)
         if entry is None:
@@ -71,7 +74,12 @@ class JournalBook:
                 f" ({entry.evidence}); it cannot become {state} with {filled} ({evidence})",
             )
         return msgspec.structs.replace(
-            entry, state=state, filled=filled, evidence=_legible(evidence), changed_ns=now_ns
+            entry,
+            state=state,
+            filled=filled,
+            evidence=_legible(evidence),
+            changed_ns=now_ns,
+            venue_id=venue_id or entry.venue_id,
         )
 
     def put(self, entry: JournalEntry) -> JournalEntry:
@@ -81,12 +89,20 @@ class JournalBook:
             operation = (intent.incarnation, intent.order.operation_id)
             self._attempts.setdefault(operation, []).append(intent.client_id)
         self.entries[intent.client_id] = entry
+        if entry.venue_id is not None:
+            pair = intent.ticket.pair if isinstance(intent.ticket, OrderTicket) else None
+            self._named[intent.domain, pair, entry.venue_id] = intent.client_id
         return entry
 
     def attempts(self, incarnation: int, operation_id: str) -> tuple[JournalEntry, ...]:
         """Oldest first."""
         found = self._attempts.get((incarnation, operation_id), ())
         return tuple(self.entries[client_id] for client_id in found)
+
+    def named(self, domain: str, pair: str | None, venue_id: str) -> JournalEntry | None:
+        """The intent that a domain calls `venue_id`; `pair` is None for a transfer."""
+        client_id = self._named.get((domain, pair, venue_id))
+        return None if client_id is None else self.entries[client_id]
 
     def unresolved(self, domain: str) -> tuple[JournalEntry, ...]:
         """Of any incarnation, oldest first."""
@@ -176,10 +192,16 @@ class MemoryJournal:
         return self._book.put(self._book.entry_of(intent))
 
     async def advance(
-        self, client_id: str, state: IntentState, filled: Decimal, evidence: str, now_ns: int
+        self,
+        client_id: str,
+        state: IntentState,
+        filled: Decimal,
+        evidence: str,
+        now_ns: int,
+        venue_id: str | None = None,
     ) -> JournalEntry:
         """Keep what has become known."""
-        return self._book.put(self._book.advanced(client_id, state, filled, evidence, now_ns))
+        return self._book.put(self._book.advanced(client_id, state, filled, evidence, now_ns, venue_id))
 
     async def attempts(self, incarnation: int, operation_id: str) -> tuple[JournalEntry, ...]:
         """Every attempt of an incarnation at an operation, oldest first."""
@@ -188,6 +210,10 @@ class MemoryJournal:
     async def unresolved(self, domain: str) -> tuple[JournalEntry, ...]:
         """What has not ended on a domain, oldest first."""
         return self._book.unresolved(domain)
+
+    async def named(self, domain: str, pair: str | None, venue_id: str) -> JournalEntry | None:
+        """The intent that a domain calls `venue_id`."""
+        return self._book.named(domain, pair, venue_id)
 
     async def domains(self) -> frozenset[str]:
         """Where anything has not ended."""

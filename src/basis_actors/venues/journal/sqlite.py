@@ -34,10 +34,11 @@ _SCHEMA: Final = """
 CREATE TABLE journal (deployment TEXT NOT NULL, incarnation INTEGER NOT NULL);
 CREATE TABLE intents (
     client_id TEXT PRIMARY KEY, intent TEXT NOT NULL,
-    state TEXT NOT NULL, filled TEXT NOT NULL, evidence TEXT NOT NULL, changed_ns INTEGER NOT NULL
+    state TEXT NOT NULL, filled TEXT NOT NULL, evidence TEXT NOT NULL, changed_ns INTEGER NOT NULL, venue_id TEXT
 );
 CREATE TABLE transitions (
-    client_id TEXT NOT NULL, state TEXT NOT NULL, filled TEXT NOT NULL, evidence TEXT NOT NULL, at_ns INTEGER NOT NULL
+    client_id TEXT NOT NULL,
+    state TEXT NOT NULL, filled TEXT NOT NULL, evidence TEXT NOT NULL, at_ns INTEGER NOT NULL, venue_id TEXT
 );
 CREATE TABLE fills (
     domain TEXT NOT NULL, pair TEXT NOT NULL, trade_id TEXT NOT NULL, fill TEXT NOT NULL,
@@ -98,16 +99,25 @@ class SqliteJournal:
         async with self._turn:
             entry = self._book.entry_of(intent)
             row = (intent.client_id, _encode(intent).decode(), *_state(entry))
-            await self._write(("INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?)", row), _transition(entry))
+            await self._write(("INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?, ?)", row), _transition(entry))
             return self._book.put(entry)
 
     async def advance(
-        self, client_id: str, state: IntentState, filled: Decimal, evidence: str, now_ns: int
+        self,
+        client_id: str,
+        state: IntentState,
+        filled: Decimal,
+        evidence: str,
+        now_ns: int,
+        venue_id: str | None = None,
     ) -> JournalEntry:
         """Write down what has become known."""
         async with self._turn:
-            entry = self._book.advanced(client_id, state, filled, evidence, now_ns)
-            update = "UPDATE intents SET state = ?, filled = ?, evidence = ?, changed_ns = ? WHERE client_id = ?"
+            entry = self._book.advanced(client_id, state, filled, evidence, now_ns, venue_id)
+            update = (
+                "UPDATE intents SET state = ?, filled = ?, evidence = ?, changed_ns = ?, venue_id = ?"
+                " WHERE client_id = ?"
+            )
             await self._write((update, (*_state(entry), client_id)), _transition(entry))
             return self._book.put(entry)
 
@@ -118,6 +128,10 @@ class SqliteJournal:
     async def unresolved(self, domain: str) -> tuple[JournalEntry, ...]:
         """What has not ended on a domain, oldest first."""
         return self._book.unresolved(domain)
+
+    async def named(self, domain: str, pair: str | None, venue_id: str) -> JournalEntry | None:
+        """The intent that a domain calls `venue_id`."""
+        return self._book.named(domain, pair, venue_id)
 
     async def domains(self) -> frozenset[str]:
         """Where anything has not ended."""
@@ -239,8 +253,8 @@ class SqliteJournal:
 
     def _entries(self) -> Iterator[JournalEntry]:
         decode_intent = msgspec.json.Decoder(Intent).decode
-        for client_id, text, state, filled, evidence, changed in self._connection.execute(
-            "SELECT client_id, intent, state, filled, evidence, changed_ns FROM intents ORDER BY rowid"
+        for client_id, text, state, filled, evidence, changed, venue_id in self._connection.execute(
+            "SELECT client_id, intent, state, filled, evidence, changed_ns, venue_id FROM intents ORDER BY rowid"
         ):
             try:
                 yield JournalEntry(
@@ -249,6 +263,7 @@ class SqliteJournal:
                     filled=Decimal(filled),
                     evidence=evidence,
                     changed_ns=changed,
+                    venue_id=venue_id,
                 )
             except _UNREADABLE as error:
                 raise ValueError(f"intent {client_id!r} cannot be read, with {filled!r} filled: {error}") from error
@@ -266,9 +281,9 @@ class SqliteJournal:
             ) from error
 
 
-def _state(entry: JournalEntry) -> tuple[str, str, str, int]:
-    return entry.state.value, str(entry.filled), entry.evidence, entry.changed_ns
+def _state(entry: JournalEntry) -> tuple[str, str, str, int, str | None]:
+    return entry.state.value, str(entry.filled), entry.evidence, entry.changed_ns, entry.venue_id
 
 
 def _transition(entry: JournalEntry) -> _Statement:
-    return "INSERT INTO transitions VALUES (?, ?, ?, ?, ?)", (entry.intent.client_id, *_state(entry))
+    return "INSERT INTO transitions VALUES (?, ?, ?, ?, ?, ?)", (entry.intent.client_id, *_state(entry))

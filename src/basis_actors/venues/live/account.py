@@ -7,15 +7,15 @@ and reported, once it has been seen several times while nothing of ours is under
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from basis_actors.config import AccountConfig
-from basis_actors.errors import AuthFailed, Rejected, Transient
+from basis_actors.errors import Rejected, Transient
 from basis_actors.messages.book import TickStarted, Trigger
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.events import Mismatch, ReconciliationEvent
 from basis_actors.messages.exchange import AccountState, OrderTicket
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus, Settlement
-from basis_actors.messages.journal import JournalEntry
 from basis_actors.messages.orders import OperationType, Order
 from basis_actors.ports import ExchangeApi, OrderJournal
 from basis_actors.times import utc_from_ns
@@ -29,6 +29,9 @@ from basis_actors.venues.live.tickets import is_ours
 from basis_actors.venues.live.transfer_desk import TransferDesk
 
 __all__ = ["ExchangeAccount"]
+
+_MOST_READS: Final = 3
+"""How many times the steady reads an account may take to come to rest."""
 
 
 class ExchangeAccount:
@@ -53,13 +56,12 @@ class ExchangeAccount:
         self.findings = Findings(f"venue_{terms.venue}")
         self._mirror = Mirror(terms)
         self._intents = Intents(terms, journal, clock)
-        self._intake = Intake(terms, api, journal, self._mirror, self.findings)
+        self._intake = Intake(terms, api, journal, self._mirror, self.findings, clock)
         self._orders = OrderDesk(terms, api, self._intents, self._intake, clock)
-        self._transfers = TransferDesk(
-            terms, api, journal, self._intents, self._intake, self._mirror, self.findings, clock
-        )
+        self._transfers = TransferDesk(terms, api, journal, self._intents, self._mirror, self.findings, clock)
         self._opened: tuple[Settlement, ...] = ()
-        self._lost_since: int | None = None
+        self._is_lost = False
+        self._told: set[str] = set()
 
     @property
     def domain(self) -> str:
@@ -92,15 +94,17 @@ class ExchangeAccount:
             raise Rejected(
                 "VEN-004", f"{self.domain} has no market {', '.join(missing)}; correct the venue's configuration"
             )
-        await self._intake.skip_until(self._clock.now())
+        await self._intake.skip()
 
-    async def conclude_earlier(self) -> tuple[JournalEntry, ...]:
-        """Find out what became of everything that earlier processes sent. Returns each with its end, but for transfers
-        that are still under way."""
-        ended = []
+    async def conclude_earlier(self) -> None:
+        """Find out what became of everything that earlier processes sent, and say so. Raises a VenueError when that
+        cannot be found out."""
         for entry in await self._journal.unresolved(self.domain):
             desk = self._orders if isinstance(entry.intent.ticket, OrderTicket) else self._transfers
-            ended.append(await desk.conclude(entry))
+            ended = await desk.conclude(entry)
+            text = f"{entry.intent.client_id} of an earlier process is {ended.state}: {ended.evidence}"
+            operation_id = entry.intent.order.operation_id
+            self.findings.error(self._clock.now(), "VEN-002", text, operation_id, passes=True)
         for order in await self._api.open_orders():
             if not is_ours(self._journal.deployment, order.client_id):
                 self.findings.error(
@@ -109,34 +113,38 @@ class ExchangeAccount:
                     f"{self.domain} has an open order {order.venue_order_id} in {order.pair} ({order.client_id}), which"
                     " is not ours; it is left alone",
                 )
-        return tuple(ended)
 
     async def open(self) -> None:
         """Begin the ledger with what the account holds. Raises Transient when it does not come to rest."""
-        for _ in range(self._terms.patience.steady_reads + 1):
-            before = await self._intake.skip_until(self._clock.now())
-            state = await self._account()
-            if await self._intake.skip_until(self._clock.now()) == before:
+        patience = self._terms.patience
+        for _ in range(patience.steady_reads + 1):
+            before = await self._intake.skip()
+            began_ns = self._clock.now()
+            state = await self._steady()
+            if state is not None and await self._intake.skip() == before:
                 # What was booked before, while an unfinished group was unwound, is in what was read now.
                 self.findings.settlements = []
+                self._intake.begin(began_ns)
                 self._opened = self._mirror.open(state, await self._under_way())
                 return
-            await self._clock.sleep(self._terms.patience.read_pause_seconds)
+            await self._clock.sleep(patience.read_pause_seconds)
         raise Transient("VEN-003", f"{self.domain} goes on trading while its account is read; somebody else uses it")
 
     # The port of a venue domain
 
     async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:  # noqa: ARG002 (the exchange knows the time)
-        """What happened on the account since it was last looked at; less when it cannot be looked at now."""
+        """What happened on the account since it was last looked at; less when it cannot be looked at now.
+
+        Raises AuthFailed when it never can again: without its keys nothing can be done about what it holds.
+        """
         opened, self._opened = self._opened, ()
         try:
             await self._catch_up()
-        except (Transient, AuthFailed) as error:
-            if self._lost_since is None:
-                self._lost_since = self._clock.now()
-                passes = isinstance(error, Transient)
+        except Transient as error:
+            if not self._is_lost:
+                self._is_lost = True
                 text = f"{self.domain} cannot be looked at: {error.message}"
-                self.findings.error(self._clock.now(), error.code, text, passes=passes)
+                self.findings.error(self._clock.now(), error.code, text, passes=True)
         found, self.findings.settlements = tuple(self.findings.settlements), []
         return opened + found
 
@@ -171,17 +179,24 @@ class ExchangeAccount:
         return {**await self._catch_up(), **await self._under_way()}
 
     async def expect(self, transfer: IncomingTransfer) -> None:
-        """Take note of tokens that are on their way, unless their sender has."""
-        known = await self._journal.expected(self.domain)
-        if all(transfer.operation_id != other.operation_id for other in known):
-            await self._journal.expect(self.domain, transfer)
+        """Take note of tokens that are on their way, unless their sender has.
+
+        Operation ids repeat from one process to the next, so only what this process knows of is left out.
+        """
+        operation_id = transfer.operation_id
+        if operation_id in self._told or await self._journal.attempts(self._journal.incarnation, operation_id):
+            return
+        self._told.add(operation_id)
+        await self._journal.expect(self.domain, transfer)
 
     # Looking at the exchange
 
     async def _catch_up(self) -> dict[str, float]:
-        """Read the account until trades and payments explain it, or until it is clear that they do not."""
+        """Read the account until trades and payments explain it, or until it is clear that they do not: it shows the
+        same difference again and again while nothing of ours is under way. Returns what it shows."""
         patience = self._terms.patience
-        for read in range(patience.steady_reads):
+        steady, last = 0, dict[str, tuple[float, float]]()
+        for read in range(_MOST_READS * patience.steady_reads):
             if read:
                 await self._clock.sleep(patience.read_pause_seconds)
             await self._transfers.watch()
@@ -191,11 +206,24 @@ class ExchangeAccount:
             found = self._mirror.differences(shown)
             if not found:
                 break
-        else:
-            if not await self._is_trading():
-                self._adjust(state, found)
-        self._lost_since = None
+            steady, last = (steady + 1 if found == last else 1), found
+            if steady >= patience.steady_reads:
+                if not await self._is_trading():
+                    self._adjust(state, found)
+                break
+        self._is_lost = False
         return shown
+
+    async def _steady(self) -> AccountState | None:
+        """What the account holds, once it has shown the same several times; None when it changes meanwhile."""
+        patience = self._terms.patience
+        state = await self._account()
+        for _ in range(patience.steady_reads - 1):
+            await self._clock.sleep(patience.read_pause_seconds)
+            before, state = state, await self._account()
+            if shown_by(self._terms, state) != shown_by(self._terms, before):
+                return None
+        return state
 
     async def _under_way(self) -> dict[str, float]:
         """Tokens on their way here, by transit key."""
@@ -206,9 +234,8 @@ class ExchangeAccount:
 
     async def _is_trading(self) -> bool:
         """Whether a trade of ours is under way, which may yet explain what the exchange shows."""
-        return any(
-            isinstance(entry.intent.ticket, OrderTicket) for entry in await self._journal.unresolved(self.domain)
-        )
+        open_entries = await self._journal.unresolved(self.domain)
+        return self._orders.awaits_trades or any(isinstance(entry.intent.ticket, OrderTicket) for entry in open_entries)
 
     def _adjust(self, state: AccountState, found: Mapping[str, tuple[float, float]]) -> None:
         """Believe the exchange, and say so."""

@@ -1,12 +1,13 @@
-"""Defines how the account says that an order did not happen, or that it is not known yet whether it did."""
+"""Defines how the account says that a request did not happen, or that it is not known yet whether it did."""
 
 from __future__ import annotations
 
+from basis_actors.errors import Transient
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus, Settlement
 from basis_actors.messages.journal import JournalEntry
 from basis_actors.times import utc_from_ns
 
-__all__ = ["failed", "undecided"]
+__all__ = ["failed", "unconcluded", "undecided"]
 
 
 def failed(
@@ -20,6 +21,16 @@ def undecided(entry: JournalEntry, now_ns: int, reason: str, *, pending: bool = 
     """Ask again: the exchange has not finished with it (`pending`), or nobody knows."""
     status = ExecutionStatus.PENDING if pending else ExecutionStatus.UNKNOWN
     return _answer(entry, now_ns, status, "VEN-002", reason, ())
+
+
+def unconcluded(entry: JournalEntry) -> Transient:
+    """The exchange does not say how a request of an earlier process ended."""
+    intent = entry.intent
+    return Transient(
+        "VEN-003",
+        f"{intent.domain} does not say what became of {intent.order.operation_id}, sent by an earlier process as"
+        f" {intent.client_id}: it is {entry.state} ({entry.evidence}); nothing is traded before that is known",
+    )
 
 
 def _answer(

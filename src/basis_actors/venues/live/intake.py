@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeAlias
 
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.exchange import Payment, PaymentKind, VenueFill
@@ -13,9 +13,9 @@ from basis_actors.ports import ExchangeApi, OrderJournal
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
 from basis_actors.venues.live.findings import Findings
 from basis_actors.venues.live.mirror import Mirror
-from basis_actors.venues.live.terms import AccountTerms
+from basis_actors.venues.live.terms import AccountTerms, LiveClock
 
-__all__ = ["Intake"]
+__all__ = ["Intake", "OrderNumber"]
 
 _SOURCES: Final = {
     PaymentKind.FUNDING: DeltaSource.FUNDING,
@@ -27,110 +27,129 @@ _SOURCES: Final = {
 _ALIKE: Final = 0.1
 """How much less or more than was sent may arrive for it to be the same transfer: networks and banks take a little."""
 
+OrderNumber: TypeAlias = tuple[str, str]
+"""Pair, and the id that the exchange gives an order: what every trade names."""
+
 
 class Intake:
     """Reads what happened on an account since it last looked, with some overlap, and books what is new."""
 
     def __init__(
-        self, terms: AccountTerms, api: ExchangeApi, journal: OrderJournal, mirror: Mirror, findings: Findings
+        self,
+        terms: AccountTerms,
+        api: ExchangeApi,
+        journal: OrderJournal,
+        mirror: Mirror,
+        findings: Findings,
+        clock: LiveClock,
     ) -> None:
         self._terms = terms
         self._api = api
         self._journal = journal
         self._mirror = mirror
         self._findings = findings
+        self._clock = clock
         self._since: dict[str, int] = {}
         self._statement_since = 0
-        self._operations: dict[tuple[str, str], tuple[str, str]] = {}
-        self._withdrawals: set[str] = set()
-        self._booked: dict[str, list[tuple[VenueFill, tuple[Settlement, ...]]]] = {}
+        self._began_ns = 0
+        self._booked: dict[OrderNumber, list[tuple[VenueFill, tuple[Settlement, ...]]]] = {}
 
-    def know_order(self, pair: str, venue_order_id: str, client_id: str, operation_id: str) -> None:
-        """An order of ours, by the id that the exchange names with its trades."""
-        self._operations[pair, venue_order_id] = (client_id, operation_id)
-
-    def know_withdrawal(self, venue_transfer_id: str) -> None:
-        """A withdrawal of ours: that it leaves is booked already."""
-        self._withdrawals.add(venue_transfer_id)
-
-    def fills_of(self, client_id: str) -> Sequence[tuple[VenueFill, tuple[Settlement, ...]]]:
+    def fills_of(self, number: OrderNumber) -> Sequence[tuple[VenueFill, tuple[Settlement, ...]]]:
         """Trades of an order that were booked, and how, oldest first."""
-        return self._booked.get(client_id, ())
+        return self._booked.get(number, ())
 
-    def filled(self, client_id: str) -> Decimal:
+    def filled(self, number: OrderNumber) -> Decimal:
         """Sum of the trades of an order that were booked."""
-        return sum((fill.amount for fill, _ in self.fills_of(client_id)), Decimal(0))
+        return sum((fill.amount for fill, _ in self.fills_of(number)), Decimal(0))
 
-    async def skip_until(self, now_ns: int) -> tuple[str, ...]:
+    def begin(self, began_ns: int) -> None:
+        """The ledger begins with what the account held at a moment; trades before it are in that."""
+        self._began_ns = began_ns
+
+    async def skip(self) -> frozenset[str]:
         """Take what is there for booked, as the account that is read next contains it. Returns the ids, to see
         whether anything comes in between."""
-        patience, venue = self._terms.patience, self._terms.venue
-        since = now_ns - round(patience.lookback_seconds * NS_PER_SECOND)
-        seen: list[str] = []
+        venue, now = self._terms.venue, self._clock.now()
+        since = await self._lookback(now)
+        seen: set[str] = set()
         for pair in self._terms.pairs:
             for fill in await self._api.fills(pair, since):
                 await self._journal.book_fill(venue, fill)
-                seen.append(f"{pair}/{fill.trade_id}")
-            self._since[pair] = now_ns
+                seen.add(f"{pair}/{fill.trade_id}")
+            self._since[pair] = now
         for payment in await self._api.payments(since):
             if await self._journal.book_payment(venue, payment) and payment.kind is PaymentKind.DEPOSIT:
                 await self._note_arrival(payment)
-            seen.append(payment.payment_id)
-        self._statement_since = now_ns
-        return tuple(seen)
+            seen.add(payment.payment_id)
+        self._statement_since = now
+        return frozenset(seen)
 
     async def read(self) -> None:
-        """Book what is new. Raises what the exchange raises; what was booked before stays booked."""
-        overlap = round(self._terms.patience.overlap_seconds * NS_PER_SECOND)
-        fills: list[VenueFill] = []
+        """Book what is new. Raises what the exchange raises; then nothing is booked, and the next time has it all."""
+        began, overlap = self._clock.now(), self._overlap
+        happened: list[VenueFill | Payment] = []
         for pair in self._terms.pairs:
-            fills += await self._api.fills(pair, self._since[pair] - overlap)
-        payments = await self._api.payments(self._statement_since - overlap)
-        happened: list[VenueFill | Payment] = [*fills, *payments]
+            happened += await self._api.fills(pair, self._since[pair] - overlap)
+        happened += await self._api.payments(self._statement_since - overlap)
         for item in sorted(happened, key=lambda item: item.time_ns):
             if isinstance(item, Payment):
                 await self._take_payment(item)
             else:
                 await self._take_fill(item)
+        self._since = {pair: max(began, since) for pair, since in self._since.items()}
+        self._statement_since = max(began, self._statement_since)
 
     async def read_fills(self, pair: str) -> None:
         """Book what is new in one market. Raises what the exchange raises."""
-        overlap = round(self._terms.patience.overlap_seconds * NS_PER_SECOND)
-        for fill in await self._api.fills(pair, self._since[pair] - overlap):
+        began = self._clock.now()
+        fills = await self._api.fills(pair, self._since[pair] - self._overlap)
+        for fill in sorted(fills, key=lambda fill: fill.time_ns):
             await self._take_fill(fill)
+        self._since[pair] = max(began, self._since[pair])
+
+    @property
+    def _overlap(self) -> int:
+        return round(self._terms.patience.overlap_seconds * NS_PER_SECOND)
+
+    async def _lookback(self, now_ns: int) -> int:
+        """Since when things are read at the start: far enough for whatever is still expected."""
+        lookback = round(self._terms.patience.lookback_seconds * NS_PER_SECOND)
+        expected = await self._journal.expected(self._terms.venue)
+        return min((now_ns, *(transfer.arrives_ns for transfer in expected))) - lookback
 
     async def _take_fill(self, fill: VenueFill) -> None:
-        venue = self._terms.venue
-        self._since[fill.pair] = max(self._since[fill.pair], fill.time_ns)
+        venue, number = self._terms.venue, (fill.pair, fill.venue_order_id)
         if not await self._journal.book_fill(venue, fill):
             return
-        client_id, operation_id = self._operations.get((fill.pair, fill.venue_order_id), (None, None))
-        settlements = self._mirror.fill(fill, operation_id)
+        entry = await self._journal.named(venue, *number)
+        ours = entry is not None and entry.intent.incarnation == self._journal.incarnation
+        if not ours and fill.time_ns <= self._began_ns:
+            return
+        settlements = self._mirror.fill(fill, entry.intent.order.operation_id if entry is not None and ours else None)
         self._findings.settlements += settlements
-        if client_id is not None:
-            self._booked.setdefault(client_id, []).append((fill, settlements))
+        self._booked.setdefault(number, []).append((fill, settlements))
+        if ours:
             return
         side = "bought" if fill.buys else "sold"
+        whose = "of an earlier process" if entry is not None else "not ours: a liquidation, or somebody else"
         self._findings.error(
             fill.time_ns,
             "VEN-007",
-            f"{venue} {side} {fill.amount} {fill.pair} at {fill.price} for order {fill.venue_order_id}, which is not of"
-            " this process: a liquidation, an earlier process or somebody else; the trade is booked",
+            f"{venue} {side} {fill.amount} {fill.pair} at {fill.price} for order {fill.venue_order_id}, which is"
+            f" {whose}; the trade is booked",
         )
 
     async def _take_payment(self, payment: Payment) -> None:
         venue = self._terms.venue
-        self._statement_since = max(self._statement_since, payment.time_ns)
         if payment.token not in self._terms.tokens or not await self._journal.book_payment(venue, payment):
             return
-        if payment.kind is PaymentKind.WITHDRAWAL and payment.payment_id in self._withdrawals:
-            return
+        if payment.kind is PaymentKind.WITHDRAWAL and await self._journal.named(venue, None, payment.payment_id):
+            return  # that it leaves is booked already
         if payment.kind is PaymentKind.DEPOSIT:
             await self._take_deposit(payment)
             return
         key = self._terms.cash_key(payment.wallet, payment.token)
-        delta = PositionDelta(key, float(payment.amount))
-        self._book(_SOURCES[payment.kind], payment.time_ns, (delta,))
+        self._book(_SOURCES[payment.kind], payment.time_ns, PositionDelta(key, float(payment.amount)))
         if payment.kind is not PaymentKind.FUNDING:
             self._findings.error(
                 payment.time_ns,
@@ -144,13 +163,13 @@ class Intake:
         key = self._terms.cash_key(payment.wallet, payment.token)
         transfer = await self._note_arrival(payment)
         if transfer is None:
-            self._book(DeltaSource.DEPOSIT, payment.time_ns, (PositionDelta(key, float(payment.amount)),))
+            self._book(DeltaSource.DEPOSIT, payment.time_ns, PositionDelta(key, float(payment.amount)))
             return
-        deltas = (PositionDelta(transfer.transit_key, -transfer.amount), PositionDelta(key, transfer.amount))
-        self._book(DeltaSource.TRANSFER, payment.time_ns, deltas, transfer.operation_id)
-        short = float(payment.amount) - transfer.amount
-        if abs(short) > self._terms.patience.tolerance * transfer.amount:
-            self._book(DeltaSource.FEE, payment.time_ns, (PositionDelta(key, short),), transfer.operation_id)
+        arrived = (PositionDelta(transfer.transit_key, -transfer.amount), PositionDelta(key, transfer.amount))
+        self._book(DeltaSource.TRANSFER, payment.time_ns, *arrived, operation_id=transfer.operation_id)
+        short = PositionDelta(key, float(payment.amount) - transfer.amount)
+        if abs(short.delta_amount) > self._terms.patience.tolerance * transfer.amount:
+            self._book(DeltaSource.FEE, payment.time_ns, short, operation_id=transfer.operation_id)
 
     async def _note_arrival(self, payment: Payment) -> IncomingTransfer | None:
         """The transfer that a deposit ends, which is then no longer on its way."""
@@ -159,10 +178,8 @@ class Intake:
             await self._journal.arrived(self._terms.venue, transfer)
         return transfer
 
-    def _book(
-        self, source: DeltaSource, time_ns: int, deltas: tuple[PositionDelta, ...], operation_id: str | None = None
-    ) -> None:
-        self._findings.settlements.append(self._mirror.book(source, utc_from_ns(time_ns), deltas, operation_id))
+    def _book(self, source: DeltaSource, time_ns: int, *deltas: PositionDelta, operation_id: str | None = None) -> None:
+        self._findings.settlements += self._mirror.book_covered(source, utc_from_ns(time_ns), deltas, operation_id)
 
 
 def _meant(expected: Sequence[IncomingTransfer], payment: Payment) -> IncomingTransfer | None:

@@ -30,7 +30,8 @@ class Intents:
         self._terms = terms
         self._journal = journal
         self._clock = clock
-        self._missed: dict[str, int] = {}
+        self._missed: dict[str, tuple[int, int]] = {}
+        """How often in a row, and since when, the exchange knew nothing of a request."""
 
     async def prepare(self, order: Order, make_ticket: Callable[[str], OrderTicket | TransferTicket]) -> JournalEntry:
         """Write down the next attempt at an order.
@@ -63,6 +64,10 @@ class Intents:
         """What this process sent for an order, oldest first."""
         return await self._journal.attempts(self._journal.incarnation, order.operation_id)
 
+    async def knows(self, pair: str, venue_order_id: str) -> bool:
+        """Whether an order at the exchange is known to be one of ours, of any process."""
+        return await self._journal.named(self._terms.venue, pair, venue_order_id) is not None
+
     async def send(self, entry: JournalEntry, request: Callable[[], Awaitable[R]]) -> tuple[JournalEntry, R]:
         """Send it, once; what is known then, and the answer. What the exchange raises is written down first."""
         entry = await self.advance(entry, IntentState.SENT, "handed to the exchange")
@@ -76,31 +81,32 @@ class Intents:
             raise
 
     async def advance(
-        self, entry: JournalEntry, state: IntentState, evidence: str, filled: Decimal | None = None
+        self,
+        entry: JournalEntry,
+        state: IntentState,
+        evidence: str,
+        filled: Decimal | None = None,
+        venue_id: str | None = None,
     ) -> JournalEntry:
         """Write down what is known now, where it is more than before."""
         total = entry.filled if filled is None else max(filled, entry.filled)
         if (state is entry.state and total == entry.filled) or not may_follow(entry.state, state):
             return entry
-        return await self._journal.advance(entry.intent.client_id, state, total, evidence, self._clock.now())
+        return await self._journal.advance(entry.intent.client_id, state, total, evidence, self._clock.now(), venue_id)
 
     def found(self, entry: JournalEntry) -> None:
         """The exchange knows of it."""
         self._missed.pop(entry.intent.client_id, None)
 
     def is_absent(self, entry: JournalEntry) -> bool:
-        """The exchange knows nothing of it once more: whether that is enough to say that it never arrived.
+        """The exchange knows nothing of it once more: whether that is enough to say that it is not there.
 
-        What was seen once is there, whatever an answer from an old copy says.
-
-        One such answer proves nothing: an order may be late, and a query may be answered from a copy that lags. After
-        the receive window the exchange no longer takes it; the margin is for clocks and copies.
+        One such answer proves nothing: a request may be late, and a query may be answered from a copy that lags. When
+        the first of them comes, the request has left, or its process is gone; after the receive window the exchange no
+        longer takes it; the margin is for clocks and copies.
         """
-        if entry.state not in (IntentState.SENT, IntentState.UNKNOWN):
-            return False
-        patience, intent = self._terms.patience, entry.intent
-        missed = self._missed[intent.client_id] = self._missed.get(intent.client_id, 0) + 1
+        patience, now = self._terms.patience, self._clock.now()
+        count, since = self._missed.get(entry.intent.client_id, (0, now))
+        self._missed[entry.intent.client_id] = (count + 1, since)
         wait = patience.receive_window_seconds + patience.absence_seconds
-        return missed >= patience.absence_queries and self._clock.now() >= intent.created_ns + round(
-            wait * NS_PER_SECOND
-        )
+        return count + 1 >= patience.absence_queries and now >= since + round(wait * NS_PER_SECOND)

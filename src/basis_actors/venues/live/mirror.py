@@ -68,7 +68,7 @@ class Mirror:
         """A trade, and its fee where it is paid in a token that is booked."""
         moment = utc_from_ns(fill.time_ns)
         deltas = self._perp_deltas(fill) if fill.pair.endswith("-PERP") else self._spot_deltas(fill)
-        settlements = self._book_covered(moment, deltas, operation_id)
+        settlements = self.book_covered(DeltaSource.EXECUTION, moment, deltas, operation_id)
         if fill.fee and fill.fee_currency in self._terms.tokens:
             fee = PositionDelta(self._fee_key(fill), -float(fill.fee))
             settlements += (self.book(DeltaSource.FEE, moment, (fee,), operation_id),)
@@ -116,12 +116,16 @@ class Mirror:
                 return margin
         return f"{self._terms.venue}:BaseToken:{fill.fee_currency}"
 
-    def _book_covered(
-        self, moment: datetime, deltas: tuple[PositionDelta, ...], operation_id: str | None
+    def book_covered(
+        self,
+        source: DeltaSource,
+        moment: datetime,
+        deltas: Sequence[PositionDelta],
+        operation_id: str | None = None,
     ) -> tuple[Settlement, ...]:
-        """Book a trade that has happened, whatever the copy knew before: what it sold, the account had."""
+        """Book what has happened, whatever the copy knew before: what was sold or withdrawn, the account had."""
         try:
-            return (self.book(DeltaSource.EXECUTION, moment, deltas, operation_id),)
+            return (self.book(source, moment, deltas, operation_id),)
         except BasisError as error:
             if error.code != "POS-004":
                 raise
@@ -131,7 +135,7 @@ class Mirror:
             if self.positions.get(delta.position_key, 0.0) + delta.delta_amount < 0.0
         ]
         covered = self.book(DeltaSource.ADJUSTMENT, moment, missing)
-        return (covered, self.book(DeltaSource.EXECUTION, moment, deltas, operation_id))
+        return (covered, self.book(source, moment, deltas, operation_id))
 
     def _step_to(self, key: str, booked: float, shown: float, held: PerpHolding | None) -> PositionDelta:
         """The change that leads to what is shown; of a perpetual at the price that gives the exchange's own entry."""
@@ -145,9 +149,9 @@ class Mirror:
             return PositionDelta(key, shown - booked, entry)
         if abs(shown) <= abs(booked):
             return PositionDelta(key, shown - booked, mark)
-        inverse = parse_key(key).inverse
-        if inverse:
-            price = (shown - booked) / (shown / entry - booked / before)
+        if parse_key(key).inverse:
+            coins = shown / entry - booked / before
+            price = (shown - booked) / coins if coins else mark
         else:
             price = (shown * entry - booked * before) / (shown - booked)
         return PositionDelta(key, shown - booked, price if price > 0.0 else mark)

@@ -6,21 +6,28 @@ with no trace of it among open orders and trades.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from basis_actors.errors import Rejected, VenueError
-from basis_actors.messages.exchange import MarketFilters, OrderReport, OrderState, OrderTicket, Wallet
+from basis_actors.messages.exchange import (
+    MarketFilters,
+    OrderReport,
+    OrderState,
+    OrderTicket,
+    VenueFill,
+    Wallet,
+)
 from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.journal import IntentState, JournalEntry
 from basis_actors.messages.orders import Order, Side
 from basis_actors.ports import ExchangeApi
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
-from basis_actors.venues.live.answers import failed, undecided
-from basis_actors.venues.live.intake import Intake
+from basis_actors.venues.live.answers import failed, unconcluded, undecided
+from basis_actors.venues.live.intake import Intake, OrderNumber
 from basis_actors.venues.live.intents import Intents
 from basis_actors.venues.live.terms import AccountTerms, LiveClock
 from basis_actors.venues.live.tickets import ticket_of
@@ -47,6 +54,7 @@ class OrderDesk:
         self._intents = intents
         self._intake = intake
         self._clock = clock
+        self._untold: set[OrderNumber] = set()
         self.filters: Mapping[str, MarketFilters] = {}
         """What the exchange requires, by pair."""
 
@@ -90,9 +98,19 @@ class OrderDesk:
             return failed(entry, self._clock.now(), "EXEC-001", entry.evidence)
         return undecided(entry, self._clock.now(), f"{self._terms.venue} does not know the order yet")
 
+    @property
+    def awaits_trades(self) -> bool:
+        """Whether an order of ours has filled more than the trades that are shown."""
+        return bool(self._untold)
+
     async def conclude(self, entry: JournalEntry) -> JournalEntry:
         """Bring an order of an earlier process to its end, without booking anything: what it filled is on the account
-        that is read afterwards. One that is still open is cancelled: the process that wanted it is gone."""
+        that is read afterwards. One that is still open is cancelled: the process that wanted it is gone.
+
+        Raises Transient when the exchange does not say how it ended for as long as a start may take.
+        """
+        patience, clock = self._terms.patience, self._clock
+        give_up = clock.now() + round(patience.recovery_seconds * NS_PER_SECOND)
         while not entry.state.has_ended:
             entry, report = await self._look(entry)
             if report is not None:
@@ -100,7 +118,9 @@ class OrderDesk:
                 if not report.has_ended:
                     await self._api.cancel(report.pair, entry.intent.client_id)
             if not entry.state.has_ended:
-                await self._clock.sleep(self._terms.patience.read_pause_seconds)
+                if clock.now() >= give_up:
+                    raise unconcluded(entry)
+                await clock.sleep(patience.read_pause_seconds)
         return entry
 
     async def _look(self, entry: JournalEntry) -> tuple[JournalEntry, OrderReport | None]:
@@ -115,24 +135,46 @@ class OrderDesk:
         if report is not None:
             intents.found(entry)
             return entry, report
-        if not intents.is_absent(entry) or await self._has_traces(entry, ticket):
+        if entry.state.has_ended or not intents.is_absent(entry):
             return entry, None
-        evidence = "the exchange never had it: not found again and again, no open order, no trade"
-        return await intents.advance(entry, IntentState.REJECTED, evidence), None
+        report = await self._trace(entry, ticket)
+        if report is not None:
+            return entry, report
+        if entry.state in (IntentState.SENT, IntentState.UNKNOWN):
+            evidence = "the exchange never had it: not found again and again, no open order, no trade"
+            return await intents.advance(entry, IntentState.REJECTED, evidence), None
+        evidence = "the exchange had it and has no longer: not found again and again, not open, no further trade"
+        return await intents.advance(entry, IntentState.CANCELLED, evidence), None
 
-    async def _has_traces(self, entry: JournalEntry, ticket: OrderTicket) -> bool:
-        """Whether an order that is not found shows among open orders or trades."""
-        if any(order.client_id == ticket.client_id for order in await self._api.open_orders()):
-            return True
-        fills = await self._api.fills(ticket.pair, entry.intent.created_ns)
-        return any(fill.client_id == ticket.client_id for fill in fills)
+    async def _trace(self, entry: JournalEntry, ticket: OrderTicket) -> OrderReport | None:
+        """An order that is not found by its id, as open orders and trades show it.
+
+        Many exchanges do not name our id with a trade. Then trades of one order that nobody knows, which fit in market,
+        direction, amount and time, are taken for its: nobody else is to trade on the account, and the ledger, which
+        books all trades, stays right if somebody did.
+        """
+        for order in await self._api.open_orders():
+            if order.client_id == ticket.client_id:
+                return order
+        patience = self._terms.patience
+        margin = round((patience.receive_window_seconds + patience.absence_seconds) * NS_PER_SECOND)
+        fills = await self._api.fills(ticket.pair, entry.intent.created_ns - margin)
+        named = [fill for fill in fills if fill.client_id == ticket.client_id]
+        if named:
+            return _as_report(ticket, named)
+        strays: dict[str, list[VenueFill]] = {}
+        for fill in fills:
+            fits = fill.client_id is None and fill.buys == ticket.buys and fill.time_ns <= entry.changed_ns + margin
+            if fits and not await self._intents.knows(ticket.pair, fill.venue_order_id):
+                strays.setdefault(fill.venue_order_id, []).append(fill)
+        fitting = [found for found in strays.values() if _total(found) <= ticket.amount]
+        return _as_report(ticket, max(fitting, key=_total)) if fitting else None
 
     async def _known(self, entry: JournalEntry, report: OrderReport) -> JournalEntry:
         """Write down what the exchange says of an order."""
-        intent = entry.intent
-        self._intake.know_order(report.pair, report.venue_order_id, intent.client_id, intent.order.operation_id)
-        evidence = f"order {report.venue_order_id} is {report.state}, {report.filled} of {report.amount} filled"
-        return await self._intents.advance(entry, _STATES[report.state], evidence, report.filled)
+        number = report.venue_order_id
+        evidence = f"order {number} is {report.state}, {report.filled} of {report.amount} filled"
+        return await self._intents.advance(entry, _STATES[report.state], evidence, report.filled, number)
 
     async def _follow(self, entry: JournalEntry, report: OrderReport) -> ExecutionHandshake:
         """Wait for the trades of an order that has ended; end one that is open for too long."""
@@ -148,11 +190,15 @@ class OrderDesk:
                 return undecided(entry, clock.now(), f"order {report.venue_order_id} is being cancelled", pending=True)
             report = ended
             entry = await self._known(entry, report)
-        for _ in range(patience.steady_reads):
+        number = (report.pair, report.venue_order_id)
+        self._untold.add(number)
+        for read in range(patience.steady_reads):
+            if read:
+                await clock.sleep(patience.read_pause_seconds)
             await self._intake.read_fills(report.pair)
-            if self._intake.filled(entry.intent.client_id) >= report.filled:
+            if self._intake.filled(number) >= report.filled:
+                self._untold.discard(number)
                 return self._concluded(entry, report)
-            await clock.sleep(patience.read_pause_seconds)
         text = f"order {report.venue_order_id} has filled {report.filled}, its trades are not all shown yet"
         return undecided(entry, clock.now(), text, pending=True)
 
@@ -163,7 +209,7 @@ class OrderDesk:
             code = "EXEC-004" if report.state is OrderState.REJECTED else "EXEC-001"
             text = f"order {report.venue_order_id} was {report.state} by {venue} before anything was filled"
             return failed(entry, self._clock.now(), code, text)
-        booked = self._intake.fills_of(entry.intent.client_id)
+        booked = self._intake.fills_of((report.pair, report.venue_order_id))
         settlements = tuple(settlement for _, part in booked for settlement in part)
         actual: dict[str, float] = {}
         for settlement in settlements:
@@ -195,6 +241,26 @@ class OrderDesk:
             simulated=False,
             settlements=settlements,
         )
+
+
+def _total(fills: Sequence[VenueFill]) -> Decimal:
+    return sum((fill.amount for fill in fills), Decimal(0))
+
+
+def _as_report(ticket: OrderTicket, fills: Sequence[VenueFill]) -> OrderReport:
+    """An order that is neither found nor open any more, by its trades."""
+    filled = _total(fills)
+    return OrderReport(
+        client_id=ticket.client_id,
+        venue_order_id=fills[0].venue_order_id,
+        pair=ticket.pair,
+        buys=ticket.buys,
+        state=OrderState.FILLED if filled >= ticket.amount else OrderState.CANCELLED,
+        amount=ticket.amount,
+        filled=filled,
+        average_price=sum((fill.amount * fill.price for fill in fills), Decimal(0)) / filled,
+        updated_ns=max(fill.time_ns for fill in fills),
+    )
 
 
 def _details(order: Order, report: OrderReport, fees: Mapping[str, Decimal]) -> dict[str, Any]:

@@ -51,7 +51,8 @@ class AccountTerms(NamedTuple):
 
     def wallet_of(self, key: str) -> Wallet:
         """The purse of a cash key. Raises BasisError POS-002 for a key that is no cash of this account."""
-        venue, kind, token = key.split(":")
+        venue, _, rest = key.partition(":")
+        kind, _, token = rest.partition(":")
         if venue != self.venue or kind not in ("BaseToken", "Margin"):
             raise BasisError(
                 "POS-002", f"{key} is no cash of {self.venue}; {self.venue}:BaseToken:<token> was expected"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Final
 
-from basis_actors.errors import Rejected
-from basis_actors.messages.exchange import MarketFilters, OrderTicket, TimeInForce, TransferTicket
+from basis_actors.errors import BasisError, Rejected
+from basis_actors.messages.exchange import MarketFilters, OrderTicket, TimeInForce, TransferTicket, Wallet
 from basis_actors.messages.orders import OperationType, Order, OrderType, Side
 from basis_actors.venues.live.terms import AccountTerms
 
@@ -70,13 +70,14 @@ def _trade(order: Order, client_id: str, rules: MarketFilters) -> OrderTicket:
         # Towards the side on which it is filled at the limit or better.
         rounding = ROUND_FLOOR if buys else ROUND_CEILING
         limit = _step(Decimal(repr(order.price)), rules.tick, rounding)
+        if limit <= 0:
+            raise Rejected("EXEC-004", f"{_who(order)}: price {order.price!r} is less than the tick {rules.tick}")
     _require_minimum(order, amount, rules)
     most = rules.max_market_amount
     if limit is None and most is not None and amount > most:
         raise Rejected(
             "EXEC-004", f"{_who(order)}: amount {amount} is above the largest market order {most} of {order.pair}"
         )
-    details = order.operation_details
     return OrderTicket(
         client_id=client_id,
         pair=rules.pair,
@@ -84,9 +85,17 @@ def _trade(order: Order, client_id: str, rules: MarketFilters) -> OrderTicket:
         amount=amount,
         limit=limit,
         reduce_only=order.reduce_only,
-        post_only=bool(details.get("post_only", False)),
-        time_in_force=TimeInForce(details.get("time_in_force", TimeInForce.GTC)),
+        post_only=bool(order.operation_details.get("post_only", False)),
+        time_in_force=_time_in_force(order),
     )
+
+
+def _time_in_force(order: Order) -> TimeInForce:
+    wanted = order.operation_details.get("time_in_force", TimeInForce.GTC)
+    if wanted not in list(TimeInForce):
+        known = " or ".join(TimeInForce)
+        raise Rejected("EXEC-003", f"{_who(order)}: time_in_force is {wanted!r}; {known} was expected")
+    return TimeInForce(wanted)
 
 
 def _require_minimum(order: Order, amount: Decimal, rules: MarketFilters) -> None:
@@ -116,7 +125,7 @@ def _step(value: Decimal, step: Decimal, rounding: str) -> Decimal:
 
 
 def _plain(value: Decimal) -> Decimal:
-    """Without an exponent, as exchanges read it."""
+    """Without zeros at its end, and without an exponent where it is whole."""
     return Decimal(f"{value.normalize():f}")
 
 
@@ -130,11 +139,12 @@ def _transfer(order: Order, client_id: str, terms: AccountTerms) -> TransferTick
         raise Rejected(
             "EXEC-004", f"{_who(order)}: {order.amount!r} {order.source_token} is less than can be sent, 1e-8"
         )
-    purse = terms.wallet_of(source)
+    purse = _purse(order, source, terms)
     if order.target_venue == terms.venue:
-        return TransferTicket(
-            client_id=client_id, token=order.source_token, amount=amount, source=purse, target=terms.wallet_of(target)
-        )
+        into = _purse(order, target, terms)
+        if into is purse:
+            raise Rejected("EXEC-003", f"{_who(order)}: {source} and {target} are the same purse")
+        return TransferTicket(client_id=client_id, token=order.source_token, amount=amount, source=purse, target=into)
     address = terms.addresses.get((order.target_venue, order.source_token))
     if address is None:
         known = ", ".join(f"{token} to {venue}" for venue, token in sorted(terms.addresses)) or "none"
@@ -152,6 +162,16 @@ def _transfer(order: Order, client_id: str, terms: AccountTerms) -> TransferTick
         address=address[0],
         network=address[1],
     )
+
+
+def _purse(order: Order, key: str, terms: AccountTerms) -> Wallet:
+    """The purse of a cash key. Raises Rejected EXEC-003 for a key that holds no tokens of a transfer."""
+    if key.rpartition(":")[2] != order.source_token:
+        raise Rejected("EXEC-003", f"{_who(order)}: {key} does not hold {order.source_token}, which it moves")
+    try:
+        return terms.wallet_of(key)
+    except BasisError as error:
+        raise Rejected("EXEC-003", f"{_who(order)}: {error.message}") from error
 
 
 def _who(order: Order) -> str:

@@ -1,11 +1,15 @@
 """Defines the life of a transfer: between purses of one account, or out to another venue of the house.
 
-What leaves is in transit until the other side books it; the journal says to both that it is on its way.
+What leaves is in transit until the other side books it. The journal says to both that it is on its way, where the other
+side is an account that keeps it too; a wallet sees for itself what has arrived.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from basis_actors.errors import UnknownOutcome, VenueError
+from basis_actors.finance.keys import parse_key
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.exchange import TransferReport, TransferState, TransferTicket
 from basis_actors.messages.execution import (
@@ -19,15 +23,16 @@ from basis_actors.messages.journal import IntentState, JournalEntry
 from basis_actors.messages.orders import Order
 from basis_actors.ports import ExchangeApi, OrderJournal
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
-from basis_actors.venues.live.answers import failed, undecided
+from basis_actors.venues.live.answers import failed, unconcluded, undecided
 from basis_actors.venues.live.findings import Findings
-from basis_actors.venues.live.intake import Intake
 from basis_actors.venues.live.intents import Intents
 from basis_actors.venues.live.mirror import Mirror
 from basis_actors.venues.live.terms import AccountTerms, LiveClock
 from basis_actors.venues.live.tickets import ticket_of
 
 __all__ = ["TransferDesk"]
+
+_WALLET: Final = "wallet"
 
 
 class TransferDesk:
@@ -39,7 +44,6 @@ class TransferDesk:
         api: ExchangeApi,
         journal: OrderJournal,
         intents: Intents,
-        intake: Intake,
         mirror: Mirror,
         findings: Findings,
         clock: LiveClock,
@@ -48,7 +52,6 @@ class TransferDesk:
         self._api = api
         self._journal = journal
         self._intents = intents
-        self._intake = intake
         self._mirror = mirror
         self._findings = findings
         self._clock = clock
@@ -59,7 +62,7 @@ class TransferDesk:
         """Send a transfer. Raises what the exchange raises."""
         entry = await self._intents.prepare(order, lambda name: ticket_of(order, name, self._terms, {}))
         ticket = _ticket(entry)
-        if ticket.target is None:
+        if _is_announced(entry):
             await self._journal.expect(order.target_venue, _incoming(entry))
         try:
             sent, report = await self._intents.send(entry, lambda: self._api.move(ticket))
@@ -79,7 +82,12 @@ class TransferDesk:
         return undecided(entry, self._clock.now(), f"{self._terms.venue} does not know the transfer yet")
 
     async def conclude(self, entry: JournalEntry) -> JournalEntry:
-        """Find out what became of a transfer of an earlier process. One that is on its way is watched from now on."""
+        """Find out what became of a transfer of an earlier process. One that is on its way is watched from now on.
+
+        Raises Transient when the exchange does not say that for as long as a start may take.
+        """
+        patience = self._terms.patience
+        give_up = self._clock.now() + round(patience.recovery_seconds * NS_PER_SECOND)
         while True:
             entry, report = await self._look(entry)
             if report is not None:
@@ -89,7 +97,9 @@ class TransferDesk:
                 return entry
             if entry.state.has_ended:
                 return entry
-            await self._clock.sleep(self._terms.patience.read_pause_seconds)
+            if self._clock.now() >= give_up:
+                raise unconcluded(entry)
+            await self._clock.sleep(patience.read_pause_seconds)
 
     async def watch(self) -> None:
         """Look after withdrawals that are under way: one that fails brings its tokens back."""
@@ -98,9 +108,10 @@ class TransferDesk:
             if report is None or report.state is TransferState.PENDING:
                 continue
             del self._watched[client_id]
+            was_expected = _incoming(entry) in await self._journal.expected(entry.intent.order.target_venue)
             known = await self._known(entry, report)
             if known.state is IntentState.REJECTED:
-                self._bring_back(known)
+                self._bring_back(known, report, in_ledger=was_expected or client_id in self._booked)
 
     async def _look(self, entry: JournalEntry) -> tuple[JournalEntry, TransferReport | None]:
         intents = self._intents
@@ -108,13 +119,14 @@ class TransferDesk:
             ended = await intents.advance(entry, IntentState.CANCELLED, "was never handed to the exchange")
             await self._call_off(ended)
             return ended, None
-        if entry.state is IntentState.REJECTED:
+        if entry.state in (IntentState.REJECTED, IntentState.CANCELLED):
             return entry, None
         report = await self._moved(entry)
         if report is not None:
             intents.found(entry)
             return entry, report
-        if not intents.is_absent(entry):
+        # What the exchange has acknowledged is there, whatever an answer from an old copy says.
+        if entry.state not in (IntentState.SENT, IntentState.UNKNOWN) or not intents.is_absent(entry):
             return entry, None
         evidence = "the exchange never had it: not found again and again"
         ended = await intents.advance(entry, IntentState.REJECTED, evidence)
@@ -128,15 +140,16 @@ class TransferDesk:
 
     async def _known(self, entry: JournalEntry, report: TransferReport) -> JournalEntry:
         """Write down what the exchange says of a transfer."""
-        self._intake.know_withdrawal(report.venue_transfer_id)
-        ticket, evidence = _ticket(entry), f"transfer {report.venue_transfer_id} is {report.state}"
+        ticket, number = _ticket(entry), report.venue_transfer_id
+        evidence = f"transfer {number} is {report.state}"
         if report.state is TransferState.FAILED:
-            entry = await self._intents.advance(entry, IntentState.REJECTED, evidence)
-            await self._call_off(entry)
+            entry = await self._intents.advance(entry, IntentState.REJECTED, evidence, venue_id=number)
+            if entry.state is IntentState.REJECTED:
+                await self._call_off(entry)
             return entry
         if report.state is TransferState.PENDING:
-            return await self._intents.advance(entry, IntentState.ACKNOWLEDGED, evidence)
-        return await self._intents.advance(entry, IntentState.FILLED, evidence, ticket.amount)
+            return await self._intents.advance(entry, IntentState.ACKNOWLEDGED, evidence, venue_id=number)
+        return await self._intents.advance(entry, IntentState.FILLED, evidence, ticket.amount, number)
 
     async def _follow(self, entry: JournalEntry, report: TransferReport) -> ExecutionHandshake:
         entry = await self._known(entry, report)
@@ -181,29 +194,33 @@ class TransferDesk:
         self._findings.settlements += booked
         return tuple(booked)
 
-    def _bring_back(self, entry: JournalEntry) -> None:
-        """Undo what a withdrawal booked that the exchange accepted and did not carry out."""
-        order, now = entry.intent.order, self._clock.now()
+    def _bring_back(self, entry: JournalEntry, report: TransferReport, *, in_ledger: bool) -> None:
+        """Undo what a withdrawal booked that the exchange accepted and did not carry out.
+
+        One that left for the wallet before the ledger began is not in it: then its tokens come from outside.
+        """
+        order, moment = entry.intent.order, utc_from_ns(self._clock.now())
         source, transit = _keys(entry)
         amount = float(_ticket(entry).amount)
-        deltas = (PositionDelta(transit, -amount), PositionDelta(source, amount))
-        self._findings.settlements.append(
-            self._mirror.book(DeltaSource.TRANSFER, utc_from_ns(now), deltas, order.operation_id)
-        )
+        back = PositionDelta(source, amount)
+        if in_ledger:
+            deltas = (PositionDelta(transit, -amount), back)
+            booked = [self._mirror.book(DeltaSource.TRANSFER, moment, deltas, order.operation_id)]
+        else:
+            booked = [self._mirror.book(DeltaSource.DEPOSIT, moment, (back,), order.operation_id)]
+        if report.fee:
+            fee = (PositionDelta(source, float(report.fee)),)
+            booked.append(self._mirror.book(DeltaSource.FEE, moment, fee, order.operation_id))
+        self._findings.settlements += booked
         text = f"{self._terms.venue} accepted {order.operation_id} and did not carry it out: {entry.evidence}"
-        self._findings.error(
-            now, "EXEC-001", f"{text}; {amount:.12g} {order.source_token} are back", order.operation_id
-        )
+        text = f"{text}; {amount:.12g} {order.source_token} are back, and the fee"
+        self._findings.error(self._clock.now(), "EXEC-001", text, order.operation_id)
 
     async def _call_off(self, entry: JournalEntry) -> None:
         """The other side need not wait for it."""
-        order = entry.intent.order
-        if _ticket(entry).target is not None:
-            return
-        for transfer in await self._journal.expected(order.target_venue):
-            if transfer == _incoming(entry):
-                await self._journal.arrived(order.target_venue, transfer)
-                return
+        target, transfer = entry.intent.order.target_venue, _incoming(entry)
+        if _is_announced(entry) and transfer in await self._journal.expected(target):
+            await self._journal.arrived(target, transfer)
 
 
 def _ticket(entry: JournalEntry) -> TransferTicket:
@@ -217,6 +234,11 @@ def _keys(entry: JournalEntry) -> tuple[str, str]:
     details, ticket = entry.intent.order.operation_details, _ticket(entry)
     target = details["target_key"] if ticket.target is not None else f"transit:BaseToken:{ticket.token}"
     return str(details["source_key"]), str(target)
+
+
+def _is_announced(entry: JournalEntry) -> bool:
+    """Whether the other side learns of it from the journal."""
+    return _ticket(entry).target is None and parse_key(_incoming(entry).position_key).venue != _WALLET
 
 
 def _incoming(entry: JournalEntry) -> IncomingTransfer:

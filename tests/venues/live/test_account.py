@@ -1,0 +1,242 @@
+"""A live account as the engine sees it: what it believes when, what it says, and when it gives up."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from tests.venues.live.books import Book
+from tests.venues.live.scripts import answer, be_away, change, fail
+from tests.venues.worlds import START
+
+from basis_actors.errors import AuthFailed, Rejected, Transient
+from basis_actors.messages.events import ReconciliationEvent
+from basis_actors.messages.exchange import AccountState, WalletBalance
+from basis_actors.messages.execution import DeltaSource
+from basis_actors.messages.market import FundingStamp
+from basis_actors.messages.orders import OrderType, Side
+
+CASH, MARGIN = "binance:BaseToken:USDT", "binance:Margin:USDT"
+PERP = "binance:PerpPosition:BTC-PERP"
+
+
+@pytest.fixture
+async def book() -> Book:
+    return await Book().open(USDT=50_000.0, Margin_USDT=50_000.0)
+
+
+def lose(book: Book, amount: float, key: str = CASH) -> None:
+    """Tokens vanish from the account without a line in the statement."""
+    book.exchange._exchange._balances[key] -= amount
+
+
+def more(amount: str) -> Any:
+    """An account that shows so much more cash than there is."""
+
+    def edit(state: AccountState) -> AccountState:
+        balances = [
+            WalletBalance(each.wallet, each.token, each.total + Decimal(amount), each.free)
+            if each.token == "USDT"
+            else each
+            for each in state.balances
+        ]
+        return replace(state, balances=tuple(balances))
+
+    return change(edit)
+
+
+async def test_it_begins_with_what_the_account_holds(book: Book) -> None:
+    (opening,) = book.settlements
+    assert opening.source is DeltaSource.OPENING
+    assert book.positions == {CASH: 50_000.0, MARGIN: 50_000.0}
+    await book.agrees()
+
+
+@pytest.mark.parametrize("split", [True, False])
+async def test_a_position_is_taken_over_at_the_exchanges_entry(split: bool) -> None:
+    book = await Book(split=split).open(USDT=50_000.0, **({"Margin_USDT": 50_000.0} if split else {}))
+    await book.by_hand("BTC-PERP", "0.5")
+    book.kill()
+    await book.clock.sleep(1.0)
+    await book.start()
+    await book.settle()
+    key = f"{book.terms.venue}:PerpPosition:BTC-PERP"
+    assert book.positions[key] == 0.5
+    assert book.entries == pytest.approx(book.exchange._exchange.entries)
+    await book.agrees()
+
+
+async def test_what_nothing_explains_is_believed_after_several_looks_and_said(book: Book) -> None:
+    lose(book, 10.0)
+    calls = book.api.calls["account"]
+    (settlement,) = await book.settle()
+    assert settlement.source is DeltaSource.ADJUSTMENT
+    assert [(delta.position_key, delta.delta_amount) for delta in settlement.deltas] == [(CASH, -10.0)]
+    assert book.api.calls["account"] - calls == 3
+    events = book.account.findings.take_events()
+    reconciled, error = events
+    assert isinstance(reconciled, ReconciliationEvent)
+    assert (reconciled.reconciliation_type, reconciled.success) == ("venue_wins", False)
+    assert [(each.position_key, each.difference) for each in reconciled.mismatches] == [(CASH, -10.0)]
+    assert "binance:BaseToken:USDT is 49990, 50000 is booked; the exchange is believed" in error.message  # type: ignore[attr-defined]
+    await book.agrees(adjusted=True)
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+async def test_what_goes_away_by_itself_is_not_believed(book: Book, looks: int) -> None:
+    book.api.next("account", *[more("10")] * looks)
+    assert await book.settle() == ()
+    assert book.errors() == []
+    await book.agrees()
+
+
+async def test_only_what_stays_the_same_is_believed(book: Book) -> None:
+    """An account that shows something else each time is not at rest."""
+    book.api.next("account", *[more(str(10 + look)) for look in range(8)])
+    await book.settle()
+    await book.agrees()
+
+
+async def test_an_account_that_never_rests_is_not_believed(book: Book) -> None:
+    amounts = iter(range(1, 100))
+
+    def edit(state: AccountState) -> AccountState:
+        return replace(
+            state,
+            balances=tuple(replace_total(each, next(amounts)) for each in state.balances),
+        )
+
+    book.api.always["account"] = change(edit)
+    assert await book.settle() == ()
+    assert book.api.calls["account"] < 30
+    book.api.always.clear()
+    await book.agrees()
+
+
+def replace_total(balance: WalletBalance, extra: int) -> WalletBalance:
+    return WalletBalance(balance.wallet, balance.token, balance.total + extra, balance.free)
+
+
+async def test_nothing_is_believed_while_an_order_of_ours_is_open(book: Book) -> None:
+    await book.execute(book.trade("BTC/USDT", Side.BUY, 0.5, price=39_000.0, order_type=OrderType.LIMIT))
+    lose(book, 10.0)
+    assert await book.settle() == ()
+    book.exchange.resting.clear()
+    lose(book, -10.0)
+    await book.agrees()
+
+
+async def test_an_outage_is_said_once_and_what_happened_meanwhile_is_booked_after_it(book: Book) -> None:
+    await book.by_hand("BTC-PERP", "0.5")
+    book.api.always["account"] = be_away
+    for _ in range(3):
+        await book.advance()
+        await book.settle()
+    assert [code for code, _ in book.errors()].count("VEN-003") == 1
+    book.api.always.clear()
+    await book.settle()
+    await book.agrees()
+    book.api.next("account", be_away)
+    await book.settle()
+    assert [code for code, _ in book.errors()] == ["VEN-003"], "a further outage is said again"
+
+
+async def test_a_report_during_an_outage_is_none(book: Book) -> None:
+    book.api.next("account", be_away)
+    with pytest.raises(Transient):
+        await book.report()
+
+
+@pytest.mark.parametrize("method", ["fills", "payments", "account"])
+async def test_without_its_keys_an_account_gives_up(book: Book, method: str) -> None:
+    book.api.next(method, fail(AuthFailed("VEN-005", "the key was revoked")))
+    with pytest.raises(AuthFailed, match="VEN-005"):
+        await book.settle()
+
+
+async def test_what_is_not_said_of_a_position_is_not_flat(book: Book) -> None:
+    await book.carry_out(book.trade("BTC-PERP", Side.SHORT, 0.5))
+
+    def say_nothing(state: AccountState) -> AccountState:
+        return replace(state, holdings=(), pairs=frozenset({"ETH-PERP"}))
+
+    book.api.always["account"] = change(say_nothing)
+    await book.settle()
+    ((code, text),) = book.errors()
+    assert (code, "does not say what it holds of BTC-PERP, BTCUSD-PERP" in text) == ("VEN-003", True)
+    assert book.positions[PERP] == -0.5
+    book.api.always.clear()
+    await book.agrees()
+
+
+async def test_an_account_without_positions_is_no_start(book: Book) -> None:
+    book.kill()
+    await book.account.prepare()
+    book.api.always["account"] = change(lambda state: replace(state, pairs=frozenset()))
+    with pytest.raises(Transient, match="does not say what it holds"):
+        await book.account.open()
+
+
+async def test_a_start_waits_for_the_account_to_come_to_rest(book: Book) -> None:
+    book.kill()
+    await book.account.prepare()
+    book.api.next("account", more("5"), more("3"))
+    await book.account.open()
+    await book.settle()
+    await book.agrees()
+
+
+async def test_a_start_gives_up_on_an_account_that_somebody_else_trades_on(book: Book) -> None:
+    book.kill()
+    await book.account.prepare()
+
+    async def trade_meanwhile(carry_out: Any) -> Any:
+        await book.by_hand("BTC/USDT", "0.001")
+        return await carry_out()
+
+    book.api.always["account"] = trade_meanwhile
+    with pytest.raises(Transient, match="VEN-003: binance goes on trading while its account is read"):
+        await book.account.open()
+
+
+async def test_a_start_is_not_misled_by_a_list_in_another_order(book: Book) -> None:
+    for _ in range(4):
+        await book.by_hand("BTC/USDT", "0.001")
+    book.kill()
+    flip = iter([1, -1] * 100)
+    book.api.always["fills"] = change(lambda fills: fills[:: next(flip)])
+    await book.account.prepare()
+    await book.account.open()
+
+
+async def test_a_market_that_is_not_there_is_named(book: Book) -> None:
+    book.kill()
+    filters = {pair: rules for pair, rules in (await book.exchange.filters()).items() if pair != "ETH-PERP"}
+    book.api.next("filters", answer(filters))
+    with pytest.raises(Rejected, match="VEN-004: binance has no market ETH-PERP; correct the venue's configuration"):
+        await book.account.prepare()
+
+
+async def test_an_exchange_has_no_transactions(book: Book) -> None:
+    orders = tuple(
+        replace(book.trade("BTC-PERP", Side.SHORT, 0.5), atomic_group_id="g", sequence_in_group=place)
+        for place in range(2)
+    )
+    with pytest.raises(Rejected, match="EXEC-004: binance has no transactions, so the 2 orders of group 'g'"):
+        await book.account.execute_group(orders)
+
+
+async def test_funding_and_trades_of_a_week_add_up_to_the_last_digit(book: Book) -> None:
+    await book.carry_out(book.trade("BTC-PERP", Side.SHORT, 0.5))
+    for hour in range(2, 170):
+        at = START + hour * 3600 * 10**9
+        stamps = [FundingStamp(at, "binance:BTC-PERP", 0.0001, 40_000.0)] if hour % 8 == 0 else []
+        await book.advance(btc=40_000.0 + 7 * (hour % 31), funding=stamps)
+        if hour % 24 == 5:
+            side = Side.LONG if hour % 48 == 5 else Side.SHORT
+            await book.carry_out(book.trade("BTC-PERP", side, 0.1))
+        await book.settle()
+    assert book.sources().count("funding") == 21
+    await book.agrees()
