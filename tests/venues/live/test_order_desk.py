@@ -509,3 +509,14 @@ async def _intend(book: Book, order: Order) -> None:
     with pytest.raises(KeyboardInterrupt):
         await book.account.execute(order)
     book.journal.advance = advance  # type: ignore[method-assign]
+
+
+async def test_a_sale_that_may_only_reduce_sells_no_more_than_is_there(book: Book) -> None:
+    """A purchase whose fee was taken out of it leaves less to sell than was bought."""
+    await book.execute(book.trade("BTC/USDT", Side.BUY, 0.5))
+    book.exchange._exchange._balances["binance:BaseToken:BTC"] -= 0.000505
+    handshake = await book.carry_out(book.trade("BTC/USDT", Side.SELL, 0.5, reduce_only=True))
+    assert handshake.actual_deltas["binance:BaseToken:BTC"] == pytest.approx(-0.49949)
+    book.exchange._exchange._balances["binance:BaseToken:BTC"] = 0.000005
+    with pytest.raises(Rejected, match=r"EXEC-009: .* 0\.000005 BTC is less than one lot"):
+        await book.execute(book.trade("BTC/USDT", Side.SELL, 0.5, reduce_only=True))
