@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from pathlib import Path
 from random import Random
 
@@ -176,7 +177,7 @@ def main() -> int:
     options = parser.parse_args()
     seconds = options.minutes * 60.0
     with quiet_start() as folder:
-        end = _START + timedelta(seconds=seconds * options.speed * 1.1 + 7200.0)
+        end = _START + timedelta(hours=ceil(seconds * options.speed * 1.1 / 3600.0) + 2)
         prepared = prepare(
             BacktestRequest(
                 mode=options.mode, data=options.data, start=_START, end=end, out=folder, always_in=True, runtime="live"
