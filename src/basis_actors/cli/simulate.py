@@ -22,7 +22,9 @@ def simulate(
         str, typer.Argument(metavar="MODE", help="Name of a mode that trades on exchanges, or a mode file.")
     ],
     *,
-    seed: Annotated[int | None, typer.Option(metavar="NUMBER", help="One story; the first, 0, unless given.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, metavar="NUMBER", help="One story; the first, 0, unless given.")
+    ] = None,
     seeds: Annotated[str | None, typer.Option(metavar="A..B", help="Every story from A to B, both included.")] = None,
     hours: Annotated[int, typer.Option(metavar="NUMBER", help="Length of a story, a week unless given.")] = 168,
     keep: Annotated[

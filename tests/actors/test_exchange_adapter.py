@@ -1,0 +1,233 @@
+"""The actor of a live account: what it sends, when it does not; the ledger misses nothing. On both runtimes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+from tests.actors.desk import buy, group, short
+from tests.actors.live_desk import World, running
+from tests.venues.live.scripts import CarryOut, be_away, change, fail, lose_the_reply
+
+from basis_actors.bus import AskTimeout, BusFailed
+from basis_actors.bus.testkit import Runtimes
+from basis_actors.errors import AuthFailed
+from basis_actors.messages.commands import ExecuteOrder, OrdersDone, ReportVenue, ResolveOrder, StopTrading
+from basis_actors.messages.events import OperationExecutionEvent, ReconciliationEvent
+from basis_actors.messages.exchange import OrderTicket
+from basis_actors.messages.execution import ExecutionStatus
+from basis_actors.messages.orders import Side
+
+pytestmark = pytest.mark.anyio
+PERP = "bybit:PerpPosition:BTC-PERP"
+
+
+@pytest.fixture
+async def world(runtime: Runtimes) -> World:
+    return await World(runtime).fund()
+
+
+async def by_hand(world: World, venue: str, pair: str, amount: str) -> None:
+    """Somebody else trades on an account."""
+    exchange = world.exchanges[venue]
+    name = exchange._next("hand")
+    await exchange.place(OrderTicket(client_id=name, pair=pair, buys=True, amount=Decimal(amount)))
+
+
+async def agree(world: World, ledger: dict[str, float]) -> None:
+    held = {key: amount for key, amount in (await world.held()).items() if not key.startswith("transit")}
+    assert ledger == pytest.approx(held, rel=1e-9)
+
+
+async def test_a_group_over_two_accounts_leaves_the_ledger_as_the_accounts_are(world: World) -> None:
+    async with running(world) as desk:
+        done = await desk.execute(*group(buy("a", 0.5), short("b", 0.5)))
+        assert [result.succeeded for result in done.results] == [True, True]
+        view = await desk.tick(reconcile=True)
+        await agree(world, view.positions)
+        await desk.bus.settled()
+        assert all(event.success for event in desk.logged(ReconciliationEvent))
+        assert [event.reconciliation_type for event in desk.logged(ReconciliationEvent)][-1] == "periodic"
+        assert desk.codes() == []
+
+
+async def test_what_happens_beside_an_order_is_booked_in_its_turn(world: World) -> None:
+    """Trades of somebody else before, while and after: the log has every number of each account once, in order."""
+    async with running(world) as desk:
+        await by_hand(world, "bybit", "BTC-PERP", "0.01")
+
+        async def meanwhile(carry_out: CarryOut) -> object:
+            await by_hand(world, "bybit", "BTC-PERP", "0.02")
+            report = await carry_out()
+            await by_hand(world, "bybit", "BTC-PERP", "0.03")
+            return report
+
+        desk.apis["bybit"].next("place", meanwhile)
+        await desk.execute(short("a", 0.5))
+        await by_hand(world, "bybit", "BTC-PERP", "0.04")
+        await desk.execute(short("b", 0.1))
+        view = await desk.tick()
+        await agree(world, view.positions)
+        for domain in world.exchanges:
+            assert [event.domain_sequence for event in desk.deltas(domain)] == list(range(len(desk.deltas(domain))))
+        times = [event.timestamp for event in desk.deltas("bybit")]
+        assert times == sorted(times)
+        assert desk.codes() == ["VEN-007"] * 4
+        assert [event.operation_id for event in desk.deltas("bybit") if event.operation_id] == ["a", "a", "b", "b"]
+
+
+async def test_an_order_whose_answer_comes_too_late_is_followed_to_its_end(world: World) -> None:
+    async with running(world) as desk:
+
+        async def take_a_minute(carry_out: CarryOut) -> object:
+            report = await carry_out()
+            await desk.bus.clock.sleep(45.0)
+            return report
+
+        desk.apis["bybit"].next("place", take_a_minute)
+        done = await desk.execute(short("a", 0.5))
+        assert done.results[0].succeeded
+        assert len(desk.apis["bybit"].sent) == 1
+        await agree(world, (await desk.tick()).positions)
+
+
+@pytest.mark.parametrize(("seconds", "sent"), [(4.9, 0), (5.1, 1)])
+async def test_an_order_that_nobody_waits_for_any_more_is_not_sent(world: World, seconds: float, sent: int) -> None:
+    async with running(world) as desk:
+        order = short("a", 0.5)
+        answer = await desk.bus.ask("venue_bybit", ExecuteOrder(order), seconds)
+        assert len(desk.apis["bybit"].sent) == sent
+        if sent:
+            assert answer.was_successful()
+            return
+        assert (answer.status, answer.error_code, answer.retryable) == (ExecutionStatus.FAILED, "EXEC-001", True)
+        assert answer.error_message == "4.9 s are left to carry it out, 5 s are needed; not sent"
+        assert world.journal.entries == ()
+        resolved = await desk.bus.ask("venue_bybit", ResolveOrder(order))
+        assert resolved.status is ExecutionStatus.FAILED
+
+
+async def test_an_order_that_waited_behind_another_is_not_sent_late(world: World) -> None:
+    """The account is busy with something that takes long; when its turn comes, whoever asked is gone."""
+    async with running(world) as desk:
+
+        async def take_long(carry_out: CarryOut) -> object:
+            await desk.bus.clock.sleep(30.0)
+            return await carry_out()
+
+        desk.apis["bybit"].next("account", take_long)
+        desk.bus.post("venue_bybit", ReportVenue())
+        with pytest.raises(AskTimeout):
+            await desk.bus.ask("venue_bybit", ExecuteOrder(short("a", 0.5)), 20.0)
+        await desk.bus.settled()
+        assert desk.apis["bybit"].sent == []
+
+
+async def test_a_report_brings_the_ledger_up_to_date(world: World) -> None:
+    async with running(world) as desk:
+        await by_hand(world, "bybit", "BTC-PERP", "0.5")
+        report = await desk.bus.ask("venue_bybit", ReportVenue())
+        assert report is not None
+        assert report.balances == pytest.approx(await world.exchanges["bybit"].everything())
+        assert [settlement.source.value for settlement in report.settlements][-2:] == ["execution", "fee"]
+        assert desk.codes() == ["VEN-007"]
+        desk.apis["bybit"].next("account", be_away)
+        assert await desk.bus.ask("venue_bybit", ReportVenue()) is None
+        assert desk.codes()[1:] == ["VEN-003"]
+
+
+async def test_a_tick_is_settled_also_when_an_exchange_cannot_be_reached(world: World) -> None:
+    async with running(world) as desk:
+        await by_hand(world, "bybit", "BTC-PERP", "0.5")
+        desk.apis["bybit"].always["fills"] = be_away
+        assert PERP not in (await desk.tick(reconcile=True)).positions
+        desk.apis["bybit"].always.clear()
+        view = await desk.tick()
+        await agree(world, view.positions)
+
+
+async def test_what_nothing_explains_is_logged_as_a_reconciliation(world: World) -> None:
+    async with running(world) as desk:
+        world.exchanges["bybit"]._exchange._balances["bybit:BaseToken:USDT"] -= 25.0
+        view = await desk.tick(reconcile=True)
+        await agree(world, view.positions)
+        await desk.bus.settled()
+        events = desk.logged(ReconciliationEvent)
+        assert [(event.reconciliation_type, event.success) for event in events] == [
+            ("venue_wins", False),
+            ("periodic", True),
+        ]
+        assert desk.deltas("bybit")[-1].source.value == "adjustment"
+
+
+async def test_a_revoked_key_ends_the_process(world: World) -> None:
+    async def trade() -> None:
+        async with running(world) as desk:
+            desk.apis["bybit"].next("account", fail(AuthFailed("VEN-005", "the key was revoked")))
+            await desk.tick()
+
+    with pytest.raises(BusFailed, match=r"actor 'venue_bybit' failed .* VEN-005: the key was revoked"):
+        await trade()
+    assert world.journal.entries == ()
+
+
+async def test_an_order_with_a_revoked_key_stops_trading(world: World) -> None:
+    async with running(world) as desk:
+        desk.apis["bybit"].next("place", fail(AuthFailed("VEN-005", "the key was revoked")))
+        done = await desk.execute(short("a", 0.5), buy("b", 0.5))
+        assert [result.succeeded for result in done.results] == [False, False]
+        stop = await desk.engine.next_of(StopTrading)
+        assert stop.error_code == "VEN-005"
+        assert len(desk.apis["bybit"].sent) == 1
+        assert desk.apis["binance"].sent == []
+
+
+async def test_an_unknown_leg_is_found_and_its_group_is_whole(world: World) -> None:
+    async with running(world) as desk:
+        desk.apis["bybit"].next("place", lose_the_reply)
+        desk.apis["bybit"].next("order", be_away)
+        done = await desk.execute(*group(buy("a", 0.5), short("b", 0.5)))
+        assert all(result.succeeded for result in done.results)
+        assert await world.journal.open_groups() == ()
+        await agree(world, (await desk.tick()).positions)
+
+
+async def test_a_leg_that_is_filled_in_part_is_undone_with_its_group(world: World) -> None:
+    async with running(world) as desk:
+        exchange = world.exchanges["bybit"]
+
+        async def in_part(_carry_out: CarryOut) -> object:
+            ticket = desk.apis["bybit"].sent[-1]
+            assert isinstance(ticket, OrderTicket)
+            return await exchange.place_partly(ticket, ticket.amount / 5)
+
+        desk.apis["bybit"].next("place", in_part)
+        await desk.execute(*group(buy("a", 0.5), short("b", 0.5)))
+        view = await desk.tick()
+        assert PERP not in view.positions
+        assert "binance:BaseToken:BTC" not in view.positions
+        await agree(world, view.positions)
+        names = [event.operation_id for event in desk.logged(OperationExecutionEvent)]
+        assert names == ["a", "b", "b-unwind", "a-unwind"]
+
+
+async def test_an_old_account_does_not_undo_what_was_just_traded(world: World) -> None:
+    """Two reads from a copy that lags: the difference goes away by itself."""
+    async with running(world) as desk:
+        old = await world.exchanges["bybit"].account()
+        desk.apis["bybit"].next("account", *[change(lambda _state: replace(old))] * 2)
+        done: OrdersDone = await desk.execute(short("a", 0.5))
+        assert done.results[0].succeeded
+        assert "adjustment" not in [event.source.value for event in desk.deltas("bybit")]
+        await agree(world, (await desk.tick()).positions)
+
+
+async def test_a_reduction_is_sent_as_one(world: World) -> None:
+    async with running(world) as desk:
+        await desk.execute(short("a", 0.5))
+        await desk.execute(short("b", 0.5, side=Side.LONG, reduce_only=True))
+        ticket = desk.apis["bybit"].sent[-1]
+        assert isinstance(ticket, OrderTicket)
+        assert (ticket.buys, ticket.reduce_only) == (True, True)
+        await agree(world, (await desk.tick()).positions)

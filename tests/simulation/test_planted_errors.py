@@ -1,0 +1,35 @@
+"""Errors that live trading is known for are found within a few stories, each planted where our code keeps it out."""
+
+from __future__ import annotations
+
+import pytest
+from tests.simulation.plants import PLANTS
+from tests.simulation.settings import setting
+
+from basis_actors.services.simulation.telling import tell
+
+MOST = 200
+SLOW = ("count_a_fill_twice", "forget_one_intent")
+"""Found as well, but after many stories, or in one in which processes end themselves again and again."""
+
+
+def found(plant: str, mode: str, hours: int) -> tuple[int, str] | None:
+    """The first seed in whose story a planted error shows, and as what."""
+    with pytest.MonkeyPatch.context() as patch:
+        PLANTS[plant](patch)
+        for report in tell(setting(mode, hours), range(MOST)):
+            if report.problems:
+                return report.seed, report.problems[0]
+    return None
+
+
+@pytest.mark.parametrize("plant", [name for name in PLANTS if name not in SLOW])
+def test_a_planted_error_is_found(plant: str) -> None:
+    assert found(plant, "eth_basis", 168) is not None
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["btc_basis", "eth_basis", "usdt_market_neutral"])
+@pytest.mark.parametrize("plant", PLANTS)
+def test_a_planted_error_is_found_in_other_modes(plant: str, mode: str) -> None:
+    assert found(plant, mode, 168) is not None
