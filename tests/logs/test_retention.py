@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,3 +140,56 @@ def test_a_segment_that_cannot_be_packed_stays_as_it_is(tmp_path: Path) -> None:
     assert not list((run_dir / "events").glob("*.tmp"))
     rotated(run_dir / "events", "positions", 1, packed=True).rmdir()
     assert list(lines(run_dir / "events", "positions")) == written
+
+
+def test_results_and_what_is_only_linked_to_are_no_runs(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    made = _run(root, "made", 99.0)
+    (made.rename(root / "made" / "logs") / "events").chmod(0o700)
+    beside = _run(root, "beside", 99.0)
+    shutil.copytree(beside, beside.parent / "logs")
+    far, near = _run(elsewhere, "far", 99.0), _run(elsewhere, "near", 99.0)
+    (root / "linked").symlink_to(far.parent)
+    (root / "inner").mkdir()
+    (root / "inner" / "1").symlink_to(near)
+    for folder in (root, elsewhere):
+        _age(folder, 99.0)
+    assert _old(root) == []
+    for run_dir in (root / "made" / "logs", beside, root / "linked" / "1", root / "inner" / "1"):
+        with pytest.raises(BasisError, match=r"LOG-003: .* is not deleted: expected a real directory"):
+            LogDirectoryManager.remove_run_logs(run_dir)
+    assert _old(elsewhere) == ["far", "near"]
+
+
+def test_a_link_in_an_old_run_goes_without_what_it_points_to(tmp_path: Path) -> None:
+    run_dir, kept = _run(tmp_path / "logs", "old", 99.0), tmp_path / "kept"
+    kept.mkdir()
+    (kept / "thesis.txt").write_text("precious")
+    (run_dir / "events" / "link").symlink_to(kept)
+    LogDirectoryManager.remove_run_logs(run_dir)
+    assert not run_dir.parent.exists()
+    assert (kept / "thesis.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_an_interrupted_deletion_can_be_taken_up_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    run_dir, real, done = _run(tmp_path, "old", 99.0), os.unlink, []
+    for number in range(3):
+        (run_dir / f"{number}.log").touch()
+    _age(run_dir, 99.0)
+
+    def interrupted(*arguments: Any, **how: Any) -> None:
+        if len(done) == place:
+            raise KeyboardInterrupt
+        done.append(arguments)
+        real(*arguments, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            LogDirectoryManager.remove_run_logs(run_dir)
+    assert _old(tmp_path) == ["old"], "still a run"
+    LogDirectoryManager.remove_run_logs(run_dir)
+    assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Creates, closes and removes run directories `logs/{correlation_id}/{pid}/`.
+"""Creates, finds, closes and removes run directories `logs/{correlation_id}/{pid}/`.
 
 A run directory belongs to its owner alone (directories 0700, files 0600) and is written by one run only. It holds
 `metadata.json`, component logs, and one JSONL file for each event type under `events/`.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
@@ -26,17 +27,22 @@ from basis_actors.messages.events import EVENT_SCHEMA_VERSION
 __all__ = [
     "EVENTS_FOLDER",
     "METADATA_FILE",
+    "RESULT_LOGS",
     "SUMMARY_FILE",
     "LogDirectoryManager",
     "RunKind",
     "RunMetadata",
     "RunStatus",
     "check_correlation_id",
+    "run_dirs",
 ]
 
 EVENTS_FOLDER: Final = "events"
 METADATA_FILE: Final = "metadata.json"
 SUMMARY_FILE: Final = "summary.json"
+RESULT_LOGS: Final = "logs"
+"""Folder of a result that holds the directory of its run."""
+_PID: Final = re.compile(r"[0-9]+")
 _CORRELATION_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -185,21 +191,45 @@ class LogDirectoryManager:
     def remove_run_logs(run_dir: Path) -> None:
         """Delete the directory of a run that has ended, and the folder of its correlation id when that is then empty.
 
-        Raises BasisError LOG-003 when `run_dir` is not a run directory, when a process is writing it, or when something
-        cannot be deleted.
+        The metadata go last, so that what an interruption leaves is still a run, to be deleted another time. Raises
+        BasisError LOG-003 when `run_dir` is not a run directory as runs make them, when a process is writing it, or
+        when something cannot be deleted.
         """
         run_dir = Path(run_dir)
+        if not _is_run_dir(run_dir):
+            raise BasisError(
+                "LOG-003",
+                f"{run_dir} is not deleted: expected a real directory logs/<correlation id>/<pid>, no link, and no part"
+                " of a result",
+            )
         LogDirectoryManager.read_metadata(run_dir)
         if is_running(run_dir):
             raise BasisError("LOG-003", f"{run_dir} belongs to a run that goes on; not deleted")
         try:
-            for path in sorted(run_dir.rglob("*"), reverse=True):
-                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+            for path in sorted(run_dir.iterdir(), key=lambda path: (path.name == METADATA_FILE, path.name)):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
             run_dir.rmdir()
         except OSError as error:
             raise BasisError("LOG-003", f"{run_dir} cannot be deleted completely: {error}") from error
         with suppress(OSError):
             run_dir.parent.rmdir()
+
+
+def run_dirs(root: Path) -> Iterator[Path]:
+    """The run directories in a folder of logs, by name: real `<correlation id>/<pid>`, with metadata.
+
+    A link is none, nor is anything in a result: what lies elsewhere, or belongs to a result, is not the log folder's.
+    """
+    for description in sorted(Path(root).glob(f"*/*/{METADATA_FILE}")):
+        if _is_run_dir(description.parent):
+            yield description.parent
+
+
+def _is_run_dir(path: Path) -> bool:
+    path = path.absolute()
+    linked = any(part.is_symlink() for part in (path, path.parent, path / METADATA_FILE))
+    in_result = (path.parent / RESULT_LOGS / METADATA_FILE).is_file()
+    return path.is_dir() and _PID.fullmatch(path.name) is not None and not linked and not in_result
 
 
 def check_correlation_id(correlation_id: str) -> None:

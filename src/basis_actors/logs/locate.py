@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from basis_actors.errors import BasisError
-from basis_actors.logs.directory import METADATA_FILE
+from basis_actors.logs.directory import METADATA_FILE, RESULT_LOGS
 
 __all__ = ["LOGS_ROOT", "RESULTS_ROOT", "RESULT_LOGS", "find_run"]
 
@@ -16,8 +16,6 @@ LOGS_ROOT: Final = Path("logs")
 """Where runs write their directories unless told otherwise."""
 RESULTS_ROOT: Final = Path("results")
 """Where results are kept unless told otherwise."""
-RESULT_LOGS: Final = "logs"
-"""Folder of a result that holds the directory of its run."""
 
 
 def find_run(given: str | Path, roots: Sequence[Path] = (LOGS_ROOT, RESULTS_ROOT)) -> Path:

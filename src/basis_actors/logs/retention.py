@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from basis_actors.errors import BasisError
-from basis_actors.logs.directory import EVENTS_FOLDER, METADATA_FILE, LogDirectoryManager, RunKind
+from basis_actors.logs.directory import EVENTS_FOLDER, LogDirectoryManager, RunKind, run_dirs
 from basis_actors.logs.run_lock import is_running
 from basis_actors.logs.segments import active, segments
 from basis_actors.messages.events import EVENT_TYPES
@@ -56,11 +56,10 @@ def old_runs(root: Path, now: datetime, retention: Retention) -> Iterator[OldRun
     A run that a process is writing is never among them, however old. What is no run directory is left alone, and so is
     a run whose metadata cannot be read: nobody knows what it is.
     """
-    for description in sorted(Path(root).glob(f"*/*/{METADATA_FILE}")):
-        run_dir = description.parent
+    for run_dir in run_dirs(root):
         try:
             kind = LogDirectoryManager.read_metadata(run_dir).kind
-            files = [path.stat() for path in run_dir.rglob("*") if path.is_file()]
+            files = [path.lstat() for path in run_dir.rglob("*") if path.is_symlink() or path.is_file()]
         except (BasisError, FileNotFoundError):
             yield None
             continue
