@@ -53,6 +53,40 @@ def test_longer_limits_and_a_running_process_keep_it(run: Run, old: Path) -> Non
     assert old.exists()
 
 
+def test_a_damaged_run_is_named_by_whoever_comes_upon_it_and_keeps_nobody_from_working(run: Run, old: Path) -> None:
+    damaged = old.parent.parent / "damaged" / "1" / "metadata.json"
+    damaged.parent.mkdir(parents=True)
+    for text in (b"\xff", b"[" * 100_000):
+        damaged.write_bytes(text)
+        for command in (("replay",), ("report",), ("logs", "errors"), ("logs", "sql", "SELECT 1")):
+            result = run(*command[:2], "damaged", *command[2:])
+            assert result.exit_code == 2
+            assert result.stderr.startswith("Error: LOG-003: logs/damaged/1/metadata.json cannot be read")
+            assert len(result.stderr.splitlines()) == 1
+        assert "unreadable" in run("logs", "list", "--json").stdout
+        done = run("backtest", "pure_lending_usdt", "--end", "2024-01-02", "--no-results", "--quiet")
+        assert done.exit_code == 0, done.output
+    assert not old.exists(), "the first of the backtests has deleted it"
+    pruned = run("logs", "prune")
+    assert pruned.exit_code == 0
+    assert "Note: LOG-003: logs/damaged/1/metadata.json cannot be read" in pruned.stderr
+    assert damaged.exists()
+
+
+def test_what_cannot_be_deleted_is_not_said_to_be_too_young(
+    run: Run, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "rmdir", refused)
+    pruned = run("logs", "prune")
+    assert pruned.exit_code == 1
+    assert pruned.stdout == ""
+    assert pruned.stderr.startswith("Error: LOG-003: logs/old/1 cannot be deleted completely")
+    assert old.exists()
+
+
 def test_a_folder_that_is_not_there_is_named(run: Run) -> None:
     result = run("logs", "prune", "--root", "nowhere")
     assert result.exit_code == 2

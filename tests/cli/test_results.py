@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -243,3 +244,29 @@ def test_the_configuration_of_a_result_holds_no_secret(run: Run, monkeypatch: py
     assert "pass-word" not in text
     for path in Path("results/mine").rglob("*"):
         assert not path.is_file() or secret.encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize("file", ["summary.json", "data_report.json", "logs/metadata.json"])
+@pytest.mark.parametrize("text", [b"\xff", b"[" * 100_000], ids=["no UTF-8", "nested"])
+def test_a_damaged_result_is_one_line_beside_the_others_and_can_be_deleted(
+    folder: Path, run: Run, tmp_path: Path, file: str, text: bytes
+) -> None:
+    shutil.copytree(folder / "results", tmp_path / "results")
+    damaged = tmp_path / "results" / "careful" / file
+    damaged.write_bytes(text)
+    code = "LOG-003" if file == "logs/metadata.json" else "LOG-004"
+    said = f"Error: {code}: results/careful/{file} cannot be read"
+    listed = run("results", "list", "--json")
+    assert "usual" in listed.stdout
+    whole = file == "data_report.json"
+    assert ("careful" in listed.stdout) == whole
+    for command in (("results", "show", "careful"), ("results", "compare", "usual", "careful")):
+        result = run(*command)
+        if result.exit_code:
+            assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+            assert result.stderr.startswith(said)
+        else:
+            assert whole
+    deleted = run("results", "delete", "careful", "--yes")
+    assert deleted.exit_code == 0, deleted.stderr
+    assert not damaged.parent.exists()

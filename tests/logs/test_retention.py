@@ -102,6 +102,18 @@ def test_what_is_no_run_is_left_alone(tmp_path: Path) -> None:
     assert _old(tmp_path) == []
 
 
+@pytest.mark.parametrize("text", [b'{"mode":"\xff"}', b"[" * 100_000, b"{", b'{"started_at":"2024-01-01T00:00:00"}'])
+def test_a_run_whose_metadata_are_damaged_is_named_and_the_others_go(tmp_path: Path, text: bytes) -> None:
+    _run(tmp_path, "a", 99.0)
+    (_run(tmp_path, "b", 99.0) / "metadata.json").write_bytes(text)
+    _run(tmp_path, "c", 99.0)
+    damaged: list[BasisError] = []
+    assert [old.run_dir.parent.name for old in old_runs(tmp_path, NOW, KEEP, damaged) if old] == ["a", "c"]
+    (error,) = damaged
+    assert error.code == "LOG-003"
+    assert str(tmp_path / "b" / "1" / "metadata.json") in error.message
+
+
 def _segmented(run_dir: Path) -> list[bytes]:
     written = [f'{{"n":{number}}}\n'.encode() for number in range(200)]
     (run_dir / "events" / "positions.jsonl").unlink()

@@ -44,7 +44,8 @@ def prune(
     retention = Retention(timedelta(days=backtest_days), timedelta(days=live_days))
     gone: list[OldRun] = []
     problems: list[BasisError] = []
-    for old in old_runs(root, system_clock(), retention):
+    damaged: list[BasisError] = []
+    for old in old_runs(root, system_clock(), retention, damaged):
         if old is None:
             continue
         try:
@@ -57,10 +58,12 @@ def prune(
         sys.stdout.writelines(msgspec.json.encode(old, enc_hook=str).decode() + "\n" for old in gone)
     elif gone:
         results().print(_table(gone, dry_run=dry_run))
-    else:
+    elif not problems:
         typer.echo(f"{root}: nothing is older than {backtest_days} days (live runs: {live_days})")
     for problem in problems:
         complain(str(problem))
+    for problem in damaged:
+        complain(f"{problem}; it is left alone", "Note")
     raise typer.Exit(FAILED if problems else DONE)
 
 

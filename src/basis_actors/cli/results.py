@@ -106,15 +106,15 @@ def delete(
     from basis_actors.results.store import ResultStore
 
     store = ResultStore(root)
-    result, _ = store.show(name)
-    if not yes and not typer.confirm(f"Delete {result.path} ({decimal(result.bytes)})?", err=True):
+    path, size = store.locate(name)
+    if not yes and not typer.confirm(f"Delete {path} ({decimal(size)})?", err=True):
         complain("nothing was deleted", "Left")
         raise typer.Exit(FAILED)
-    store.delete(result.id)
+    store.delete(path.name)
     if as_json:
-        _print({"deleted": result.id, "path": str(result.path), "bytes": result.bytes})
+        _print({"deleted": path.name, "path": str(path), "bytes": size})
     else:
-        console().print(f"Deleted {result.path}", soft_wrap=True)
+        console().print(f"Deleted {path}", soft_wrap=True)
 
 
 def _row(result: StoredResult) -> dict[str, Any]:

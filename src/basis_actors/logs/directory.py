@@ -15,12 +15,13 @@ from datetime import datetime
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from basis_actors.errors import BasisError
 from basis_actors.logs.run_lock import is_running
+from basis_actors.logs.segments import UNREADABLE
 from basis_actors.logs.wall_clock import WallClock, system_clock
 from basis_actors.messages.events import EVENT_SCHEMA_VERSION
 
@@ -64,6 +65,9 @@ class RunKind(StrEnum):
     LIVE = "live"
 
 
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
 class RunMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """Contents of `metadata.json`."""
 
@@ -77,7 +81,7 @@ class RunMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """In the share class of the mode."""
     currency: str | None = None
     """Of the share class; amounts in the log are counted in it. None when the caller gave none."""
-    started_at: datetime
+    started_at: Moment
     config_hash: str | None = None
     """sha256 of the effective configuration; None when the caller gave none."""
     data_origin: str | None = None
@@ -88,7 +92,7 @@ class RunMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """How the run was asked for: window, runtime, flows, what was laid over the configuration."""
     kind: RunKind = RunKind.BACKTEST
     status: RunStatus = RunStatus.RUNNING
-    finished_at: datetime | None = None
+    finished_at: Moment | None = None
     failure: str | None = None
     """What ended the run, when its status is failed or partial."""
 
@@ -166,7 +170,7 @@ class LogDirectoryManager:
             raise BasisError(
                 "LOG-003", f"{run_dir} is not a run directory: {error}; expected logs/<correlation id>/<pid>"
             ) from error
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             raise BasisError("LOG-003", f"{path} cannot be read: {error}; expected the metadata of a run") from error
 
     @staticmethod

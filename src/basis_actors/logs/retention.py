@@ -50,17 +50,24 @@ class OldRun(msgspec.Struct, frozen=True):
     bytes: int
 
 
-def old_runs(root: Path, now: datetime, retention: Retention) -> Iterator[OldRun | None]:
+def old_runs(
+    root: Path, now: datetime, retention: Retention, damaged: list[BasisError] | None = None
+) -> Iterator[OldRun | None]:
     """The runs under `root` that may be deleted, by name; None for each that may not, so that a walk can pause.
 
     A run that a process is writing is never among them, however old. What is no run directory is left alone, and so is
-    a run whose metadata cannot be read: nobody knows what it is.
+    a run whose metadata cannot be read: nobody knows what it is. Such runs are noted in `damaged`.
     """
     for run_dir in run_dirs(root):
         try:
             kind = LogDirectoryManager.read_metadata(run_dir).kind
             files = [path.lstat() for path in run_dir.rglob("*") if path.is_symlink() or path.is_file()]
-        except (BasisError, FileNotFoundError):
+        except FileNotFoundError:
+            yield None
+            continue
+        except BasisError as error:
+            if damaged is not None:
+                damaged.append(error)
             yield None
             continue
         ended = datetime.fromtimestamp(max(status.st_mtime for status in files), now.tzinfo)

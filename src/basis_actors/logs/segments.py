@@ -19,8 +19,9 @@ from basis_actors.errors import BasisError
 __all__ = ["SUFFIX", "UNREADABLE", "TornLine", "active", "lines", "rotated", "segments", "streams"]
 
 SUFFIX: Final = ".jsonl"
-UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError)
-"""What decoding raises for a line that is not what it should be."""
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for a text that is not what it should be: another form, bytes that are no UTF-8, or brackets
+within brackets without end."""
 _PACKED: Final = ".gz"
 _ROTATED: Final = re.compile(r"\.(\d{6,})\.jsonl(?:\.gz)?")
 

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from basis_actors.errors import BasisError
+from basis_actors.logs.segments import UNREADABLE
 from basis_actors.results.data_report import RunDataReport
 from basis_actors.results.summary import RunSummary
 
@@ -70,7 +71,7 @@ def _read(path: Path, form: type[S]) -> S:
         return msgspec.json.decode(path.read_bytes(), type=form)
     except OSError as error:
         raise _absent(path, error.strerror or str(error)) from error
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise BasisError(
             "LOG-004", f"{path} cannot be read: {error}; expected the {path.stem} of a run as this version writes it"
         ) from error

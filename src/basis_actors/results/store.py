@@ -129,6 +129,11 @@ class ResultStore:
             ResultFile(path.relative_to(result.path).as_posix(), path.stat().st_size) for path in _files(result.path)
         )
 
+    def locate(self, name: str) -> tuple[Path, int]:
+        """The folder of a result and the bytes of its files, whether or not it can be read."""
+        path = self.root / self._find(name)
+        return path, sum(file.stat().st_size for file in _files(path))
+
     def load(self, name: str) -> LoadedResult:
         """A result with everything in it, as pandas objects where it is tables."""
         from basis_actors.results.loaded import LoadedResult

@@ -15,7 +15,7 @@ from basis_actors.errors import BasisError
 from basis_actors.logs.queries.blocks import blocks
 from basis_actors.logs.queries.sizes import unpacked_size
 from basis_actors.logs.seals import SEALS_STEM, FileSeal, Seal
-from basis_actors.logs.segments import active, streams
+from basis_actors.logs.segments import UNREADABLE, active, streams
 from basis_actors.messages.events import EVENT_TYPES
 
 __all__ = ["notices", "sealed_events"]
@@ -84,7 +84,7 @@ def _last_seals(folder: Path) -> tuple[int, dict[str, int]]:
     try:
         sequence = msgspec.json.decode(last, type=Seal).sequence if last else 0
         return sequence, {stem: msgspec.json.decode(text, type=FileSeal).bytes for stem, text in found.items()}
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise BasisError(
             "LOG-004", f"{active(folder, SEALS_STEM)}: {error}; expected a seal a line: restore it from a copy"
         ) from error

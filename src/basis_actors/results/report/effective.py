@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from basis_actors.errors import BasisError
+from basis_actors.logs.segments import UNREADABLE
 from basis_actors.results.run_files import CONFIG_FILE
 
 __all__ = ["Effective", "Limits", "Loop", "read_effective"]
@@ -70,7 +71,7 @@ def read_effective(run_dir: Path) -> Effective | None:
             return decode(path.read_bytes(), type=Effective, strict=False)
         except FileNotFoundError:
             continue
-        except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
+        except (OSError, *UNREADABLE) as error:
             raise BasisError(
                 "LOG-004", f"{path} cannot be read: {error}; expected the effective configuration of a run"
             ) from error
