@@ -97,6 +97,19 @@ def test_what_must_hold_holds(mode: str) -> None:
         assert report.problems == [], f"seed {report.seed}"
 
 
+@pytest.mark.parametrize(
+    ("mode", "seed"),
+    [
+        ("btc_basis", 111),  # funding falls due while a process recovers
+        ("eth_basis", 4),  # a group can only be finished, there is no cash to undo it with
+        ("eth_basis", 1258),  # tokens arrive while a process starts, and are shown an hour later
+    ],
+)
+def test_what_must_hold_holds_in_stories_of_rare_moments(mode: str, seed: int) -> None:
+    (report,) = tell(setting(mode, WEEK), [seed])
+    assert report.problems == []
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("mode", MODES)
 def test_what_must_hold_holds_in_many_stories(mode: str, form: str) -> None:

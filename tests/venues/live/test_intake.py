@@ -230,6 +230,18 @@ async def test_tokens_that_were_on_their_way_arrive(book: Book) -> None:
     assert book.errors() == []
 
 
+async def test_tokens_that_were_seen_long_before_they_are_credited_arrive(book: Book) -> None:
+    """A deposit carries the time at which it was first seen."""
+    await expect(book, on_its_way(book, 1_000.0))
+    await book.clock.sleep(7_200.0)
+    await book.settle()
+    pay(book, PaymentKind.DEPOSIT, "1000", time_ns=book.clock.ns - 3_500 * 10**9)
+    (settlement,) = await book.settle()
+    assert settlement.source.value == "transfer"
+    assert await book.journal.expected("binance") == ()
+    await book.agrees()
+
+
 async def test_what_the_way_has_cost_is_a_fee(book: Book) -> None:
     await expect(book, on_its_way(book, 1_000.0))
     pay(book, PaymentKind.DEPOSIT, "998.5")

@@ -90,7 +90,8 @@ class Intake:
         happened: list[VenueFill | Payment] = []
         for pair in self._terms.pairs:
             happened += await self._api.fills(pair, self._since[pair] - overlap)
-        happened += await self._api.payments(self._statement_since - overlap)
+        # A deposit carries the time at which it was first seen, and may be credited an hour later.
+        happened += await self._api.payments(min(self._statement_since - overlap, await self._lookback(began)))
         for item in sorted(happened, key=lambda item: item.time_ns):
             if isinstance(item, Payment):
                 await self._take_payment(item)
