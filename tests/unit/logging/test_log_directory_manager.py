@@ -213,7 +213,7 @@ class TestCleanup:
 
     def test_what_is_no_run_is_not_removed(self, tmp_path: Path) -> None:
         (tmp_path / "precious").write_text("keep")
-        with pytest.raises(BasisError, match=r"LOG-003: .* is not a run directory"):
+        with pytest.raises(BasisError, match=r"LOG-003: .* is not deleted: expected a real directory"):
             LogDirectoryManager.remove_run_logs(tmp_path)
         assert (tmp_path / "precious").read_text() == "keep"
 
