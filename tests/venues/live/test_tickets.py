@@ -130,6 +130,13 @@ def test_what_closes_may_be_worth_less_than_the_minimum() -> None:
     assert ticket(trade(0.002)).amount == Decimal("0.002"), "without a price its worth is not known here"
 
 
+def test_selling_from_spot_closes_nothing() -> None:
+    sale = {"pair": "BTC/USDT", "side": Side.SELL, "price": 2_000.0, "reduce_only": True}
+    assert not ticket(trade(0.003, **sale)).reduce_only
+    with pytest.raises(Rejected, match="EXEC-009: .* is below the minimum order of 5 in BTC/USDT"):
+        ticket(trade(0.002, **sale))
+
+
 def test_a_large_limit_order_is_no_market_order() -> None:
     assert ticket(trade(121.0, price=40_000.0, order_type=OrderType.LIMIT)).amount == 121
 

@@ -84,7 +84,7 @@ def _trade(order: Order, client_id: str, rules: MarketFilters) -> OrderTicket:
         buys=buys,
         amount=amount,
         limit=limit,
-        reduce_only=order.reduce_only,
+        reduce_only=_closes(order, rules),
         post_only=bool(order.operation_details.get("post_only", False)),
         time_in_force=_time_in_force(order),
     )
@@ -103,12 +103,17 @@ def _require_minimum(order: Order, amount: Decimal, rules: MarketFilters) -> Non
     if amount < rules.min_amount:
         text = f"amount {amount} is below the minimum {rules.min_amount} of {order.pair}"
         raise Rejected("EXEC-009", f"{_who(order)}: {text}")
-    if order.price is None or order.reduce_only:
+    if order.price is None or _closes(order, rules):
         return
     worth = amount if rules.pair.endswith("USD-PERP") else amount * Decimal(repr(order.price))
     if worth < rules.min_notional:
         text = f"{worth:f} USD is below the minimum order of {rules.min_notional} in {order.pair}"
         raise Rejected("EXEC-009", f"{_who(order)}: {text}")
+
+
+def _closes(order: Order, rules: MarketFilters) -> bool:
+    """Whether an order only shrinks a position. Spot has none: no exchange takes a spot order that may only reduce."""
+    return order.reduce_only and rules.pair.endswith("-PERP")
 
 
 def _whole_lots(order: Order, rules: MarketFilters) -> Decimal:
