@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from basis_actors.actors.execution_units import MOST_UNWINDS, undoing, unwind_id
+from basis_actors.actors.execution_units import MOST_UNWINDS, TOO_SMALL, undoing, unwind_id
 from basis_actors.errors import BasisError, Rejected
 from basis_actors.messages.orders import ExecutionMode, Order, OrderType
 from basis_actors.ports import OrderJournal
@@ -86,7 +86,7 @@ class CutGroup:
             try:
                 await self._carry_out(following)
             except Rejected as error:
-                if error.code != "EXEC-009":
+                if error.code != TOO_SMALL:
                     raise
                 # Too small to be traded is too small to matter; the strategy sees it in the book.
                 self._say(following.operation_id, f"{left} {order.pair} stay as they are: {error.message}")

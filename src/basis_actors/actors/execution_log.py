@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from basis_actors.actors.execution_units import Outcome, Unit
+from basis_actors.actors.execution_units import TOO_SMALL, Outcome, Unit
 from basis_actors.messages.events import AtomicOperationGroupEvent, OperationExecutionEvent, TightLoopExecutionEvent
 from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.orders import Order
@@ -73,11 +73,11 @@ def group_event(
 ) -> AtomicOperationGroupEvent:
     """How a group ended; `unwound` are the orders that undid what had been filled."""
     assert unit.group_id is not None
-    failed = next((outcome for outcome in outcomes if not outcome.succeeded), None)
+    failed = next((each for each in outcomes if not each.succeeded or (unwound and each.fell_short)), None)
     rolled_back = any(outcome.handshake.was_rolled_back() for outcome in outcomes)
     reason = None
     if failed is not None and (unwound or rolled_back):
-        reason = f"{failed.order.operation_id}: {failed.error_code}: {failed.handshake.error_message}"
+        reason = f"{failed.order.operation_id}: {_what_failed(failed)}"
     return AtomicOperationGroupEvent(
         timestamp=timestamp,
         atomic_group_id=unit.group_id,
@@ -102,7 +102,14 @@ def _status(
         return "unknown"
     if rolled_back:
         return "rolled_back"
-    return "compensated" if unwound and all(outcome.succeeded for outcome in unwound) else "failed"
+    undone = all(outcome.succeeded or outcome.error_code == TOO_SMALL for outcome in unwound)
+    return "compensated" if unwound and undone else "failed"
+
+
+def _what_failed(outcome: Outcome) -> str:
+    if outcome.succeeded:
+        return f"{outcome.filled!r} of {outcome.order.amount!r} were filled"
+    return f"{outcome.error_code}: {outcome.handshake.error_message}"
 
 
 def _gas_paid(handshake: ExecutionHandshake) -> float:

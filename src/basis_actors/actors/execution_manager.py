@@ -9,6 +9,7 @@ from __future__ import annotations
 from basis_actors.actors.execution_log import group_event
 from basis_actors.actors.execution_units import (
     MOST_UNWINDS,
+    TOO_SMALL,
     Outcome,
     Unit,
     opposite,
@@ -196,7 +197,7 @@ class ExecutionManager(Actor):
             left = outcome.filled - sum(each.filled for each in undone)
             order = undoing(leg, left, unwind_id(leg.operation_id, number))
         # What is too small to be traded is too small to matter; the strategy sees it in the book.
-        if undone[-1].fell_short or (not undone[-1].handshake.was_successful() and undone[-1].error_code != "EXEC-009"):
+        if undone[-1].fell_short or (not undone[-1].handshake.was_successful() and undone[-1].error_code != TOO_SMALL):
             text = f"{leg.operation_id} could not be unwound ({undone[-1].error_code}): the book is not hedged"
             self._fatal = ("EXEC-006", f"{text}; look at the positions before trading goes on")
         return undone

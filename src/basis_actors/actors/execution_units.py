@@ -12,10 +12,12 @@ from basis_actors.finance.keys import perp_key
 from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType, Order, OrderType, Side
 
-__all__ = ["MOST_UNWINDS", "Outcome", "Unit", "opposite", "split_into_units", "undoing", "unwind_id"]
+__all__ = ["MOST_UNWINDS", "TOO_SMALL", "Outcome", "Unit", "opposite", "split_into_units", "undoing", "unwind_id"]
 
 MOST_UNWINDS: Final = 5
 """Trades that undo one leg: a book so thin that more are needed is a matter for a person."""
+TOO_SMALL: Final = "EXEC-009"
+"""Code of a trade that no exchange takes because it is too small; that is too small to matter."""
 _FLASH: Final = (OperationType.FLASH_BORROW, OperationType.FLASH_REPAY)
 _TRADES: Final = (OperationType.SPOT_TRADE, OperationType.PERP_TRADE)
 _ROUNDING: Final = 1e-9
