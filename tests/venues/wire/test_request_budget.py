@@ -36,6 +36,14 @@ def test_the_last_quarter_is_for_what_is_urgent() -> None:
     assert not take(budget, 1, urgent=True)
 
 
+def test_what_weighs_nothing_is_asked_also_when_little_is_left() -> None:
+    budget = limited()
+    assert take(budget, 76, urgent=True)
+    assert take(budget, 0)
+    budget.pause("fapi", 0, 1.0)
+    assert not take(budget, 0)
+
+
 def test_a_new_minute_starts_anew_and_hosts_do_not_share() -> None:
     budget = limited()
     assert take(budget, 75, MINUTE - 1)

@@ -121,7 +121,8 @@ class BinanceAccount:
         begin, full = since_ms, True
         while full:
             params = {"startTime": str(begin), "endTime": str(until_ms), "limit": str(_PAGE)}
-            rows = await self._caller.ask(endpoint, params, tuple[IncomeRow, ...])
+            # Without it no order is known to be booked right, one that reduces risk included.
+            rows = await self._caller.ask(endpoint, params, tuple[IncomeRow, ...], urgent=True)
             for row in rows:
                 if row.name not in told:
                     yield row

@@ -58,7 +58,7 @@ class RequestBudget:
                 "VEN-006", f"{self._venue} ({host}) takes no request for {seconds} more s; nothing was sent"
             )
         window = self._current(host, exchange_ns)
-        if window is None:
+        if window is None or weight == 0:
             return
         limit = window.limit if urgent else int(window.limit * self._open_share)
         if window.used + weight > limit:
