@@ -26,6 +26,8 @@ __all__ = ["RecoveryManager"]
 R = TypeVar("R")
 _REFUSED: Final = "EXEC-004"
 """Code of an order that its exchange took and then rejected."""
+_MOST_PAUSES: Final = 32
+"""How many times the pause between two reads a pause grows to while an exchange does not answer."""
 
 
 class RecoveryManager(Actor):
@@ -94,6 +96,8 @@ class RecoveryManager(Actor):
             return None
 
     async def _patiently(self, account: ExchangeAccount, step: Callable[[], Awaitable[R]]) -> R:
+        pause = account.patience.read_pause_seconds
+        longest = _MOST_PAUSES * pause
         while True:
             try:
                 return await step()
@@ -101,7 +105,8 @@ class RecoveryManager(Actor):
                 if self.now >= self._gives_up(account):
                     raise
                 self.log(error_event(utc_from_ns(self.now), self.name, error.code, error.message, passes=True))
-            await self.sleep(account.patience.read_pause_seconds)
+            await self.sleep(pause)
+            pause = min(2.0 * pause, longest)
 
     def _gives_up(self, account: ExchangeAccount) -> int:
         return self._began_ns + self.span(account.patience.recovery_seconds)
