@@ -7,7 +7,9 @@ with no trace of it among open orders and trades.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from decimal import ROUND_FLOOR, Decimal
+from math import ceil
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -18,6 +20,7 @@ from basis_actors.messages.exchange import (
     OrderReport,
     OrderState,
     OrderTicket,
+    TransferTicket,
     VenueFill,
     Wallet,
 )
@@ -55,6 +58,7 @@ class OrderDesk:
         self._intake = intake
         self._clock = clock
         self._untold: set[OrderNumber] = set()
+        self._guarded: set[str] = set()
         self.filters: Mapping[str, MarketFilters] = {}
         """What the exchange requires, by pair."""
 
@@ -121,6 +125,8 @@ class OrderDesk:
                 if clock.now() >= give_up:
                     raise unconcluded(entry)
                 await clock.sleep(patience.read_pause_seconds)
+        if _is_perp(entry.intent.ticket):
+            await self._call_off()
         return entry
 
     async def _look(self, entry: JournalEntry) -> tuple[JournalEntry, OrderReport | None]:
@@ -183,13 +189,15 @@ class OrderDesk:
         if not report.has_ended:
             open_for = (clock.now() - entry.intent.created_ns) / NS_PER_SECOND
             if open_for < patience.order_seconds:
-                return undecided(entry, clock.now(), f"order {report.venue_order_id} is open", pending=True)
+                text = await self._guard(entry, report, patience.order_seconds - open_for)
+                return undecided(entry, clock.now(), text, pending=True)
             await self._api.cancel(report.pair, entry.intent.client_id)
             ended = await self._api.order(report.pair, entry.intent.client_id)
             if ended is None or not ended.has_ended:
                 return undecided(entry, clock.now(), f"order {report.venue_order_id} is being cancelled", pending=True)
             report = ended
             entry = await self._known(entry, report)
+        await self._unguard(entry)
         number = (report.pair, report.venue_order_id)
         self._untold.add(number)
         for read in range(patience.steady_reads):
@@ -201,6 +209,33 @@ class OrderDesk:
                 return self._concluded(entry, report)
         text = f"order {report.venue_order_id} has filled {report.filled}, its trades are not all shown yet"
         return undecided(entry, clock.now(), text, pending=True)
+
+    async def _guard(self, entry: JournalEntry, report: OrderReport, left_seconds: float) -> str:
+        """Have the exchange itself end an open order, some time after we would, in case that this process is gone.
+        Returns how the order stands."""
+        text, client_id = f"order {report.venue_order_id} is open", entry.intent.client_id
+        if client_id in self._guarded or not _is_perp(entry.intent.ticket):
+            return text
+        patience = self._terms.patience
+        try:
+            if await self._api.countdown_cancel(ceil(left_seconds + patience.absence_seconds)):
+                self._guarded.add(client_id)
+        except VenueError as error:
+            return f"{text}, and {self._terms.venue} would not end it by itself: {error.message}"
+        return text
+
+    async def _unguard(self, entry: JournalEntry) -> None:
+        """The exchange need not end anything any more: it would end the orders of others as well."""
+        if entry.intent.client_id not in self._guarded:
+            return
+        self._guarded.remove(entry.intent.client_id)
+        if not self._guarded:
+            await self._call_off()
+
+    async def _call_off(self) -> None:
+        # What cannot be called off runs out, and the next open order begins it anew.
+        with suppress(VenueError):
+            await self._api.countdown_cancel(0)
 
     def _concluded(self, entry: JournalEntry, report: OrderReport) -> ExecutionHandshake:
         """The answer to an order that has ended and whose trades are all booked."""
@@ -241,6 +276,10 @@ class OrderDesk:
             simulated=False,
             settlements=settlements,
         )
+
+
+def _is_perp(ticket: OrderTicket | TransferTicket) -> bool:
+    return isinstance(ticket, OrderTicket) and ticket.pair.endswith("-PERP")
 
 
 def _total(fills: Sequence[VenueFill]) -> Decimal:
