@@ -21,6 +21,8 @@ class OrderDesk:
         self.account = account
         self.kind = kind
         self.limits = limits
+        self.jumbled = False
+        """Whether trades of a span are listed twice, the newest first."""
 
     def rules(self, params: dict[str, str]) -> Any:
         """GET exchangeInfo."""
@@ -116,7 +118,8 @@ class OrderDesk:
         if end - begin > span and "endTime" in params:
             raise Refusal(-1127, "More than 24 hours between startTime and endTime.")
         found = [trade for trade in found if begin <= trade.time_ms <= end]
-        return [self._trade(trade) for trade in found[:limit]]
+        page = [self._trade(trade) for trade in found[:limit]]
+        return [*reversed(page), *page] if self.jumbled else page
 
     def market(self, params: dict[str, str]) -> Market:
         """The market that is asked about."""

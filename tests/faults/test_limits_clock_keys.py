@@ -1,0 +1,140 @@
+"""Faults 14 to 16 and 22: the exchange wants to be left alone, clocks differ, the key serves no longer."""
+
+from __future__ import annotations
+
+import pytest
+from tests.exchange.journal import Request
+from tests.faults.house import TICK_SECONDS, House
+from tests.faults.verdict import PERP, PERP_KEY, SPOT, assert_whole, held_at, queries, sent_ids, story
+
+from basis_actors.bus import BusFailed
+from basis_actors.times import NS_PER_SECOND
+
+ENTERED = LEFT = ["perp confirmed", "spot confirmed", "group confirmed"]
+NOT_SENT = ["spot failed EXEC-001", "EXEC-001"]
+TOO_MANY = {"code": -1003, "msg": "Too many requests."}
+NO_KEY = {"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}
+WALLET = "GET /fapi/v3/account"
+
+
+def after(house: House, struck: Request, host: str = "/") -> list[Request]:
+    """Requests to a host after one that was struck."""
+    requests = house.exchange.journal.requests
+    return [each for each in requests[requests.index(struck) + 1 :] if each.path.startswith(host)]
+
+
+async def test_14_a_host_that_limits_is_left_alone_for_as_long_as_it_says(house: House) -> None:
+    process = await house.start()
+    house.exchange.faults.answer(PERP, 429, TOO_MANY, {"Retry-After": "7000"})
+    await process.tick(5)
+    await process.stop()
+    assert_whole(house)
+    struck = next(request for request in house.exchange.journal.of(PERP) if request.status == 429)
+    pause = after(house, struck, "/fapi")[0].time_ns - struck.time_ns
+    assert 7000 * NS_PER_SECOND <= pause <= (7000 + TICK_SECONDS) * NS_PER_SECOND
+    assert not queries(house, struck.params["newClientOrderId"])
+    refused = ["perp failed VEN-006", "VEN-006", *NOT_SENT, "group failed"]
+    assert story(process) == ["opening", *refused, "VEN-006", *refused, *ENTERED]
+
+
+async def test_14_what_is_left_of_the_budget_is_kept_for_what_reduces_risk(house: House) -> None:
+    process = await house.start()
+    await process.tick()
+    process.strategy.errand = lambda writer: process.strategy.legs(writer._situation, leaves=False)
+    house.use_most_of_the_budget()
+    await process.tick()
+    assert len(sent_ids(house)) == 1
+    process.strategy.wanted = False
+    house.use_most_of_the_budget()
+    await process.tick()
+    await process.stop()
+    assert_whole(house)
+    assert held_at(house.exchange).get(PERP_KEY) is None
+    assert 429 not in {request.status for request in house.exchange.journal.requests}
+    refused = ["perp failed VEN-006", "VEN-006", *NOT_SENT, "group failed"]
+    assert story(process) == ["opening", *ENTERED, *refused, *LEFT]
+
+
+async def test_15_an_exchange_that_bans_is_asked_nothing_until_the_ban_is_over(house: House) -> None:
+    process = await house.start()
+    await process.tick()
+    process.strategy.wanted = False
+    house.exchange.faults.answer(WALLET, 418, TOO_MANY, {"Retry-After": "9000"})
+    await process.tick(5)
+    await process.stop()
+    assert_whole(house)
+    struck = next(request for request in house.exchange.journal.of(WALLET) if request.status == 418)
+    pause = after(house, struck)[0].time_ns - struck.time_ns
+    assert 9000 * NS_PER_SECOND <= pause <= (9000 + TICK_SECONDS) * NS_PER_SECOND
+    refused = ["perp failed VEN-003", "VEN-003", *NOT_SENT, "group failed"]
+    assert story(process) == ["opening", *ENTERED, "VEN-003", *refused, *refused, *refused, *LEFT]
+
+
+@pytest.mark.parametrize("skew", [-90.0, 90.0])
+async def test_16_a_clock_that_is_off_is_read_again(house: House, skew: float) -> None:
+    process = await house.start()
+    await process.tick()
+    process.strategy.wanted = False
+    house.exchange.clock.drift(skew)
+    await process.tick(2)
+    await process.stop()
+    assert_whole(house)
+    (refused,) = (request for request in house.exchange.journal.requests if request.status != 200)
+    assert after(house, refused)[0].route == "GET /api/v3/time"
+    assert story(process) == ["opening", *ENTERED, "VEN-001", *LEFT]
+
+
+async def test_16_an_order_that_comes_too_late_was_not_carried_out_and_is_sent_anew(house: House) -> None:
+    process = await house.start()
+    house.exchange.faults.answer(PERP, 400, {"code": -1021, "msg": "Timestamp is outside of the recvWindow."})
+    await process.tick()
+    await process.stop()
+    assert_whole(house)
+    one, _other = sent_ids(house)
+    struck, _again = house.exchange.journal.of(PERP)
+    assert after(house, struck)[0].route == "GET /api/v3/time"
+    assert not queries(house, one)
+    assert story(process) == ["opening", *ENTERED]
+
+
+async def test_22_a_key_that_is_revoked_ends_the_process_and_is_not_tried_again(house: House) -> None:
+    process = await house.start()
+    await process.tick()
+    house.exchange.revoked = True
+    with pytest.raises(BusFailed, match="VEN-005"):
+        await process.tick(3)
+    before = len(house.exchange.journal.requests)
+    with pytest.raises(BusFailed):
+        await process.stop()
+    refused = [request for request in house.exchange.journal.requests if request.status == 401]
+    assert len(refused) == 1
+    assert house.exchange.journal.requests[-1] is refused[0]
+    assert len(house.exchange.journal.requests) == before
+    assert story(process) == ["opening", *ENTERED, "VEN-005", "ENGINE-002"]
+    with pytest.raises(BusFailed, match="VEN-005"):
+        await house.start()
+    house.exchange.revoked = False
+    process = await house.start()
+    await process.tick()
+    await process.stop()
+    assert_whole(house)
+
+
+@pytest.mark.parametrize("leg", [PERP, SPOT])
+async def test_22_an_order_that_is_refused_for_its_key_stops_trading(house: House, leg: str) -> None:
+    process = await house.start()
+    house.exchange.faults.answer(leg, 401, NO_KEY)
+    await process.tick(3)
+    await process.stop()
+    assert_whole(house)
+    assert len(sent_ids(house, leg)) == 1
+    refused = ["perp failed VEN-005", "VEN-005", *NOT_SENT, "group failed", "VEN-005"]
+    undone = [
+        "perp confirmed",
+        "spot failed VEN-005",
+        "VEN-005",
+        "perp undone confirmed",
+        "VEN-005",
+        "group compensated",
+    ]
+    assert story(process) == ["opening", *(refused if leg == PERP else undone)]
