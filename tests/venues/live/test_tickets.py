@@ -133,7 +133,7 @@ def test_what_closes_may_be_worth_less_than_the_minimum() -> None:
 def test_selling_from_spot_closes_nothing() -> None:
     sale = {"pair": "BTC/USDT", "side": Side.SELL, "price": 2_000.0, "reduce_only": True}
     assert not ticket(trade(0.003, **sale)).reduce_only
-    with pytest.raises(Rejected, match="EXEC-009: .* is below the minimum order of 5 in BTC/USDT"):
+    with pytest.raises(Rejected, match=r"EXEC-009: .* is below the minimum order of 5 in BTC/USDT"):
         ticket(trade(0.002, **sale))
 
 
