@@ -22,6 +22,7 @@ from tests.exchange.hand_clock import HandClock
 from tests.exchange.worlds import HOME, KEYS, markets, venue_of
 from tests.faults.pair import Pair
 
+from basis_actors.actors.engine import Engine
 from basis_actors.actors.event_logger import EventLogger
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import BusError, LiveBus, ManualClock
@@ -87,7 +88,7 @@ class Process:
     """One process: the engine on a bus of its own, on the journal and the account that all of them share."""
 
     bus: LiveBus
-    engine: object
+    engine: Engine
     strategy: Pair
     api: BinanceApi
     journal: SqliteJournal
@@ -95,7 +96,6 @@ class Process:
     sink: DomainEventLogger
     components: ComponentLogs
     clock: SharedClock
-    calls: list[ApiCall]
     is_gone: bool = False
 
     async def tick(self, count: int = 1) -> None:
@@ -186,9 +186,8 @@ class House:
         components = ComponentLogs(run_dir, "faults", number, clock=fixed_clock)
         journal = SqliteJournal(self.journal_path)
         venue = self._venue(run)
-        calls: list[ApiCall] = []
         pairs = pairs_of(venue)
-        api = build_exchange(venue, pairs, KEYS, record=calls.append, monotonic_ns=self.clock.monotonic_ns)
+        api = build_exchange(venue, pairs, KEYS, record=_ignored, monotonic_ns=self.clock.monotonic_ns)
         assert isinstance(api, BinanceApi)
         addresses = {(HOME.venue, HOME.token): (HOME.address, HOME.network)}
         account = build_account(venue, api, journal, clock, leverage={"BTC-PERP": 2}, addresses=addresses)
@@ -205,7 +204,7 @@ class House:
             simulated=False,
             journal=journal,
         )
-        return Process(bus, engine, strategy, api, journal, run_dir, sink, components, self.clock, calls)
+        return Process(bus, engine, strategy, api, journal, run_dir, sink, components, self.clock)
 
     def _venue(self, run: RunConfig) -> ExchangeVenue:
         """As it is configured, at the local exchange's address, with BTC alone."""
@@ -256,6 +255,10 @@ async def funded_house(folder: Path) -> AsyncIterator[House]:
             for process in house.processes:
                 if not process.is_gone:
                     await process.die()
+
+
+def _ignored(_call: ApiCall) -> None:
+    """The exchange's own journal is asked instead."""
 
 
 def _zero() -> float:
