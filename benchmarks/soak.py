@@ -25,7 +25,6 @@ import msgspec
 from basis_actors.config import ExchangeVenue, RunConfig
 from basis_actors.errors import Transient, UnknownOutcome
 from basis_actors.logs.reader import EventLog
-from basis_actors.logs.replay import replay
 from basis_actors.messages.book import TickStarted
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.events import SystemErrorEvent
@@ -33,6 +32,7 @@ from basis_actors.messages.execution import ExecutionHandshake, Settlement
 from basis_actors.messages.orders import Order
 from basis_actors.ports import VenueClient
 from basis_actors.results.summary import RunSummary
+from basis_actors.results.verification import verify
 from basis_actors.services.live import LiveRun, on_paper
 from basis_actors.services.preparation import BacktestRequest, prepare
 from basis_actors.venues.simulated.build import build_simulated_venues
@@ -192,7 +192,7 @@ def main() -> int:
 
         run = LiveRun(prepared, on_paper(prepared, options.speed, exposed))
         summary, watch = asyncio.run(_soak(run, seconds))
-        again = replay(run.record.run_dir)
+        again = verify(run.record.run_dir)
         errors = [event for event in EventLog(run.record.run_dir).all() if isinstance(event, SystemErrorEvent)]
     missed = sum(error.error_code == "ENGINE-005" for error in errors)
     criticals = [error for error in errors if error.severity == "CRITICAL"]

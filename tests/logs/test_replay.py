@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import random
 import shutil
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from basis_actors.errors import BasisError
 from basis_actors.logs.locate import find_run
 from basis_actors.logs.replay import Replay, replay
 from basis_actors.messages.book import Flow
@@ -142,6 +145,17 @@ def test_a_line_that_is_there_twice_is_named(run_dir: Path) -> None:
     assert "positions.jsonl, line 10" in {finding.where for finding in replay(run_dir).findings}
 
 
+def _seal(run_dir: Path) -> None:
+    """Write seals anew, as somebody does who knows what they are."""
+    files, events = {}, 0
+    for path in sorted((run_dir / "events").glob("*.jsonl")):
+        text = path.read_bytes()
+        if text and path.stem != "seals":
+            files[path.stem] = [text.count(b"\n"), len(text), hashlib.sha256(text).hexdigest()]
+            events += text.count(b"\n")
+    (run_dir / "events" / "seals.jsonl").write_text(json.dumps({"sequence": events, "files": files}) + "\n")
+
+
 def _forge(run_dir: Path, stem: str, row: int, change: Callable[[dict[str, object]], None]) -> int:
     """Change an event without a trace in numbers, order or seals; the number of the event."""
     path, lines = _lines(run_dir, stem)
@@ -149,7 +163,7 @@ def _forge(run_dir: Path, stem: str, row: int, change: Callable[[dict[str, objec
     change(event)
     lines[row] = json.dumps(event, separators=(",", ":")).encode() + b"\n"
     path.write_bytes(b"".join(lines))
-    (run_dir / "events" / "seals.jsonl").write_bytes(b"")
+    _seal(run_dir)
     return int(event["sequence"])
 
 
@@ -187,17 +201,98 @@ def test_a_forged_component_contradicts_its_sum(run_dir: Path) -> None:
     assert f"event {number}" in {finding.where for finding in replay(run_dir).findings}
 
 
-def test_a_forged_summary_contradicts_the_log(run_dir: Path) -> None:
-    path = run_dir / "summary.json"
-    summary = json.loads(path.read_text())
-    path.write_text(json.dumps(summary | {"equity_end": summary["equity_end"] + 1.0}))
-    (finding,) = replay(run_dir).findings
-    assert finding.check == "summary"
-    assert "equity_end" in finding.what
+def _without_seals(run_dir: Path) -> None:
+    (run_dir / "events" / "seals.jsonl").unlink()
+
+
+def _with_empty_seals(run_dir: Path) -> None:
+    (run_dir / "events" / "seals.jsonl").write_bytes(b"")
+
+
+def _without_the_last_seal(run_dir: Path) -> None:
+    path, rows = _lines(run_dir, "seals")
+    path.write_bytes(b"".join(rows[:-1]))
+
+
+def _with_half_a_seal(run_dir: Path) -> None:
+    path, rows = _lines(run_dir, "seals")
+    path.write_bytes(b"".join(rows) + rows[0][:20])
+
+
+def _without_events(run_dir: Path) -> None:
+    shutil.rmtree(run_dir / "events")
+
+
+def _without_summary(run_dir: Path) -> None:
+    (run_dir / "summary.json").unlink()
+
+
+def _with_junk_at_the_end(run_dir: Path) -> None:
+    path, rows = _lines(run_dir, "positions")
+    path.write_bytes(b"".join(rows) + b"junk")
+
+
+def _with_a_line_more(run_dir: Path) -> None:
+    path, rows = _lines(run_dir, "health_status")
+    number = sum(len(_lines(run_dir, path.stem)[1]) for path in (run_dir / "events").glob("*.jsonl"))
+    number -= len(_lines(run_dir, "seals")[1])
+    path.write_bytes(b"".join(rows) + json.dumps(json.loads(rows[-1]) | {"sequence": number}).encode() + b"\n")
+
+
+def _without_a_segment(run_dir: Path) -> None:
+    path, _ = _lines(run_dir, "exposures")
+    path.rename(path.with_name("exposures.000002.jsonl"))
+
+
+def _with_an_unpackable_segment(run_dir: Path) -> None:
+    path, rows = _lines(run_dir, "exposures")
+    packed = bytearray(gzip.compress(b"".join(rows)))
+    packed[len(packed) // 2] ^= 1
+    path.with_name("exposures.000001.jsonl.gz").write_bytes(packed)
+    path.write_bytes(b"")
+
+
+def _with_endless_brackets(run_dir: Path) -> None:
+    path, rows = _lines(run_dir, "exposures")
+    path.write_bytes(b"".join(rows[:-1]) + b'{"sequence":' + b"[" * 100_000 + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("harm", "checks"),
+    [
+        (_without_seals, {"seal"}),
+        (_with_empty_seals, {"seal"}),
+        (_without_the_last_seal, {"seal"}),
+        (_with_half_a_seal, {"seal"}),
+        (_without_events, {"seal"}),
+        (_without_summary, {"summary"}),
+        (_with_junk_at_the_end, {"line"}),
+        (_with_a_line_more, {"seal"}),
+        (_without_a_segment, {"line", "number", "seal"}),
+        (_with_an_unpackable_segment, {"line", "number", "seal"}),
+        (_with_endless_brackets, {"line", "number", "seal"}),
+    ],
+)
+def test_a_run_that_came_to_its_end_has_it_whole_under_a_seal(
+    run_dir: Path, harm: Callable[[Path], None], checks: set[str]
+) -> None:
+    harm(run_dir)
+    found = replay(run_dir)
+    assert _checks(found) == checks
+    assert found.notes == []
+
+
+def test_events_of_a_version_to_come_are_not_read(run_dir: Path) -> None:
+    path = run_dir / "metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"event_schema_version": 99}))
+    with pytest.raises(BasisError, match=r"LOG-004: .*event_schema_version is 99"):
+        replay(run_dir)
 
 
 def test_a_run_that_was_cut_off_is_no_forgery(run_dir: Path) -> None:
     (run_dir / "summary.json").unlink()
+    metadata = run_dir / "metadata.json"
+    metadata.write_text(json.dumps(json.loads(metadata.read_text()) | {"status": "running"}))
     for path in (run_dir / "events").glob("*.jsonl"):
         rows = path.read_bytes().splitlines(keepends=True)
         kept = [row for row in rows if json.loads(row)["sequence"] <= 700]
@@ -205,7 +300,7 @@ def test_a_run_that_was_cut_off_is_no_forgery(run_dir: Path) -> None:
     found = replay(run_dir)
     assert found.findings == []
     assert any(note.startswith("positions.jsonl ends within a line: 10 bytes") for note in found.notes)
-    assert any("are not sealed" in note for note in found.notes)
+    assert any("goes on after its last seal" in note for note in found.notes)
     assert any("summary.json" in note for note in found.notes)
 
 

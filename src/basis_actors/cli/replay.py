@@ -26,7 +26,7 @@ _CHECKS: Final = (
     ("seal", "seals", "every file is what was sealed"),
     ("ledger", "ledger", "{snapshots:,} snapshots are the sum of {deltas:,} deltas, to the last bit"),
     ("pnl", "PnL", "{calculations:,} calculations follow from ledger and marks"),
-    ("summary", "summary", "says what the log ends with"),
+    ("summary", "summary", "says what the events come to"),
 )
 
 
@@ -66,11 +66,11 @@ def replay(
 def _check(run_dir: Path, *, as_json: bool) -> int:
     import msgspec
 
-    from basis_actors.logs.replay import replay as check
+    from basis_actors.results.verification import verify
 
     progress = messages()
     with progress.status(f"replaying {run_dir}") if progress.is_terminal else nullcontext():
-        found = check(run_dir)
+        found = verify(run_dir)
     if as_json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     else:

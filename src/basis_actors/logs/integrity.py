@@ -6,10 +6,11 @@ import heapq
 from collections.abc import Iterator
 from math import inf
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from basis_actors.errors import BasisError
 from basis_actors.logs.seals import SEALS_STEM, FileSeal, RunningSum, Seal
 from basis_actors.logs.segments import SUFFIX, UNREADABLE, TornLine, lines, segments
 from basis_actors.messages.events import EVENT_TYPES, DomainEvent
@@ -30,20 +31,14 @@ class Finding(msgspec.Struct, frozen=True):
     """What was found, and what was expected."""
 
 
-class _Numbered(msgspec.Struct, frozen=True, gc=False):
-    """All that is read of an event whose content does not matter."""
-
-    sequence: int
-
-
 class LogWalk:
     """Walks all events of a run in the order of their numbers, and collects what is wrong with lines and numbers.
 
-    `wanted` are the types that are decoded whole; of others only the number is read, and they come as None. A run that
-    was cut off has written its last batch to some files and not to others: from `loose_from` on a gap ends the walk.
+    A run that was cut off has written its last batch to some files and not to others: from `loose_from` on a gap ends
+    the walk.
     """
 
-    def __init__(self, folder: Path, wanted: tuple[type[DomainEvent], ...], *, loose_from: float = inf) -> None:
+    def __init__(self, folder: Path, *, loose_from: float = inf) -> None:
         self.findings: list[Finding] = []
         self.torn: list[TornLine] = []
         self.events = 0
@@ -51,9 +46,8 @@ class LogWalk:
         """Number of the first event that is missing from the last batch."""
         self._loose_from = loose_from
         self._folder = folder
-        self._wanted = wanted
 
-    def __iter__(self) -> Iterator[tuple[int, DomainEvent | None]]:
+    def __iter__(self) -> Iterator[tuple[int, DomainEvent]]:
         """Number and event; of two lines with one number the second is left out."""
         expected = 0
         for number, event, stem in heapq.merge(*map(self._file, EVENT_TYPES), key=lambda row: row[0]):
@@ -70,12 +64,10 @@ class LogWalk:
             self.events += 1
             yield number, event
 
-    def _file(self, kind: type[DomainEvent]) -> Iterator[tuple[int, DomainEvent | None, str]]:
-        whole = kind in self._wanted
-        form: Any = kind if whole else _Numbered
-        decode = msgspec.json.Decoder(form).decode
+    def _file(self, kind: type[DomainEvent]) -> Iterator[tuple[int, DomainEvent, str]]:
+        decode = msgspec.json.Decoder(kind).decode
         last = -1
-        for count, line in enumerate(lines(self._folder, kind.FILE, self.torn), start=1):
+        for count, line in enumerate(self._lines(kind), start=1):
             where = f"{kind.FILE}{SUFFIX}, line {count}"
             try:
                 event = decode(line)
@@ -87,7 +79,13 @@ class LogWalk:
                 self._found("number", where, f"is event {number} after event {last}; numbers grow within a file")
                 continue
             last = number
-            yield number, event if whole else None, kind.FILE
+            yield number, event, kind.FILE
+
+    def _lines(self, kind: type[DomainEvent]) -> Iterator[bytes]:
+        try:
+            yield from lines(self._folder, kind.FILE, self.torn)
+        except BasisError as error:
+            self._found("line", f"{kind.FILE}{SUFFIX}", error.message)
 
     def _found(self, check: str, where: str, what: str) -> None:
         self.findings.append(Finding(check, where, what))
@@ -102,18 +100,18 @@ class SealCheck(msgspec.Struct, frozen=True):
     """Lines after the last seal, by file: of a run that goes on or was killed. Nothing vouches for them."""
     sealed: int
     """Events that were there at the last seal."""
+    torn: list[TornLine]
+    """The end of the file of seals, where it is not a whole line."""
 
 
 def check_seals(folder: Path) -> SealCheck:
-    """Compare every file with its seals.
-
-    Raises BasisError LOG-004 when a file cannot be read.
-    """
+    """Compare every file with its seals; a file that cannot be read is a finding as well."""
     findings: list[Finding] = []
+    torn: list[TornLine] = []
     by_file: dict[str, list[tuple[int, FileSeal]]] = {kind.FILE: [] for kind in EVENT_TYPES}
     decode = msgspec.json.Decoder(Seal).decode
     sealed = 0
-    for count, line in enumerate(lines(folder, SEALS_STEM), start=1):
+    for count, line in enumerate(lines(folder, SEALS_STEM, torn), start=1):
         try:
             seal = decode(line)
         except UNREADABLE as error:
@@ -124,12 +122,15 @@ def check_seals(folder: Path) -> SealCheck:
             by_file.setdefault(stem, []).append((seal.sequence, part))
     unsealed: dict[str, int] = {}
     for stem, seals in by_file.items():
-        finding, left = _check_file(folder, stem, seals)
+        try:
+            finding, left = _check_file(folder, stem, seals)
+        except BasisError as error:
+            finding, left = Finding("seal", f"{stem}{SUFFIX}", error.message), 0
         if finding is not None:
             findings.append(finding)
         if left:
             unsealed[stem] = left
-    return SealCheck(findings, unsealed, sealed)
+    return SealCheck(findings, unsealed, sealed, torn)
 
 
 def _check_file(folder: Path, stem: str, seals: list[tuple[int, FileSeal]]) -> tuple[Finding | None, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import inf
 from pathlib import Path
 from typing import Final
@@ -12,29 +12,24 @@ import msgspec
 from basis_actors.errors import BasisError
 from basis_actors.finance.keys import STABLE, parse_key
 from basis_actors.finance.ledger import book_settlement
-from basis_actors.logs.directory import EVENTS_FOLDER, SUMMARY_FILE, LogDirectoryManager, RunStatus
-from basis_actors.logs.integrity import Finding, LogWalk, check_seals
-from basis_actors.logs.segments import UNREADABLE
+from basis_actors.logs.directory import EVENTS_FOLDER, SUMMARY_FILE, RunStatus
+from basis_actors.logs.integrity import Finding, LogWalk, SealCheck, check_seals
+from basis_actors.logs.reader import EventLog
+from basis_actors.logs.seals import SEALS_STEM
+from basis_actors.logs.segments import SUFFIX
 from basis_actors.messages.events import DomainEvent, ExecutionDeltaEvent, PnLCalculation, PositionSnapshot
 from basis_actors.messages.execution import DeltaSource, Settlement
 
-__all__ = ["Replay", "replay"]
+__all__ = ["ENDED", "Replay", "replay"]
+
+ENDED: Final = (RunStatus.COMPLETED, RunStatus.PARTIAL)
+"""Of runs that came to an orderly end: the last thing they write is a seal over everything, and a summary."""
 
 _TOLERANCE: Final = 1e-9
 """Of the sum of what is owned and owed: equity is a difference, and sums are taken in another order here."""
 _CUT_OFF: Final = "event {} of the last batch is missing: the run was cut off; nothing from there on was checked"
 _PER_CHECK: Final = 20
 """Findings of one kind that are kept; one wrong delta makes every later snapshot differ."""
-
-
-class _Stated(msgspec.Struct, frozen=True):
-    """What the summary of a run says that its log says as well."""
-
-    events: int
-    equity_end: float | None
-    total_pnl: float | None
-    external_flows: float
-    attribution: dict[str, float]
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,28 +57,26 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     """What a run leaves behind that did not come to its end, and nothing vouches for."""
 
 
-def replay(run_dir: Path) -> Replay:
-    """Check a run against its own log, in memory that does not grow with it.
+def replay(run_dir: Path, observe: Callable[[DomainEvent], None] = lambda _: None) -> Replay:
+    """Check a run against its own log, in memory that does not grow with it. `observe` is given every event in order.
 
-    Raises BasisError LOG-003 when `run_dir` is not a run directory, LOG-004 when a segment is missing or cannot be
-    unpacked.
+    Whether the numbers of the summary follow from the log is left to `results.verification`. Raises BasisError LOG-003
+    when `run_dir` is not a run directory, LOG-004 when a newer version wrote it.
     """
-    metadata = LogDirectoryManager.read_metadata(run_dir)
+    metadata = EventLog(run_dir).metadata
     folder = Path(run_dir) / EVENTS_FOLDER
     seals = check_seals(folder)
     if metadata.currency is None:
         raise BasisError("LOG-003", f"{run_dir} does not say in which currency it counts; run the mode again")
-    ended = metadata.status in (RunStatus.COMPLETED, RunStatus.PARTIAL)
-    loose_from = inf if ended else seals.sealed
-    walk = LogWalk(folder, (ExecutionDeltaEvent, PositionSnapshot, PnLCalculation), loose_from=loose_from)
+    ended = metadata.status in ENDED
+    walk = LogWalk(folder, loose_from=inf if ended else seals.sealed)
     books = _Books(walk.findings, metadata.currency)
     for number, event in walk:
         books.take(number, event)
-    summary = Path(run_dir) / SUMMARY_FILE
-    unsaid = _contradictions(summary, walk.events, books.last) if summary.exists() else []
-    if ended:
-        walk.findings += [Finding("summary", SUMMARY_FILE, what) for what in unsaid]
-    findings, more = _shortened([*seals.findings, *walk.findings])
+        observe(event)
+    has_summary = (Path(run_dir) / SUMMARY_FILE).is_file()
+    loose = list(_loose_ends(walk, seals, has_summary=has_summary))
+    findings, more = _shortened([*seals.findings, *walk.findings, *(loose if ended else ())])
     return Replay(
         run_dir=str(run_dir),
         status=metadata.status,
@@ -93,17 +86,27 @@ def replay(run_dir: Path) -> Replay:
         calculations=books.calculations,
         equity=None if books.last is None else books.last.equity,
         positions=books.positions,
-        has_summary=summary.exists(),
+        has_summary=has_summary,
         findings=findings,
         more=more,
         notes=[
             *([] if walk.cut_off is None else [_CUT_OFF.format(walk.cut_off)]),
-            *(f"{line.path.name} ends within a line: {line.length} bytes were left out" for line in walk.torn),
-            *(f"{stem}.jsonl: the last {count} lines are not sealed" for stem, count in seals.unsealed.items()),
-            *([] if ended else (f"{SUMMARY_FILE} {what}" for what in unsaid)),
-            *([] if summary.exists() else [f"there is no {SUMMARY_FILE}: the run has not come to its end"]),
+            *(() if ended else (f"{end.where} {end.what}" for end in loose)),
         ],
     )
+
+
+def _loose_ends(walk: LogWalk, seals: SealCheck, *, has_summary: bool) -> Iterator[Finding]:
+    """What a run leaves that did not come to its end, and no other."""
+    for line in (*walk.torn, *seals.torn):
+        check = "seal" if line in seals.torn else "line"
+        yield Finding(check, line.path.name, f"ends within a line: {line.length} bytes were left out")
+    if not seals.sealed:
+        yield Finding("seal", f"{SEALS_STEM}{SUFFIX}", f"has no seal: nothing vouches for {walk.events:,} events")
+    for stem, count in seals.unsealed.items():
+        yield Finding("seal", f"{stem}{SUFFIX}", f"goes on after its last seal: nothing vouches for {count:,} lines")
+    if not has_summary:
+        yield Finding("summary", SUMMARY_FILE, "is not there: the run has not come to its end, or it was removed")
 
 
 class _Books:
@@ -124,7 +127,7 @@ class _Books:
         self._attribution: dict[str, float] = {}
         self._residual = 0.0
 
-    def take(self, number: int, event: DomainEvent | None) -> None:
+    def take(self, number: int, event: DomainEvent) -> None:
         """One event, in the order of the log."""
         if isinstance(event, ExecutionDeltaEvent):
             self._delta(number, event)
@@ -229,25 +232,6 @@ def _is_position(key: str) -> bool:
     except BasisError:
         return False
     return True
-
-
-def _contradictions(path: Path, events: int, last: PnLCalculation | None) -> list[str]:
-    """What the summary says and the end of the log does not."""
-    try:
-        stated = msgspec.json.decode(path.read_bytes(), type=_Stated)
-    except (OSError, *UNREADABLE) as error:
-        return [f"cannot be read: {error}"]
-    return [
-        f"has {name} {shown!r}; the log ends with {expected!r}"
-        for name, shown, expected in (
-            ("events", stated.events, events),
-            ("equity_end", stated.equity_end, last and last.equity),
-            ("total_pnl", stated.total_pnl, last and last.total_pnl),
-            ("external_flows", stated.external_flows, last.external_flows if last else 0.0),
-            ("attribution", stated.attribution, last.attribution_total if last else {}),
-        )
-        if shown != expected
-    ]
 
 
 def _shortened(findings: list[Finding]) -> tuple[list[Finding], dict[str, int]]:

@@ -8,12 +8,12 @@ from decimal import Decimal
 
 from basis_actors.bus.sim import complete
 from basis_actors.logs.reader import EventLog
-from basis_actors.logs.replay import replay
 from basis_actors.messages.book import Trigger
 from basis_actors.messages.events import ExecutionDeltaEvent, PnLCalculation
 from basis_actors.messages.exchange import OrderTicket
 from basis_actors.messages.execution import DeltaSource
 from basis_actors.messages.orders import Order
+from basis_actors.results.verification import verify
 from basis_actors.services.simulation.story import Ended, Story
 from basis_actors.times import utc_text
 
@@ -152,7 +152,7 @@ def _hedged(story: Story) -> list[str]:
 
 def _log_is_whole(ended: Ended) -> list[str]:
     """What a process did can be rebuilt from its log, every cent of it is explained, and nothing had to be guessed."""
-    problems = [f"{finding.check}, {finding.where}: {finding.what}" for finding in replay(ended.run_dir).findings]
+    problems = [f"{finding.check}, {finding.where}: {finding.what}" for finding in verify(ended.run_dir).findings]
     for event in EventLog(ended.run_dir).all():
         if isinstance(event, PnLCalculation) and abs(event.residual) > _UNEXPLAINED * abs(event.equity):
             problems.append(f"{event.residual!r} of equity is unexplained at {event.timestamp}")
