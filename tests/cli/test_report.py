@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import webbrowser
 from collections.abc import Callable
@@ -59,6 +60,68 @@ def test_without_a_browser_it_says_where_the_page_is(run: Run, monkeypatch: pyte
     result = run("report", "lent", "--open")
     assert result.exit_code == 0
     assert "no browser could be started; open logs/lent/" in result.stderr
+
+
+def _halved(path: Path) -> None:
+    rows = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(rows[: len(rows) // 2]))
+
+
+def _emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _torn(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"junk")
+
+
+def _unsealed(path: Path) -> None:
+    path.with_name("seals.jsonl").unlink()
+
+
+def _removed(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (_halved, "bytes less than were written: events are missing"),
+        (_emptied, "bytes less than were written: events are missing"),
+        (_torn, "ends within a line, which is left out (4 bytes)"),
+        (_unsealed, "has no seals.jsonl: whether events are missing cannot be told"),
+        (_removed, "has no event files"),
+    ],
+)
+def test_a_damaged_log_is_not_drawn_as_a_whole_one(
+    run: Run, finished: Path, harm: Callable[[Path], None], said: str
+) -> None:
+    assert "✓" in Path(run("report", "lent").stdout.strip()).read_text()
+    harm(finished / "events" / "pnl_calculations.jsonl")
+    result = run("report", "lent")
+    page = (finished / "report.html").read_text()
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Note: ")
+    assert said in result.stderr
+    assert page.count(said) == 2, "at the top and with the errors"
+    assert "✓" not in page
+
+
+@pytest.mark.parametrize("harm", ["flipped", "emptied"])
+@pytest.mark.parametrize("command", [("report", "lent"), ("logs", "at", "lent", "2024-01-02")])
+def test_a_packed_segment_that_cannot_be_unpacked_is_named(
+    run: Run, finished: Path, harm: str, command: tuple[str, ...]
+) -> None:
+    for stem in ("pnl_calculations", "positions"):
+        path = finished / "events" / f"{stem}.jsonl"
+        packed = bytearray(gzip.compress(path.read_bytes()))
+        packed[len(packed) // 2] ^= 4
+        path.with_name(f"{stem}.000001.jsonl.gz").write_bytes(packed if harm == "flipped" else b"")
+        path.write_bytes(b"")
+    result = run(*command)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("Error: LOG-004: event file logs/lent/")
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.usefixtures("finished")

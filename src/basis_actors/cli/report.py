@@ -36,7 +36,9 @@ def report(
     target = home / REPORT_FILE if out is None else out
     progress = messages()
     with progress.status(f"reading {run_dir}") if progress.is_terminal else nullcontext():
-        write_report(run_dir, target)
+        damage = write_report(run_dir, target)
+    for notice in damage:
+        complain(notice, "Note")
     sys.stdout.write(f"{target}\n")
     if open_page and not webbrowser.open(target.resolve().as_uri()):
         complain(f"no browser could be started; open {target} in one", "Not opened")

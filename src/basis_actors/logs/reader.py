@@ -17,7 +17,7 @@ import msgspec
 
 from basis_actors.errors import BasisError
 from basis_actors.logs.directory import EVENTS_FOLDER, METADATA_FILE, LogDirectoryManager
-from basis_actors.logs.segments import UNREADABLE, TornLine, active, lines, streams
+from basis_actors.logs.segments import UNREADABLE, TornLine, active, lines, reading, streams
 from basis_actors.messages.events import EVENT_SCHEMA_VERSION, EVENT_TYPES, DomainEvent
 
 if TYPE_CHECKING:
@@ -139,7 +139,8 @@ class EventLog:
         decoder = msgspec.json.Decoder(form)
         rows: list[Any] = []
         for path, stream in streams(self._events, kind.FILE):
-            text = stream.read()
+            with reading(path):
+                text = stream.read()
             end = text.rfind(b"\n") + 1
             if end < len(text):
                 self._torn[path] = TornLine(path, end, len(text) - end)

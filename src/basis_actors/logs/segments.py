@@ -9,6 +9,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -16,7 +17,7 @@ import msgspec
 
 from basis_actors.errors import BasisError
 
-__all__ = ["SUFFIX", "UNREADABLE", "TornLine", "active", "lines", "rotated", "segments", "streams"]
+__all__ = ["SUFFIX", "UNREADABLE", "TornLine", "active", "lines", "reading", "rotated", "segments", "streams"]
 
 SUFFIX: Final = ".jsonl"
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -94,6 +95,15 @@ def lines(folder: Path, stem: str, torn: list[TornLine] | None = None) -> Iterat
                 yield line
         except (EOFError, zlib.error, OSError) as error:
             raise _damaged(path, f"cannot be read after byte {offset:,}: {error}") from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise BasisError LOG-004 for what goes wrong while bytes of a segment are read or unpacked."""
+    try:
+        yield
+    except (EOFError, zlib.error, OSError) as error:
+        raise _damaged(path, f"cannot be read: {error}") from error
 
 
 def _open(folder: Path, stem: str, number: int) -> tuple[Path, BinaryIO | None]:

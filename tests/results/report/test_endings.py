@@ -76,7 +76,7 @@ def test_a_killed_run_is_summed_up_from_its_log(killed: Path, run_of: Make, repo
     assert f"{before['equity_end']:,.2f}" in page.text
     assert f"{before['orders']:,}" in page.text
     assert "USDT" in page.text
-    assert "risk_assessments.jsonl ends in 23 bytes that are no whole line" in page.text
+    assert "risk_assessments.jsonl ends within a line, which is left out (23 bytes)" in page.text
     assert {"equity", "attribution", "health", "margin"} <= set(page.charts)
 
 

@@ -15,7 +15,7 @@ from basis_actors.errors import BasisError
 from basis_actors.logs.queries.blocks import blocks
 from basis_actors.logs.queries.sizes import unpacked_size
 from basis_actors.logs.seals import SEALS_STEM, FileSeal, Seal
-from basis_actors.logs.segments import UNREADABLE, active, streams
+from basis_actors.logs.segments import UNREADABLE, active, reading, streams
 from basis_actors.messages.events import EVENT_TYPES
 
 __all__ = ["notices", "sealed_events"]
@@ -44,7 +44,11 @@ def notices(folder: Path, *, running: bool) -> list[str]:
     Raises BasisError LOG-004 for a file of seals that cannot be read and a segment that is missing.
     """
     if not active(folder, SEALS_STEM).exists():
-        return [f"{folder} has no {SEALS_STEM}.jsonl: whether events are missing cannot be told"]
+        ends = ((stem, _tail(folder, stem, 0).torn) for stem in _STEMS)
+        return [
+            f"{folder} has no {SEALS_STEM}.jsonl: whether events are missing cannot be told",
+            *(_torn(folder, stem, torn) for stem, torn in ends if torn),
+        ]
     sequence, sealed = _last_seals(folder)
     said: list[str] = []
     last, events = sequence - 1, 0
@@ -54,7 +58,7 @@ def notices(folder: Path, *, running: bool) -> list[str]:
         if short > 0:
             said.append(f"{active(folder, stem)} has {short:,} bytes less than were written: events are missing")
         if tail.torn:
-            said.append(f"{active(folder, stem)} ends within a line, which is left out ({tail.torn:,} bytes)")
+            said.append(_torn(folder, stem, tail.torn))
         last = max(last, tail.last)
         events += tail.events
     missing = last + 1 - sequence - events
@@ -90,6 +94,10 @@ def _last_seals(folder: Path) -> tuple[int, dict[str, int]]:
         ) from error
 
 
+def _torn(folder: Path, stem: str, length: int) -> str:
+    return f"{active(folder, stem)} ends within a line, which is left out ({length:,} bytes)"
+
+
 def _tail(folder: Path, stem: str, begin: int) -> _Tail:
     """Count what is in the file from byte `begin` on."""
     tail = _Tail()
@@ -97,13 +105,14 @@ def _tail(folder: Path, stem: str, begin: int) -> _Tail:
         skipped, tail.size = tail.size, tail.size + unpacked_size(path, stream)
         if tail.size <= begin:
             continue
-        stream.seek(max(begin - skipped, 0))
-        for line in stream:
-            if not line.endswith(b"\n"):
-                tail.torn = len(line)
-                break
-            tail.events += 1
-            match = _SEQUENCE.search(line)
-            if match:
-                tail.last = max(tail.last, int(match[1]))
+        with reading(path):
+            stream.seek(max(begin - skipped, 0))
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    tail.torn = len(line)
+                    break
+                tail.events += 1
+                match = _SEQUENCE.search(line)
+                if match:
+                    tail.last = max(tail.last, int(match[1]))
     return tail

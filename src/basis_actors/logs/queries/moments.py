@@ -14,7 +14,7 @@ import msgspec
 
 from basis_actors.logs.queries.blocks import Line, unreadable
 from basis_actors.logs.queries.sizes import end_of_whole_lines, is_packed, unpacked_size
-from basis_actors.logs.segments import UNREADABLE, streams
+from basis_actors.logs.segments import UNREADABLE, reading, streams
 
 __all__ = ["Around", "around", "first_line", "last_line"]
 
@@ -46,9 +46,10 @@ class _Segment:
         """The line that byte `offset` is in; None at the end."""
         if offset >= self.size:
             return None
-        begin = end_of_whole_lines(self.stream, offset)
-        self.stream.seek(begin)
-        return Line(self.path, begin, self.stream.readline())
+        with reading(self.path):
+            begin = end_of_whole_lines(self.stream, offset)
+            self.stream.seek(begin)
+            return Line(self.path, begin, self.stream.readline())
 
     def around(self, moment: datetime) -> Around:
         """The lines of this segment on both sides of a moment."""
@@ -71,12 +72,13 @@ class _Segment:
     def _read_through(self, moment: datetime) -> Around:
         before: Line | None = None
         offset = 0
-        for text in self.stream:
-            line = Line(self.path, offset, text)
-            if _stamp(line) > moment:
-                return Around(before, line)
-            before = line
-            offset += len(text)
+        with reading(self.path):
+            for text in self.stream:
+                line = Line(self.path, offset, text)
+                if _stamp(line) > moment:
+                    return Around(before, line)
+                before = line
+                offset += len(text)
         return Around(before, None)
 
 

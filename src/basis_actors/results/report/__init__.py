@@ -26,11 +26,15 @@ def report_html(run_dir: Path) -> bytes:
     return report_page(RunRecord(Path(run_dir))).encode()
 
 
-def write_report(run_dir: Path, target: Path) -> None:
-    """Write the report to the file `target`: as a whole, or not at all.
+def write_report(run_dir: Path, target: Path) -> tuple[str, ...]:
+    """Write the report to the file `target`: as a whole, or not at all. Gives what is wrong with the log it shows.
 
     Raises as `report_html`, and BasisError LOG-001 when `target` cannot be written.
     """
+    from basis_actors.results.report.page import report_page
+    from basis_actors.results.report.record import RunRecord
     from basis_actors.results.report.writing import write_whole
 
-    write_whole(Path(target), report_html(run_dir))
+    record = RunRecord(Path(run_dir))
+    write_whole(Path(target), report_page(record).encode())
+    return record.damage

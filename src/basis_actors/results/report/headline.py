@@ -78,6 +78,9 @@ def banners(record: RunRecord) -> Iterator[Html]:
             + (f", which ends at {moment(summary.end)} UTC" if summary.end is not None else "")
             + "; what had not been written by then is not in them.",
         )
+    if record.damage and record.has_summary:
+        text = "; ".join(record.damage)
+        yield _banner("bad", "The log is not whole.", f"What is drawn here is what is left of it: {text}.")
     if record.last_calculation is None:
         if summary.ticks or summary.events:
             yield _banner("warn", "There is no event log to draw from.", "The numbers are those of the summary.")

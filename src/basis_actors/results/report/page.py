@@ -148,10 +148,10 @@ def _notes(record: RunRecord) -> Iterator[_Section]:
     trouble = _Section("trouble", "Errors and warnings", record)
     errors = error_table(record)
     trouble.add(errors or tag("p", "No system errors.", class_="box"))
-    torn = [f"{line.path.name} ends in {line.length:,} bytes that are no whole line" for line in record.log.torn]
-    torn += [f"sequence numbers {gap.first:,} to {gap.last:,} are in no file" for gap in record.log.missing]
-    if torn:
-        trouble.add(bullets("Damage to the log", torn))
+    damage = [*record.damage]
+    damage += [f"sequence numbers {gap.first:,} to {gap.last:,} are in no file" for gap in record.log.missing]
+    if damage:
+        trouble.add(bullets("Damage to the log", damage))
     if warnings := _other_than_gaps(summary):
         trouble.add(bullets("Warnings", warnings))
     yield trouble

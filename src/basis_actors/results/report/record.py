@@ -11,10 +11,13 @@ import msgspec
 import pandas as pd
 
 from basis_actors.finance.keys import STABLE, parse_key
-from basis_actors.logs.directory import RunStatus
+from basis_actors.logs.directory import EVENTS_FOLDER, RunStatus
+from basis_actors.logs.queries.completeness import notices
 from basis_actors.logs.reader import EventLog
 from basis_actors.logs.run_lock import is_running
+from basis_actors.logs.segments import segments
 from basis_actors.messages.events import (
+    EVENT_TYPES,
     DomainEvent,
     ExecutionDeltaEvent,
     ExposureSnapshot,
@@ -54,6 +57,10 @@ class RunRecord:
     def __init__(self, run_dir: Path) -> None:
         self.log = EventLog(run_dir)
         self.metadata = self.log.metadata
+        self.goes_on = self.metadata.status is RunStatus.RUNNING and is_running(run_dir)
+        """Whether the log is still being written."""
+        self.damage = _damage(run_dir / EVENTS_FOLDER, running=self.goes_on)
+        """What is missing from the log or cannot be told of it, a sentence each."""
         self.effective: Effective | None = read_effective(run_dir)
         """None when the run was killed before it wrote it down."""
         self.data: RunDataReport | None = read_data_report(run_dir) if (run_dir / DATA_REPORT_FILE).is_file() else None
@@ -61,8 +68,6 @@ class RunRecord:
         self.has_summary = (run_dir / SUMMARY_FILE).is_file()
         """Whether the run came to write one; otherwise `summary` is worked out from the log."""
         self.summary: RunSummary = read_summary(run_dir) if self.has_summary else self._summed_up()
-        self.goes_on = self.metadata.status is RunStatus.RUNNING and is_running(run_dir)
-        """Whether the log is still being written."""
 
     @property
     def limits(self) -> Limits:
@@ -269,6 +274,16 @@ class RunRecord:
             proxies=() if data is None else data.stand_ins,
         )
         return summarise(statistics, context)
+
+
+def _damage(folder: Path, *, running: bool) -> tuple[str, ...]:
+    """Without where the folder is, so that a page does not change when its run moves."""
+    if not any(segments(folder, kind.FILE) for kind in EVENT_TYPES):
+        return (f"{EVENTS_FOLDER}/ has no event files: the run kept no log, or they were removed",)
+    return tuple(
+        notice.replace(f"{folder}/", "").replace(str(folder), EVENTS_FOLDER)
+        for notice in notices(folder, running=running)
+    )
 
 
 def _columns(log: EventLog, kind: type[DomainEvent], fields: Sequence[str]) -> pd.DataFrame:

@@ -55,13 +55,13 @@ def attribution_table(record: RunRecord, money: Money) -> Html:
     summed = fsum((*parts.values(), residual))
     scale = max(abs(summary.equity_end or 0.0), abs(start or 0.0), 1.0)
     closes = total is not None and abs(summed - total) <= _CLOSED * scale
-    verdict = tag(
-        "td",
-        "✓ the change of equity" + (" less flows" if summary.external_flows else "")
-        if closes
-        else "✗ not the change of equity",
-        class_="good" if closes else "bad",
-    )
+    if closes and record.damage:
+        words, tone = "the log is not whole", "bad"
+    elif closes:
+        words, tone = "✓ the change of equity" + (" less flows" if summary.external_flows else ""), "good"
+    else:
+        words, tone = "✗ not the change of equity", "bad"
+    verdict = tag("td", words, class_=tone)
     foot = tag(
         "tr",
         Html('<th scope="row">total</th>'),
