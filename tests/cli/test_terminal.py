@@ -36,3 +36,35 @@ def test_json_is_utf_8_in_every_encoding(tmp_path: Path) -> None:
 def test_help_and_modes_are_shown_in_ascii(tmp_path: Path) -> None:
     assert b"Exit codes" in printed(tmp_path, "ascii", "--help")
     assert b"btc_basis" in printed(tmp_path, "ascii", "modes")
+
+
+def run_with(folder: Path, redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["sh", "-c", f'"$@" {redirection}', "sh", sys.executable, "-c", MAIN, *arguments]
+    return subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("form", [(), ("--json",), ("--quiet",)])
+@pytest.mark.parametrize("redirection", ["> /dev/full", "| true; echo done"])
+def test_a_result_is_made_whether_or_not_anybody_reads(tmp_path: Path, form: tuple[str, ...], redirection: str) -> None:
+    done = run_with(tmp_path, redirection, *RUN[:-1], "--correlation-id", "unread", *form)
+    assert (tmp_path / "results" / "unread" / "summary.json").is_file()
+    assert "Traceback" not in done.stderr
+    if "full" in redirection:
+        assert done.returncode == 1
+        assert done.stderr.startswith("Error: LOG-001: standard output cannot be written: No space left on device")
+        assert done.stderr.count("\n") == 1
+    else:
+        assert done.stderr == ""
+
+
+@pytest.mark.parametrize("command", [("modes",), ("--help",), ("config", "show", "btc_basis")])
+def test_an_output_that_cannot_be_written_is_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
+    full, closed = (run_with(tmp_path, where, *command) for where in ("> /dev/full", ">&-"))
+    assert (full.returncode, closed.returncode) == (1, 2)
+    for done in (full, closed):
+        assert done.stderr.startswith("Error: LOG-001: standard output ")
+        assert done.stderr.count("\n") == 1
+
+
+def test_without_a_standard_error_a_complaint_is_lost_and_the_code_is_not(tmp_path: Path) -> None:
+    assert run_with(tmp_path, "2>&-", "replay", "nowhere").returncode == 2

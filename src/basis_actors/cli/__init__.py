@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 
 __all__ = ["main"]
@@ -10,23 +9,38 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command that `sys.argv` names, and exit with its code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
-    _never_lose_output()
+    from basis_actors.cli.output import broken_output, complaint, guard_streams
+
+    if not guard_streams():
+        sys.stderr.write("Error: LOG-001: standard output is closed; send it to a file, or to /dev/null\n")
+        sys.exit(2)
+    code = _run()
+    broken = broken_output()
+    said = None if broken is None else complaint(broken)
+    if said is not None:
+        from basis_actors.cli.terminal import complain
+
+        complain(said)
+        code = code or 1
+    sys.exit(code)
+
+
+def _run() -> int:
+    from basis_actors.cli.output import broken_output
+
     try:
         from basis_actors.cli.app import app
 
         app()
     except KeyboardInterrupt:
         # Ctrl-C while the commands themselves were being loaded.
-        sys.exit(130)
+        return 130
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as error:  # noqa: BLE001 - it is shown as Python would show it, but for secrets
         from basis_actors.cli.terminal import FAILED, crash
 
-        crash(error)
-        sys.exit(FAILED)
-
-
-def _never_lose_output() -> None:
-    """A terminal that lacks a character shows `?` in its place: what a run came to is worth more than its frame."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+        if broken_output() is not error:
+            crash(error)
+        return FAILED
+    return 0

@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from basis_actors.cli.interruption import Interruption
+from basis_actors.cli.output import output_may_fail
 from basis_actors.cli.progress import progress_display, result_display
 from basis_actors.cli.terminal import DONE, FAILED, INTERRUPTED, complain, results
 from basis_actors.errors import BasisError
@@ -55,7 +56,8 @@ def run(request: BacktestRequest, shown: Shown, *, store: Path | None, progress:
             complain("nothing was run", "Interrupted")
             return INTERRUPTED
     if shown is Shown.SUMMARY:
-        print_summary(summary, results())
+        with output_may_fail():
+            print_summary(summary, results())
     kept: Path | BasisError | None = None
     try:
         kept = None if store is None else _keep(backtest.run_dir, store, progress=progress)
@@ -64,7 +66,8 @@ def run(request: BacktestRequest, shown: Shown, *, store: Path | None, progress:
         return INTERRUPTED
     finally:
         # Whatever becomes of the result, what the run came to is told.
-        _show(summary, shown, kept)
+        with output_may_fail():
+            _show(summary, shown, kept)
     return _verdict(summary, kept)
 
 

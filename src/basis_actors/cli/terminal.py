@@ -18,11 +18,9 @@ INTERRUPTED: Final = 130
 
 def results() -> Console:
     """Standard output, for what was asked for. Colours only where a person looks at it, no blanks after a table."""
-    from rich.console import Console
+    from basis_actors.cli.trimming import NoTrailingBlanks, PatientConsole
 
-    from basis_actors.cli.trimming import NoTrailingBlanks
-
-    console = Console(highlight=False)
+    console = PatientConsole(highlight=False)
     console.push_render_hook(NoTrailingBlanks())
     return console
 

@@ -1,4 +1,5 @@
-"""Takes the blanks away with which tables fill up their lines: they get in the way of copying and of comparing."""
+"""Defines how results are printed: without the blanks with which tables fill up their lines, which get in the way of
+copying and comparing, and without an end of the process when nobody reads them."""
 
 from __future__ import annotations
 
@@ -7,7 +8,15 @@ from rich.padding import Padding
 from rich.segment import Segment
 from rich.table import Table
 
-__all__ = ["NoTrailingBlanks"]
+__all__ = ["NoTrailingBlanks", "PatientConsole"]
+
+
+class PatientConsole(Console):
+    """Leaves to its caller what a closed pipe means, where rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise what rich has caught."""
+        raise
 
 
 class NoTrailingBlanks(RenderHook):
