@@ -67,6 +67,10 @@ def test_an_end_that_cannot_be_written_down_is_no_success(tmp_path: Path, limit:
     assert done.returncode == 1
     assert "File too large" in json.loads(done.stdout)["failure"]
     assert "Traceback" not in done.stderr
+    (run_dir,) = tmp_path.glob("logs/*/*")
+    assert not list(run_dir.glob("*summary.json*")), "no part of it"
+    if limit == 1500:
+        assert LogDirectoryManager.read_metadata(run_dir).status is RunStatus.FAILED
 
 
 def test_a_run_whose_configuration_cannot_be_written_down_does_not_begin(tmp_path: Path) -> None:

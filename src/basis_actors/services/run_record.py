@@ -24,6 +24,7 @@ from basis_actors.logs.run_lock import RunLock
 from basis_actors.logs.wall_clock import fixed_clock, system_clock
 from basis_actors.results.accumulator import RunStatistics
 from basis_actors.results.data_report import RunDataReport, data_report
+from basis_actors.results.report.writing import write_whole
 from basis_actors.results.run_files import CONFIG_FILE, DATA_REPORT_FILE, SUMMARY_FILE, pretty_json
 from basis_actors.results.summary import RunContext, RunSummary, summarise
 from basis_actors.services.preparation import Prepared
@@ -133,7 +134,7 @@ class RunRecord:
         path = self.run_dir / SUMMARY_FILE
         try:
             self.components.announce("run ended", status=status.value, failure=failure)
-            _write(path, pretty_json(msgspec.structs.replace(summary, run_dir=".")))
+            write_whole(path, pretty_json(msgspec.structs.replace(summary, run_dir=".")))
         finally:
             self.components.close()
 
