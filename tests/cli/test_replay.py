@@ -66,14 +66,32 @@ def test_a_second_run_is_the_same(run: Run, run_dir: Path, tmp_path: Path) -> No
 
 
 def test_the_first_event_at_which_two_runs_part_is_shown(run: Run, run_dir: Path) -> None:
-    path = run_dir / "config.yaml"
-    path.write_text(path.read_text().replace("supply: 250000", "supply: 260000"))
-    changed = path.read_text()
-    assert "260000" in changed
+    path = run_dir / "events" / "positions.jsonl"
+    path.write_text(path.read_text().replace('"aave:aToken:aUSDT":1', '"aave:aToken:aUSDT":2', 1))
     result = run("replay", run_dir, "--rerun")
     assert result.exit_code == 1
     assert "First to part: " in result.stdout
     assert "Not the same" in result.stderr
+
+
+def test_a_configuration_that_was_edited_is_not_run_again(run: Run, run_dir: Path) -> None:
+    path = run_dir / "config.yaml"
+    before = path.read_text()
+    path.write_text(before.replace("supply: 250000", "supply: 260000"))
+    assert path.read_text() != before
+    result = run("replay", run_dir, "--rerun")
+    assert result.exit_code == 2
+    assert "config.yaml is not the configuration that the run had" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_run_without_capital_is_not_run_again(run: Run, run_dir: Path) -> None:
+    path = run_dir / "metadata.json"
+    metadata = json.loads(path.read_text())
+    path.write_text(json.dumps(metadata | {"options": metadata["options"] | {"flows": []}}))
+    result = run("replay", run_dir, "--rerun")
+    assert result.exit_code == 2
+    assert "does not say how it was asked for" in result.stderr
 
 
 def test_options_of_a_second_run_need_one(run: Run, run_dir: Path) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from pydantic import ValidationError
 
 from basis_actors.config import RunConfig
 from basis_actors.errors import BasisError, ConfigError, DataError
-from basis_actors.logs.directory import LogDirectoryManager, RunMetadata, RunStatus
+from basis_actors.logs.directory import METADATA_FILE, LogDirectoryManager, RunMetadata, RunStatus
 from basis_actors.logs.queries.difference import FileDifference, difference
 from basis_actors.logs.queries.source import RunLog
 from basis_actors.logs.redaction import HIDDEN
@@ -35,7 +35,8 @@ class _Asked(msgspec.Struct, frozen=True):
     runtime: Runtime
     frictionless: bool
     seed: int | None
-    flows: list[tuple[datetime, float]]
+    flows: Annotated[list[tuple[datetime, float]], msgspec.Meta(min_length=1)]
+    """The first is the capital."""
     scenario: str | None
 
 
@@ -60,8 +61,8 @@ def prepare_again(run_dir: Path, out: Path, *, data: Path | None = None) -> Prep
 
     Same configuration, window, capital and flows; the same market: its seed, or the files of its folder, which may have
     moved to `data`. Raises BasisError LOG-003 for what is no run directory or does not say enough, CONFIG-003 for a
-    configuration with secrets or of another version, DATA-002 for a market that is not the one recorded, and STRAT-003
-    for a run under a scenario.
+    configuration with secrets, of another version or edited since, DATA-002 for a market that is not the one recorded,
+    and STRAT-003 for a run under a scenario.
     """
     metadata = LogDirectoryManager.read_metadata(run_dir)
     asked = _asked(run_dir, metadata)
@@ -89,6 +90,13 @@ def prepare_again(run_dir: Path, out: Path, *, data: Path | None = None) -> Prep
         seed=DEFAULT_SEED if asked.seed is None else asked.seed,
     )
     prepared = prepare(request)
+    if metadata.config_hash is not None and prepared.config_hash != metadata.config_hash:
+        raise ConfigError(
+            "CONFIG-003",
+            f"{run_dir / CONFIG_FILE} is not the configuration that the run had: its sha256 is"
+            f" {prepared.config_hash[:12]}, and {METADATA_FILE} has {metadata.config_hash[:12]}; it was edited, or"
+            " written by another version: run the mode anew",
+        )
     _require_same(metadata.data_hashes, prepared.dataset.hashes | prepared.strategy.input_hashes, folder)
     return prepared
 
