@@ -10,11 +10,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from basis_actors.cli.interruption import Interruption, remember_interruptions
 from basis_actors.logs.directory import LogDirectoryManager, RunStatus
 from basis_actors.logs.reader import EventLog
 from basis_actors.messages.events import StrategyDecision, SystemErrorEvent
@@ -38,6 +39,32 @@ class Stuck(PureLending):
 STRATEGIES["pure_lending"] = Stuck
 main()
 """
+
+
+def swallowed() -> None:
+    """What a library does that tries an import and goes on without it, whatever kept it from being imported."""
+    with suppress(BaseException):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interruption_that_a_library_swallowed_is_raised_before_anything_begins() -> None:
+    with Interruption() as interruption:
+        swallowed()
+        with pytest.raises(KeyboardInterrupt):
+            interruption.hold()
+
+
+def test_one_that_was_swallowed_while_the_commands_were_loaded_counts_as_well() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        remember_interruptions()
+        swallowed()
+        with Interruption() as interruption, pytest.raises(KeyboardInterrupt):
+            interruption.hold()
+        with Interruption() as interruption:
+            interruption.hold()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Terminal:

@@ -11,19 +11,33 @@ from typing import Any, Self
 
 from basis_actors.cli.terminal import INTERRUPTED
 
-__all__ = ["Interruption"]
+__all__ = ["Interruption", "remember_interruptions"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _STDERR = 2
 _CLEAR_LINE = "\r\x1b[2K"
 _SHOW_CURSOR = "\x1b[?25h"
+_unheeded: list[int] = []
+"""Interruptions that were raised as KeyboardInterrupt, and may have been swallowed."""
+
+
+def remember_interruptions() -> None:
+    """Let Ctrl-C do what it does, and be remembered until an `Interruption` is over; not where it is ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _raise)
+
+
+def _raise(number: int, _frame: FrameType | None) -> None:
+    _unheeded.append(number)
+    raise KeyboardInterrupt
 
 
 class Interruption:
     """While it is entered, signals are its own. What the first one does depends on how far things are.
 
-    Before `hold` it raises KeyboardInterrupt: there is nothing to save. Between `hold` and `cancels` it is kept for
-    later. After `cancels` it cancels the run. The second one after that ends the process.
+    Before `hold` it raises KeyboardInterrupt: there is nothing to save. Libraries swallow that while they are imported,
+    so `hold` raises it again. Between `hold` and `cancels` it is kept for later. After `cancels` it cancels the run.
+    The second one after that ends the process.
     """
 
     def __init__(self) -> None:
@@ -39,10 +53,16 @@ class Interruption:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        _unheeded.clear()
 
     def hold(self) -> None:
-        """From now on something begins that must not be left half-made."""
+        """From now on something begins that must not be left half-made.
+
+        Raises KeyboardInterrupt for an interruption until now that did not get through.
+        """
         self._holding = True
+        if _unheeded:
+            raise KeyboardInterrupt
 
     def cancels(self, cancel: Callable[[str], None]) -> None:
         """From now on an interruption calls `cancel` with the reason, once."""
@@ -52,6 +72,7 @@ class Interruption:
 
     def _strike(self, number: int, _frame: FrameType | None) -> None:
         if not self._holding:
+            _unheeded.append(number)
             raise KeyboardInterrupt
         if self._struck is not None:
             _say("Ended at once; the last events may be missing in the log.")
