@@ -124,7 +124,6 @@ def test_a_packed_segment_that_cannot_be_unpacked_is_named(
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.usefixtures("finished")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -132,10 +131,17 @@ def test_a_packed_segment_that_cannot_be_unpacked_is_named(
         (("logs",), "logs is not a run directory"),
         (("lent", "--out", "nowhere/page.html"), "LOG-001: nowhere/page.html cannot be written: No such file"),
         (("lent", "--out", "logs"), "LOG-001: logs cannot be written"),
+        (("lent", "--out", "/"), "LOG-001: / cannot be written: it is no regular file"),
+        (("lent", "--out", ""), "LOG-001: . cannot be written: it is no regular file"),
+        (("lent", "--out", "/dev/null"), "LOG-001: /dev/null cannot be written: it is no regular file"),
+        (("lent", "--out", "logs/lent/PID/summary.json"), "summary.json is a file of the run"),
+        (("lent", "--out", "logs/lent/PID/events/positions.jsonl"), "positions.jsonl is a file of the run"),
+        (("x" * 300,), f"run {'x' * 200!r} is neither a path nor a name"),
+        (("a\0b",), "is neither a path nor a name"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(run: Run, arguments: tuple[str, ...], said: str) -> None:
-    result = run("report", *arguments)
+def test_bad_input_is_one_line_and_exit_code_2(run: Run, finished: Path, arguments: tuple[str, ...], said: str) -> None:
+    result = run("report", *(argument.replace("PID", finished.name) for argument in arguments))
     assert result.exit_code == 2
     assert said in result.stderr
     assert result.stderr.count("\n") == 1

@@ -15,6 +15,16 @@ from basis_actors.cli.terminal import complain, messages
 __all__ = ["report"]
 
 
+def _require_own(target: Path, home: Path) -> None:
+    """Raise for a page that would take the place of a file of the run or of its result."""
+    from basis_actors.errors import BasisError
+    from basis_actors.results.report import REPORT_FILE
+
+    place = target.resolve()
+    if place.is_relative_to(home.resolve()) and place.name != REPORT_FILE and place.exists():
+        raise BasisError("LOG-001", f"{target} is a file of the run; choose a file outside {home}, or {REPORT_FILE}")
+
+
 def report(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, a result, or the name of one.")],
     *,
@@ -34,6 +44,7 @@ def report(
     run_dir = find_run(run)
     home = run_dir.parent if run_dir.name == RESULT_LOGS else run_dir
     target = home / REPORT_FILE if out is None else out
+    _require_own(target, home)
     progress = messages()
     with progress.status(f"reading {run_dir}") if progress.is_terminal else nullcontext():
         damage = write_report(run_dir, target)

@@ -34,22 +34,33 @@ def find_run(given: str | Path, roots: Sequence[Path] = (LOGS_ROOT, RESULTS_ROOT
         if runs:
             return runs[0]
     path = Path(given)
-    if path.exists():
+    if _is_there(path):
         raise BasisError("LOG-003", f"{given} is not a run directory: no {METADATA_FILE} in it or in a folder below")
     known = sorted({child.name for root in roots for child in _folders(root)})
     near = get_close_matches(path.name, known, n=3, cutoff=0.5)
     hint = f"nearest: {', '.join(near)}" if near else f"there are {len(known)} names there"
     raise BasisError(
-        "LOG-003", f"run {str(given)!r} is neither a path nor a name in {_listed(roots)}; {hint}: give one of those"
+        "LOG-003",
+        f"run {str(given)[:200]!r} is neither a path nor a name in {_listed(roots)}; {hint}: give one of those",
     )
 
 
 def _runs_in(place: Path) -> list[Path]:
     """Run directories that `place` stands for: itself, that of a result, or those of one correlation id."""
+    if not _is_there(place):
+        return []
     for candidate in (place, place / RESULT_LOGS):
         if (candidate / METADATA_FILE).is_file():
             return [candidate]
     return sorted(child for child in _folders(place) if child.name.isdigit() and (child / METADATA_FILE).is_file())
+
+
+def _is_there(path: Path) -> bool:
+    """Also of what no file can be called: names that are too long, or have a null in them."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _folders(place: Path) -> Iterator[Path]:

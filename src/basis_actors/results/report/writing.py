@@ -11,7 +11,12 @@ __all__ = ["write_whole"]
 
 
 def write_whole(target: Path, content: bytes) -> None:
-    """Write `content` to `target` in one step, for its owner alone. Raises BasisError LOG-001 when that fails."""
+    """Write `content` to `target` in one step, for its owner alone.
+
+    Raises BasisError LOG-001 when that fails, and for what is there and no regular file: a device would be replaced.
+    """
+    if not target.name or (target.exists() and not target.is_file()):
+        raise BasisError("LOG-001", f"{target} cannot be written: it is no regular file; choose another file")
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         try:
