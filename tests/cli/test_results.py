@@ -270,3 +270,10 @@ def test_a_damaged_result_is_one_line_beside_the_others_and_can_be_deleted(
     deleted = run("results", "delete", "careful", "--yes")
     assert deleted.exit_code == 0, deleted.stderr
     assert not damaged.parent.exists()
+
+
+def test_log_and_result_in_one_folder_are_refused_before_anything_is_run(run: Run, tmp_path: Path) -> None:
+    result = run("backtest", *SHORT, "--out", "both", "--results", "./both", "--quiet")
+    assert result.exit_code == 2
+    assert "both is to hold both the log and the result" in result.stderr
+    assert not (tmp_path / "both").exists()

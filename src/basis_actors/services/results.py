@@ -27,8 +27,8 @@ class _Told(msgspec.Struct):
 def require_results(root: Path | None, request: BacktestRequest) -> None:
     """Refuse, before anything is run, a result that could not be made in the end. None asks for no result.
 
-    Raises ConfigError CONFIG-003 for a run that writes no events, BasisError LOG-003 when the name that is asked for
-    is none, or has a result already.
+    Raises ConfigError CONFIG-003 for a run that writes no events, or its log to the same folder, BasisError LOG-003
+    when the name that is asked for is none, or has a result already.
     """
     if request.correlation_id is not None:
         check_correlation_id(request.correlation_id)
@@ -37,6 +37,12 @@ def require_results(root: Path | None, request: BacktestRequest) -> None:
     if not request.write_events:
         raise ConfigError(
             "CONFIG-003", f"a result in {root} is made of the event log, and none is to be written; leave one out"
+        )
+    if root.resolve() == request.out.resolve():
+        raise ConfigError(
+            "CONFIG-003",
+            f"{root} is to hold both the log and the result, and each would be {root}/<name>; give --out and --results"
+            " two folders",
         )
     if request.correlation_id is not None:
         ResultStore(root).require_free(request.correlation_id)

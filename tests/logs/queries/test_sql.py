@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -186,3 +189,64 @@ def test_a_run_in_a_folder_with_a_quotation_mark_can_be_asked(copied: Path, tmp_
     strange = copied.rename(tmp_path / "it's [one] of * those")
     found = rows(RunLog(strange), "SELECT metadata FROM positions")
     assert [json.loads(text) for (text,) in found] == [event["metadata"] for event in written("positions")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'"total_value_usd":', b'"total_value_usd":"x","was":'),
+        (b'"positions":{', b'"positions":null,"was":{'),
+        (b'"total_value_usd":', b'"total_value_usd":NaN,"was":'),
+        (b'"position_type":"', b'"position_type":"\xff'),
+    ],
+)
+def test_a_value_that_is_none_of_its_type_is_no_null(copied: Path, before: bytes, after: bytes) -> None:
+    path = copied / "events" / "positions.jsonl"
+    every = path.read_bytes().splitlines(keepends=True)
+    assert before in every[3]
+    every[3] = every[3].replace(before, after, 1)
+    path.write_bytes(b"".join(every))
+    with pytest.raises(BasisError, match=r"LOG-004: .*positions\.jsonl, line 4: .*expected one PositionSnapshot"):
+        rows(RunLog(copied), "SELECT count(*) FROM positions")
+
+
+ASKING = """
+import sys
+from pathlib import Path
+from basis_actors.logs.queries import sql
+from basis_actors.logs.queries.source import RunLog
+
+class Told(sql.Thread):
+    def start(self):
+        super().start()
+        print("asked", flush=True)
+
+
+sql.Thread = Told
+with sql.ask(RunLog(Path(sys.argv[1])), sys.argv[2]) as answer:
+    list(answer.rows())
+"""
+ENDLESS = (
+    "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 1e12) SELECT count(*) FROM t",
+    "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range * 7 % 11 = b.range % 13",
+)
+
+
+@pytest.mark.parametrize("statement", ENDLESS)
+def test_a_question_without_end_is_given_up_and_leaves_nothing(log: RunLog, tmp_path: Path, statement: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", ASKING, log.run_dir, statement],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "asked\n"
+    process.send_signal(signal.SIGINT)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert said.splitlines()[-1] == "KeyboardInterrupt"
+    assert list(tmp_path.iterdir()) == []

@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
+from threading import Thread
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
 from basis_actors.errors import BasisError
-from basis_actors.logs.queries.blocks import Block, blocks
+from basis_actors.logs.queries.blocks import Block, blocks, lines_with, unreadable
 from basis_actors.logs.queries.source import RunLog
+from basis_actors.logs.segments import UNREADABLE
 from basis_actors.messages.events import EVENT_TYPES, DomainEvent
 
 if TYPE_CHECKING:
@@ -34,8 +37,11 @@ __all__ = ["Answer", "ask", "columns_of"]
 T = TypeVar("T")
 
 _AT_ONCE: Final = 1000
+_PATIENCE_SECONDS: Final = 1.0
+"""How long a statement that is interrupted has to end."""
+_abandoned: list[object] = []
+"""Connections whose statement does not end: closing one would wait for it."""
 _LINE: Final = "line"
-_MALFORMED: Final = "Malformed JSON"
 _CONFIG: Final = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -57,16 +63,17 @@ class Answer:
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """The rows, in order. Raises BasisError LOG-006 for what goes wrong only while they are computed."""
-        while rows := _guarded(lambda: self._cursor.fetchmany(_AT_ONCE)):
+        cursor = self._cursor
+        while rows := _guarded(lambda: _interruptibly(cursor, lambda: cursor.fetchmany(_AT_ONCE))):
             yield from rows
 
 
 class _Lines:
     """The lines of an event file as an Arrow table of one column, read anew for each scan."""
 
-    def __init__(self, folder: Path, stem: str) -> None:
+    def __init__(self, folder: Path, kind: type[DomainEvent]) -> None:
         self._folder = folder
-        self._stem = stem
+        self._kind = kind
         self.failure: BasisError | None = None
         """What kept it from being read."""
 
@@ -80,7 +87,8 @@ class _Lines:
         import pyarrow as pa
 
         try:
-            for block in blocks(self._folder, self._stem):
+            for block in blocks(self._folder, self._kind.FILE):
+                _require_events(block, self._kind)
                 yield pa.record_batch([_column(block)], schema=schema)
         except BasisError as error:
             self.failure = error
@@ -102,7 +110,7 @@ def ask(log: RunLog, statement: str) -> Iterator[Answer]:
     database = _database()
     with (
         tempfile.TemporaryDirectory(prefix="basis-actors-") as spill,
-        database.connect(":memory:", config={**_CONFIG, "temp_directory": spill}) as connection,
+        _connected(database, spill) as connection,
     ):
         connection.execute("SET TimeZone = 'UTC'")
         files = [_make_view(connection, log.folder, kind) for kind in EVENT_TYPES]
@@ -110,13 +118,11 @@ def ask(log: RunLog, statement: str) -> Iterator[Answer]:
         connection.execute("SET lock_configuration = true")
         try:
             _require_one_select(connection, statement)
-            yield Answer(_guarded(lambda: connection.execute(statement)))
-        except BasisError as error:
+            yield Answer(_guarded(lambda: _interruptibly(connection, lambda: connection.execute(statement))))
+        except BasisError:
             for lines in files:
                 if lines.failure is not None:
                     raise lines.failure from None
-            if _MALFORMED in error.message:
-                _require_events(log)
             raise
 
 
@@ -130,8 +136,18 @@ def _database() -> Any:
     return duckdb
 
 
+@contextmanager
+def _connected(database: Any, spill: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    connection = database.connect(":memory:", config={**_CONFIG, "temp_directory": spill})
+    try:
+        yield connection
+    finally:
+        if connection not in _abandoned:
+            connection.close()
+
+
 def _make_view(connection: duckdb.DuckDBPyConnection, folder: Path, kind: type[DomainEvent]) -> _Lines:
-    lines = _Lines(folder, kind.FILE)
+    lines = _Lines(folder, kind)
     table = f"lines_of_{kind.FILE}"
     connection.register(table, lines)
     form = msgspec.json.encode(columns_of(kind)).decode().replace("'", "''")
@@ -180,11 +196,18 @@ def _require_one_select(connection: duckdb.DuckDBPyConnection, statement: str) -
     raise BasisError("LOG-006", f"SQL: expected one SELECT (or DESCRIBE, SUMMARIZE, SHOW TABLES), got {kinds}")
 
 
-def _require_events(log: RunLog) -> None:
-    """Raise for the line that is no event: DuckDB does not say which one it is."""
-    for kind in EVENT_TYPES:
-        for _ in log.find(kind):
-            pass
+def _require_events(block: Block, kind: type[DomainEvent]) -> None:
+    """Raise for the line that is no event: DuckDB would not say which one it is, and make NULL of a wrong value."""
+    decoder = msgspec.json.Decoder(kind)
+    try:
+        decoder.decode_lines(block.text)
+    except UNREADABLE:
+        for line in lines_with(block, ()):
+            try:
+                decoder.decode(line.text)
+            except UNREADABLE as error:
+                raise unreadable(line, error, kind.__name__) from error
+        raise
 
 
 def _guarded(work: Callable[[], T]) -> T:
@@ -195,6 +218,28 @@ def _guarded(work: Callable[[], T]) -> T:
         return work()
     except Error as error:
         raise BasisError("LOG-006", f"SQL: {_one_line(str(error))}") from None
+
+
+def _interruptibly(connection: duckdb.DuckDBPyConnection, work: Callable[[], T]) -> T:
+    """Do it in a thread, so that Ctrl-C reaches us: DuckDB looks for it between its steps, which may take hours."""
+    done: Future[T] = Future()
+
+    def carry_out() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            done.set_exception(error)
+
+    thread = Thread(target=carry_out, name="sql", daemon=True)
+    thread.start()
+    try:
+        return done.result()
+    except KeyboardInterrupt:
+        connection.interrupt()
+        thread.join(_PATIENCE_SECONDS)
+        if thread.is_alive():
+            _abandoned.append(connection)
+        raise
 
 
 def _one_line(text: str) -> str:
