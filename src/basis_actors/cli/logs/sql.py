@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from datetime import UTC, datetime
 from itertools import islice
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from basis_actors.cli.logs.asking import AsJson, Run, opened, print_rows
+from basis_actors.cli.terminal import INTERRUPTED
 
 if TYPE_CHECKING:
     from basis_actors.logs.queries.sql import Answer
@@ -34,19 +36,26 @@ def sql(
     read these views and nothing else, and change nothing. The table shows 100 rows; `--json` and `--csv` have all.
     """
     from basis_actors.errors import BasisError
-    from basis_actors.logs.queries.sql import ask
+    from basis_actors.logs.queries.sql import ask, hangs
 
     if as_json and as_csv:
         raise BasisError("LOG-006", "--json and --csv are two forms of one answer; leave one out")
-    with ask(opened(run), statement) as answer:
-        if as_json:
-            print_rows(dict(zip(answer.columns, map(_json, row, answer.types), strict=True)) for row in answer.rows())
-        elif as_csv:
-            writer = csv.writer(sys.stdout, lineterminator="\n")
-            writer.writerow(answer.columns)
-            writer.writerows(map(_text, row) for row in answer.rows())
-        else:
-            _print(answer)
+    try:
+        with ask(opened(run), statement) as answer:
+            if as_json:
+                forms = answer.types
+                print_rows(dict(zip(answer.columns, map(_json, row, forms), strict=True)) for row in answer.rows())
+            elif as_csv:
+                writer = csv.writer(sys.stdout, lineterminator="\n")
+                writer.writerow(answer.columns)
+                writer.writerows(map(_text, row) for row in answer.rows())
+            else:
+                _print(answer)
+    except KeyboardInterrupt:
+        if hangs():
+            sys.stdout.flush()
+            os._exit(INTERRUPTED)
+        raise
 
 
 def _print(answer: Answer) -> None:

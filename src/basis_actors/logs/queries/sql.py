@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa  # type: ignore[import-untyped]
 
-__all__ = ["Answer", "ask", "columns_of"]
+__all__ = ["Answer", "ask", "columns_of", "hangs"]
 
 T = TypeVar("T")
 
@@ -93,6 +93,12 @@ class _Lines:
         except BasisError as error:
             self.failure = error
             raise
+
+
+def hangs() -> bool:
+    """Whether a statement that was interrupted goes on all the same: then only the end of the process ends it, and
+    that must not wait for threads."""
+    return bool(_abandoned)
 
 
 def columns_of(kind: type[msgspec.Struct]) -> dict[str, str]:
