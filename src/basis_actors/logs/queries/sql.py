@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from datetime import datetime
 from enum import Enum
@@ -236,14 +236,12 @@ def _interruptibly(connection: duckdb.DuckDBPyConnection, work: Callable[[], T])
         except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
             done.set_exception(error)
 
-    thread = Thread(target=carry_out, name="sql", daemon=True)
-    thread.start()
     try:
+        Thread(target=carry_out, name="sql", daemon=True).start()
         return done.result()
     except KeyboardInterrupt:
         connection.interrupt()
-        thread.join(_PATIENCE_SECONDS)
-        if thread.is_alive():
+        if wait([done], _PATIENCE_SECONDS).not_done:
             _abandoned.append(connection)
         raise
 
