@@ -354,3 +354,10 @@ def test_the_days_that_are_asked_for_are_enough(run: Run) -> None:
     head, *rows = done.stdout.splitlines()[2:]
     assert head.split() == ["scenario", "return", "drawdown", "health", "margin", "liquidated", "unhedged", "state"]
     assert not [line for line in rows if line != line.rstrip()]
+
+
+def test_the_list_of_runs_says_which_scenario_each_was(run: Run, files: None) -> None:
+    run("stress", "pure_lending_usdt", "--scenario", "crash.yaml", "--days", 4)
+    listed = [json.loads(line) for line in run("logs", "list", "--json").stdout.splitlines()]
+    assert sorted(str(row["scenario"]) for row in listed) == ["None", "crash"]
+    assert "pure_lending_usdt under crash" in run("logs", "list").stdout

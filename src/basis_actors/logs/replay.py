@@ -14,9 +14,9 @@ from basis_actors.finance.keys import STABLE, parse_key
 from basis_actors.finance.ledger import book_settlement
 from basis_actors.logs.directory import EVENTS_FOLDER, SUMMARY_FILE, RunStatus
 from basis_actors.logs.integrity import Finding, LogWalk, SealCheck, check_seals
-from basis_actors.logs.reader import EventLog
+from basis_actors.logs.reader import EventLog, require_event_files
 from basis_actors.logs.seals import SEALS_STEM
-from basis_actors.logs.segments import SUFFIX
+from basis_actors.logs.segments import SUFFIX, segments
 from basis_actors.messages.events import DomainEvent, ExecutionDeltaEvent, PnLCalculation, PositionSnapshot
 from basis_actors.messages.execution import DeltaSource, Settlement
 
@@ -61,10 +61,12 @@ def replay(run_dir: Path, observe: Callable[[DomainEvent], None] = lambda _: Non
     """Check a run against its own log, in memory that does not grow with it. `observe` is given every event in order.
 
     Whether the numbers of the summary follow from the log is left to `results.verification`. Raises BasisError LOG-003
-    when `run_dir` is not a run directory, LOG-004 when a newer version wrote it.
+    when `run_dir` is not a run directory or the run kept no event log, LOG-004 when a newer version wrote it.
     """
     metadata = EventLog(run_dir).metadata
     folder = Path(run_dir) / EVENTS_FOLDER
+    if not segments(folder, SEALS_STEM):
+        require_event_files(run_dir)
     seals = check_seals(folder)
     if metadata.currency is None:
         raise BasisError("LOG-003", f"{run_dir} does not say in which currency it counts; run the mode again")

@@ -32,8 +32,8 @@ def list_runs(
 ) -> None:
     """Runs, newest first: what they were, how they ended, how large they are.
 
-    `--json` prints rows: run_dir, mode, status, started_at, finished_at, bytes, failure. A run that did not end by
-    itself is `running`, or `killed` when no process writes it any more.
+    `--json` prints rows: run_dir, mode, status, started_at, finished_at, bytes, failure, and the scenario of `stress`.
+    A run that did not end by itself is `running`, or `killed` when no process writes it any more.
     """
     from basis_actors.logs.queries.runs import runs_in
 
@@ -59,7 +59,7 @@ def _print(shown: list[ListedRun], total: int, root: Path) -> None:
         grid.row(
             (
                 Text(str(Path(run.run_dir).relative_to(root)), style="bold"),
-                Text(run.mode, style="dim"),
+                Text(run.mode if run.scenario is None else f"{run.mode} under {run.scenario}", style="dim"),
                 Text(run.failure or "", style="red"),
             ),
             (started, Text(ended, style="dim")),

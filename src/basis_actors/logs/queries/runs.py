@@ -30,6 +30,8 @@ class ListedRun(msgspec.Struct, frozen=True):
     """Of everything in the directory, compressed as it is."""
     failure: str | None
     """What ended the run, or why its metadata cannot be read."""
+    scenario: str | None = None
+    """What `stress` put the market through; None for a market as it was."""
 
 
 def runs_in(root: Path) -> list[ListedRun]:
@@ -50,6 +52,8 @@ def _listed(run_dir: Path) -> ListedRun:
     status = str(metadata.status)
     if metadata.status is RunStatus.RUNNING and not is_running(run_dir):
         status = KILLED
+    scenario = metadata.options.get("scenario")
     return ListedRun(
-        str(run_dir), metadata.mode, status, metadata.started_at, metadata.finished_at, size, metadata.failure
-    )
+        str(run_dir), metadata.mode, status, metadata.started_at, metadata.finished_at, size, metadata.failure,
+        None if scenario is None else str(scenario),
+    )  # fmt: skip

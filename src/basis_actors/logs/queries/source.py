@@ -13,10 +13,10 @@ from basis_actors.errors import BasisError
 from basis_actors.logs.directory import EVENTS_FOLDER
 from basis_actors.logs.queries.blocks import Line, blocks, lines_with, unreadable
 from basis_actors.logs.queries.completeness import notices
-from basis_actors.logs.reader import EventLog
+from basis_actors.logs.reader import EventLog, require_event_files
 from basis_actors.logs.run_lock import is_running
-from basis_actors.logs.segments import UNREADABLE, segments
-from basis_actors.messages.events import EVENT_TYPES, DomainEvent
+from basis_actors.logs.segments import UNREADABLE
+from basis_actors.messages.events import DomainEvent
 
 __all__ = ["Found", "RunLog", "sequence_of"]
 
@@ -44,8 +44,7 @@ class RunLog:
         self.run_dir = run_dir
         self.metadata = EventLog(run_dir).metadata
         self.folder = run_dir / EVENTS_FOLDER
-        if not any(segments(self.folder, kind.FILE) for kind in EVENT_TYPES):
-            raise BasisError("LOG-003", f"{self.folder} has no event files: the run kept no log, or they were removed")
+        require_event_files(run_dir)
 
     def find(self, kind: type[E], *needles: bytes) -> Iterator[Found[E]]:
         """Events of one type whose lines contain any of `needles`, or all of them, in the order of the log.
