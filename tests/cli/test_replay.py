@@ -60,7 +60,8 @@ def test_a_second_run_is_the_same(run: Run, run_dir: Path, tmp_path: Path) -> No
     assert result.exit_code == 0, result.output
     assert "The runs are the same." in result.stdout
     assert run("replay", next((tmp_path / "again").glob("*/*"))).exit_code == 0
-    rows = [json.loads(line) for line in run("replay", run_dir, "--rerun", "--json").stdout.splitlines()]
+    check, *rows = (json.loads(line) for line in run("replay", run_dir, "--rerun", "--json").stdout.splitlines())
+    assert check["findings"] == []
     assert len(rows) == 12
     assert all(row["line"] is None for row in rows)
 
@@ -98,3 +99,34 @@ def test_options_of_a_second_run_need_one(run: Run, run_dir: Path) -> None:
     result = run("replay", run_dir, "--data", "somewhere")
     assert result.exit_code == 2
     assert "--rerun" in result.stderr
+
+
+def test_a_changed_log_is_found_before_it_is_run_again(run: Run, run_dir: Path) -> None:
+    """The seals alone tell of a line that differs in what two runs may differ in: there the second run is the same."""
+    path = run_dir / "events" / "positions.jsonl"
+    text = path.read_text()
+    path.write_text(text.replace(f'"pid":{run_dir.name}', f'"pid":{int(run_dir.name) + 1}', 1))
+    assert path.read_text() != text
+    result = run("replay", run_dir, "--rerun")
+    assert "The runs are the same." in result.stdout
+    assert "seal: positions.jsonl, lines 1 to" in result.stdout
+    assert "Not verified" in result.stderr
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("options", [(), ("--rerun",)])
+def test_a_run_without_an_event_log_is_no_log_that_was_changed(run: Run, options: tuple[str, ...]) -> None:
+    made = run("backtest", "pure_lending_usdt", "--end", "2024-01-03", "--no-events", "--quiet")
+    result = run("replay", made.stdout.strip(), *options)
+    assert result.exit_code == 2
+    assert "the run kept no log (--no-events, `stress`), or it was removed" in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_log_of_which_only_the_seals_are_left_is_one_that_was_changed(run: Run, run_dir: Path) -> None:
+    for path in (run_dir / "events").glob("*.jsonl"):
+        if path.name != "seals.jsonl":
+            path.unlink()
+    result = run("replay", run_dir)
+    assert result.exit_code == 1
+    assert "seal: positions.jsonl: is missing" in result.stdout
