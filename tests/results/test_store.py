@@ -63,7 +63,7 @@ def test_the_equity_curve_is_that_of_the_log_at_the_end_of_each_tick(store: Resu
     logged = log.series(PnLCalculation, "equity")
     flows = log.series(PnLCalculation, "external_flows")
     last = ~logged.index.duplicated(keep="last")
-    assert list(frame.columns) == ["equity", "index", "drawdown", "external_flows"]
+    assert list(frame.columns) == ["equity", "index", "drawdown", "external_flows", "daily_index"]
     assert list(frame.index) == list(logged.index[last])
     assert frame["equity"].tolist() == logged[last].tolist()
     assert frame["external_flows"].tolist() == flows[last].tolist()

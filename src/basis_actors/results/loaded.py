@@ -46,7 +46,10 @@ class LoadedResult:
 
     @property
     def equity(self) -> pd.DataFrame:
-        """Equity, index, drawdown and external flows at the end of each tick (UTC). Raises BasisError LOG-003."""
+        """Equity, index, drawdown and external flows at the end of each tick (UTC), and the index at 00:00 UTC.
+
+        `results.equity.write_equity` says what each is. Raises BasisError LOG-003.
+        """
         import pandas as pd
 
         path = self.path / EQUITY_FILE
