@@ -34,7 +34,7 @@ def test_listing_modes_loads_no_market_data_libraries() -> None:
 
 def test_looking_at_results_loads_no_market_data_libraries(tmp_path: Path) -> None:
     code = f"import sys\nsys.argv = ['basis-actors', 'results', 'list', '--root', {str(tmp_path)!r}]\n"
-    code += "from basis_actors.cli import main\nfrom basis_actors.cli.result_tables import list_table\n"
+    code += "from basis_actors.cli import main\nfrom basis_actors.cli.result_tables import print_list\n"
     loaded = loaded_by(code + "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 0")
     assert set(loaded) == {"rich", "typer"}
 

@@ -140,20 +140,41 @@ def fits(text: str) -> bool:
     return all(len(line.rstrip()) <= 80 for line in text.splitlines() if "Error" not in line)
 
 
-def test_the_list_has_a_row_a_result_with_the_newest_last(kept: Run) -> None:
+def test_the_list_has_a_row_a_result_with_the_newest_first(kept: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     done = kept("results", "list")
     assert done.exit_code == 0
     assert fits(done.stdout)
-    positions = [done.stdout.index(name) for name in ("ml_btc_directional", "careful", "usual")]
+    positions = [done.stdout.index(name) for name in ("usual", "careful", "ml_btc_directional")]
     assert positions == sorted(positions)
     assert done.stdout.count("completed") == 3
     rows = json.loads(kept("results", "list", "--json").stdout)
-    assert [row["id"] for row in rows][1:] == ["careful", "usual"]
+    assert [row["id"] for row in rows][:2] == ["usual", "careful"]
     assert rows[1].keys() == {
         "id", "path", "mode", "share_class", "start", "end", "total_return", "max_drawdown", "sharpe", "status",
         "failure", "run_at", "bytes",
     }  # fmt: skip
-    assert f"{rows[2]['total_return']:+.2%}" in done.stdout
+    assert f"{rows[0]['total_return']:+.2%}" in done.stdout
+
+
+def test_a_row_of_the_list_is_one_line_in_a_pipe(kept: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    head, _, *rows = kept("results", "list").stdout.splitlines()
+    assert len(rows) == 3
+    assert all("completed" in row for row in rows)
+    assert "drawdown 00:00  at any time" in head
+    careful = json.loads(kept("results", "show", "careful", "--json").stdout)["summary"]
+    for name in ("max_drawdown", "max_drawdown_intraday"):
+        assert f"{careful[name]:.2%}" in rows[1].split()
+
+
+def test_the_two_drawdowns_are_told_apart(kept: Run) -> None:
+    shown = kept("results", "show", "careful").stdout
+    assert "Max drawdown, 00:00 UTC" in shown
+    assert "  at any calculation" in shown
+    compared = kept("results", "compare", "usual", "careful").stdout
+    assert "max drawdown, 00:00 UTC" in compared
+    assert "max drawdown, any time" in compared
 
 
 def test_an_empty_store_says_so(run: Run) -> None:

@@ -12,6 +12,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from basis_actors.cli.logs.tables import Page
 from basis_actors.logs.directory import EVENTS_FOLDER, RunStatus
 from basis_actors.logs.locate import RESULT_LOGS
 from basis_actors.messages.events import EVENT_TYPES
@@ -20,13 +21,14 @@ from basis_actors.results.comparison import COUNTS, RATIOS, SHARES, Comparison, 
 from basis_actors.results.render import format_amount
 from basis_actors.results.store import ResultFile, StoredResult
 
-__all__ = ["list_table", "print_comparison", "print_files"]
+__all__ = ["print_comparison", "print_files", "print_list"]
 
 _STATUS = {
     RunStatus.COMPLETED: "green",
     RunStatus.PARTIAL: "yellow",
     RunStatus.FAILED: "bold red",
 }
+_NAMES = {"max_drawdown": "max drawdown, 00:00 UTC", "max_drawdown_intraday": "max drawdown, any time"}
 _DECIMALS = 6
 _SHA256 = 64
 """Digits of a hash, and how many of them are shown."""
@@ -35,23 +37,26 @@ _PATH = 44
 """Columns that the name of a key may take before it is broken."""
 
 
-def list_table(found: Iterable[StoredResult]) -> Table:
-    """A row a result, of two lines."""
-    table = _table()
-    table.add_column("result\nmode", overflow="fold")
-    for title in ("first tick\nlast tick", "\nreturn", "draw-\ndown", "\nSharpe", "status\nsize"):
-        table.add_column(title, justify="right", no_wrap=True)
+def print_list(found: Iterable[StoredResult]) -> None:
+    """A row a result: of two lines on 80 columns, of one on a wide screen and in a pipe."""
+    page = Page()
+    grid = page.grid(
+        ("result", "mode"), ("first tick", "last tick"), ("return", "Sharpe"), ("drawdown 00:00", "at any time"),
+        ("status", "size"), right=("return", "Sharpe", "drawdown 00:00", "at any time"),
+    )  # fmt: skip
     for result in found:
         summary, status = result.summary, result.metadata.status
-        table.add_row(
-            Text.assemble((result.id, "bold"), "\n", (summary.mode, "cyan")),
-            f"{_day(summary.start)}\n{_day(summary.end)}",
-            _return(summary.total_return),
-            f"{summary.max_drawdown:.2%}",
-            Text("–", style="dim") if summary.sharpe is None else f"{summary.sharpe:.2f}",
-            Text.assemble((status.value, _STATUS.get(status, "")), "\n", (decimal(result.bytes), "dim")),
+        grid.row(
+            (Text(result.id, style="bold"), Text(summary.mode, style="cyan")),
+            (_day(summary.start), _day(summary.end)),
+            (
+                _return(summary.total_return),
+                Text("–", style="dim") if summary.sharpe is None else f"{summary.sharpe:.2f}",
+            ),
+            (f"{summary.max_drawdown:.2%}", f"{summary.max_drawdown_intraday:.2%}"),
+            (Text(status.value, style=_STATUS.get(status, "")), Text(decimal(result.bytes), style="dim")),
         )
-    return table
+    page.print(grid)
 
 
 def print_files(files: Sequence[ResultFile], console: Console) -> None:
@@ -99,7 +104,7 @@ def _print_pairs(title: str, pairs: Sequence[NumberPair], console: Console) -> N
         scale = max(map(abs, known))
         values = (pair.first, pair.second)
         table.add_row(
-            pair.name.replace("_", " "),
+            _NAMES.get(pair.name) or pair.name.replace("_", " "),
             *(_shown(pair.name, value, scale) for value in values),
             _shown(pair.name, pair.difference, scale),
         )

@@ -30,19 +30,19 @@ def _results() -> None:
 
 @results.command("list")
 def list_results(*, root: Root = RESULTS_ROOT, as_json: Json = False) -> None:
-    """List the results, the newest run last: what each came to, how it ended, and its size on disk.
+    """List the results, the newest run first: what each came to, how it ended, and its size on disk.
 
     Exit code 2 when a folder there looks like a result and cannot be read.
     """
-    from basis_actors.cli.result_tables import list_table
+    from basis_actors.cli.result_tables import print_list
     from basis_actors.results.store import ResultStore
 
     store = ResultStore(root)
-    found = store.list()
+    found = store.list()[::-1]
     if as_json:
         _print([_row(result) for result in found])
     elif found:
-        console().print(list_table(found))
+        print_list(found)
     else:
         console().print(f"no results in {root}", soft_wrap=True)
     for problem in store.damaged:

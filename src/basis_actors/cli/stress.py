@@ -116,6 +116,8 @@ def stress(
     - stale: hours, series
     - gas: hours, gwei
 
+    The drawdown is the deepest fall from a peak at any calculation, not only at 00:00 UTC.
+
     Exit codes: 0 all ran, 1 a run failed, 2 bad input, 130 interrupted.
     """
     from basis_actors.services.preparation import DEFAULT_SEED, DEMO_DAYS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from itertools import pairwise
 from math import fsum
@@ -205,3 +206,15 @@ def test_a_day_is_explained_by_its_events(read: Read, run_of: Make) -> None:
     commands = [attributes["title"] or "" for tag, attributes in page.elements if tag == "button"]
     number_ = min(decided)
     assert f"zcat -f $RUN/events/strategy_decisions*.jsonl* | jq 'select(.sequence == {number_})'" in commands
+
+
+def test_a_drawdown_says_at_which_moments_it_was_looked_for(read: Read, run_of: Make) -> None:
+    summary = json.loads((run_of("btc_basis") / "summary.json").read_text())
+    daily, ever = (f"{summary[name] * 100:.2f} %" for name in ("max_drawdown", "max_drawdown_intraday"))
+    text = " ".join(read("btc_basis").text.replace("\u202f", " ").replace("\xa0", " ").split())
+    assert f"Drawdown, 00:00 to 00:00 UTC{daily}{ever} at any calculation" in text
+    assert f"{ever} at the deepest of any calculation, {daily} if only 00:00 UTC is looked at" in text
+
+
+def test_exposure_is_said_to_be_known_after_each_group(read: Read) -> None:
+    assert "before the orders of each tick and after each of its groups" in read("btc_basis").text

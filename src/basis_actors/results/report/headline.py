@@ -132,15 +132,15 @@ def _numbers(record: RunRecord, money: Money) -> Iterator[tuple[str, str, str, s
         yield "Deposits − withdrawals", money.text(summary.external_flows, unit=False), money.currency, ""
     if summary.equity_end is not None:
         yield (
-            "Deepest drawdown",
+            "Drawdown, 00:00 to 00:00 UTC",
             percent(summary.max_drawdown),
-            f"within a day {percent(summary.max_drawdown_intraday)}",
+            f"{percent(summary.max_drawdown_intraday)} at any calculation",
             "",
         )
     if summary.sharpe is not None:
-        yield "Sharpe ratio", f"{summary.sharpe:.2f}".replace("-", "−"), f"volatility {percent(summary.volatility)}", ""
+        yield "Sharpe ratio", f"{summary.sharpe:.2f}".replace("-", "−"), f"volatility {percent(summary.volatility)}; of daily returns", ""
     if summary.time_invested is not None:
-        yield "Time invested", percent(summary.time_invested, decimals=1), "", ""
+        yield "Time invested", percent(summary.time_invested), "", ""
     if summary.lowest_health_factor is not None:
         yield "Lowest health factor", f"{summary.lowest_health_factor:.4f}", "1 is liquidation", ""
     if summary.lowest_margin_ratio is not None:
