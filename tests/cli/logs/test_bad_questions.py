@@ -92,6 +92,41 @@ def test_a_damaged_line_is_named_with_file_and_number(
     assert "Traceback" not in result.stderr
 
 
+READERS = (
+    ("logs", "failed", "clumsy"),
+    ("logs", "errors", "clumsy"),
+    ("logs", "diff", "clumsy", "clumsy"),
+    ("logs", "sql", "clumsy", "SELECT count(*) FROM operation_executions"),
+)
+
+
+@pytest.mark.parametrize("question", READERS)
+@pytest.mark.parametrize("blanks", [b" ", b"\t \r"])
+def test_blanks_around_a_line_matter_to_no_reader_but_the_seals(
+    run: Run, run_dir: Path, question: tuple[str, ...], blanks: bytes
+) -> None:
+    before = run(*question)
+    path = run_dir / "events" / "operation_executions.jsonl"
+    first, *others = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first[:-1] + blanks + b"\n" + b"".join(others))
+    after = run(*question)
+    assert (after.exit_code, after.stdout) == (before.exit_code, before.stdout)
+    replayed = run("replay", "clumsy")
+    assert replayed.exit_code == 1
+    assert "seal: operation_executions.jsonl" in replayed.stdout
+    assert "line: " not in replayed.stdout
+
+
+def test_what_is_no_event_is_shown_as_a_person_reads_it(run: Run, run_dir: Path) -> None:
+    path = run_dir / "events" / "operation_executions.jsonl"
+    first, _, *others = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + b"caf\xc3\xa9 \x00\xff\n" + b"".join(others))
+    said = "operation_executions.jsonl, line 2: café \\x00\\xff does not begin and end as an object does"
+    result = run("logs", "failed", "clumsy")
+    assert result.exit_code == 2
+    assert said in result.stderr.splitlines()[-1]
+
+
 def test_a_run_without_events_is_refused(run: Run, run_dir: Path) -> None:
     shutil.rmtree(run_dir / "events")
     refused(run("logs", "failed", "clumsy"), "LOG-003", "has no event files")

@@ -21,6 +21,7 @@ from basis_actors.logs.segments import TornLine, active, streams
 __all__ = ["Block", "Line", "blocks", "lines_with", "unreadable"]
 
 _AT_ONCE: Final = 1 << 20
+_END_SHOWN: Final = 40
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -110,11 +111,20 @@ def _place(line: Line) -> str:
 
 
 def _require_objects(block: Block) -> None:
-    """Raise for a line that does not begin and end as an object does."""
+    """Raise for a line that does not begin and end as an object does; blanks around it do not matter, as in JSON."""
     text = block.text
     if text.count(b"}\n{") == text.count(b"\n") - 1 and text.startswith(b"{") and text.endswith(b"}\n"):
         return
     for line in lines_with(block, ()):
-        if not (line.text.startswith(b"{") and line.text.endswith(b"}\n")):
-            raise unreadable(line, f"{line.text[:40]!r} does not begin and end as an object does", "event")
-    raise AssertionError("one of the lines is none")
+        text = line.text.strip()
+        if not (text.startswith(b"{") and text.endswith(b"}")):
+            raise unreadable(line, f"{_shown(text)} does not begin and end as an object does", "event")
+
+
+def _shown(text: bytes) -> str:
+    """A line as a person can read it: its beginning and its end."""
+    if not text:
+        return "an empty line"
+    decoded = text.decode("utf-8", "backslashreplace")
+    readable = "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in decoded)
+    return readable if len(readable) <= 2 * _END_SHOWN else f"{readable[:_END_SHOWN]} … {readable[-_END_SHOWN:]}"
