@@ -43,6 +43,33 @@ def test_what_is_old_is_deleted(run: Run, old: Path) -> None:
     assert "nothing is older than 7 days" in run("logs", "prune").stdout
 
 
+def test_only_what_no_result_holds_is_said_to_be_freed(run: Run, old: Path, tmp_path: Path) -> None:
+    (old / "big").write_bytes(b"x" * 5_000)
+    (old / "events" / "mine").write_bytes(b"x" * 700)
+    os.link(old / "big", tmp_path / "held by a result")
+    for path in (old / "big", old / "events" / "mine"):
+        os.utime(path, (0, 0))
+    rest = (old / "metadata.json").stat().st_size
+    row = json.loads(run("logs", "prune", "--dry-run", "--json").stdout)
+    assert (row["bytes"], row["held"]) == (700 + rest, 5_000)
+    result = run("logs", "prune")
+    assert "5.0 kB more are files that results hold as well" in result.stdout
+    assert "1 deleted, which freed 1." in result.stdout
+
+
+def test_a_long_path_is_not_broken_within_the_process_id(
+    run: Run, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "usdt_market_neutral_no_leverage-20261128T082820-0216"
+    long = old.parent.with_name(name)
+    old.parent.rename(long)
+    (long / "1").rename(long / "30072")
+    lines = run("logs", "prune", "--dry-run").stdout.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert any(line.split()[0] == "30072" for line in lines if line)
+
+
 def test_longer_limits_and_a_running_process_keep_it(run: Run, old: Path) -> None:
     assert run("logs", "prune", "--backtest-days", "11").exit_code == 0
     lock = RunLock(old)

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from basis_actors.cli.terminal import DONE, FAILED, complain, results
+from basis_actors.cli.terminal import DONE, FAILED, complain
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from basis_actors.logs.retention import OldRun
 
 __all__ = ["prune"]
+
+_PATH = 52
+"""Columns that the path of a run may take before its process id goes to the next line."""
 
 
 def prune(
@@ -28,6 +29,7 @@ def prune(
 ) -> None:
     """Delete the directories of runs that ended long ago; never one in progress, and nothing that is no run.
 
+    Results keep the logs of their runs: what a result holds as well is no space that is freed (`held` with --json).
     Exit code 1 when something could not be deleted.
     """
     from datetime import timedelta
@@ -57,7 +59,7 @@ def prune(
     if as_json:
         sys.stdout.writelines(msgspec.json.encode(old, enc_hook=str).decode() + "\n" for old in gone)
     elif gone:
-        results().print(_table(gone, dry_run=dry_run))
+        _print(gone, dry_run=dry_run)
     elif not problems:
         typer.echo(f"{root}: nothing is older than {backtest_days} days (live runs: {live_days})")
     for problem in problems:
@@ -67,21 +69,23 @@ def prune(
     raise typer.Exit(FAILED if problems else DONE)
 
 
-def _table(gone: list[OldRun], *, dry_run: bool) -> Table:
-    from rich.box import SIMPLE_HEAD
+def _print(gone: list[OldRun], *, dry_run: bool) -> None:
     from rich.filesize import decimal
-    from rich.table import Table
     from rich.text import Text
 
-    total = sum(old.bytes for old in gone)
-    verb = "would be deleted" if dry_run else "deleted"
-    table = Table(
-        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim", show_footer=True, footer_style="bold"
-    )
-    table.add_column("run", Text(f"{len(gone)} {verb}"), overflow="fold")
-    table.add_column("kind", no_wrap=True)
-    table.add_column("ended", no_wrap=True)
-    table.add_column("size", decimal(total), justify="right", no_wrap=True)
+    from basis_actors.cli.logs.tables import Page
+
+    page = Page()
+    grid = page.grid(("run",), ("kind", "ended"), ("frees",), right=("frees",))
     for old in gone:
-        table.add_row(Text(str(old.run_dir)), old.kind.value, f"{old.ended:%Y-%m-%d %H:%M}", decimal(old.bytes))
-    return table
+        path = str(old.run_dir)
+        if page.narrow and len(path) > _PATH:
+            path = f"{old.run_dir.parent}/\n{old.run_dir.name}"
+        grid.row((path,), (old.kind.value, f"{old.ended:%Y-%m-%d %H:%M}"), (decimal(old.bytes),))
+    page.print(grid)
+    freed, held = (decimal(sum(sizes)) for sizes in ([old.bytes for old in gone], [old.held for old in gone]))
+    verb, frees = ("would be deleted", "which frees") if dry_run else ("deleted", "which freed")
+    said = f"\n{len(gone)} {verb}, {frees} {freed}"
+    page.print(Text(said, style="bold"))
+    if any(old.held for old in gone):
+        page.print(Text(f"{held} more are files that results hold as well: those stay until `results delete`"))

@@ -48,6 +48,9 @@ class OldRun(msgspec.Struct, frozen=True):
     ended: datetime
     """When anything in it was last written."""
     bytes: int
+    """That deleting it gives back to the disk."""
+    held: int = 0
+    """Bytes that stay, because files of results are the same ones under a second name."""
 
 
 def old_runs(
@@ -74,7 +77,8 @@ def old_runs(
         if now - ended < retention.of(kind) or is_running(run_dir):
             yield None
         else:
-            yield OldRun(run_dir, kind, ended, sum(status.st_size for status in files))
+            held = sum(status.st_size for status in files if status.st_nlink > 1)
+            yield OldRun(run_dir, kind, ended, sum(status.st_size for status in files) - held, held)
 
 
 def unpacked(run_dir: Path) -> list[Path]:
