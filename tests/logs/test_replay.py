@@ -15,7 +15,9 @@ import pytest
 
 from basis_actors.errors import BasisError
 from basis_actors.logs.locate import find_run
+from basis_actors.logs.queries.runs import runs_in
 from basis_actors.logs.replay import Replay, replay
+from basis_actors.logs.run_lock import RunLock
 from basis_actors.messages.book import Flow
 from basis_actors.services.backtest import Backtest
 from basis_actors.services.preparation import BacktestRequest, prepare
@@ -178,6 +180,36 @@ def test_a_forged_delta_contradicts_the_next_snapshot_and_only_that(run_dir: Pat
     assert _checks(found) == {"ledger"}
     (finding,) = found.findings
     assert int(finding.where.split()[1]) > number
+
+
+def test_the_ledger_that_is_shown_is_the_sum_of_the_deltas_after_a_contradiction_too(
+    run_dir: Path, original: Path
+) -> None:
+    def more(event: dict[str, object]) -> None:
+        delta = event["deltas"][0]  # type: ignore[index]
+        delta["delta_amount"] += 1.0
+        changed.append(delta["position_key"])
+
+    changed: list[str] = []
+    _, rows = _lines(run_dir, "execution_deltas")
+    _forge(run_dir, "execution_deltas", next(n for n, line in enumerate(rows) if b'"funding"' in line), more)
+    before, found = replay(original).positions, replay(run_dir).positions
+    (key,) = changed
+    assert found.pop(key) == pytest.approx(before.pop(key) + 1.0, rel=1e-12)
+    assert found == pytest.approx(before, rel=1e-12)
+
+
+def test_a_killed_run_is_called_that_wherever_runs_are_named(run_dir: Path) -> None:
+    path = run_dir / "metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "running", "finished_at": None}))
+
+    def listed() -> str:
+        return next(run.status for run in runs_in(run_dir.parent.parent) if run.run_dir == str(run_dir))
+
+    assert listed() == replay(run_dir).status == "killed"
+    lock = RunLock(run_dir)
+    assert listed() == replay(run_dir).status == "running"
+    lock.release()
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def _run_again(run_dir: Path, data: Path | None, out: Path | None, *, as_json: b
 def _show(found: Replay, console: Console) -> None:
     from rich.text import Text
 
-    console.print(Text.assemble((found.run_dir, "bold"), "  ", (found.status.value, "dim")), soft_wrap=True)
+    console.print(Text.assemble((found.run_dir, "bold"), "  ", (found.status, "dim")), soft_wrap=True)
     console.print(_verdicts(found))
     for finding in found.findings:
         console.print(
@@ -149,7 +149,7 @@ def _ledger(found: Replay) -> Table:
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
-    table.add_column("ledger after the last delta", no_wrap=True)
+    table.add_column("sum of all deltas", no_wrap=True)
     table.add_column("amount", justify="right", no_wrap=True)
     for key, amount in sorted(found.positions.items()):
         table.add_row(Text(key), f"{amount:,.12g}")

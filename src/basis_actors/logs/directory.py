@@ -36,6 +36,7 @@ __all__ = [
     "RunStatus",
     "check_correlation_id",
     "run_dirs",
+    "state_of",
 ]
 
 EVENTS_FOLDER: Final = "events"
@@ -51,7 +52,7 @@ class RunStatus(StrEnum):
     """How far a run has come."""
 
     RUNNING = "running"
-    """Also what a run leaves behind that was killed."""
+    """Also what a run leaves behind that was killed; `state_of` tells the two apart."""
     COMPLETED = "completed"
     PARTIAL = "partial"
     """Interrupted; what is there is in order up to that point."""
@@ -217,6 +218,13 @@ class LogDirectoryManager:
             raise BasisError("LOG-003", f"{run_dir} cannot be deleted completely: {error}") from error
         with suppress(OSError):
             run_dir.parent.rmdir()
+
+
+def state_of(run_dir: Path, metadata: RunMetadata) -> str:
+    """How far a run has come, as people are told: its status, or `killed` when no process writes it any more."""
+    if metadata.status is RunStatus.RUNNING and not is_running(run_dir):
+        return "killed"
+    return metadata.status.value
 
 
 def run_dirs(root: Path) -> Iterator[Path]:

@@ -12,7 +12,7 @@ import msgspec
 from basis_actors.errors import BasisError
 from basis_actors.finance.keys import STABLE, parse_key
 from basis_actors.finance.ledger import book_settlement
-from basis_actors.logs.directory import EVENTS_FOLDER, SUMMARY_FILE, RunStatus
+from basis_actors.logs.directory import EVENTS_FOLDER, SUMMARY_FILE, RunStatus, state_of
 from basis_actors.logs.integrity import Finding, LogWalk, SealCheck, check_seals
 from basis_actors.logs.reader import EventLog, require_event_files
 from basis_actors.logs.seals import SEALS_STEM
@@ -27,6 +27,8 @@ ENDED: Final = (RunStatus.COMPLETED, RunStatus.PARTIAL)
 
 _TOLERANCE: Final = 1e-9
 """Of the sum of what is owned and owed: equity is a difference, and sums are taken in another order here."""
+_DUST: Final = 1e-12
+"""Of the amounts added: what is left of a position that was closed."""
 _CUT_OFF: Final = "event {} of the last batch is missing: the run was cut off; nothing from there on was checked"
 _PER_CHECK: Final = 20
 """Findings of one kind that are kept; one wrong delta makes every later snapshot differ."""
@@ -36,7 +38,8 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     """What a replay came to."""
 
     run_dir: str
-    status: RunStatus
+    status: str
+    """`running`, `completed`, `partial`, `failed`, or `killed`."""
     events: int
     deltas: int
     snapshots: int
@@ -46,7 +49,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     equity: float | None
     """Equity at the last calculation, in the share class."""
     positions: dict[str, float]
-    """The ledger after the last delta."""
+    """The sum of all deltas, whatever the snapshots show."""
     has_summary: bool
     """Whether there is a summary; a run that was killed leaves none."""
     findings: list[Finding]
@@ -81,13 +84,13 @@ def replay(run_dir: Path, observe: Callable[[DomainEvent], None] = lambda _: Non
     findings, more = _shortened([*seals.findings, *walk.findings, *(loose if ended else ())])
     return Replay(
         run_dir=str(run_dir),
-        status=metadata.status,
+        status=state_of(run_dir, metadata),
         events=walk.events,
         deltas=books.deltas,
         snapshots=books.snapshots,
         calculations=books.calculations,
         equity=None if books.last is None else books.last.equity,
-        positions=books.positions,
+        positions=books.summed,
         has_summary=has_summary,
         findings=findings,
         more=more,
@@ -117,6 +120,9 @@ class _Books:
     def __init__(self, findings: list[Finding], currency: str) -> None:
         self._currency = currency
         self.positions: dict[str, float] = {}
+        """What the next snapshot has to show."""
+        self._alone: dict[str, float] | None = None
+        """The sum of the deltas, once a snapshot showed something else; None as long as it is `positions`."""
         self.deltas = self.snapshots = self.calculations = 0
         self.last: PnLCalculation | None = None
         self._findings = findings
@@ -128,6 +134,11 @@ class _Books:
         """Whether the ledger began with what an account held already, which only the log's own prices value."""
         self._attribution: dict[str, float] = {}
         self._residual = 0.0
+
+    @property
+    def summed(self) -> dict[str, float]:
+        """The sum of the deltas so far."""
+        return self.positions if self._alone is None else self._alone
 
     def take(self, number: int, event: DomainEvent) -> None:
         """One event, in the order of the log."""
@@ -154,6 +165,12 @@ class _Books:
             self.positions, self._entries = book_settlement(settlement, self.positions, self._entries)
         except (BasisError, ArithmeticError, ValueError) as error:
             self._found("ledger", number, f"cannot be booked: {error}")
+        if self._alone is not None:
+            for delta in event.deltas:
+                held = self._alone.pop(delta.position_key, 0.0)
+                total = held + delta.delta_amount
+                if abs(total) > _DUST * max(abs(held), abs(delta.delta_amount)):
+                    self._alone[delta.position_key] = total
         if event.source is DeltaSource.OPENING:
             self._opened = True
         if event.source in (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL):
@@ -168,6 +185,8 @@ class _Books:
             there, here = shown.get(key, 0.0), self.positions.get(key, 0.0)
             if there != here:
                 self._found("ledger", number, f"shows {there!r} of {key}; the deltas before it sum to {here!r}")
+        if self._alone is None:
+            self._alone = dict(self.positions)
         # What follows is held against what is shown here, so that a wrong delta is found once and not ever after.
         self.positions = {key: amount for key, amount in shown.items() if _is_position(key)}
 

@@ -8,13 +8,9 @@ from pathlib import Path
 import msgspec
 
 from basis_actors.errors import BasisError
-from basis_actors.logs.directory import METADATA_FILE, LogDirectoryManager, RunStatus
-from basis_actors.logs.run_lock import is_running
+from basis_actors.logs.directory import METADATA_FILE, LogDirectoryManager, state_of
 
-__all__ = ["KILLED", "ListedRun", "runs_in"]
-
-KILLED = "killed"
-"""Status of a run that did not end by itself and that no process writes any more."""
+__all__ = ["ListedRun", "runs_in"]
 
 
 class ListedRun(msgspec.Struct, frozen=True):
@@ -49,9 +45,7 @@ def _listed(run_dir: Path) -> ListedRun:
         metadata = LogDirectoryManager.read_metadata(run_dir)
     except BasisError as error:
         return ListedRun(str(run_dir), "", "unreadable", None, None, size, error.message)
-    status = str(metadata.status)
-    if metadata.status is RunStatus.RUNNING and not is_running(run_dir):
-        status = KILLED
+    status = state_of(run_dir, metadata)
     scenario = metadata.options.get("scenario")
     return ListedRun(
         str(run_dir), metadata.mode, status, metadata.started_at, metadata.finished_at, size, metadata.failure,
