@@ -57,9 +57,7 @@ def test_only_what_no_result_holds_is_said_to_be_freed(run: Run, old: Path, tmp_
     assert "1 deleted, which freed 1." in result.stdout
 
 
-def test_a_long_path_is_not_broken_within_the_process_id(
-    run: Run, old: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_path_is_not_broken_within_the_process_id(run: Run, old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     name = "usdt_market_neutral_no_leverage-20261128T082820-0216"
     long = old.parent.with_name(name)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["at", "positions"]
 
+_ROUNDING = 1e-9
+"""Of equity: what is smaller is the rounding of sums."""
+
 
 def at(
     run: Run,
@@ -94,7 +97,10 @@ def _print_exposure(page: Page, book: Book) -> None:
     grid = page.grid(("exposure",), ("net amount",), ("USD",), ("of equity",), right=("net amount", "USD", "of equity"))
     for asset, exposure in sorted(event.asset_exposures.items()):
         grid.row(
-            (asset,), (number(exposure.quantity),), (f"{exposure.usd_value:,.2f}",), (f"{exposure.percentage:.2%}",)
+            (asset,),
+            (number(exposure.quantity if abs(exposure.percentage) > _ROUNDING else 0.0),),
+            (f"{exposure.usd_value:,.2f}",),
+            (f"{exposure.percentage:.2%}",),
         )
     page.print("", grid)
     delta = "not known" if event.net_delta_usd is None else f"{event.net_delta_usd:,.2f} USD"
@@ -119,14 +125,18 @@ def _print_risk(page: Page, book: Book) -> None:
 def _print_pnl(page: Page, book: Book) -> None:
     from rich.text import Text
 
-    from basis_actors.cli.logs.tables import number
+    from basis_actors.cli.logs.tables import number, signed
 
     if book.pnl is None:
         return
     event = book.pnl.event
-    parts = ", ".join(f"{name} {number(value)}" for name, value in event.attribution_total.items() if value)
-    since = f"PnL since the start {number(event.total_pnl)}, {number(event.unrealized_pnl)} of it unrealised"
-    page.print(Text.assemble(("\nEquity ", "bold"), f"{number(event.equity)}; {since}"))
+    least = _ROUNDING * abs(event.equity)
+    parts = ", ".join(
+        f"{name} {number(value)}" for name, value in event.attribution_total.items() if abs(value) > least
+    )
+    since = f"PnL since the start {signed(event.total_pnl)}"
+    made_of = f"realised {signed(event.realized_pnl)}, unrealised {signed(event.unrealized_pnl)}"
+    page.print(Text.assemble(("\nEquity ", "bold"), f"{number(event.equity)}; {since}: {made_of}"))
     page.print(Text(parts or "nothing to attribute yet"))
 
 

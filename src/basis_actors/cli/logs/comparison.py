@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from basis_actors.cli.logs.tables import Page
-    from basis_actors.logs.queries.difference import FileDifference
+    from basis_actors.logs.queries.difference import FileDifference, Value
 
 __all__ = ["diff", "show_difference"]
 
@@ -85,6 +85,15 @@ def _state(entry: FileDifference) -> Text:
     return Text(f"parts at line {entry.line:,}, in {len(entry.fields)} fields", style="red")
 
 
+def _shown(value: Value) -> str:
+    """A value as JSON. An object or a list comes as JSON already, and is not put between quotation marks again."""
+    import json
+
+    if isinstance(value, str) and value.startswith(("{", "[")):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _print_fields(page: Page, entry: FileDifference) -> None:
     import json
 
@@ -98,7 +107,7 @@ def _print_fields(page: Page, entry: FileDifference) -> None:
     page.print(Text(f"A: event {event.get('sequence')} of {event.get('timestamp')}", style="dim"))
     grid = page.grid(("field",), ("A",), ("B",))
     for path, (one, other) in list(entry.fields.items())[:_FIELDS_SHOWN]:
-        grid.row((path,), (json.dumps(one),), (json.dumps(other),))
+        grid.row((path,), (_shown(one),), (_shown(other),))
     page.print(grid)
     if len(entry.fields) > _FIELDS_SHOWN:
         page.print(Text(f"and {len(entry.fields) - _FIELDS_SHOWN} fields more (--json)", style="dim"))

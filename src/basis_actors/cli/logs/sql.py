@@ -15,6 +15,9 @@ from basis_actors.cli.logs.asking import AsJson, Run, opened, print_rows
 from basis_actors.cli.terminal import INTERRUPTED
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
+    from basis_actors.cli.logs.tables import Grid, Page
     from basis_actors.logs.queries.sql import Answer
 
 __all__ = ["sql"]
@@ -33,7 +36,8 @@ def sql(
 
     `DESCRIBE positions` shows the columns: times are TIMESTAMPTZ in UTC, `positions['wallet:BaseToken:USDT']` reads a
     dictionary, `UNNEST(deltas)` a list, `operation_details->>'executed_price'` what may hold anything. The SQL can
-    read these views and nothing else, and change nothing. The table shows 100 rows; `--json` and `--csv` have all.
+    read these views and nothing else, and change nothing. The table shows 100 rows, one
+    field a line where it has no room; `--json` and `--csv` have all.
     """
     from basis_actors.errors import BasisError
     from basis_actors.logs.queries.sql import ask, hangs
@@ -69,18 +73,40 @@ def _print(answer: Answer) -> None:
         typer.echo("No rows.")
         return
     page = Page()
+    cells = [[_text(value) for value in row] for row in shown]
+    if page.fits([answer.columns, *cells]):
+        page.print(_grid(page, answer, shown, cells))
+    else:
+        for count, row in enumerate(cells, start=1):
+            page.print(Text(f"row {count}", style="bold"), _fields(answer.columns, row))
+    more = sum(1 for _ in rows)
+    if more:
+        page.print(Text(f"\nand {more:,} rows more (--json, --csv, or LIMIT)", style="dim"))
+
+
+def _grid(page: Page, answer: Answer, shown: list[tuple[Any, ...]], cells: list[list[str]]) -> Grid:
     numbers = [
         title
         for position, title in enumerate(answer.columns)
         if all(isinstance(row[position], int | float | None) for row in shown)
     ]
     grid = page.grid(*([title] for title in answer.columns), right=numbers)
-    for row in shown:
-        grid.row(*((_text(value),) for value in row))
-    page.print(grid)
-    more = sum(1 for _ in rows)
-    if more:
-        page.print(Text(f"\nand {more:,} rows more (--json, --csv, or LIMIT)", style="dim"))
+    for row in cells:
+        grid.row(*([cell] for cell in row))
+    return grid
+
+
+def _fields(columns: list[str], row: list[str]) -> Table:
+    """A row whose columns have no room beside each other: one field a line."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", overflow="fold")
+    table.add_column(overflow="fold")
+    for name, cell in zip(columns, row, strict=True):
+        table.add_row(Text(name), Text(cell))
+    return table
 
 
 def _json(value: Any, form: str) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -35,6 +36,11 @@ class Page:
     def narrow(self) -> bool:
         """Whether what belongs together has to share a column."""
         return self._console.width < _WIDE
+
+    def fits(self, rows: Collection[Sequence[str]]) -> bool:
+        """Whether a table with a column for each cell of these rows stays unbroken."""
+        widths = (max(map(cell_len, column)) for column in zip(*rows, strict=True))
+        return sum(width + 1 for width in widths) <= self._console.width
 
     def grid(self, *groups: Sequence[str], right: Collection[str] = ()) -> Grid:
         """A table with these groups of columns; those named in `right` hold numbers."""

@@ -9,6 +9,7 @@ expression, so it gets the lines as Arrow tables and has no access to anything o
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
@@ -48,6 +49,9 @@ _CONFIG: Final = {
     "python_enable_replacements": False,
 }
 """No extension is fetched, and no name in SQL means a variable of this program."""
+_SHOW_TABLES: Final = re.compile(r"\s*show\s+tables\s*;?\s*", re.IGNORECASE)
+_VIEWS: Final = "SELECT view_name AS name FROM duckdb_views() WHERE NOT internal AND NOT temporary ORDER BY name"
+"""What SHOW TABLES is taken to mean: the views of events, without the lines that they are made of."""
 _PLAIN: Final = {datetime: "TIMESTAMPTZ", bool: "BOOLEAN", int: "BIGINT", float: "DOUBLE", str: "VARCHAR", Any: "JSON"}
 
 
@@ -122,6 +126,8 @@ def ask(log: RunLog, statement: str) -> Iterator[Answer]:
         files = [_make_view(connection, log.folder, kind) for kind in EVENT_TYPES]
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
+        if _SHOW_TABLES.fullmatch(statement):
+            statement = _VIEWS
         try:
             _require_one_select(connection, statement)
             yield Answer(_guarded(lambda: _interruptibly(connection, lambda: connection.execute(statement))))

@@ -138,7 +138,12 @@ def _numbers(record: RunRecord, money: Money) -> Iterator[tuple[str, str, str, s
             "",
         )
     if summary.sharpe is not None:
-        yield "Sharpe ratio", f"{summary.sharpe:.2f}".replace("-", "−"), f"volatility {percent(summary.volatility)}; of daily returns", ""
+        yield (
+            "Sharpe ratio",
+            f"{summary.sharpe:.2f}".replace("-", "−"),
+            f"volatility {percent(summary.volatility)}; of daily returns",
+            "",
+        )
     if summary.time_invested is not None:
         yield "Time invested", percent(summary.time_invested), "", ""
     if summary.lowest_health_factor is not None:
