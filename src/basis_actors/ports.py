@@ -127,6 +127,10 @@ class ExchangeApi(Protocol):
         appear."""
         ...
 
+    async def order_by_number(self, pair: str, venue_order_id: str) -> OrderReport | None:
+        """The order that a trade belongs to, whoever placed it; None as in `order`."""
+        ...
+
     async def open_orders(self) -> tuple[OrderReport, ...]:
         """Every open order of the account in the configured markets, whoever placed it."""
         ...
@@ -221,8 +225,9 @@ class OrderJournal(Protocol):
         """Write down a trade; whether it was not there yet."""
         ...
 
-    async def book_payment(self, domain: str, payment: Payment) -> bool:
-        """Write down an entry of the statement; whether it was not there yet."""
+    async def book_payment(self, domain: str, payment: Payment, arrived: IncomingTransfer | None = None) -> bool:
+        """Write down an entry of the statement, and in one the end of what has `arrived` with it; whether it was not
+        there yet. Raises BasisError ENGINE-003 as `arrived` does."""
         ...
 
     async def expect(self, domain: str, transfer: IncomingTransfer) -> None:

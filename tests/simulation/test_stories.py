@@ -16,7 +16,7 @@ from basis_actors.messages.book import Trigger
 from basis_actors.messages.events import OperationExecutionEvent, PnLCalculation
 from basis_actors.services.backtest import Backtest
 from basis_actors.services.preparation import BacktestRequest, prepare
-from basis_actors.services.simulation.faults import Rates
+from basis_actors.services.simulation.fate import Rates
 from basis_actors.services.simulation.story import Setting, Story
 from basis_actors.services.simulation.telling import setting_of, tell
 from basis_actors.services.simulation.verdict import verdict

@@ -183,12 +183,15 @@ class Runtime(PostOffice):
             f"waiting for {what}, but nothing is ready and no timer is left; in the middle of a message: {waiting}"
         )
 
-    async def _start_all(self) -> None:
+    def _launch_all(self) -> None:
         if self.started:
             raise BusError("the bus was started before")
         self.started = True
         for cell in list(self.cells.values()):
             self._launch(cell)
+
+    async def _start_all(self) -> None:
+        self._launch_all()
         starting = (Phase.NEW, Phase.STARTING)
         await self._wait_for(lambda: all(c.phase not in starting for c in self.cells.values()), "actors to start")
 

@@ -122,14 +122,20 @@ class SimBus(Supervised):
     def go_on(self, until: int, messages: int | None = None) -> None:
         """Do what is due up to ``until`` (nanoseconds), and then stand still: the bus is not stopped.
 
-        Whoever simulates a kill calls this and lets go of the bus. The bus has failed if ``failure`` is set after it.
+        Whoever simulates a kill calls this and lets go of the bus, perhaps in the middle of its start. The bus has
+        failed if ``failure`` is set after it; it has not drained.
 
         Args:
             until: what is due later is not done.
             messages: how many are handled at most, whatever is due.
+
+        Raises:
+            BusError: there are sources, which begin once a bus has started; start it first.
         """
         if not self.started:
-            complete(self.start())
+            if self._sources:
+                raise BusError("this bus has sources; start it before it goes on")
+            self._launch_all()
         if messages is None:
             complete(self._until(lambda: False, until))
             return

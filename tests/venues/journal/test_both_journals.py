@@ -129,6 +129,40 @@ async def test_what_is_on_its_way_arrives_once(kept: Kept) -> None:
     assert await kept.reopen().expected("bybit") == (second,)
 
 
+async def test_a_deposit_and_the_end_of_its_transfer_are_one_write(kept: Kept) -> None:
+    """A kill between the two would leave tokens on their way for ever."""
+    journal = kept.journal
+    await journal.expect("bybit", incoming("op"))
+    with pytest.raises(BasisError, match=r"ENGINE-003: .* have arrived at bybit"):
+        await journal.book_payment("bybit", payment("p1"), incoming("another"))
+    assert await journal.book_payment("bybit", payment("p1"), incoming("op"))
+    assert await journal.expected("bybit") == ()
+    assert not await journal.book_payment("bybit", payment("p1"), incoming("op"))
+    journal = kept.reopen()
+    assert await journal.expected("bybit") == ()
+    assert not await journal.book_payment("bybit", payment("p1"))
+
+
+async def test_what_an_exchange_calls_an_intent_names_it(kept: Kept) -> None:
+    journal = kept.journal
+    for name, domain in (("c1", "binance"), ("c2", "bybit")):
+        await journal.intend(intent(name, name, domain))
+        await journal.advance(name, S.SENT, Decimal(0), "sent", 20)
+        await journal.advance(name, S.PARTIALLY_FILLED, Decimal("0.05"), "part", 21, "o1")
+        await journal.advance(name, S.FILLED, Decimal("0.1"), "all", 22)
+    for find in (lambda: kept.journal, kept.reopen):
+        found = await find().named("bybit", "BTC-PERP", "o1")
+        assert found is not None
+        assert (found.intent.client_id, found.venue_id) == ("c2", "o1")
+        for other in (
+            ("okx", "BTC-PERP", "o1"),
+            ("bybit", "ETH-PERP", "o1"),
+            ("bybit", None, "o1"),
+            ("bybit", "o", "o2"),
+        ):
+            assert await kept.journal.named(*other) is None
+
+
 async def test_a_group_is_open_until_its_own_process_or_a_later_one_ends_it(kept: Kept) -> None:
     await kept.journal.begin_group("group", legs("group"))
     await kept.journal.begin_group("other", legs("other", 3))

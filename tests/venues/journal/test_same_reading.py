@@ -24,7 +24,7 @@ STEPS = st.one_of(
     st.tuples(st.just("advance"), NAMES, st.sampled_from(IntentState), AMOUNTS),
     st.tuples(st.just("advance"), NAMES, st.just(IntentState.SENT), st.just(Decimal(0))),
     st.tuples(st.just("fill"), PLACES, NAMES),
-    st.tuples(st.just("payment"), PLACES, NAMES),
+    st.tuples(st.just("payment"), PLACES, NAMES, st.none() | NAMES),
     st.tuples(st.just("expect"), PLACES, NAMES),
     st.tuples(st.just("arrived"), PLACES, NAMES),
     st.tuples(st.just("begin"), NAMES),
@@ -45,7 +45,8 @@ async def done(kept: Kept, step: tuple[Any, ...]) -> object:
             case "fill":
                 return await journal.book_fill(rest[0], fill(rest[1]))
             case "payment":
-                return await journal.book_payment(rest[0], payment(rest[1]))
+                arrived = None if rest[2] is None else incoming(rest[2])
+                return await journal.book_payment(rest[0], payment(rest[1]), arrived)
             case "expect":
                 return await journal.expect(rest[0], incoming(rest[1]))
             case "arrived":

@@ -263,6 +263,22 @@ class TestOfAnEarlierProcess:
         assert asked[0] == book.journal.entries[-1].intent.created_ns - 120 * 10**9
 
 
+@pytest.mark.parametrize("end", [IntentState.REJECTED, IntentState.FILLED])
+async def test_what_never_left_is_expected_nowhere_also_after_a_kill_in_between(book: Book, end: IntentState) -> None:
+    """The end of a transfer and that it is called off are two writes; the account that waits for it strikes it out."""
+    book.api.next("move", lose_the_request if end is IntentState.REJECTED else lose_the_reply)
+    with pytest.raises(UnknownOutcome):
+        await book.execute(away(book))
+    (entry,) = book.journal.entries
+    await book.journal.advance(entry.intent.client_id, end, entry.filled, "known", book.clock.ns)
+    other = Book(split=False)
+    other.journal, other.clock = book.journal.reopened(), book.clock
+    other._begin()
+    await other.advance(hours=2)
+    await other.start()
+    assert await on_its_way(book) == ([] if end is IntentState.REJECTED else [1_000.0])
+
+
 async def test_what_is_answered_twice_is_booked_once(book: Book) -> None:
     order = away(book)
     first = await book.execute(order)

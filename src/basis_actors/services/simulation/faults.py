@@ -6,13 +6,12 @@ a bad day on the internet.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from decimal import ROUND_FLOOR, Decimal
-from random import Random
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
-from basis_actors.errors import Rejected, Transient, UnknownOutcome
+from basis_actors.errors import AuthFailed, Rejected, Transient, UnknownOutcome
 from basis_actors.messages.exchange import (
     AccountState,
     MarketFilters,
@@ -20,72 +19,22 @@ from basis_actors.messages.exchange import (
     OrderTicket,
     Payment,
     TransferReport,
+    TransferState,
     TransferTicket,
     VenueFill,
 )
+from basis_actors.services.simulation.copies import Copies
+from basis_actors.services.simulation.fate import Fate
+from basis_actors.services.simulation.stranger import Stranger
 from basis_actors.services.simulation.world import World
 from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.simulated.exchange_api import SimulatedExchangeApi
 
-__all__ = ["Fate", "FaultyExchangeApi", "Rates"]
+__all__ = ["FaultyExchangeApi"]
 
 R = TypeVar("R")
 _SECOND = NS_PER_SECOND
-
-
-class Rates(NamedTuple):
-    """How often each thing happens, as a share of the requests it can happen to; spans are in seconds."""
-
-    lost_request: float = 0.04
-    """An order does not reach the exchange, and nobody says so."""
-    lost_reply: float = 0.06
-    """An order is carried out, and its answer is lost."""
-    late_request: float = 0.03
-    """The connection breaks, and the order arrives all the same, within the receive window."""
-    slow_reply: float = 0.03
-    """An answer takes longer than anybody waits."""
-    busy: float = 0.05
-    """The exchange did nothing and says that it may be tried again."""
-    refused: float = 0.03
-    partly: float = 0.08
-    """An order is filled in part, and the rest is cancelled."""
-    unread: float = 0.04
-    """A question is not answered."""
-    lag: float = 0.25
-    """A question is answered from a copy that is up to `lag_seconds` old."""
-    lag_seconds: float = 1.5
-    repeated: float = 0.1
-    """A list holds something twice, in any order."""
-    outage: float = 0.01
-    """Per hour: the exchange cannot be reached for up to `outage_seconds`."""
-    outage_seconds: float = 5_400.0
-    longest_delay: float = 0.08
-    """Of a request that goes well, each way."""
-    slow_seconds: float = 45.0
-
-    @classmethod
-    def calm(cls) -> Rates:
-        """Nothing ever fails; what goes well takes its time."""
-        spans = {name: span for name, span in cls._field_defaults.items() if name.endswith(("_seconds", "_delay"))}
-        return cls(**(dict.fromkeys(cls._fields, 0.0) | spans))
-
-
-class Fate:
-    """What is decided by chance in one story, and when the faults end."""
-
-    def __init__(self, random: Random, rates: Rates, until_ns: int) -> None:
-        self.random = random
-        self.rates = rates
-        self.until_ns = until_ns
-        self.told: dict[str, int] = {}
-        """How often each fault struck."""
-
-    def strikes(self, fault: str, share: float, now_ns: int) -> bool:
-        """Whether a fault strikes now."""
-        if now_ns >= self.until_ns or self.random.random() >= share:
-            return False
-        self.told[fault] = self.told.get(fault, 0) + 1
-        return True
+_HOUR = 3600 * NS_PER_SECOND
 
 
 class FaultyExchangeApi:
@@ -96,12 +45,16 @@ class FaultyExchangeApi:
         self._world = world
         self._clock = world.clock
         self._fate = fate
+        self._copies = Copies(fate, world.clock)
+        self._stranger = Stranger(exchange, fate)
         self._window = window_seconds
         self._late: list[tuple[int, Callable[[], Awaitable[object]]]] = []
         self._on_the_way: dict[int, Callable[[], Awaitable[object]]] = {}
         self._number = 0
         self._out_until = 0
-        self._out_checked = -1
+        self._checked_hour = -1
+        self.revoked_ns: int | None = None
+        """When the keys of this process were revoked, and it was told so; None while they are good."""
 
     @property
     def venue(self) -> str:
@@ -120,11 +73,11 @@ class FaultyExchangeApi:
 
     async def place(self, ticket: OrderTicket) -> OrderReport:
         """Send an order into the weather."""
-        return await self._send("order", lambda: self._placed(ticket))
+        return self._copies.know(await self._send("order", lambda: self._placed(ticket)))
 
     async def move(self, ticket: TransferTicket) -> TransferReport:
         """Send a transfer into the weather."""
-        return await self._send("transfer", lambda: self._exchange.move(ticket))
+        return self._copies.transfer(await self._send("transfer", lambda: self._moved(ticket)))
 
     async def cancel(self, pair: str, client_id: str) -> None:
         """Nothing rests here."""
@@ -146,50 +99,61 @@ class FaultyExchangeApi:
         return await self._ask(self._exchange.filters)
 
     async def order(self, pair: str, client_id: str) -> OrderReport | None:
-        """An order; from an old copy it is not there yet."""
-        report = await self._ask(lambda: self._exchange.order(pair, client_id))
-        if report is not None and self._hides(report.updated_ns):
-            return None
-        return report
+        """An order."""
+        return self._copies.order(await self._ask(lambda: self._exchange.order(pair, client_id)))
 
     async def moved(self, ticket: TransferTicket, since_ns: int) -> TransferReport | None:
-        """A transfer; from an old copy it is not there yet."""
-        report = await self._ask(lambda: self._exchange.moved(ticket, since_ns))
-        if report is not None and self._hides(report.time_ns):
-            return None
-        return report
+        """A transfer."""
+        since = self._copies.since(since_ns)
+        return self._copies.moved(await self._ask(lambda: self._exchange.moved(ticket, since)))
+
+    async def order_by_number(self, pair: str, venue_order_id: str) -> OrderReport | None:
+        """The order of a trade."""
+        return self._copies.order(await self._ask(lambda: self._exchange.order_by_number(pair, venue_order_id)))
 
     async def open_orders(self) -> tuple[OrderReport, ...]:
         """Open orders."""
         return await self._ask(self._exchange.open_orders)
 
     async def fills(self, pair: str, since_ns: int) -> tuple[VenueFill, ...]:
-        """Trades, perhaps not the newest, perhaps some twice and out of order."""
-        found = await self._ask(lambda: self._exchange.fills(pair, since_ns))
-        return self._shuffled([fill for fill in found if not self._hides(fill.time_ns)])
+        """Trades."""
+        since = self._copies.since(since_ns)
+        return self._copies.fills(await self._ask(lambda: self._exchange.fills(pair, since)))
 
     async def payments(self, since_ns: int) -> tuple[Payment, ...]:
-        """The statement, likewise."""
-        found = await self._ask(lambda: self._exchange.payments(since_ns))
-        return self._shuffled([payment for payment in found if not self._hides(payment.time_ns)])
+        """The statement."""
+        since = self._copies.since(since_ns)
+        return self._copies.payments(await self._ask(lambda: self._exchange.payments(since)))
 
     async def account(self) -> AccountState:
-        """Balances and positions; now and then without saying anything about the positions."""
-        state = await self._ask(self._exchange.account)
-        if self._fate.strikes("account without positions", self._fate.rates.unread / 2, self._now()):
-            return AccountState(state.balances, (), frozenset(), state.time_ns)
-        return state
+        """Balances and positions."""
+        return self._copies.account(await self._ask(self._exchange.account))
 
-    # The weather
+    # What the exchange makes of it
 
     async def _placed(self, ticket: OrderTicket) -> OrderReport:
         rates = self._fate.rates
+        self._copies.keep(await self._exchange.account())
         filters = (await self._exchange.filters())[ticket.pair]
         part = ticket.amount * Decimal(repr(round(self._fate.random.uniform(0.1, 0.9), 3)))
         part = (part / filters.lot).to_integral_value(rounding=ROUND_FLOOR) * filters.lot
         if part >= filters.min_amount and self._fate.strikes("filled in part", rates.partly, self._now()):
             return await self._exchange.place_partly(ticket, part)
         return await self._exchange.place(ticket)
+
+    async def _moved(self, ticket: TransferTicket) -> TransferReport:
+        fate, rates = self._fate, self._fate.rates
+        self._copies.keep(await self._exchange.account())
+        if ticket.target is not None or not fate.strikes("withdrawal pending", rates.pending, self._now()):
+            return await self._exchange.move(ticket)
+        report = await self._exchange.accept(ticket)
+        given_up = fate.strikes("withdrawal given up", rates.given_up, self._now())
+        end = TransferState.FAILED if given_up else TransferState.DONE
+        due = self._now() + round(fate.random.uniform(1.0, rates.pending_seconds) * _SECOND)
+        self._world.later(due, lambda: self._exchange.conclude(ticket, end))
+        return report
+
+    # The weather
 
     async def _send(self, what: str, carry_out: Callable[[], Awaitable[R]]) -> R:
         """One request that changes something."""
@@ -256,29 +220,21 @@ class FaultyExchangeApi:
     def _delay(self) -> float:
         return self._fate.random.uniform(0.002, self._fate.rates.longest_delay)
 
-    def _hides(self, happened_ns: int) -> bool:
-        """Whether something that happened at a moment is too new for the copy that answers."""
-        rates, now = self._fate.rates, self._now()
-        if now - happened_ns > rates.lag_seconds * _SECOND:
-            return False
-        return self._fate.strikes("old copy", rates.lag, now)
-
-    def _shuffled(self, items: Sequence[R]) -> tuple[R, ...]:
-        if not items or not self._fate.strikes("repeated", self._fate.rates.repeated, self._now()):
-            return tuple(items)
-        random = self._fate.random
-        again = [*items, random.choice(items)]
-        random.shuffle(again)
-        return tuple(again)
-
     def _require_reachable(self, consequence: str) -> None:
-        """Raises Transient VEN-003 during an outage; whether one begins is decided once an hour."""
+        """Raises Transient VEN-003 during an outage, AuthFailed VEN-005 once the keys are revoked. Whether either
+        begins, and whether somebody else trades, is decided once an hour."""
         now, rates, fate = self._now(), self._fate.rates, self._fate
-        hour = now // (3600 * _SECOND)
-        if hour != self._out_checked:
-            self._out_checked = hour
+        if now // _HOUR != self._checked_hour:
+            self._checked_hour = now // _HOUR
             if fate.strikes("outage", rates.outage, now):
                 self._out_until = now + round(fate.random.uniform(60.0, rates.outage_seconds) * _SECOND)
+            if fate.strikes("trade by hand", rates.by_hand, now):
+                due = now + round(fate.random.uniform(0.0, 20.0) * _SECOND)
+                self._late.append((due, self._stranger.trade))
+            if fate.strikes("keys revoked", rates.revoked, now):
+                self.revoked_ns = now
+        if self.revoked_ns is not None:
+            raise AuthFailed("VEN-005", f"{self.venue} does not know the key: {consequence}")
         if now < self._out_until:
             raise Transient("VEN-003", f"{self.venue} cannot be reached: {consequence}")
 

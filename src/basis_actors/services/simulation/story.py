@@ -21,13 +21,14 @@ from basis_actors.messages.book import BookView, PositionsView
 from basis_actors.messages.market import MarketState
 from basis_actors.ports import OrderJournal, VenueClient
 from basis_actors.results.accumulator import RunStatistics
-from basis_actors.services.simulation.faults import Fate, FaultyExchangeApi, Rates
+from basis_actors.services.simulation.fate import Fate, Rates
+from basis_actors.services.simulation.faults import FaultyExchangeApi
+from basis_actors.services.simulation.frail_journal import FrailJournal, KilledWhileWriting
 from basis_actors.services.simulation.world import WalletClient, World
 from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER, add_engine
 from basis_actors.strategies.base import Strategy
 from basis_actors.strategies.registry import build_strategy
 from basis_actors.times import NS_PER_SECOND
-from basis_actors.venues.journal.memory import MemoryJournal
 from basis_actors.venues.live.build import build_account
 
 __all__ = ["Ended", "Process", "Setting", "Story"]
@@ -94,6 +95,9 @@ class Ended:
     views: list[BookView]
     held: dict[str, float]
     """Its ledger at its end."""
+    ended_ns: int
+    revoked_ns: int | None
+    """When it was told that its keys are revoked; None when it was not."""
 
 
 @dataclass
@@ -127,7 +131,7 @@ class Story:
         until = states[-1].ns - self.quiet_hours * _HOUR
         self.fate = Fate(self.random, self.rates, until)
         self.world = World(self.setting.run, states, self.setting.capital)
-        self.journal = MemoryJournal(f"story-{self.seed}")
+        self.journal = FrailJournal(f"story-{self.seed}", self._is_killed_here)
         self.ended: list[Ended] = []
         self.hedged = build_strategy(self.setting.run).hedged
         """Whether the mode means to be delta neutral."""
@@ -229,22 +233,38 @@ class Story:
             if killed is not None and bus.failure is None:
                 bus.go_on(killed + _HOUR, self.random.randrange(200))
             failure = bus.failure
-            if failure is not None or killed is None:
+            if not isinstance(failure, KilledWhileWriting) and (failure is not None or killed is None):
                 killed = None
                 complete(bus.stop())
         except Exception as error:  # noqa: BLE001 - a process may end of anything; the verdict names it
             failure = error
+        if isinstance(failure, KilledWhileWriting):
+            killed, failure = bus.clock.now(), None
         if failure is not None:
             killed = None
         if killed is not None:
             process.sink.abandon()
         process.components.close()
-        return Ended(process.run_dir, killed is not None, failure, process.watcher.views, process.watcher.ledger)
+        revoked = [api.revoked_ns for api in process.apis if api.revoked_ns is not None]
+        return Ended(
+            process.run_dir,
+            killed is not None,
+            failure,
+            process.watcher.views,
+            process.watcher.ledger,
+            bus.clock.now(),
+            min(revoked, default=None),
+        )
+
+    def _is_killed_here(self, where: str) -> bool:
+        return self.fate.strikes(where, self.rates.killed_writing, self.world.now_ns)
 
     def _kill_time(self) -> int | None:
         """When this process is killed, ns; None for never."""
         if not self.kills:
             return None
+        if self.ended and self.fate.strikes("killed early", self.rates.killed_early, self.world.now_ns):
+            return self.world.now_ns + round(self.random.uniform(0.0, 60.0) * NS_PER_SECOND)
         ticks = [state.ns for state in self.setting.states if self.world.now_ns <= state.ns < self.fate.until_ns]
         place = int(self.random.expovariate(self.kills))
         if place >= len(ticks):

@@ -10,12 +10,14 @@ from basis_actors.bus.sim import complete
 from basis_actors.logs.reader import EventLog
 from basis_actors.messages.book import Trigger
 from basis_actors.messages.events import ExecutionDeltaEvent, PnLCalculation
-from basis_actors.messages.exchange import OrderTicket
+from basis_actors.messages.exchange import OrderTicket, TransferState, TransferTicket
 from basis_actors.messages.execution import DeltaSource
+from basis_actors.messages.journal import IntentState
 from basis_actors.messages.orders import Order
 from basis_actors.results.verification import verify
 from basis_actors.services.simulation.story import Ended, Story
-from basis_actors.times import utc_text
+from basis_actors.services.simulation.stranger import MARK
+from basis_actors.times import NS_PER_SECOND, utc_text
 
 __all__ = ["verdict"]
 
@@ -23,6 +25,8 @@ _ROUNDING = 1e-8
 """Relative; exchanges are compared with the ledger no more closely."""
 _UNEXPLAINED = 1e-9
 """Of equity."""
+_ONE_TICK = 3_700 * NS_PER_SECOND
+"""An hour, and the time that the last orders may take."""
 _TICKS_ADRIFT = 4
 """Ticks in a row."""
 
@@ -33,6 +37,8 @@ def verdict(story: Story) -> list[str]:
         *_comes_to_rest(story),
         *_one_order_each(story),
         *_known_as_it_was(story),
+        *_withdrawals_known(story),
+        *_stops_without_keys(story),
         *_whole_groups(story),
         *_nothing_lost(story),
         *_hedged(story),
@@ -59,6 +65,8 @@ def _one_order_each(story: Story) -> list[str]:
     intents = {entry.intent.client_id: entry.intent for entry in story.journal.entries}
     for name, exchange in story.world.exchanges.items():
         for client_id in exchange.carried_out:
+            if client_id.startswith(MARK):
+                continue
             intent = intents.get(client_id)
             if intent is None:
                 problems.append(f"{name} carried out {client_id}, which the journal does not know")
@@ -81,6 +89,40 @@ def _known_as_it_was(story: Story) -> list[str]:
         and entry.filled
         != (done := story.world.exchanges[entry.intent.domain].carried_out.get(entry.intent.client_id, Decimal(0)))
     ]
+
+
+def _withdrawals_known(story: Story) -> list[str]:
+    """What the journal says of each transfer is what became of it."""
+    problems = []
+    for entry in story.journal.entries:
+        ticket = entry.intent.ticket
+        if not isinstance(ticket, TransferTicket):
+            continue
+        report = complete(story.world.exchanges[entry.intent.domain].moved(ticket, 0))
+        done = report is not None and report.state is TransferState.DONE
+        if done != (entry.state is IntentState.FILLED):
+            shown = "never arrived" if report is None else f"is {report.state}"
+            problems.append(f"{entry.intent.order.operation_id} is {entry.state}, the transfer {shown}")
+    return problems
+
+
+def _stops_without_keys(story: Story) -> list[str]:
+    """A process whose keys are revoked ends, and begins nothing: what it still sends undoes what it had begun."""
+    problems = []
+    for number, ended in enumerate(story.ended):
+        if ended.revoked_ns is None:
+            continue
+        if ended.ended_ns > ended.revoked_ns + _ONE_TICK:
+            problems.append(f"process {number} goes on although its keys were revoked")
+        problems += [
+            f"process {number} sent {entry.intent.order.operation_id} after its keys were revoked"
+            for entry in story.journal.entries
+            if entry.intent.incarnation == number + 1
+            and entry.intent.created_ns > ended.revoked_ns
+            and entry.state is not IntentState.REJECTED
+            and "-unwind" not in entry.intent.order.operation_id
+        ]
+    return problems
 
 
 def _whole_groups(story: Story) -> list[str]:

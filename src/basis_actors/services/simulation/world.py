@@ -5,7 +5,7 @@ It lives from tick to tick of the market. Tokens that leave one account arrive a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from msgspec.structs import replace
@@ -76,6 +76,11 @@ class World:
         self.chain: VenueClient = build_simulated_venues(run, clock=self.clock)[0]
         self._chain_settled: list[Settlement] = []
         self._under_way: list[IncomingTransfer] = []
+        self._appointments: list[tuple[int, Callable[[], Awaitable[None]]]] = []
+
+    def later(self, ns: int, happen: Callable[[], Awaitable[None]]) -> None:
+        """Something happens at a moment, whether or not a process runs."""
+        self._appointments.append((ns, happen))
 
     @property
     def now_ns(self) -> int:
@@ -83,7 +88,11 @@ class World:
         return self.clock.now()
 
     async def live_until(self, ns: int) -> None:
-        """Let every account live through the ticks up to `ns`."""
+        """Let every account live through the ticks up to `ns`, and happen what is due by then."""
+        due = [each for each in self._appointments if each[0] <= ns]
+        for appointment in due:
+            self._appointments.remove(appointment)
+            await appointment[1]()
         while self._place < len(self._states) and self._states[self._place].ns <= ns:
             market = self._states[self._place]
             self._place += 1

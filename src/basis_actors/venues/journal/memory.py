@@ -121,11 +121,15 @@ class JournalBook:
         self.fills.add((domain, fill.pair, fill.trade_id))
         return len(self.fills) > before
 
-    def add_payment(self, domain: str, payment: Payment) -> bool:
-        """Whether it was not there yet."""
-        before = len(self.payments)
+    def add_payment(self, domain: str, payment: Payment, arrived: IncomingTransfer | None) -> bool:
+        """Whether it was not there yet; if so, what has arrived with it is no longer on its way."""
+        if (domain, payment.payment_id) in self.payments:
+            return False
+        if arrived is not None:
+            self.require_expected(domain, arrived)
+            self.expected.remove((domain, arrived))
         self.payments.add((domain, payment.payment_id))
-        return len(self.payments) > before
+        return True
 
     def expected_at(self, domain: str) -> tuple[IncomingTransfer, ...]:
         """What is on its way to a domain, oldest first."""
@@ -223,9 +227,9 @@ class MemoryJournal:
         """Whether the trade was not there yet."""
         return self._book.add_fill(domain, fill)
 
-    async def book_payment(self, domain: str, payment: Payment) -> bool:
+    async def book_payment(self, domain: str, payment: Payment, arrived: IncomingTransfer | None = None) -> bool:
         """Whether the payment was not there yet."""
-        return self._book.add_payment(domain, payment)
+        return self._book.add_payment(domain, payment, arrived)
 
     async def expect(self, domain: str, transfer: IncomingTransfer) -> None:
         """Keep what is on its way."""

@@ -146,14 +146,18 @@ class SqliteJournal:
             await self._write(("INSERT INTO fills VALUES (?, ?, ?, ?)", row))
             return self._book.add_fill(domain, fill)
 
-    async def book_payment(self, domain: str, payment: Payment) -> bool:
+    async def book_payment(self, domain: str, payment: Payment, arrived: IncomingTransfer | None = None) -> bool:
         """Whether the payment was not there yet."""
         async with self._turn:
             if (domain, payment.payment_id) in self._book.payments:
                 return False
             row = (domain, payment.payment_id, _encode(payment).decode())
-            await self._write(("INSERT INTO payments VALUES (?, ?, ?)", row))
-            return self._book.add_payment(domain, payment)
+            statements: list[_Statement] = [("INSERT INTO payments VALUES (?, ?, ?)", row)]
+            if arrived is not None:
+                self._book.require_expected(domain, arrived)
+                statements.append(_strike_out(domain, arrived))
+            await self._write(*statements)
+            return self._book.add_payment(domain, payment, arrived)
 
     async def expect(self, domain: str, transfer: IncomingTransfer) -> None:
         """Write down what is on its way."""
@@ -165,9 +169,7 @@ class SqliteJournal:
         """It is there."""
         async with self._turn:
             self._book.require_expected(domain, transfer)
-            first = "SELECT min(rowid) FROM expected WHERE domain = ? AND transfer = ?"
-            row = (domain, _encode(transfer).decode())
-            await self._write((f"DELETE FROM expected WHERE rowid = ({first})", row))  # noqa: S608 (no value in it)
+            await self._write(_strike_out(domain, transfer))
             self._book.expected.remove((domain, transfer))
 
     async def expected(self, domain: str) -> tuple[IncomingTransfer, ...]:
@@ -283,6 +285,12 @@ class SqliteJournal:
 
 def _state(entry: JournalEntry) -> tuple[str, str, str, int, str | None]:
     return entry.state.value, str(entry.filled), entry.evidence, entry.changed_ns, entry.venue_id
+
+
+def _strike_out(domain: str, transfer: IncomingTransfer) -> _Statement:
+    first = "SELECT min(rowid) FROM expected WHERE domain = ? AND transfer = ?"
+    row = (domain, _encode(transfer).decode())
+    return f"DELETE FROM expected WHERE rowid = ({first})", row  # noqa: S608 (no value is in it)
 
 
 def _transition(entry: JournalEntry) -> _Statement:

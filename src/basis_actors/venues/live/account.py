@@ -57,9 +57,10 @@ class ExchangeAccount:
         self._mirror = Mirror(terms)
         self._intents = Intents(terms, journal, clock)
         self._intake = Intake(terms, api, journal, self._mirror, self.findings, clock)
-        self._orders = OrderDesk(terms, api, self._intents, self._intake, clock)
+        self._orders = OrderDesk(terms, api, self._intents, self._intake, self._held, clock)
         self._transfers = TransferDesk(terms, api, journal, self._intents, self._mirror, self.findings, clock)
         self._opened: tuple[Settlement, ...] = ()
+        self._is_open = False
         self._is_lost = False
         self._told: set[str] = set()
 
@@ -117,6 +118,7 @@ class ExchangeAccount:
     async def open(self) -> None:
         """Begin the ledger with what the account holds. Raises Transient when it does not come to rest."""
         patience = self._terms.patience
+        await self._transfers.strike_out()
         for _ in range(patience.steady_reads + 1):
             before = await self._intake.skip()
             began_ns = self._clock.now()
@@ -126,6 +128,7 @@ class ExchangeAccount:
                 self.findings.settlements = []
                 self._intake.begin(began_ns)
                 self._opened = self._mirror.open(state, await self._under_way())
+                self._is_open = True
                 return
             await self._clock.sleep(patience.read_pause_seconds)
         raise Transient("VEN-003", f"{self.domain} goes on trading while its account is read; somebody else uses it")
@@ -213,6 +216,19 @@ class ExchangeAccount:
                 break
         self._is_lost = False
         return shown
+
+    async def _held(self, key: str) -> float:
+        """How much there is of something: as booked, and before anything is booked as the account shows.
+
+        An account that has just changed may be shown as it was, so that what is booked is the better answer. Raises
+        Transient while the account does not come to rest.
+        """
+        if self._is_open:
+            return self._mirror.positions.get(key, 0.0)
+        state = await self._steady()
+        if state is None:
+            raise Transient("VEN-003", f"{self.domain} shows its account differently each time; ask again")
+        return shown_by(self._terms, state).get(key, 0.0)
 
     async def _steady(self) -> AccountState | None:
         """What the account holds, once it has shown the same several times; None when it changes meanwhile."""

@@ -78,8 +78,7 @@ class Intake:
                 seen.add(f"{pair}/{fill.trade_id}")
             self._since[pair] = now
         for payment in await self._api.payments(since):
-            if await self._journal.book_payment(venue, payment) and payment.kind is PaymentKind.DEPOSIT:
-                await self._note_arrival(payment)
+            await self._journal.book_payment(venue, payment, await self._ended_by(payment))
             seen.add(payment.payment_id)
         self._statement_since = now
         return frozenset(seen)
@@ -142,12 +141,15 @@ class Intake:
 
     async def _take_payment(self, payment: Payment) -> None:
         venue = self._terms.venue
-        if payment.token not in self._terms.tokens or not await self._journal.book_payment(venue, payment):
+        if payment.token not in self._terms.tokens:
+            return
+        transfer = await self._ended_by(payment)
+        if not await self._journal.book_payment(venue, payment, transfer):
             return
         if payment.kind is PaymentKind.WITHDRAWAL and await self._journal.named(venue, None, payment.payment_id):
             return  # that it leaves is booked already
         if payment.kind is PaymentKind.DEPOSIT:
-            await self._take_deposit(payment)
+            self._take_deposit(payment, transfer)
             return
         key = self._terms.cash_key(payment.wallet, payment.token)
         self._book(_SOURCES[payment.kind], payment.time_ns, PositionDelta(key, float(payment.amount)))
@@ -159,10 +161,9 @@ class Intake:
                 " this process; it is booked",
             )
 
-    async def _take_deposit(self, payment: Payment) -> None:
+    def _take_deposit(self, payment: Payment, transfer: IncomingTransfer | None) -> None:
         """Tokens that were on their way here, or the owner's."""
         key = self._terms.cash_key(payment.wallet, payment.token)
-        transfer = await self._note_arrival(payment)
         if transfer is None:
             self._book(DeltaSource.DEPOSIT, payment.time_ns, PositionDelta(key, float(payment.amount)))
             return
@@ -172,12 +173,11 @@ class Intake:
         if abs(short.delta_amount) > self._terms.patience.tolerance * transfer.amount:
             self._book(DeltaSource.FEE, payment.time_ns, short, operation_id=transfer.operation_id)
 
-    async def _note_arrival(self, payment: Payment) -> IncomingTransfer | None:
-        """The transfer that a deposit ends, which is then no longer on its way."""
-        transfer = _meant(await self._journal.expected(self._terms.venue), payment)
-        if transfer is not None:
-            await self._journal.arrived(self._terms.venue, transfer)
-        return transfer
+    async def _ended_by(self, payment: Payment) -> IncomingTransfer | None:
+        """The transfer that a deposit ends; None for one of the owner's, and for other entries."""
+        if payment.kind is not PaymentKind.DEPOSIT:
+            return None
+        return _meant(await self._journal.expected(self._terms.venue), payment)
 
     def _book(self, source: DeltaSource, time_ns: int, *deltas: PositionDelta, operation_id: str | None = None) -> None:
         self._findings.settlements += self._mirror.book_covered(source, utc_from_ns(time_ns), deltas, operation_id)

@@ -6,7 +6,7 @@ with no trace of it among open orders and trades.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from decimal import ROUND_FLOOR, Decimal
 from math import ceil
@@ -14,15 +14,13 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from basis_actors.errors import Rejected, VenueError
+from basis_actors.errors import Rejected, Transient, VenueError
 from basis_actors.messages.exchange import (
     MarketFilters,
     OrderReport,
     OrderState,
     OrderTicket,
     TransferTicket,
-    VenueFill,
-    Wallet,
 )
 from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.journal import IntentState, JournalEntry
@@ -37,6 +35,8 @@ from basis_actors.venues.live.tickets import ticket_of
 
 __all__ = ["OrderDesk"]
 
+_LOT_NOISE: Final = Decimal("1e-6")
+"""Fraction of a lot that is rounding noise of floats."""
 _STATES: Final = {
     OrderState.OPEN: IntentState.ACKNOWLEDGED,
     OrderState.PARTIALLY_FILLED: IntentState.PARTIALLY_FILLED,
@@ -47,15 +47,22 @@ _STATES: Final = {
 
 
 class OrderDesk:
-    """Sends and follows the trades of one account."""
+    """Sends and follows the trades of one account. `held` says how much there is of something, by position key."""
 
     def __init__(
-        self, terms: AccountTerms, api: ExchangeApi, intents: Intents, intake: Intake, clock: LiveClock
+        self,
+        terms: AccountTerms,
+        api: ExchangeApi,
+        intents: Intents,
+        intake: Intake,
+        held: Callable[[str], Awaitable[float]],
+        clock: LiveClock,
     ) -> None:
         self._terms = terms
         self._api = api
         self._intents = intents
         self._intake = intake
+        self._held = held
         self._clock = clock
         self._untold: set[OrderNumber] = set()
         self._guarded: set[str] = set()
@@ -82,15 +89,15 @@ class OrderDesk:
         if rules is None or order.side is not Side.SELL or not order.reduce_only:
             return order
         base = rules.pair.split("/")[0]
-        purse = Wallet.SPOT if self._terms.split else Wallet.UNIFIED
-        state = await self._api.account()
-        free = sum((row.free for row in state.balances if (row.wallet, row.token) == (purse, base)), Decimal(0))
-        lots = (free / rules.lot).to_integral_value(rounding=ROUND_FLOOR)
+        held = await self._held(self._terms.spot_key(base))
+        lots = (Decimal(repr(held)) / rules.lot + _LOT_NOISE).to_integral_value(rounding=ROUND_FLOOR)
         there = float(lots * rules.lot)
         if there >= order.amount:
             return order
         if there <= 0.0:
-            raise Rejected("EXEC-009", f"{order.operation} {order.operation_id!r}: {free} {base} is less than one lot")
+            raise Rejected(
+                "EXEC-009", f"{order.operation} {order.operation_id!r}: {held:.12g} {base} is less than a lot"
+            )
         return replace(order, amount=there)
 
     async def ask(self, entry: JournalEntry) -> ExecutionHandshake:
@@ -155,9 +162,8 @@ class OrderDesk:
     async def _trace(self, entry: JournalEntry, ticket: OrderTicket) -> OrderReport | None:
         """An order that is not found by its id, as open orders and trades show it.
 
-        Many exchanges do not name our id with a trade. Then trades of one order that nobody knows, which fit in market,
-        direction, amount and time, are taken for its: nobody else is to trade on the account, and the ledger, which
-        books all trades, stays right if somebody did.
+        Not every exchange names our id with a trade; then the order that a trade belongs to is asked for. Raises
+        Transient when the exchange does not show that either.
         """
         for order in await self._api.open_orders():
             if order.client_id == ticket.client_id:
@@ -165,16 +171,17 @@ class OrderDesk:
         patience = self._terms.patience
         margin = round((patience.receive_window_seconds + patience.absence_seconds) * NS_PER_SECOND)
         fills = await self._api.fills(ticket.pair, entry.intent.created_ns - margin)
-        named = [fill for fill in fills if fill.client_id == ticket.client_id]
-        if named:
-            return _as_report(ticket, named)
-        strays: dict[str, list[VenueFill]] = {}
-        for fill in fills:
-            fits = fill.client_id is None and fill.buys == ticket.buys and fill.time_ns <= entry.changed_ns + margin
-            if fits and not await self._intents.knows(ticket.pair, fill.venue_order_id):
-                strays.setdefault(fill.venue_order_id, []).append(fill)
-        fitting = [found for found in strays.values() if _total(found) <= ticket.amount]
-        return _as_report(ticket, max(fitting, key=_total)) if fitting else None
+        may_be_its = [fill for fill in fills if fill.client_id in (None, ticket.client_id) and fill.buys == ticket.buys]
+        for number in dict.fromkeys(fill.venue_order_id for fill in may_be_its):
+            if await self._intents.knows(ticket.pair, number):
+                continue
+            report = await self._api.order_by_number(ticket.pair, number)
+            if report is None:
+                text = f"{self._terms.venue} shows trades of order {number} in {ticket.pair}, and not the order"
+                raise Transient("VEN-003", text)
+            if report.client_id == ticket.client_id:
+                return report
+        return None
 
     async def _known(self, entry: JournalEntry, report: OrderReport) -> JournalEntry:
         """Write down what the exchange says of an order."""
@@ -280,26 +287,6 @@ class OrderDesk:
 
 def _is_perp(ticket: OrderTicket | TransferTicket) -> bool:
     return isinstance(ticket, OrderTicket) and ticket.pair.endswith("-PERP")
-
-
-def _total(fills: Sequence[VenueFill]) -> Decimal:
-    return sum((fill.amount for fill in fills), Decimal(0))
-
-
-def _as_report(ticket: OrderTicket, fills: Sequence[VenueFill]) -> OrderReport:
-    """An order that is neither found nor open any more, by its trades."""
-    filled = _total(fills)
-    return OrderReport(
-        client_id=ticket.client_id,
-        venue_order_id=fills[0].venue_order_id,
-        pair=ticket.pair,
-        buys=ticket.buys,
-        state=OrderState.FILLED if filled >= ticket.amount else OrderState.CANCELLED,
-        amount=ticket.amount,
-        filled=filled,
-        average_price=sum((fill.amount * fill.price for fill in fills), Decimal(0)) / filled,
-        updated_ns=max(fill.time_ns for fill in fills),
-    )
 
 
 def _details(order: Order, report: OrderReport, fees: Mapping[str, Decimal]) -> dict[str, Any]:

@@ -49,6 +49,10 @@ class AccountTerms(NamedTuple):
         margin = self.split and wallet in (Wallet.LINEAR, Wallet.INVERSE)
         return f"{self.venue}:{'Margin' if margin else 'BaseToken'}:{token}"
 
+    def spot_key(self, token: str) -> str:
+        """Key of what spot trades buy and sell."""
+        return self.cash_key(Wallet.SPOT if self.split else Wallet.UNIFIED, token)
+
     def wallet_of(self, key: str) -> Wallet:
         """The purse of a cash key. Raises BasisError POS-002 for a key that is no cash of this account."""
         venue, _, rest = key.partition(":")

@@ -33,6 +33,7 @@ from basis_actors.venues.live.tickets import ticket_of
 __all__ = ["TransferDesk"]
 
 _WALLET: Final = "wallet"
+_NEVER_LEFT: Final = (IntentState.REJECTED, IntentState.CANCELLED)
 
 
 class TransferDesk:
@@ -77,7 +78,7 @@ class TransferDesk:
         entry, report = await self._look(entry)
         if report is not None:
             return await self._follow(entry, report)
-        if entry.state in (IntentState.REJECTED, IntentState.CANCELLED):
+        if entry.state in _NEVER_LEFT:
             return failed(entry, self._clock.now(), "EXEC-001", entry.evidence)
         return undecided(entry, self._clock.now(), f"{self._terms.venue} does not know the transfer yet")
 
@@ -101,6 +102,16 @@ class TransferDesk:
                 raise unconcluded(entry)
             await self._clock.sleep(patience.read_pause_seconds)
 
+    async def strike_out(self) -> None:
+        """Expect nothing here any more that never left its sender: a process may have been killed between the end of
+        such a transfer and the word of it."""
+        journal, venue = self._journal, self._terms.venue
+        for transfer in await journal.expected(venue):
+            for incarnation in range(1, journal.incarnation + 1):
+                for entry in await journal.attempts(incarnation, transfer.operation_id):
+                    if entry.state in _NEVER_LEFT and _is_announced(entry) and _incoming(entry) == transfer:
+                        await journal.arrived(venue, transfer)
+
     async def watch(self) -> None:
         """Look after withdrawals that are under way: one that fails brings its tokens back."""
         for client_id, entry in tuple(self._watched.items()):
@@ -119,7 +130,7 @@ class TransferDesk:
             ended = await intents.advance(entry, IntentState.CANCELLED, "was never handed to the exchange")
             await self._call_off(ended)
             return ended, None
-        if entry.state in (IntentState.REJECTED, IntentState.CANCELLED):
+        if entry.state in _NEVER_LEFT:
             return entry, None
         report = await self._moved(entry)
         if report is not None:

@@ -76,6 +76,12 @@ class SimulatedExchange(SimulatedDomain):
             self._arrive(market.ns, settled)
         return tuple(settled)
 
+    async def give_back(self, operation_id: str) -> None:
+        """Undo a withdrawal that was accepted and is not carried out: its amount and its fee are back."""
+        for settlement in self._answers[operation_id].settlements:
+            back = [PositionDelta(delta.position_key, -delta.delta_amount) for delta in settlement.deltas]
+            self._book(settlement.source, self._time(), back, operation_id)
+
     def _book_closed(
         self, margin_key: str, closed: list[Closed], market: MarketState, settled: list[Settlement]
     ) -> None:

@@ -143,6 +143,11 @@ class SimulatedExchangeApi:
         """What became of an order."""
         return self._orders.get(client_id)
 
+    async def order_by_number(self, pair: str, venue_order_id: str) -> OrderReport | None:
+        """The order that a trade belongs to."""
+        numbered = (report for report in self._orders.values() if report.venue_order_id == venue_order_id)
+        return next((report for report in numbered if report.pair == pair), None)
+
     async def open_orders(self) -> tuple[OrderReport, ...]:
         """Nothing is open."""
         return ()
@@ -183,6 +188,24 @@ class SimulatedExchangeApi:
 
     async def move(self, ticket: TransferTicket) -> TransferReport:
         """Between purses at once; out of the house as `on_withdrawal` says."""
+        report = await self._take(ticket, TransferState.DONE)
+        if ticket.target is None:
+            self._on_withdrawal(ticket)
+        return report
+
+    async def accept(self, ticket: TransferTicket) -> TransferReport:
+        """Take a withdrawal, and leave open what becomes of it: `conclude` says that."""
+        return await self._take(ticket, TransferState.PENDING)
+
+    async def conclude(self, ticket: TransferTicket, state: TransferState) -> None:
+        """A withdrawal that was accepted leaves (`done`), or its tokens come back (`failed`)."""
+        self._transfers[ticket.client_id] = replace(self._transfers[ticket.client_id], state=state)
+        if state is TransferState.DONE:
+            self._on_withdrawal(ticket)
+        else:
+            await self._exchange.give_back(ticket.client_id)
+
+    async def _take(self, ticket: TransferTicket, state: TransferState) -> TransferReport:
         if ticket.client_id in self._transfers:
             raise Rejected("EXEC-004", f"{self.venue}: transfer {ticket.client_id} is there already")
         source = self._key(ticket.source, ticket.token)
@@ -204,13 +227,11 @@ class SimulatedExchangeApi:
         report = TransferReport(
             client_id=ticket.client_id,
             venue_transfer_id=self._next("t"),
-            state=TransferState.DONE,
+            state=state,
             fee=Decimal(repr(handshake.fee_amount)),
             time_ns=self._clock.now(),
         )
         self._transfers[ticket.client_id] = report
-        if not inside:
-            self._on_withdrawal(ticket)
         return report
 
     async def moved(self, ticket: TransferTicket, since_ns: int) -> TransferReport | None:  # noqa: ARG002 (ids are unique)

@@ -105,6 +105,10 @@ class BinanceApi:
         """What the exchange says of an order."""
         return await self._orders.order(pair, client_id)
 
+    async def order_by_number(self, pair: str, venue_order_id: str) -> OrderReport | None:
+        """The order that a trade belongs to."""
+        return await self._orders.order_by_number(pair, venue_order_id)
+
     async def open_orders(self) -> tuple[OrderReport, ...]:
         """Every open order in the configured markets."""
         return await self._orders.open_orders()

@@ -79,6 +79,14 @@ class BinanceOrders:
         # By the id that was asked for: a cancel may give an order another one.
         return None if row is None else replace(await self._report(endpoint, listing.family, row), client_id=client_id)
 
+    async def order_by_number(self, pair: str, venue_order_id: str) -> OrderReport | None:
+        """The order that a trade belongs to; None when the exchange knows none of that number."""
+        listing = self._markets.listing(pair)
+        params = {"symbol": listing.symbol, "orderId": venue_order_id}
+        endpoint = listing.family.find
+        row = await self._caller.find(endpoint, params, OrderRow, absent=_NO_SUCH_ORDER, urgent=True)
+        return None if row is None else await self._report(endpoint, listing.family, row)
+
     async def open_orders(self) -> tuple[OrderReport, ...]:
         """Every open order in the configured markets."""
         found = []
