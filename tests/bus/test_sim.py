@@ -288,3 +288,59 @@ def test_an_actor_that_never_yields_time_still_stops() -> None:
 
     complete(bus.stop())
     assert bus.dead_letters.count == 1
+
+
+class Sleeper(Actor):
+    """An actor that takes long to start."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.woke = 0
+
+    async def pre_start(self) -> None:
+        for _ in range(3):
+            await self.sleep(10.0)
+            self.woke += 1
+
+
+def test_going_on_stops_in_the_middle_of_a_start() -> None:
+    bus = SimBus()
+    sleeper = Sleeper("sleeper")
+    bus.add(sleeper)
+    for until, woke in ((5, 0), (15, 1), (29, 2), (100, 3)):
+        bus.go_on(until * 10**9)
+        assert sleeper.woke == woke
+    assert bus.failure is None
+
+
+def test_going_on_leaves_a_failure_as_it_is() -> None:
+    """Nobody drains: a process that is killed does nothing any more."""
+
+    class Witness(Player):
+        def post_stop(self) -> None:
+            raise AssertionError("nothing is stopped")
+
+    class Dying(Actor):
+        @on(Ball)
+        def ball(self, message: Ball) -> None:
+            raise KeyboardInterrupt
+
+    bus = SimBus()
+    witness = Witness("witness", "dying")
+    bus.add(Dying("dying"))
+    bus.add(witness)
+    bus.go_on(0)
+    bus.post("dying", Ball(0))
+    bus.post("witness", Ball(0))
+    bus.go_on(10**9)
+    assert isinstance(bus.failure, KeyboardInterrupt)
+    assert witness.played == 0
+
+
+def test_going_on_counts_messages() -> None:
+    bus = SimBus()
+    ping, pong = match(bus)
+    bus.go_on(0)
+    bus.post("ping", Ball(99))
+    bus.go_on(0, 7)
+    assert ping.played + pong.played == 7

@@ -52,14 +52,14 @@ def test_a_story_in_which_something_is_wrong_says_how_to_tell_it_again(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resend_on_timeout(monkeypatch)
-    result = run("simulate", "btc_basis", "--seed", 0, "--keep", "kept")
+    result = run("simulate", "eth_basis", "--seed", 0, "--keep", "kept")
     assert result.exit_code == 1
     first, problem, *_ = result.stdout.splitlines()
-    assert first == "seed 0  (basis-actors simulate btc_basis --hours 168 --seed 0)"
+    assert first == "seed 0  (basis-actors simulate eth_basis --hours 168 --seed 0)"
     assert "was carried out 2 times" in problem
     assert "invariants  broken in 1" in result.stdout
     assert (tmp_path / "kept" / "seed-0" / "0" / "metadata.json").is_file()
-    as_json = run("simulate", "btc_basis", "--seed", 0, "--json")
+    as_json = run("simulate", "eth_basis", "--seed", 0, "--json")
     assert as_json.exit_code == 1
     assert any("was carried out 2 times" in text for text in json.loads(as_json.stdout)["problems"])
 

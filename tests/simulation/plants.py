@@ -7,14 +7,18 @@ from typing import Any, Final
 
 import pytest
 
-from basis_actors.errors import UnknownOutcome, VenueError
-from basis_actors.messages.execution import ExecutionHandshake
+from basis_actors.errors import AuthFailed, UnknownOutcome, VenueError
+from basis_actors.messages.execution import ExecutionHandshake, Settlement
 from basis_actors.messages.journal import IntentState, JournalEntry
 from basis_actors.messages.orders import Order
+from basis_actors.services.simulation.frail_journal import FrailJournal
 from basis_actors.venues.journal.memory import JournalBook, MemoryJournal
+from basis_actors.venues.live.account import ExchangeAccount
 from basis_actors.venues.live.answers import failed
 from basis_actors.venues.live.intents import Intents
+from basis_actors.venues.live.mirror import shown_by
 from basis_actors.venues.live.order_desk import OrderDesk
+from basis_actors.venues.live.transfer_desk import TransferDesk
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -37,10 +41,10 @@ def resend_on_timeout(patch: pytest.MonkeyPatch) -> None:
 def count_a_fill_twice(patch: pytest.MonkeyPatch) -> None:
     """A trade that is shown again is new again."""
 
-    async def always_new(_journal: MemoryJournal, _domain: str, _fill: Any) -> bool:
+    async def always_new(_journal: FrailJournal, _domain: str, _fill: Any) -> bool:
         return True
 
-    patch.setattr(MemoryJournal, "book_fill", always_new)
+    patch.setattr(FrailJournal, "book_fill", always_new)
 
 
 def forget_intents(patch: pytest.MonkeyPatch) -> None:
@@ -96,6 +100,53 @@ def believe_one_answer(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Intents, "is_absent", at_once)
 
 
+def go_on_without_keys(patch: pytest.MonkeyPatch) -> None:
+    """A key that was revoked is taken for an exchange that cannot be reached for a while."""
+    settle = ExchangeAccount.settle
+
+    async def patient(account: ExchangeAccount, tick: Any) -> tuple[Settlement, ...]:
+        try:
+            return await settle(account, tick)
+        except AuthFailed:
+            return ()
+
+    patch.setattr(ExchangeAccount, "settle", patient)
+
+
+def forget_what_came_back(patch: pytest.MonkeyPatch) -> None:
+    """A withdrawal that was accepted is done."""
+    patch.setattr(TransferDesk, "_bring_back", lambda *_arguments, **_more: None)
+
+
+def believe_the_first_look(patch: pytest.MonkeyPatch) -> None:
+    """Whatever an account shows is true."""
+
+    async def look(account: ExchangeAccount) -> dict[str, float]:
+        await account._transfers.watch()
+        await account._intake.read()
+        state = await account._account()
+        shown = shown_by(account._terms, state)
+        found = account._mirror.differences(shown)
+        if found:
+            account._adjust(state, found)
+        return shown
+
+    patch.setattr(ExchangeAccount, "_catch_up", look)
+
+
+def write_a_deposit_in_two_steps(patch: pytest.MonkeyPatch) -> None:
+    """First that it is there, then that it is no longer on its way."""
+    book_payment = FrailJournal.book_payment
+
+    async def in_two_steps(journal: FrailJournal, domain: str, payment: Any, arrived: Any = None) -> bool:
+        is_new = await book_payment(journal, domain, payment)
+        if is_new and arrived is not None:
+            await journal.arrived(domain, arrived)
+        return is_new
+
+    patch.setattr(FrailJournal, "book_payment", in_two_steps)
+
+
 PLANTS: Final[dict[str, Plant]] = {
     plant.__name__: plant
     for plant in (
@@ -106,5 +157,9 @@ PLANTS: Final[dict[str, Plant]] = {
         forget_groups,
         call_a_filled_order_refused,
         believe_one_answer,
+        go_on_without_keys,
+        forget_what_came_back,
+        believe_the_first_look,
+        write_a_deposit_in_two_steps,
     )
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from tests.venues.live.books import Book
 from tests.venues.live.scripts import (
@@ -17,10 +19,10 @@ from tests.venues.live.scripts import (
 )
 
 from basis_actors.errors import AuthFailed, Rejected, Transient, UnknownOutcome
-from basis_actors.messages.exchange import TransferState
+from basis_actors.messages.exchange import OrderTicket, TransferState
 from basis_actors.messages.execution import ExecutionStatus
-from basis_actors.messages.journal import IntentState
-from basis_actors.messages.orders import Order
+from basis_actors.messages.journal import Intent, IntentState
+from basis_actors.messages.orders import Order, Side
 
 CASH, MARGIN = "binance:BaseToken:USDT", "binance:Margin:USDT"
 WALLET, BYBIT, TRANSIT = "wallet:BaseToken:USDT", "bybit:BaseToken:USDT", "transit:BaseToken:USDT"
@@ -271,8 +273,14 @@ async def test_what_never_left_is_expected_nowhere_also_after_a_kill_in_between(
         await book.execute(away(book))
     (entry,) = book.journal.entries
     await book.journal.advance(entry.intent.client_id, end, entry.filled, "known", book.clock.ns)
+    journal = book.journal.reopened()
+    trade = book.trade("BTC-PERP", Side.SHORT, 0.5, operation_id=entry.intent.order.operation_id)
+    ticket = OrderTicket(client_id="c9", pair="BTC-PERP", buys=False, amount=Decimal("0.5"))
+    fields = {"domain": "binance", "incarnation": 2, "attempt": 0, "created_ns": book.clock.ns}
+    await journal.intend(Intent(client_id="c9", order=trade, ticket=ticket, **fields))  # type: ignore[arg-type]
+    await journal.advance("c9", IntentState.CANCELLED, Decimal(0), "never sent", book.clock.ns)
     other = Book(split=False)
-    other.journal, other.clock = book.journal.reopened(), book.clock
+    other.journal, other.clock = journal.reopened(), book.clock
     other._begin()
     await other.advance(hours=2)
     await other.start()

@@ -109,7 +109,9 @@ class TransferDesk:
         for transfer in await journal.expected(venue):
             for incarnation in range(1, journal.incarnation + 1):
                 for entry in await journal.attempts(incarnation, transfer.operation_id):
-                    if entry.state in _NEVER_LEFT and _is_announced(entry) and _incoming(entry) == transfer:
+                    # Operation ids repeat: in another process the same one may have been a trade.
+                    is_transfer = isinstance(entry.intent.ticket, TransferTicket)
+                    if is_transfer and entry.state in _NEVER_LEFT and _incoming(entry) == transfer:
                         await journal.arrived(venue, transfer)
 
     async def watch(self) -> None:
