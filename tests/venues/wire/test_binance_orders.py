@@ -135,6 +135,21 @@ async def test_a_definite_refusal_is_rejected(
 @EVERYWHERE
 async def test_an_order_nobody_placed_is_not_known(api: BinanceApi, pair: str) -> None:
     assert await api.order(pair, "nobody") is None
+    assert await api.order_by_number(pair, "999999") is None
+
+
+@EVERYWHERE
+async def test_a_trade_leads_to_its_order_whoever_placed_it(exchange: LocalBinance, api: BinanceApi, pair: str) -> None:
+    """Trades name the number of their order and not the id that it was sent with."""
+    report = await api.place(buy(pair, SIZE[pair]))
+    exchange.clock.advance(1)
+    exchange.account.trade_by_hand(pair, SIZE[pair])
+    ours, theirs = await api.fills(pair, exchange.clock.ns - 60 * 10**9)
+    assert ours.client_id is None
+    assert await api.order_by_number(pair, ours.venue_order_id) == report
+    other = await api.order_by_number(pair, theirs.venue_order_id)
+    assert other is not None
+    assert other.client_id != "order1"
 
 
 @EVERYWHERE
