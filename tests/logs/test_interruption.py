@@ -82,7 +82,7 @@ def test_an_interruption_costs_at_most_the_event_it_strikes(
     assert place > 50
 
 
-@pytest.mark.parametrize("name", ["write", "encode_into", "clear", "append", "popleft"])
+@pytest.mark.parametrize("name", ["write", "encode_into", "append", "popleft"])
 def test_the_places_include_the_delicate_ones(
     tmp_path: Path, snapshot: Callable[[float], PositionSnapshot], name: str
 ) -> None:

@@ -118,7 +118,7 @@ def _segmented(run_dir: Path) -> list[bytes]:
     written = [f'{{"n":{number}}}\n'.encode() for number in range(200)]
     (run_dir / "events" / "positions.jsonl").unlink()
     files = EventFiles(run_dir / "events", tuple(kind.FILE for kind in EVENT_TYPES), 500)
-    files.put((0, b"".join(written)))
+    files.put((0, b"".join(written), len(written)))
     files.write()
     files.close()
     return written

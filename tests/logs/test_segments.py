@@ -23,7 +23,7 @@ from basis_actors.messages.events import PositionSnapshot
 def _write(folder: Path, pieces: list[bytes], segment_bytes: int) -> EventFiles:
     files = EventFiles(folder, ("some", "other"), segment_bytes)
     for piece in pieces:
-        files.put((0, piece))
+        files.put((0, piece, piece.count(b"\n")))
         files.write()
     files.close()
     return files
@@ -77,12 +77,12 @@ def test_packed_and_plain_segments_are_read_in_order(tmp_path: Path) -> None:
 def test_a_reader_goes_on_while_segments_are_packed_and_begun(tmp_path: Path) -> None:
     files = EventFiles(tmp_path, ("some",), 10)
     for number in range(20):
-        files.put((0, f"{number}\n".encode()))
+        files.put((0, f"{number}\n".encode(), 1))
     files.write()
     reader = lines(tmp_path, "some")
     read = [next(reader)]
     for number in range(20, 40):
-        files.put((0, f"{number}\n".encode()))
+        files.put((0, f"{number}\n".encode(), 1))
     files.write()
     for path in segments(tmp_path, "some")[:-1]:
         _pack(path)
@@ -127,7 +127,7 @@ def test_a_damaged_segment_is_named(tmp_path: Path, harm: str) -> None:
 
 def test_a_folder_that_takes_no_new_segment_loses_nothing(tmp_path: Path) -> None:
     files = EventFiles(tmp_path, ("some",), 4)
-    files.put((0, b"1\n2\n3\n4\n"))
+    files.put((0, b"1\n2\n3\n4\n", 4))
     obstacle = rotated(tmp_path, "some", 1)
     obstacle.mkdir()
     with pytest.raises(BasisError, match=r"LOG-005: .*some\.jsonl cannot be rotated: .*some\.jsonl: 2"):

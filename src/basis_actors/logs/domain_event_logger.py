@@ -76,6 +76,16 @@ class NullEventLogger:
         """Nothing is open."""
 
 
+class _Batch:
+    """The lines of one file that are not handed over yet."""
+
+    __slots__ = ("lines", "text")
+
+    def __init__(self) -> None:
+        self.text = bytearray()
+        self.lines = 0
+
+
 class DomainEventLogger:
     """Writes the events of one run to `log_dir/events/*.jsonl`, blocking whenever a batch is full.
 
@@ -105,7 +115,9 @@ class DomainEventLogger:
         """Events taken so far; number of the next one."""
         stems = tuple(kind.FILE for kind in EVENT_TYPES)
         self._files = EventFiles(Path(log_dir) / EVENTS_FOLDER, stems, segment_bytes)
-        self._lines: dict[type[DomainEvent], bytearray] = {kind: bytearray() for kind in EVENT_TYPES}
+        self._batches: dict[type[DomainEvent], _Batch] = {kind: _Batch() for kind in EVENT_TYPES}
+        self._line = bytearray()
+        """What an event is encoded into. It is reused, so it rarely grows."""
         self._flush_at = batch_events
         self._seal_at = SEAL_EVENTS
         self._due_at = min(self._flush_at, self._seal_at)
@@ -126,24 +138,22 @@ class DomainEventLogger:
         takes no sequence number. Raises BasisError LOG-001 when a full batch cannot be written; nothing is lost by
         that, and the next flush goes on where this one stopped.
         """
-        sequence = self.sequence
-        lines = self._lines.get(type(event))
-        if lines is None:
+        batch = self._batches.get(type(event))
+        if batch is None:
             raise _unknown_type(event)
-        start = len(lines)
+        sequence, line = self.sequence, self._line
         try:
             force_setattr(event, "sequence", sequence)
             force_setattr(event, "real_utc_time", self._clock())
             force_setattr(event, "correlation_id", self.correlation_id)
             force_setattr(event, "pid", self.pid)
-            self._encode_into(event, lines, -1)
-        except BaseException as error:
-            # A failed encoding leaves more than half a line: the buffer may have grown by bytes that nobody has set.
-            del lines[start:]
-            if isinstance(error, _UNENCODABLE):
-                raise _unencodable(event, error) from error
-            raise
-        lines += b"\n"
+            self._encode_into(event, line)
+        except _UNENCODABLE as error:
+            raise _unencodable(event, error) from error
+        # All or nothing from here: no function is called.
+        batch.text += line
+        batch.text += b"\n"
+        batch.lines += 1
         self.sequence = sequence = sequence + 1
         if sequence >= self._due_at:
             self._due()
@@ -191,13 +201,13 @@ class DomainEventLogger:
     def _hand_over(self) -> None:
         """Give the finished lines to the files, and begin the next batch."""
         put = self._files.put
-        for file, lines in enumerate(self._lines.values()):
-            if lines:
-                handed_over = (file, bytes(lines))
-                try:
-                    lines.clear()
-                finally:  # also when an interruption comes here; `put` is done before one can come
-                    put(handed_over)
+        for file, batch in enumerate(self._batches.values()):
+            if batch.lines:
+                empty = bytearray()
+                # An interruption comes after `put` has taken the lines, not before.
+                handed_over = (file, batch.text, batch.lines)
+                batch.text, batch.lines = empty, 0
+                put(handed_over)
 
     def _flushed(self) -> None:
         """Begin to count the next batch."""
@@ -308,10 +318,10 @@ class AsyncDomainEventLogger(DomainEventLogger):
 
     def _overflow(self, reason: str) -> BasisError:
         waiting = self._files.queued()
-        for kind, lines in self._lines.items():
-            if lines:
+        for kind, batch in self._batches.items():
+            if batch.lines:
                 name = f"{kind.FILE}.jsonl"
-                waiting[name] = waiting.get(name, 0) + lines.count(b"\n")
+                waiting[name] = waiting.get(name, 0) + batch.lines
         missing = ", ".join(f"{name}: {count}" for name, count in waiting.items())
         return BasisError(
             "LOG-002",

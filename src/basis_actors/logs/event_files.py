@@ -28,8 +28,10 @@ SEGMENT_BYTES: Final = 100_000_000
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _MODE: Final = 0o600
 
-Handed = tuple[int, bytes] | tuple[None, int] | None
-"""Lines for a file, or the number of events at which to seal; None once it is in the queue of writes."""
+Handed = tuple[int, bytes | bytearray, int] | tuple[None, int] | None
+"""Lines for a file and how many they are, or the number of events at which to seal; None once it is in the queue."""
+Write = tuple[int, bytes | bytearray | None, int]
+"""File, what to append to it, and how many lines of events that holds; instead of text None begins a new segment."""
 
 
 class EventFiles:
@@ -53,8 +55,7 @@ class EventFiles:
         self._handed: deque[Handed] = deque()
         self.put: Callable[[Handed], None] = self._handed.append
         """Hand over complete lines for the file with this number, in the order of the stems; nothing is written yet."""
-        self._queue: deque[tuple[int, bytes | None]] = deque()
-        """What to write, by file; None begins a new segment."""
+        self._queue: deque[Write] = deque()
         self._sums = [RunningSum() for _ in stems]
         self._sealed: dict[str, FileSeal] = {}
         self._planned = [0] * len(self._stems)
@@ -95,13 +96,13 @@ class EventFiles:
                 self._account_for_interruption()
             self._line_up()
             while queue:
-                file, text = queue[0]
+                file, text, lines = queue[0]
                 try:
                     if text is None:
                         self._rotate(file)
                     else:
                         taken = os.write(self._descriptors[file], text)
-                        self._advance(file, text, taken)
+                        self._advance(file, text, lines, taken)
                 except OSError as error:
                     raise self._failure(file, error, "LOG-005" if text is None else "LOG-001") from error
                 except BaseException:
@@ -120,9 +121,9 @@ class EventFiles:
             else:
                 self._line_up_lines(*item)
 
-    def _line_up_lines(self, file: int, text: bytes) -> None:
-        longer = self._sums[file].with_lines(text)
-        planned, writes = self._in_segments(file, text)
+    def _line_up_lines(self, file: int, text: bytes | bytearray, lines: int) -> None:
+        longer = self._sums[file].with_lines(text, lines)
+        planned, writes = self._in_segments(file, text, lines)
         # All or nothing from here: no function is called.
         self._sums[file] = longer
         self._planned[file] = planned
@@ -133,37 +134,38 @@ class EventFiles:
         now = {self._stems[file]: total.seal() for file, total in enumerate(self._sums) if total.lines}
         grown = {stem: seal for stem, seal in now.items() if seal != self._sealed.get(stem)}
         line = msgspec.json.encode(Seal(sequence, grown)) + b"\n"
-        writes: list[tuple[int, bytes | None]] = [(self._seals, line)] if grown else []
+        writes: list[Write] = [(self._seals, line, 0)] if grown else []
         # As above.
         self._sealed = now
         self._queue += writes
         self._handed[0] = None
 
-    def _in_segments(self, file: int, text: bytes) -> tuple[int, list[tuple[int, bytes | None]]]:
+    def _in_segments(self, file: int, text: bytes | bytearray, lines: int) -> tuple[int, list[Write]]:
         """Size of the newest segment after these lines, and the writes: a line begins a segment if the last is full."""
         planned, limit = self._planned[file], self._segment_bytes
-        writes: list[tuple[int, bytes | None]] = []
+        writes: list[Write] = []
         while text and planned + len(text) > limit:
             if planned >= limit:
-                writes.append((file, None))
+                writes.append((file, None, 0))
                 planned = 0
             cut = text.find(b"\n", max(limit - planned - 1, 0)) + 1
-            writes.append((file, text[:cut]))
+            begin = text[:cut]
+            writes.append((file, begin, begin.count(b"\n")))
             planned += cut
-            text = text[cut:]
+            text, lines = text[cut:], lines - begin.count(b"\n")
         if text:
-            writes.append((file, text))
+            writes.append((file, text, lines))
         return planned + len(text), writes
 
-    def _advance(self, file: int, lines: bytes, taken: int) -> None:
+    def _advance(self, file: int, text: bytes | bytearray, lines: int, taken: int) -> None:
         """Count the first `taken` bytes of the head of the queue as written."""
-        complete = lines.count(b"\n", 0, taken) if file != self._seals else 0
-        left = lines[taken:]
+        left = text[taken:]
+        unwritten = left.count(b"\n") if lines else 0
         # All or nothing from here: the only function called is the last, and it is done before it can be interrupted.
-        self.lines_written += complete
+        self.lines_written += lines - unwritten
         self._taken[file] += taken
         if left:
-            self._queue[0] = (file, left)
+            self._queue[0] = (file, left, unwritten)
         else:
             self._queue.popleft()
 
@@ -179,17 +181,17 @@ class EventFiles:
         self._descriptors[file] = new
         self._taken[file] = 0
         self._number[file] += 1
-        self._queue[0] = (file, b"")
+        self._queue[0] = (file, b"", 0)
         os.close(old)
 
     def _account_for_interruption(self) -> None:
         """An interruption may have come between writing and counting: the size of the file tells."""
         if self._queue:
-            file, lines = self._queue[0]
+            file, text, lines = self._queue[0]
             status = os.fstat(self._descriptors[file])
             grown = status.st_size - self._taken[file]
-            if lines is not None and stat.S_ISREG(status.st_mode) and grown:
-                self._advance(file, lines, grown)
+            if text is not None and stat.S_ISREG(status.st_mode) and grown:
+                self._advance(file, text, lines, grown)
         self._interrupted = False
 
     def sync(self) -> None:
@@ -212,9 +214,9 @@ class EventFiles:
         """Lines of events that wait to be written, by file name."""
         waiting: dict[str, int] = {}
         for item in (*self._queue, *self._handed):
-            if item is not None and item[0] not in (None, self._seals) and isinstance(item[1], bytes):
+            if item is not None and item[0] is not None and item[2]:
                 name = self._paths[item[0]].name
-                waiting[name] = waiting.get(name, 0) + item[1].count(b"\n")
+                waiting[name] = waiting.get(name, 0) + item[2]
         return waiting
 
     def _failure(self, file: int, error: OSError, code: str = "LOG-001") -> BasisError:

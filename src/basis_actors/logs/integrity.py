@@ -141,7 +141,7 @@ def _check_file(folder: Path, stem: str, seals: list[tuple[int, FileSeal]]) -> t
     for sequence, seal in seals:
         block = b"".join(line for _, line in zip(range(seal.lines - total.lines), reader, strict=False))
         where = f"{stem}{SUFFIX}, lines {total.lines + 1} to {seal.lines}"
-        total = total.with_lines(block)
+        total = total.with_lines(block, block.count(b"\n"))
         span = f"events {passed} to {sequence - 1}"
         if total.lines < seal.lines:
             return Finding("seal", where, f"end at line {total.lines}; up to {seal.lines} were sealed ({span})"), 0

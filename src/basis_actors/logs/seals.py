@@ -46,10 +46,10 @@ class RunningSum:
         self.bytes = 0
         self._hash = hashlib.sha256()
 
-    def with_lines(self, text: bytes) -> RunningSum:
-        """The sum after some whole lines more."""
+    def with_lines(self, text: bytes | bytearray, lines: int) -> RunningSum:
+        """The sum after so many whole lines more."""
         longer = RunningSum.__new__(RunningSum)
-        longer.lines = self.lines + text.count(b"\n")
+        longer.lines = self.lines + lines
         longer.bytes = self.bytes + len(text)
         longer._hash = self._hash.copy()
         longer._hash.update(text)
