@@ -142,10 +142,11 @@ class EventLogger(Actor):
         self._take(self._without_secrets(event))
 
     def _without_secrets(self, event: E) -> E:
-        hide, changed = self._components.redactor.value, dict[str, Any]()
+        inside = self._components.redactor.inside
+        changed: dict[str, Any] = {}
         for name in _FREE_TEXT[type(event)]:
             told = getattr(event, name)
-            if told and (shown := hide(told)) is not told:
+            if told and (shown := inside(told)) is not told:
                 changed[name] = shown
         return replace(event, **changed) if changed else event
 

@@ -6,7 +6,7 @@ It errs towards hiding: a 64-digit hexadecimal number is taken for a private key
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -56,6 +56,11 @@ class Redactor:
         # A strategy says the same few sentences at nearly every tick.
         self._text = lru_cache(maxsize=_TEXTS_KEPT)(self._look)
         self._safe_names: set[Any] = set()
+        self._looks: dict[type, Callable[[Any, str], Any]] = {
+            str: self._string,
+            dict: self._mapping,
+            **dict.fromkeys((list, tuple, set, frozenset), self._sequence),
+        }
 
     def text(self, text: str, *, name: str = "") -> str:
         """`text` without secrets; `name` is the field it stands in."""
@@ -63,46 +68,48 @@ class Redactor:
 
     def value(self, value: Any, *, name: str = "") -> Any:
         """`value` without secrets, at any depth of dictionaries and sequences; itself where there are none."""
-        return self._value(value, name)
+        return HIDDEN if name and value is not None and _is_secret_name(name) else self.inside(value, name)
 
-    def _value(self, value: Any, name: str) -> Any:
-        kind = type(value)
-        if name and value is not None and _is_secret_name(name):
-            return HIDDEN
-        if kind in _PLAIN:
-            return value
-        if kind is dict:
-            return self._mapping(value)
+    def inside(self, value: Any, name: str = "") -> Any:
+        """Like `value`, where `name` is known to be none that hides it."""
+        look = self._looks.get(type(value))
+        return self._of_other_type(value, name) if look is None else look(value, name)
+
+    def _of_other_type(self, value: Any, name: str) -> Any:
         if isinstance(value, str):
-            shown = self._text(value, name)
-            return value if shown == value else shown
+            return self._string(value, name)
         if isinstance(value, (list, tuple, set, frozenset)):
             return self._sequence(value, name)
         if isinstance(value, bytes):
             return self._text(value.decode("utf-8", "backslashreplace"), name)
-        return self._mapping(value) if isinstance(value, Mapping) else value
+        return self._mapping(value, name) if isinstance(value, Mapping) else value
 
-    def _mapping(self, value: Mapping[Any, Any]) -> Any:
+    def _string(self, value: str, name: str) -> str:
+        shown = self._text(value, name)
+        return value if shown == value else shown
+
+    def _mapping(self, value: Mapping[Any, Any], _name: str) -> Any:
         hidden: dict[Any, Any] = {}
         safe = self._safe_names
         for key, inner in value.items():
-            plain = type(inner) in _PLAIN
-            if plain and key in safe:
-                continue
-            name = str(key)
-            if plain and not _is_secret_name(name):
-                if len(safe) < _NAMES_KEPT:
-                    safe.add(key)
-                continue
-            shown = self._value(inner, name)
-            if shown is not inner:
+            if key not in safe and self._is_secret(key):
+                if inner is not None:
+                    hidden[key] = HIDDEN
+            elif type(inner) not in _PLAIN and (shown := self.inside(inner, str(key))) is not inner:
                 hidden[key] = shown
         return {**value, **hidden} if hidden else value
 
+    def _is_secret(self, key: Any) -> bool:
+        if _is_secret_name(str(key)):
+            return True
+        if len(self._safe_names) < _NAMES_KEPT:
+            self._safe_names.add(key)
+        return False
+
     def _sequence(self, value: Any, name: str) -> Any:
         for inner in value:
-            if self._value(inner, name) is not inner:
-                shown = [self._value(part, name) for part in value]
+            if type(inner) not in _PLAIN and self.inside(inner, name) is not inner:
+                shown = [self.inside(part, name) for part in value]
                 return tuple(shown) if type(value) is tuple else shown
         return value
 
