@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from basis_actors.messages.events import (
+    EVENT_TYPES,
     AtomicOperationGroupEvent,
     DomainEvent,
     ExecutionDeltaEvent,
@@ -42,7 +43,7 @@ class RunStatistics:
     """
 
     def __init__(self, delta_band: float | None = None) -> None:
-        self._counts: dict[type[DomainEvent], int] = {}
+        self._counts: dict[type[DomainEvent], int] = dict.fromkeys(EVENT_TYPES, 0)
         self.errors: Counter[str] = Counter()
         """SystemErrorEvents by code."""
         self.first_errors: dict[str, str] = {}
@@ -89,13 +90,14 @@ class RunStatistics:
         self._base_equity = 0.0
         self._flows = 0.0
         self._day = 0
+        self._begun: datetime | None = None
         self._seen: datetime | None = None
-        self._invested = False
+        self._invested_since: datetime | None = None
         self._never_invested = True
-        self._time = _NO_TIME
         self._time_invested = _NO_TIME
         self._idle_keys: dict[str, bool] = {}
-        self._observers: dict[type[DomainEvent], Callable[[Any], None]] = {
+        self._observers: dict[type[DomainEvent], Callable[[Any], None] | None] = {
+            **dict.fromkeys(EVENT_TYPES),
             PositionSnapshot: self._position,
             PnLCalculation: self._pnl,
             StrategyDecision: self._decision,
@@ -111,26 +113,25 @@ class RunStatistics:
     def observe(self, event: DomainEvent) -> None:
         """Take one event into account."""
         kind = type(event)
-        counts = self._counts
-        counts[kind] = counts.get(kind, 0) + 1
-        observer = self._observers.get(kind)
+        self._counts[kind] += 1
+        observer = self._observers[kind]
         if observer is not None:
             observer(event)
 
     @property
     def events(self) -> Counter[str]:
         """Events by type."""
-        return Counter({kind.__name__: count for kind, count in self._counts.items()})
+        return Counter({kind.__name__: count for kind, count in self._counts.items() if count})
 
     @property
     def ticks(self) -> int:
         """Ticks that came to a decision."""
-        return self._counts.get(StrategyDecision, 0)
+        return self._counts[StrategyDecision]
 
     @property
     def time_invested(self) -> float | None:
         """Share of the time in which anything but cash was held; None before two moments were seen."""
-        return self._time_invested / self._time if self._time else None
+        return self._passed(self._invested_since, self._time_invested) / self._time if self._time else None
 
     @property
     def never_invested(self) -> bool:
@@ -141,6 +142,14 @@ class RunStatistics:
     def unhedged_hours(self) -> float | None:
         """Hours with |net delta| above the band, or unknown; None for a mode that hedges nothing."""
         return None if self._band is None else self._unhedged / _HOUR
+
+    @property
+    def _time(self) -> timedelta:
+        return self._passed(self._begun)
+
+    def _passed(self, since: datetime | None, before: timedelta = _NO_TIME) -> timedelta:
+        """Time from `since` to the last snapshot, and what was counted before it."""
+        return before if since is None or self._seen is None else before + (self._seen - since)
 
     def _exposure(self, snapshot: ExposureSnapshot) -> None:
         """A book counts as it was left: from the last view at one moment until the next moment."""
@@ -153,23 +162,24 @@ class RunStatistics:
         self._is_unhedged = delta is None or equity is None or abs(delta) > self._band * abs(equity)
 
     def _position(self, snapshot: PositionSnapshot) -> None:
-        moment = snapshot.timestamp
-        if moment != self._seen:
-            if self._seen is not None:
-                passed = moment - self._seen
-                self._time += passed
-                if self._invested:
-                    self._time_invested += passed
-            self._seen = moment
+        moment = self._seen = snapshot.timestamp
+        if self._begun is None:
+            self._begun = moment
         idle = self._idle_keys
         for key, amount in snapshot.positions.items():
             if amount and not (idle[key] if key in idle else self._is_idle(key)):
-                self._invested = True
-                if self._never_invested:
-                    self._never_invested = False
-                    self.waits.clear()
+                if self._invested_since is None:
+                    self._invest(moment)
                 return
-        self._invested = False
+        if self._invested_since is not None:
+            self._time_invested += moment - self._invested_since
+            self._invested_since = None
+
+    def _invest(self, moment: datetime) -> None:
+        self._invested_since = moment
+        if self._never_invested:
+            self._never_invested = False
+            self.waits.clear()
 
     def _is_idle(self, key: str) -> bool:
         """Whether a position is cash: coins, margin and payables, wherever they are."""
