@@ -78,6 +78,8 @@ class SimBus(Supervised):
             stop_order=stop_order,
             drain_seconds=drain_seconds,
         )
+        self.log_cell: SimCell | None = None
+        """The log sink."""
         self.ready: deque[Any] = deque()  # of _Token; Any because the hot loop takes SimCell for granted
         self.strand: SimCell | SimSource | None = None
         """Whose coroutine is being driven."""
@@ -255,7 +257,10 @@ class SimBus(Supervised):
         self.ready.appendleft(self._control_token)
 
     def _make_cell(self, actor: Actor, policy: Supervision, credit: int, *, sink: bool) -> Cell:
-        return SimCell(self, actor, policy, credit, sink=sink)
+        cell = SimCell(self, actor, policy, credit, sink=sink)
+        if actor.name == self.log_sink:
+            self.log_cell = cell
+        return cell
 
     def _make_source(self, owner: Cell, source: Source) -> SimSource:
         return SimSource(self, owner, source)
