@@ -344,3 +344,114 @@ def test_going_on_counts_messages() -> None:
     bus.post("ping", Ball(99))
     bus.go_on(0, 7)
     assert ping.played + pong.played == 7
+class Keeper(Actor):
+    """A log sink that keeps what it is given, in the order in which it has done with it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.kept: list[tuple[object, str, int]] = []
+
+    @on(object)
+    def keep(self, event: object) -> None:
+        self.kept.append((event, self.envelope.sender, self.envelope.causation_id))
+
+
+class Reporter(Actor):
+    """Logs what it is told, twice, and tells itself the rest in between."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.done: list[int] = []
+
+    @on(Ball)
+    def ball(self, message: Ball) -> None:
+        self.log((message.left, "first"))
+        if message.left:
+            self.tell(self.name, Ball(message.left - 1))
+        self.log((message.left, "second"))
+        self.done.append(message.left)
+
+
+def test_an_idle_log_sink_sees_sender_and_causation_of_each_event_and_counts_it() -> None:
+    bus, sink = SimBus(log_sink="sink"), Keeper("sink")
+    bus.add(sink)
+    bus.add(Reporter("reporter"))
+    bus.post("reporter", Ball(1))
+    bus.run()
+    first, second = sink.kept[0][2], sink.kept[2][2]
+    assert sink.kept == [
+        ((1, "first"), "reporter", first),
+        ((1, "second"), "reporter", first),
+        ((0, "first"), "reporter", second),
+        ((0, "second"), "reporter", second),
+    ]
+    assert second == first + 4  # the Start of both actors came in between
+    assert bus.stats("sink").handled == 4
+
+
+def test_an_event_does_not_overtake_what_its_sender_has_told_the_log_sink_before() -> None:
+    class Teller(Actor):
+        @on(Ball)
+        def ball(self, message: Ball) -> None:
+            self.log("before")
+            self.tell("sink", message)
+            self.log("after")
+
+    bus, sink = SimBus(log_sink="sink"), Keeper("sink")
+    bus.add(sink)
+    bus.add(Teller("teller"))
+    bus.post("teller", Ball(0))
+    bus.run()
+    assert [event for event, _, _ in sink.kept] == ["before", Ball(0), "after"]
+
+
+def test_a_log_sink_that_waits_keeps_the_order_of_events_and_what_it_logs_itself() -> None:
+    class Slow(Keeper):
+        @on(object)
+        async def keep(self, event: object) -> None:
+            if event == (1, "first"):
+                self.log("echo")
+            await self.sleep(1.0)
+            self.kept.append((event, self.envelope.sender, self.envelope.causation_id))
+
+    bus, sink, reporter = SimBus(log_sink="sink"), Slow("sink"), Reporter("reporter")
+    bus.add(sink)
+    bus.add(reporter)
+    bus.post("reporter", Ball(1))
+    bus.run()
+    expected = [(1, "first"), (1, "second"), "echo", (0, "first"), (0, "second")]
+    assert [event for event, _, _ in sink.kept] == expected
+    assert bus.clock.now() == 5_000_000_000
+    assert reporter.done == [1, 0]
+
+
+def test_a_log_sink_that_logs_is_not_entered_again() -> None:
+    class Echo(Keeper):
+        @on(object)
+        def keep(self, event: object) -> None:
+            if event == (0, "first"):
+                self.log("echo")
+            self.kept.append((event, self.envelope.sender, self.envelope.causation_id))
+
+    bus, sink = SimBus(log_sink="sink"), Echo("sink")
+    bus.add(sink)
+    bus.add(Reporter("reporter"))
+    bus.post("reporter", Ball(0))
+    bus.run()
+    assert [event for event, _, _ in sink.kept] == [(0, "first"), "echo", (0, "second")]
+
+
+def test_a_log_sink_that_fails_ends_the_run_and_its_sender_is_not_to_blame() -> None:
+    class Full(Keeper):
+        @on(object)
+        def keep(self, event: object) -> None:
+            raise OSError("no space")
+
+    bus, reporter = SimBus(log_sink="sink"), Reporter("reporter")
+    bus.add(Full("sink"))
+    bus.add(reporter)
+    bus.post("reporter", Ball(100))
+    with pytest.raises(BusFailed, match="no space") as failed:
+        bus.run()
+    assert (failed.value.actor, failed.value.message) == ("sink", (100, "first"))
+    assert reporter.done == [100, 99]  # the message in hand, and what was in the inbox when the drain began
