@@ -22,9 +22,9 @@ def write_equity(log: EventLog, path: Path) -> None:
 
     Equity and external flows (deposits minus withdrawals since the start, without the capital) are in the share class.
     The index is flow-adjusted growth since the start, 1 there; drawdown is its fall from the highest value at any
-    calculation so far, as a fraction of that. `daily_index`, on the first row of a day, is the index at 00:00 UTC of that
-    day, before the orders of a tick there: from one to the next are the returns of which Sharpe ratio, volatility and
-    headline drawdown are made. A day without a row has the index of the row before it. Raises OSError, and as
+    calculation so far, as a fraction of that. `daily_index`, on the first row of a day, is the index at 00:00 UTC of
+    that day, before the orders of a tick there: from one to the next are the returns of which Sharpe ratio, volatility
+    and headline drawdown are made. A day without a row has the index of the row before it. Raises OSError, and as
     `EventLog.events`.
     """
     with path.open("w", encoding="utf-8", newline="") as text:

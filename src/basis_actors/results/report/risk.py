@@ -62,8 +62,8 @@ def exposure_chart(record: RunRecord) -> Iterator[Chart]:
     figure.update_layout({"legend": {"traceorder": "reversed"}, "showlegend": True})
     main = frame[shown[0]]
     text = (
-        f"Net exposure as a share of equity ({', '.join(shown)}), before the orders of each tick and after each of its groups;"
-        " not between the orders of a group."
+        f"Net exposure as a share of equity ({', '.join(shown)}), before the orders of each tick and after each of its"
+        " groups; not between the orders of a group."
     )
     low, high, end = (percent(float(value)) for value in (main.min(), main.max(), main.iloc[-1]))
     text += f" Between {low} and {high}, {end} at the end."
