@@ -344,6 +344,8 @@ def test_going_on_counts_messages() -> None:
     bus.post("ping", Ball(99))
     bus.go_on(0, 7)
     assert ping.played + pong.played == 7
+
+
 class Keeper(Actor):
     """A log sink that keeps what it is given, in the order in which it has done with it."""
 
