@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from basis_actors.bus import Actor, BusError, Outlet, UnknownActor, on
+from basis_actors.bus import Actor, AskFailed, AskTimeout, BusError, Lane, Outlet, Request, Restart, UnknownActor, on
 from basis_actors.bus.testkit import Probe, Runtimes
 
 
@@ -231,3 +231,50 @@ async def test_sources_are_checked(runtime: Runtimes) -> None:
     assert len(errors) == 1
     with pytest.raises(BusError, match="the bus is stopping"):
         bus.add_source("probe", lost)
+
+
+class Sum(Request[int], frozen=True):
+    numbers: tuple[int, ...]
+
+
+class Adder(Actor):
+    @on(Sum)
+    async def add(self, request: Sum) -> int:
+        await self.sleep(1.0)
+        if not request.numbers:
+            raise ValueError("nothing to add")
+        return sum(request.numbers)
+
+
+async def test_a_source_may_ask_and_hears_what_came_of_it(runtime: Runtimes) -> None:
+    heard: list[object] = []
+
+    async def curious(outlet: Outlet) -> None:
+        heard.append(await outlet.ask("adder", Sum((1, 2, 3))))
+        for request, timeout in ((Sum(()), None), (Sum((1,)), 0.5)):
+            with pytest.raises((AskFailed, AskTimeout)) as caught:
+                await outlet.ask("adder", request, timeout)
+            heard.append(type(caught.value))
+        with pytest.raises(UnknownActor):
+            await outlet.ask("nobody", Sum((1,)))
+
+    async with runtime.bus() as bus:
+        bus.add(Adder("adder"), Restart(5, 60.0))
+        bus.add_source("adder", curious)
+        await bus.exhausted()
+    assert heard == [6, AskFailed, AskTimeout]
+
+
+async def test_a_question_of_a_source_overtakes_in_the_control_lane(runtime: Runtimes) -> None:
+    probe = Probe("probe").answers(Sum, 0)
+
+    async def curious(outlet: Outlet) -> None:
+        for number in range(3):
+            outlet.post("probe", Bar("BTC", number))
+        await outlet.ask("probe", Sum((1,)), lane=Lane.CONTROL)
+
+    async with runtime.bus() as bus:
+        bus.add(probe)
+        bus.add_source("probe", curious)
+        await bus.exhausted()
+    assert [type(message) for message in probe.received] == [Sum, Bar, Bar, Bar]

@@ -1,21 +1,25 @@
 """Defines sources: long-lived input (a stream, a tick schedule) that the runtime runs on an actor's behalf.
 
 A source is a coroutine function that takes an ``Outlet``. It may await whatever it likes on ``LiveBus`` and the methods
-of the outlet on ``SimBus``, but it touches no actor: all it can do is put messages into inboxes. Backpressure acts
-here and nowhere else, through ``room``.
+of the outlet on ``SimBus``, but it touches no actor: all it can do is put messages and questions into inboxes.
+Backpressure acts here and nowhere else, through ``room``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from basis_actors.bus.asking import Ask
 from basis_actors.bus.envelope import Cause, Lane
 from basis_actors.bus.errors import BusError
+from basis_actors.bus.messages import Request
 
 if TYPE_CHECKING:
     from basis_actors.bus.cell import Cell
     from basis_actors.bus.failure import Supervised
+
+R = TypeVar("R")
 
 
 class SourceTask:
@@ -78,6 +82,21 @@ class Outlet:
         cause = Cause(type(message).__name__)
         for cell in self._bus.routes.get(type(message), ()):
             cell.push_latest((self.owner, type(message), key), message, self.owner, cause)
+
+    async def ask(self, to: str, request: Request[R], timeout: float | None = None, *, lane: Lane = Lane.MESSAGES) -> R:
+        """Send a question to one actor and wait for its answer. Errors as in ``Actor.ask``."""
+        bus = self._bus
+        target = bus.cells.get(to)
+        if target is None:
+            raise bus.unknown(to, request, self.owner)
+        deadline = bus.deadline_of(self.owner, to, request, timeout, None)
+        ask = Ask(self.owner, bus.pause(self._task))
+        bus.send_request(target, bus.wrap(request, self.owner), ask, deadline, lane)
+        try:
+            answer: R = await ask.pause
+            return answer
+        finally:
+            ask.close()
 
     async def room(self, *to: str) -> None:
         """Wait until each of these inboxes, and that of the log sink, holds fewer messages than its credit."""
