@@ -68,7 +68,7 @@ REGISTRY: Final[dict[str, ErrorCode]] = {
     **_family(
         "RISK",
         "limit breached H | health factor failed H | LTV above threshold H | margin call H | liquidation C"
-        " | assessment failed H",
+        " | assessment failed H | order limit H | kill switch H",
     ),
     **_family(
         "PNL",

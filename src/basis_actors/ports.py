@@ -23,7 +23,7 @@ from basis_actors.messages.journal import Intent, IntentState, JournalEntry
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import Order
 
-__all__ = ["ExchangeApi", "MarketFeed", "OrderJournal", "SignalEndpoint", "VenueClient"]
+__all__ = ["ExchangeApi", "MarketFeed", "OrderJournal", "SignalEndpoint", "StateStore", "VenueClient"]
 
 
 class MarketFeed(Protocol):
@@ -252,4 +252,19 @@ class OrderJournal(Protocol):
 
     async def open_groups(self) -> tuple[tuple[int, tuple[Order, ...]], ...]:
         """Incarnation and orders of each group that began and did not end, oldest first."""
+        ...
+
+
+class StateStore(Protocol):
+    """Small facts that survive a kill: on disk, whole, before the call returns.
+
+    Both raise BasisError ENGINE-004 when that is not possible.
+    """
+
+    def read(self, name: str) -> bytes | None:
+        """What was written last under a name; None when nothing ever was."""
+        ...
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put `content` in the place of what was there: all of it, or none."""
         ...

@@ -17,7 +17,7 @@ from basis_actors.actors.venue_adapter import VenueAdapter
 from basis_actors.actors.venue_interface_manager import VenueInterfaceManager
 from basis_actors.bus import LiveBus, SimBus
 from basis_actors.bus.testkit import Probe, Runtimes
-from basis_actors.config import ExecutionManagerConfig
+from basis_actors.config import ExecutionManagerConfig, OrderLimits
 from basis_actors.errors import Rejected, UnknownOutcome
 from basis_actors.finance.margin import Bracket
 from basis_actors.messages.book import TickSettled, TickStarted
@@ -53,6 +53,7 @@ CONFIG = ExecutionManagerConfig(
     execution_timeout=30.0,
     reconciliation_timeout=10.0,
 )
+NO_LIMITS = OrderLimits(**dict.fromkeys(OrderLimits.model_fields))
 BRACKETS = (Bracket(0.0, 1e12, 0.004, 0.0, 20.0),)
 RULES = {
     ("binance", "BTC/USDT"): MarketRules(0.001, 0.001, 10.0, 0.001, "binance:BaseToken:USDT"),
@@ -222,7 +223,12 @@ class FakeVenue:
 class Desk:
     """The actors of execution on one bus, with the strategy's and the engine's places taken by probes."""
 
-    def __init__(self, bus: SimBus | LiveBus, config: ExecutionManagerConfig = CONFIG) -> None:
+    def __init__(
+        self,
+        bus: SimBus | LiveBus,
+        config: ExecutionManagerConfig = CONFIG,
+        limits: OrderLimits = NO_LIMITS,
+    ) -> None:
         self.bus = bus
         self.binance = FakeVenue(
             "binance", ("binance",), {"binance:BaseToken:USDT": 100_000.0, "binance:Margin:USDT": 50_000.0}
@@ -246,7 +252,7 @@ class Desk:
             PositionMonitor("USDT", simulated=True),
             *(VenueAdapter(client, manager.name, simulated=True) for client in self.clients),
             manager,
-            RiskGate(GateRules(RULES, routes)),
+            RiskGate(GateRules(RULES, routes, limits, "USDT")),
             PositionUpdateHandler(1e-9, domains, {}),
             self.manager,
             Probe("strategy_manager"),
@@ -277,10 +283,14 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(runtime: Runtimes, config: ExecutionManagerConfig = CONFIG) -> AsyncIterator[Desk]:
+async def desk(
+    runtime: Runtimes,
+    config: ExecutionManagerConfig = CONFIG,
+    limits: OrderLimits = NO_LIMITS,
+) -> AsyncIterator[Desk]:
     """A desk on a bus of the given runtime, one tick after the start."""
     bus = runtime.bus(START, log_sink="event_logger")
-    here = Desk(bus, config)
+    here = Desk(bus, config, limits)
     async with bus:
         await here.open()
         yield here

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from tests.actors.desk import CONFIG, RULES, START
+from tests.actors.desk import CONFIG, NO_LIMITS, RULES, START
 from tests.venues.live.books import account_terms
 from tests.venues.live.scripts import RestingExchange, ScriptedApi
 from tests.venues.worlds import exchange_terms, market
@@ -115,7 +115,7 @@ class LiveDesk:
             self.recovery,
             *(ExchangeAdapter(account, manager.name, 5.0) for account in self.accounts.values()),
             manager,
-            RiskGate(GateRules(RULES, routes)),
+            RiskGate(GateRules(RULES, routes, NO_LIMITS, "USDT")),
             PositionUpdateHandler(1e-9, routes, dict.fromkeys(NAMES, 1e-8)),
             ExecutionManager(CONFIG, Stopwatch(lambda: 0.0), simulated=False, journal=world.journal),
             Probe("strategy_manager"),

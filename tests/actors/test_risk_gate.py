@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from tests.actors.desk import BRACKETS, PRICE, START, buy, desk, group, market, short, supply, transfer
+from tests.actors.desk import BRACKETS, NO_LIMITS, PRICE, START, buy, desk, group, market, short, supply, transfer
 
 from basis_actors.actors.risk_gate import GateRules, MarketRules, RiskGate
 from basis_actors.bus.testkit import Probe, Runtimes
@@ -105,6 +105,8 @@ async def test_debt_may_be_made_and_only_what_is_owed_repaid(runtime: Runtimes) 
 GATE = GateRules(
     {("binance", "BTCUSD-PERP"): MarketRules(100.0, 100.0, 10.0, 0.0005, "binance:Margin:BTC", BRACKETS)},
     {"binance": "binance", "etherfi": "ethereum"},
+    NO_LIMITS,
+    "USDT",
     {"etherfi": 0.01},
 )
 

@@ -7,9 +7,8 @@ from typing import ClassVar
 
 import pytest
 from msgspec.structs import replace
-from tests.actors.desk import START, buy, flash, market, short, supply
+from tests.actors.desk import START, buy, market, short
 
-from basis_actors.actors.risk_override import only_reduces
 from basis_actors.actors.strategy_manager import StrategyManager
 from basis_actors.bus.testkit import Probe, Runtimes
 from basis_actors.config import RunConfig, StrategyManagerConfig, load_mode
@@ -26,13 +25,14 @@ from basis_actors.messages.book import (
 from basis_actors.messages.commands import ExecuteOrders, StopTrading
 from basis_actors.messages.events import StrategyDecision
 from basis_actors.messages.market import MarketSpec
-from basis_actors.messages.orders import OperationType, Order, Side
+from basis_actors.messages.orders import Order, Side
 from basis_actors.strategies.base import Decision, Situation, Strategy
 
 pytestmark = pytest.mark.anyio
 CONFIG = StrategyManagerConfig(time_throttle_interval=0.0, failure_pause_seconds=0.0, longest_pause_seconds=0.0)
 SELL, BUY = buy("sell", 0.1, Side.SELL), buy("buy", 0.1)
 OPEN, COVER = short("open", 0.1), replace(short("cover", 0.1, side=Side.LONG), reduce_only=True)
+HELD = {"binance:BaseToken:BTC": 0.1, "bybit:PerpPosition:BTC-PERP": -0.1}
 
 
 class Holder(Strategy):
@@ -90,7 +90,7 @@ class Manager:
         self._tick += 1
         critical = level is RiskLevel.CRITICAL
         tick = TickStarted(self._tick, market())
-        book = PositionsView(tick, Trigger.TICK, {}, {}, (), {}, Valuation({}, {}, 100.0, 0.0, ()))
+        book = PositionsView(tick, Trigger.TICK, HELD, {}, (), {}, Valuation({}, {}, 100.0, 0.0, ()))
         breaches = ("drawdown 0.06 above the limit 0.05",) if critical else ()
         risk = RiskView(
             ExposureView(book, 0.0), level, {}, {}, None, None, breaches, code or ("RISK-001" if critical else None)
@@ -126,24 +126,6 @@ async def test_at_critical_only_what_reduces_goes_out(
         assert "drawdown 0.06 above the limit 0.05" in decision.reasoning
         assert decision.decision_type == ("rebalance" if sent else "hold")
         assert ("RISK-001" in decision.constraints_violated) is not bool(sent)
-
-
-@pytest.mark.parametrize(
-    ("order", "reduces"),
-    [
-        (SELL, True),
-        (BUY, False),
-        (OPEN, False),
-        (COVER, True),
-        (supply("collateral"), True),
-        (flash("loan"), True),
-        (replace(supply("loan"), operation=OperationType.BORROW), False),
-        (replace(supply("stake"), operation=OperationType.STAKE), False),
-        (replace(supply("repay"), operation=OperationType.REPAY), True),
-    ],
-)
-def test_what_counts_as_reducing(order: Order, reduces: bool) -> None:
-    assert only_reduces(order) is reduces
 
 
 async def test_a_breach_that_persists_closes_step_by_step_and_then_stops_trading(runtime: Runtimes) -> None:

@@ -266,3 +266,25 @@ def test_mode_table_has_a_row_for_each_mode_with_its_own_words() -> None:
     rows = mode_table()
     assert [row.mode for row in rows] == list(mode_names())
     assert len({row.description for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_a_limit_can_be_switched_off_by_saying_so(name: str) -> None:
+    limits = load_mode(name).mode.order_limits
+    assert limits.max_order_notional is None, "an amount is for whoever operates the mode to set"
+    assert all(value is not None for key, value in limits if key != "max_order_notional")
+    off = {f"order_limits.{key}": None for key, _ in limits} | {"component_config.kill_switch.countdown_seconds": None}
+    mode = load_mode(name, off).mode
+    assert {value for _, value in mode.order_limits} == {None}
+    assert mode.component_config.kill_switch.countdown_seconds is None
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_no_limit_of_a_mode_is_beyond_what_its_risk_already_closes_for(name: str) -> None:
+    """An order limit that is looser than the risk limit of the same kind by more than two would never be met."""
+    mode = load_mode(name).mode
+    assert mode.order_limits.max_drawdown is not None
+    assert mode.order_limits.max_drawdown <= 2.0 * mode.risk_limits.max_drawdown
+    if mode.risk_limits.max_asset_exposure is not None:
+        assert mode.order_limits.max_asset_exposure is not None
+        assert mode.order_limits.max_asset_exposure <= mode.risk_limits.max_asset_exposure

@@ -36,7 +36,7 @@ SIGNAL = "strategy_config.signal"
 STALE = timedelta(hours=6)
 KEY = {MODES[0]: "binance:PerpPosition:BTC-PERP", MODES[1]: "binance:InversePerp:BTCUSD-PERP"}
 LEARNED_UNTIL = "2024-05-20"
-QUIET = ("risk_limits.max_drawdown=1.0",)
+QUIET = ("risk_limits.max_drawdown=1.0", "order_limits.max_drawdown=null", "order_limits.max_daily_loss=null")
 """The signals here are noise; a drawdown that ends the run would end the test."""
 
 
@@ -202,6 +202,7 @@ def random_run(folder: Path, mode: str, seed: int) -> Played:
             *QUIET,
             f"strategy_config.max_position_size={size}",
             "risk_limits.max_asset_exposure=100.0",
+            *(f"order_limits.{name}=null" for name in ("max_order_equity", "max_asset_exposure", "max_leverage")),
         ],
     )
 

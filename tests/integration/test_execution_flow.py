@@ -160,8 +160,9 @@ class TestExecutionFlow:
         assert floor.positions["aave:aToken:aUSDT"] == 300.0
 
         def too_much(write: OrderWriter) -> Sequence[Order]:
+            taken, received = write.withdraw("USDT", 900.0).expected_deltas
             wrong = replace(
-                write.withdraw("USDT", 900.0), expected_deltas=write.withdraw("USDT", 100.0).expected_deltas
+                write.withdraw("USDT", 900.0), expected_deltas=(replace(taken, delta_amount=-100.0), received)
             )
             return write.group([write.supply("USDT", 500.0), wrong], ExecutionMode.ATOMIC)
 

@@ -15,11 +15,12 @@ from basis_actors.finance.keys import parse_key, perp_key
 from basis_actors.finance.margin import Bracket, initial_margin
 from basis_actors.messages.book import PositionsView
 from basis_actors.messages.market import MarketState
-from basis_actors.messages.orders import ExecutionMode, OperationType, Order
+from basis_actors.messages.orders import ExecutionMode, OperationType, Order, Side
 
 __all__ = [
     "MarketRules",
     "Refusal",
+    "check_expected",
     "check_flash",
     "check_margin",
     "check_overdraft",
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 _OVERDRAFT: Final = 1e-9
+_TRADES: Final = (OperationType.SPOT_TRADE, OperationType.PERP_TRADE)
 
 
 class Refusal(NamedTuple):
@@ -89,6 +91,22 @@ def check_flash(orders: Sequence[Order]) -> Refusal | None:
             )
             return Refusal("EXEC-004", f"group {orders[0].atomic_group_id!r} {text}")
     return None
+
+
+def check_expected(order: Order) -> Refusal | None:
+    """An order expects the change that it asks for: whatever is checked of it is checked on what it expects."""
+    if order.operation in _TRADES:
+        key = _traded_key(order)
+        expected = sum(delta.delta_amount for delta in order.expected_deltas if delta.position_key == key)
+        wanted = order.amount if order.side in (Side.BUY, Side.LONG) else -order.amount
+    else:
+        key = "any position"
+        wanted = order.amount
+        changes = [abs(delta.delta_amount) for delta in order.expected_deltas]
+        expected = min(changes, key=lambda change: abs(change - wanted))
+    if abs(expected - wanted) <= _OVERDRAFT * order.amount:
+        return None
+    return Refusal("EXEC-004", f"changes {key} by {wanted:.12g}, but a change of {expected:.12g} is expected")
 
 
 def check_stake(order: Order, minimum_stakes: Mapping[str, float]) -> Refusal | None:
@@ -195,6 +213,13 @@ def price_of(order: Order, market: MarketState) -> float | None:
         return None if spot is None else spot.price
     perp = market.perps.get(f"{order.venue}:{order.pair}")
     return None if perp is None else perp.last
+
+
+def _traded_key(order: Order) -> str:
+    """Position that a trade changes by its amount."""
+    if order.operation is OperationType.PERP_TRADE:
+        return perp_key(order.venue, order.pair or "")
+    return f"{order.venue}:BaseToken:{(order.pair or '').split('/')[0]}"
 
 
 def _spot_name(order: Order) -> str:

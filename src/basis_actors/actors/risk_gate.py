@@ -5,6 +5,7 @@ It fails closed: what it cannot check, it refuses.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from basis_actors.actors.gate_checks import (
     MarketRules,
     Refusal,
+    check_expected,
     check_flash,
     check_margin,
     check_overdraft,
@@ -21,11 +23,17 @@ from basis_actors.actors.gate_checks import (
     check_venues,
     fee_of,
 )
+from basis_actors.actors.loss_marks import LossMarks
+from basis_actors.actors.order_limits import RATE_SECONDS, Standing, check_limits
+from basis_actors.actors.under_way import UnderWay
 from basis_actors.bus import Actor, on
+from basis_actors.config import OrderLimits
 from basis_actors.messages.book import PositionsView
 from basis_actors.messages.commands import CheckOrders, GetPositions, Objection
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import OperationType, Order
+from basis_actors.ports import StateStore
+from basis_actors.times import NS_PER_SECOND
 
 __all__ = ["GateRules", "MarketRules", "RiskGate"]
 
@@ -33,22 +41,38 @@ _TRADES = (OperationType.SPOT_TRADE, OperationType.PERP_TRADE)
 
 
 class GateRules(msgspec.Struct, frozen=True):
-    """What the gate knows of the venues."""
+    """What the gate knows of the venues, and what it may let through."""
 
     markets: Mapping[tuple[str, str], MarketRules]
     """By (venue, pair)."""
     domains: Mapping[str, str]
     """Account domain of each venue that orders may go to."""
+    limits: OrderLimits
+    currency: str
+    """Of the share class."""
     minimum_stakes: Mapping[str, float] = {}
     """Least stake of each staking protocol, ETH."""
 
 
 class RiskGate(Actor):
-    """Checks how orders go together, freshness of prices, sizes, balances and margin."""
+    """Checks how orders go together, freshness of prices, sizes, balances, margin, and limits. In a `store` losses
+    survive a restart.
+    """
 
-    def __init__(self, rules: GateRules) -> None:
+    def __init__(self, rules: GateRules, store: StateStore | None = None) -> None:
+        """Raises BasisError ENGINE-001 for losses of an earlier process that cannot be read."""
         super().__init__("risk_gate")
         self._rules = rules
+        self._losses = LossMarks(rules.currency, store)
+        self._under_way = UnderWay()
+        self._sent: deque[int] = deque()
+        """When orders were let through, oldest first; what is older than the rate looks at is left out."""
+
+    @on(PositionsView)
+    def follow(self, view: PositionsView) -> None:
+        """Keep up with losses, and with what has arrived."""
+        self._losses.take(view)
+        self._under_way.take(view)
 
     @on(CheckOrders)
     async def check(self, request: CheckOrders) -> Objection | None:
@@ -56,16 +80,29 @@ class RiskGate(Actor):
 
         Each order is checked against the balances that those before it are expected to leave.
         """
-        together = check_venues(request.orders, self._rules.domains) or check_flash(request.orders)
+        orders = request.orders
+        together = check_venues(orders, self._rules.domains) or check_flash(orders)
         if together is not None:
             return Objection(*together)
         view = await self.ask("position_monitor", GetPositions())
         balances = dict(view.positions)
-        for order in request.orders:
+        for order in orders:
             refusal = self._refusal(order, request.tick.market, view, balances)
             if refusal is not None:
-                return Objection(refusal.code, f"{order.operation} {order.operation_id}: {refusal.reason}")
+                return _objection(order, refusal)
+        broken = check_limits(self._rules.limits, orders, view, self._standing())
+        if broken is not None:
+            return _objection(*broken)
+        self._under_way.expect(orders)
+        self._sent.extend([self.now] * len(orders))
         return None
+
+    def _standing(self) -> Standing:
+        sent, since = self._sent, self.now - round(RATE_SECONDS * NS_PER_SECOND)
+        while sent and sent[0] <= since:
+            sent.popleft()
+        losses = self._losses
+        return Standing(self._rules.currency, losses.daily_loss, losses.drawdown, len(sent), self._under_way.by_venue())
 
     def _refusal(
         self, order: Order, market: MarketState, view: PositionsView, balances: dict[str, float]
@@ -76,9 +113,9 @@ class RiskGate(Actor):
             rules = self._rules.markets.get((order.venue, order.pair or ""))
             if rules is None:
                 return Refusal("VEN-004", f"{order.venue} has no market {order.pair} configured")
-            refusal = check_quote(order, market) or check_size(order, rules, market, balances)
+            refusal = check_expected(order) or check_quote(order, market) or check_size(order, rules, market, balances)
         else:
-            refusal = check_stake(order, self._rules.minimum_stakes)
+            refusal = check_expected(order) or check_stake(order, self._rules.minimum_stakes)
         if refusal is not None:
             return refusal
         for delta in order.expected_deltas:
@@ -88,3 +125,7 @@ class RiskGate(Actor):
         if order.operation is not OperationType.PERP_TRADE:
             return check_overdraft(order, view.positions, balances)
         return None if order.reduce_only else check_margin(order, self._rules.markets, view, balances)
+
+
+def _objection(order: Order, refusal: Refusal) -> Objection:
+    return Objection(refusal.code, f"{order.operation} {order.operation_id}: {refusal.reason}")

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from basis_actors.actors.equity_growth import EquityGrowth
 from basis_actors.actors.reporting import error_event
 from basis_actors.actors.risk_findings import RANKS, Findings
 from basis_actors.actors.risk_measures import (
@@ -25,7 +26,7 @@ from basis_actors.config import RiskLimits
 from basis_actors.finance.keys import STABLE, LedgerKey, parse_key
 from basis_actors.messages.book import ExposureView, PositionsView, RiskLevel, RiskView
 from basis_actors.messages.events import RiskAssessment
-from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource, Settlement
+from basis_actors.messages.execution import DeltaSource, Settlement
 
 __all__ = ["RiskBounds", "RiskMonitor"]
 
@@ -33,8 +34,6 @@ _OWN_PLACES: Final = ("wallet", "transit", "gas")
 """First parts of position keys that are nobody's promise: what stands there is not exposed to a venue."""
 _LIQUIDATION: Final = DeltaSource.LIQUIDATION
 _LOAN_KINDS: Final = ("aToken", "debtToken")
-_ROUNDING: Final = 1e-9
-"""Part of the largest equity so far that is what sums leave over when the owner has taken everything."""
 
 
 class RiskBounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +72,7 @@ class RiskMonitor(Actor):
     def __init__(self, bounds: RiskBounds) -> None:
         super().__init__("risk_monitor")
         self._bounds = bounds
-        self._peak = _Peak()
+        self._growth = EquityGrowth()
         self._episodes: dict[tuple[str, str], RiskLevel] = {}
 
     @on(ExposureView)
@@ -182,9 +181,9 @@ class RiskMonitor(Actor):
 
     def _drawdown(self, book: PositionsView, findings: Findings) -> float:
         """Fall from the peak. While a part of the book has no price the last one is kept: equity is not known."""
-        self._peak.take(book, valued=not book.valuation.unpriced)
-        drawdown = self._peak.drawdown
-        if self._peak.lost:
+        self._growth.take(book, valued=not book.valuation.unpriced)
+        drawdown = self._growth.drawdown
+        if self._growth.lost:
             text = f"{drawdown:.6g}: equity fell to {book.valuation.equity:.6g}, all that was paid in is lost"
             findings.breach(RiskLevel.CRITICAL, "RISK-001", "drawdown", text)
         else:
@@ -218,52 +217,6 @@ class RiskMonitor(Actor):
                 findings.breach(
                     RiskLevel.HIGH, "RISK-006", subject, f"of {exposed:.6g} faces an equity of {equity:.6g}"
                 )
-
-
-class _Peak:
-    """Growth of equity without the owner's flows, and its peak."""
-
-    def __init__(self) -> None:
-        self._equity = 0.0
-        self._largest = 0.0
-        self._flows = 0.0
-        self._growth = 1.0
-        self._highest = 1.0
-
-    def take(self, book: PositionsView, *, valued: bool) -> None:
-        """Go on to the equity of `book` where it is known.
-
-        Money that the owner adds or takes changes equity, but not its growth. Equity that falls to zero or below has
-        lost everything, and no later money wins that back.
-        """
-        for settlement in book.settlements:
-            if settlement.source in OWNERS_FLOWS:
-                for delta in settlement.deltas:
-                    self._flows += delta.delta_amount * book.prices[parse_key(delta.position_key).asset]
-        if not valued:
-            return
-        equity = book.valuation.equity
-        rounding = _ROUNDING * self._largest
-        if not self.lost:
-            if self._equity > rounding:
-                self._growth *= (equity - self._flows) / self._equity
-            elif self._largest and equity < -rounding:
-                self._growth = 0.0
-        self._equity, self._flows = equity, 0.0
-        if equity > self._largest:
-            self._largest = equity
-        if self._growth > self._highest:
-            self._highest = self._growth
-
-    @property
-    def lost(self) -> bool:
-        """Whether there was equity, and all of it was lost."""
-        return self._growth <= 0.0
-
-    @property
-    def drawdown(self) -> float:
-        """Fall from the peak, as a fraction of it."""
-        return 1.0 - self._growth / self._highest
 
 
 def _held(positions: Mapping[str, float]) -> _Held:

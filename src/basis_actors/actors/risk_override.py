@@ -5,20 +5,18 @@ that persists closes the book step by step and then ends trading.
 from __future__ import annotations
 
 from inspect import iscoroutine
-from typing import Final
 
 from msgspec.structs import replace
 
+from basis_actors.actors.risk_reduction import all_reduce
 from basis_actors.config import RiskLimits
 from basis_actors.errors import BasisError, Severity, severity_of
 from basis_actors.messages.book import RiskLevel, RiskView
 from basis_actors.messages.commands import StopTrading
-from basis_actors.messages.orders import OperationType, Order, Side
+from basis_actors.messages.orders import Order
 from basis_actors.strategies.base import Decision, Situation, Strategy
 
-__all__ = ["RiskOverride", "only_reduces"]
-
-_OPENING: Final = (OperationType.STAKE, OperationType.BORROW)
+__all__ = ["RiskOverride"]
 
 
 class RiskOverride:
@@ -86,7 +84,7 @@ class RiskOverride:
         decision = self._strategy.de_risk(situation)
         decision = self._checked(self._strategy.decide(situation) if decision is None else decision)
         reason = f"risk is critical ({'; '.join(risk.breaches)})"
-        if decision.adds_risk or not all(map(only_reduces, decision.orders)):
+        if decision.adds_risk or not all_reduce(decision.orders, situation.positions):
             return Decision.hold(
                 f"{reason}; what the strategy wants adds to it: {decision.reasoning}",
                 invested=decision.invested,
@@ -107,13 +105,3 @@ class RiskOverride:
             reasoning=f"{cause.reason}; {decision.reasoning}",
             constraints=(*decision.constraints, cause.error_code or "RISK-006"),
         )
-
-
-def only_reduces(order: Order) -> bool:
-    """Whether an order cannot open or enlarge a position: no stake, loan or purchase, no perp but a closing one.
-
-    A flash loan is no loan: it is over with its transaction. Supplying collateral makes a loan safer.
-    """
-    if order.operation is OperationType.PERP_TRADE:
-        return order.reduce_only
-    return order.operation not in _OPENING and order.side is not Side.BUY

@@ -20,6 +20,7 @@ from basis_actors.config.models import (
     StrategyManagerConfig,
 )
 from basis_actors.config.run import RunConfig
+from basis_actors.config.safety import KillSwitchConfig, OrderLimits
 from basis_actors.config.scenarios import Scenario, load_scenario
 from basis_actors.config.signals import FileSignals, HttpSignals, SignalConfig, WalkForwardSignals
 from basis_actors.config.strategies import (
@@ -77,6 +78,7 @@ __all__ = [
     "HealthMonitorConfig",
     "HedgeConfig",
     "HttpSignals",
+    "KillSwitchConfig",
     "LendingConfig",
     "LendingVenue",
     "LeveragedConfig",
@@ -87,6 +89,7 @@ __all__ = [
     "ModeConfig",
     "ModeRow",
     "Model",
+    "OrderLimits",
     "PairLimits",
     "PerpConfig",
     "PerpMarket",

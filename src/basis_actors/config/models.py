@@ -27,6 +27,7 @@ from basis_actors.config.model import (
     refuse,
 )
 from basis_actors.config.plugins import is_reference, strategy_class
+from basis_actors.config.safety import KillSwitchConfig, OrderLimits
 from basis_actors.config.spelling import hint
 from basis_actors.config.strategies import STRATEGY_CONFIGS
 
@@ -201,6 +202,7 @@ class ComponentConfig(Model):
     event_logger: EventLoggerConfig
     log_keeper: LogKeeperConfig
     health_monitor: HealthMonitorConfig
+    kill_switch: KillSwitchConfig
 
 
 class StalenessConfig(Model):
@@ -252,6 +254,7 @@ class ModeConfig(Model):
     strategy_config: SerializeAsAny[Model]
     """A `StrategyConfig`, or the `Config` of the class that `strategy` names."""
     risk_limits: RiskLimits
+    order_limits: OrderLimits
     component_config: ComponentConfig
     data: DataConfig
 

@@ -88,7 +88,7 @@ def add_engine(
         *recovery,
         *(_adapter(client, manager.name, simulated=simulated) for client in venues),
         manager,
-        RiskGate(GateRules(_market_rules(run), routes, _minimum_stakes(run))),
+        RiskGate(GateRules(_market_rules(run), routes, run.mode.order_limits, currency, _minimum_stakes(run))),
         PositionUpdateHandler(
             tolerance, _ledger_domains(run), {account.domain: account.tolerance for account in accounts}
         ),

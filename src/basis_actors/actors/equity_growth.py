@@ -1,0 +1,78 @@
+"""Defines how equity has grown by itself: what the owner pays in or takes out is no gain and no loss."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from basis_actors.finance.keys import parse_key
+from basis_actors.messages.book import PositionsView
+from basis_actors.messages.execution import OWNERS_FLOWS
+
+__all__ = ["EquityGrowth"]
+
+_ROUNDING: Final = 1e-9
+"""Part of the largest equity so far that is what sums leave over when the owner has taken everything."""
+
+
+class EquityGrowth:
+    """Growth of equity without the owner's flows, and its peak.
+
+    It begins at 1 with the first equity that is known, or goes on from what an earlier process knew.
+    """
+
+    def __init__(self, equity: float = 0.0, growth: float = 1.0, highest: float = 1.0) -> None:
+        self._equity = equity
+        self._largest = equity
+        self._flows = 0.0
+        self._growth = growth
+        self._highest = highest
+
+    def take(self, book: PositionsView, *, valued: bool) -> None:
+        """Go on to the equity of `book` where it is known.
+
+        Money that the owner adds or takes changes equity, but not its growth. Equity that falls to zero or below has
+        lost everything, and no later money wins that back.
+        """
+        for settlement in book.settlements:
+            if settlement.source in OWNERS_FLOWS:
+                for delta in settlement.deltas:
+                    self._flows += delta.delta_amount * book.prices[parse_key(delta.position_key).asset]
+        if not valued:
+            return
+        equity = book.valuation.equity
+        rounding = _ROUNDING * self._largest
+        if not self.lost:
+            if self._equity > rounding:
+                self._growth *= (equity - self._flows) / self._equity
+            elif self._largest and equity < -rounding:
+                self._growth = 0.0
+        self._equity, self._flows = equity, 0.0
+        if equity > self._largest:
+            self._largest = equity
+        if self._growth > self._highest:
+            self._highest = self._growth
+
+    @property
+    def equity(self) -> float:
+        """The last one that was known, share class."""
+        return self._equity
+
+    @property
+    def growth(self) -> float:
+        """What 1 at the beginning has become."""
+        return self._growth
+
+    @property
+    def highest(self) -> float:
+        """The most that it ever was."""
+        return self._highest
+
+    @property
+    def lost(self) -> bool:
+        """Whether there was equity, and all of it was lost."""
+        return self._growth <= 0.0
+
+    @property
+    def drawdown(self) -> float:
+        """Fall from the peak, as a fraction of it."""
+        return 1.0 - self._growth / self._highest

@@ -1,0 +1,95 @@
+"""Defines the marks that losses are measured from: the equity of 00:00 UTC and the highest one, across restarts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from basis_actors.actors.equity_growth import EquityGrowth
+from basis_actors.errors import BasisError
+from basis_actors.messages.book import PositionsView, Trigger
+from basis_actors.ports import StateStore
+from basis_actors.times import NS_PER_SECOND
+
+__all__ = ["LossMarks"]
+
+_FILE: Final = "losses.json"
+_DAY_NS: Final = 86_400 * NS_PER_SECOND
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a process leaves to the next one."""
+
+    currency: str
+    day: int
+    opening: float
+    equity: float
+    growth: float
+    highest: float
+
+
+class LossMarks:
+    """Follows equity from view to view. Amounts that the owner pays in or takes out are neither gain nor loss.
+
+    A day opens with the last equity that was known before its first view, so every loss belongs to exactly one day.
+    With a `store` the marks go on from where the last process left them; what happened in between counts.
+    """
+
+    def __init__(self, currency: str, store: StateStore | None) -> None:
+        """Raises BasisError ENGINE-001 for marks that cannot be read, or are counted in another currency."""
+        self._currency = currency
+        self._store = store
+        self._growth = EquityGrowth()
+        self._day: int | None = None
+        self._opening = 1.0
+        self._valued = False
+        content = None if store is None else store.read(_FILE)
+        if content is not None:
+            self._go_on(content)
+
+    def take(self, view: PositionsView) -> None:
+        """Go on to a view of the ledger. Raises BasisError ENGINE-004 when the marks cannot be written down."""
+        day = view.tick.market.ns // _DAY_NS
+        if day != self._day:
+            self._day, self._opening = day, self._growth.growth
+        self._valued = not view.valuation.unpriced
+        self._growth.take(view, valued=self._valued)
+        if self._store is not None and view.trigger is Trigger.TICK:
+            self._store.write(_FILE, msgspec.json.encode(self._record(day)))
+
+    @property
+    def daily_loss(self) -> float | None:
+        """Fraction of the equity that the day opened with; None while equity is not known."""
+        if not self._valued:
+            return None
+        # What is all lost stays lost: no day begins with nothing and has no loss.
+        return 1.0 if self._opening <= 0.0 else 1.0 - self._growth.growth / self._opening
+
+    @property
+    def drawdown(self) -> float | None:
+        """Fall from the highest equity, as a fraction of it; None while equity is not known."""
+        return self._growth.drawdown if self._valued else None
+
+    def _record(self, day: int) -> _Record:
+        growth = self._growth
+        return _Record(
+            currency=self._currency,
+            day=day,
+            opening=self._opening,
+            equity=growth.equity,
+            growth=growth.growth,
+            highest=growth.highest,
+        )
+
+    def _go_on(self, content: bytes) -> None:
+        remedy = f"losses cannot be measured from it; repair {_FILE} in the state directory, or remove it to begin anew"
+        try:
+            record = msgspec.json.decode(content, type=_Record)
+        except msgspec.DecodeError as error:
+            raise BasisError("ENGINE-001", f"{_FILE} is damaged ({error}): {remedy}") from error
+        if record.currency != self._currency:
+            text = f"{_FILE} is counted in {record.currency}, {self._currency} was expected: {remedy}"
+            raise BasisError("ENGINE-001", text)
+        self._day, self._opening = record.day, record.opening
+        self._growth = EquityGrowth(record.equity, record.growth, record.highest)

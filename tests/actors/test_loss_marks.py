@@ -1,0 +1,107 @@
+"""Losses are measured from 00:00 UTC and from the peak, without the owner's money, and a restart forgets none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import pytest
+from msgspec.structs import replace
+from tests.actors.desk import START, market
+from tests.actors.store import MemoryStore
+
+from basis_actors.actors.loss_marks import LossMarks
+from basis_actors.errors import BasisError
+from basis_actors.messages.book import PositionsView, TickStarted, Trigger, Valuation
+from basis_actors.messages.execution import DeltaSource, PositionDelta, Settlement
+from basis_actors.times import utc_from_ns
+
+HOUR = 3_600 * 10**9
+
+
+def view(
+    hour: float, equity: float, *, paid: float = 0.0, unpriced: tuple[str, ...] = (), trigger: Trigger = Trigger.TICK
+) -> PositionsView:
+    """A view so many hours after 2024-01-01 00:00, before which the owner has paid in `paid`."""
+    ns = START + round(hour * HOUR)
+    state = replace(market(), ns=ns, timestamp=utc_from_ns(ns))
+    settlements = ()
+    if paid:
+        source = DeltaSource.DEPOSIT if paid > 0.0 else DeltaSource.WITHDRAWAL
+        delta = PositionDelta("wallet:BaseToken:USDT", paid)
+        settlements = (Settlement(source, datetime(2024, 1, 1, tzinfo=UTC), "ethereum", 0, (delta,)),)
+    return PositionsView(
+        TickStarted(0, state), trigger, {}, {}, settlements, {"USDT": 1.0}, Valuation({}, {}, equity, 0.0, unpriced)
+    )
+
+
+def after(*views: PositionsView, store: MemoryStore | None = None) -> tuple[float | None, float | None]:
+    marks = LossMarks("USDT", store)
+    for each in views:
+        marks.take(each)
+    return marks.daily_loss, marks.drawdown
+
+
+def test_before_anything_is_known_there_is_no_loss_to_compare() -> None:
+    assert after() == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("views", "daily", "drawdown"),
+    [
+        ([view(0, 100.0, paid=100.0), view(1, 90.0)], 0.10, 0.10),
+        ([view(0, 100.0, paid=100.0), view(1, 120.0), view(2, 108.0)], -0.08, 0.10),
+        # Money of the owner is no gain: 100 become 90, then 300 come, of which 390 lose a third.
+        ([view(0, 100.0, paid=100.0), view(1, 90.0), view(2, 390.0, paid=300.0), view(3, 260.0)], 0.4, 0.4),
+        ([view(0, 100.0, paid=100.0), view(1, 40.0, paid=-60.0)], 0.0, 0.0),
+        # A day opens with the last equity before its first view, so the loss over midnight is one of the new day.
+        ([view(0, 100.0, paid=100.0), view(23, 80.0), view(24, 60.0), view(25, 66.0)], 0.175, 0.34),
+        # A view without a price says nothing, and the next one says all.
+        ([view(0, 100.0, paid=100.0), view(1, 5.0, unpriced=("x",)), view(2, 95.0)], 0.05, 0.05),
+        ([view(0, 100.0, paid=100.0), view(1, 0.0)], 1.0, 1.0),
+        ([view(0, 100.0, paid=100.0), view(1, 0.0), view(25, 50.0, paid=50.0)], 1.0, 1.0),
+    ],
+)
+def test_losses_are_fractions_of_what_there_was(views: list[PositionsView], daily: float, drawdown: float) -> None:
+    found = after(*views)
+    assert found == (pytest.approx(daily, abs=1e-12), pytest.approx(drawdown, abs=1e-12))
+
+
+def test_while_equity_is_not_known_neither_is_a_loss() -> None:
+    assert after(view(0, 100.0, paid=100.0), view(1, 5.0, unpriced=("x",))) == (None, None)
+
+
+def test_a_restart_forgets_no_loss() -> None:
+    store = MemoryStore()
+    after(view(0, 100.0, paid=100.0), view(1, 120.0), view(5, 90.0), store=store)
+    assert after(view(6, 90.0), store=store) == (pytest.approx(0.1), pytest.approx(0.25))
+    # What was lost while no process ran was lost.
+    assert after(view(7, 60.0), store=store) == (pytest.approx(0.4), pytest.approx(0.5))
+    # The next day opens with what was known last.
+    assert after(view(30, 54.0), store=store) == (pytest.approx(0.1), pytest.approx(0.55))
+
+
+def test_marks_are_written_once_a_tick() -> None:
+    store = MemoryStore()
+    marks = LossMarks("USDT", store)
+    marks.take(view(0, 100.0, paid=100.0))
+    written = dict(store.files)
+    marks.take(view(0, 50.0, trigger=Trigger.EXECUTION))
+    assert store.files == written
+
+
+def broken(content: bytes) -> Mapping[str, bytes]:
+    return {"losses.json": content}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"currency":"USDT"}', b"\xff\xfe", b"null"])
+def test_damaged_marks_are_refused_by_name(content: bytes) -> None:
+    with pytest.raises(BasisError, match=r"^ENGINE-001: losses.json is damaged .* remove it to begin anew"):
+        LossMarks("USDT", MemoryStore(broken(content)))
+
+
+def test_marks_in_another_currency_are_refused() -> None:
+    store = MemoryStore()
+    after(view(0, 100.0, paid=100.0), store=store)
+    with pytest.raises(BasisError, match="is counted in USDT, ETH was expected"):
+        LossMarks("ETH", store)
