@@ -15,7 +15,7 @@ from basis_actors.actors.risk_gate import GateRules, MarketRules, RiskGate
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.actors.venue_adapter import VenueAdapter
 from basis_actors.actors.venue_interface_manager import VenueInterfaceManager
-from basis_actors.bus import LiveBus, SimBus
+from basis_actors.bus import Actor, LiveBus, SimBus
 from basis_actors.bus.testkit import Probe, Runtimes
 from basis_actors.config import ExecutionManagerConfig, OrderLimits
 from basis_actors.errors import Rejected, UnknownOutcome
@@ -228,6 +228,7 @@ class Desk:
         bus: SimBus | LiveBus,
         config: ExecutionManagerConfig = CONFIG,
         limits: OrderLimits = NO_LIMITS,
+        kill_switch: str | None = None,
     ) -> None:
         self.bus = bus
         self.binance = FakeVenue(
@@ -252,7 +253,7 @@ class Desk:
             PositionMonitor("USDT", simulated=True),
             *(VenueAdapter(client, manager.name, simulated=True) for client in self.clients),
             manager,
-            RiskGate(GateRules(RULES, routes, limits, "USDT")),
+            RiskGate(GateRules(RULES, routes, limits, "USDT"), kill_switch),
             PositionUpdateHandler(1e-9, domains, {}),
             self.manager,
             Probe("strategy_manager"),
@@ -287,10 +288,13 @@ async def desk(
     runtime: Runtimes,
     config: ExecutionManagerConfig = CONFIG,
     limits: OrderLimits = NO_LIMITS,
+    kill_switch: Actor | None = None,
 ) -> AsyncIterator[Desk]:
     """A desk on a bus of the given runtime, one tick after the start."""
     bus = runtime.bus(START, log_sink="event_logger")
-    here = Desk(bus, config, limits)
+    if kill_switch is not None:
+        bus.add(kill_switch)
+    here = Desk(bus, config, limits, None if kill_switch is None else kill_switch.name)
     async with bus:
         await here.open()
         yield here

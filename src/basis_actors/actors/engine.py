@@ -9,6 +9,7 @@ from basis_actors.bus import Actor, Cause, on
 from basis_actors.errors import BasisError
 from basis_actors.messages.book import Flow, TickStarted
 from basis_actors.messages.commands import AwaitRecovery, DecisionMade, OrdersDone, StopTrading, TickDue
+from basis_actors.messages.safety import AskPulse, CloseBook, Pulse, ResumeTrading, TradingStopped
 from basis_actors.ports import MarketFeed
 from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns, utc_text
 
@@ -96,9 +97,25 @@ class Engine(Actor):
         self.stopped = command
         self.control("strategy_manager", command)
         self.control("execution_manager", command)
+        self.publish(TradingStopped(command.reason, command.error_code))
         if command.error_code is not None:
             text = f"trading is stopped: {command.reason}"
             self.log(error_event(utc_from_ns(self.now), self.name, command.error_code, text))
+
+    @on(CloseBook)
+    def close_book(self, _command: CloseBook) -> None:
+        """Trading goes on until the book is closed; the stop that ends it is another one."""
+        self.stopped = None
+
+    @on(ResumeTrading)
+    def resume_trading(self, _command: ResumeTrading) -> None:
+        """Forget the stop."""
+        self.stopped = None
+
+    @on(AskPulse)
+    def show_pulse(self, _asked: AskPulse) -> None:
+        """Give a sign of life to whoever asks."""
+        self.tell(self.envelope.sender, Pulse(self._number, at_work=self.at_work))
 
     @property
     def finished(self) -> bool:

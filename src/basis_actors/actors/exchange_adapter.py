@@ -6,12 +6,15 @@ from math import inf
 
 from msgspec.structs import replace
 
+from basis_actors.actors.reporting import say_mismatches
 from basis_actors.actors.venue_adapter import VenueAdapter
 from basis_actors.bus import on
 from basis_actors.errors import Transient
 from basis_actors.messages.book import TickStarted, VenueReport
 from basis_actors.messages.commands import ExecuteOrder, IncomingTransfer, ReportVenue, ResolveOrder
+from basis_actors.messages.events import ReconciliationEvent
 from basis_actors.messages.execution import ExecutionHandshake
+from basis_actors.messages.safety import LedgerCompared, VenueSeen
 from basis_actors.venues.live.account import ExchangeAccount
 
 __all__ = ["ExchangeAdapter"]
@@ -32,7 +35,10 @@ class ExchangeAdapter(VenueAdapter):
     async def settle(self, tick: TickStarted) -> None:
         """Look at the account."""
         await super().settle(tick)
-        self._tell()
+        account = self._account
+        if self._tell() and account.lost_since is None:
+            self.publish(LedgerCompared(account.domain, None))
+        self.publish(VenueSeen(account.domain, account.lost_since))
 
     @on(ExecuteOrder)
     async def execute(self, request: ExecuteOrder) -> ExecutionHandshake:
@@ -74,6 +80,12 @@ class ExchangeAdapter(VenueAdapter):
         turns = {each.sequence: each for each in (*self._account.findings.settlements, *handshake.settlements)}
         return replace(handshake, settlements=tuple(turns[number] for number in sorted(turns)))
 
-    def _tell(self) -> None:
+    def _tell(self) -> bool:
+        """Log what was found out, and say where the ledger disagreed; whether it did not."""
+        agrees = True
         for event in self._account.findings.take_events():
             self.log(event)
+            if isinstance(event, ReconciliationEvent) and not event.success:
+                agrees = False
+                self.publish(LedgerCompared(self._account.domain, say_mismatches(event.mismatches)))
+        return agrees

@@ -33,6 +33,7 @@ from basis_actors.messages.commands import (
 )
 from basis_actors.messages.execution import ExecutionStatus
 from basis_actors.messages.orders import ExecutionMode
+from basis_actors.messages.safety import CloseBook, ResumeTrading
 from basis_actors.ports import OrderJournal
 from basis_actors.times import utc_from_ns
 
@@ -70,12 +71,25 @@ class ExecutionManager(Actor):
             return self.stop_trading(message)
         if isinstance(message, Escalated):
             return self.run_is_ending(message)
+        if isinstance(message, CloseBook | ResumeTrading):
+            self._go_on()
+            return None
         return super().on_control(message)
 
     @on(StopTrading)
     def stop_trading(self, command: StopTrading) -> None:
         """Begin no unit from now on."""
         self._stopped = command.reason
+
+    @on(CloseBook)
+    def close_book(self, _command: CloseBook) -> None:
+        """A book that is to be closed needs orders; the gate lets through those that close it."""
+        self._go_on()
+
+    @on(ResumeTrading)
+    def resume_trading(self, _command: ResumeTrading) -> None:
+        """Begin units again."""
+        self._go_on()
 
     @on(Escalated)
     def run_is_ending(self, end: Escalated) -> None:
@@ -223,6 +237,11 @@ class ExecutionManager(Actor):
     def _stop(self, reason: str, code: str) -> None:
         self._stopped = reason
         self.tell("engine", StopTrading(reason, code))
+
+    def _go_on(self) -> None:
+        """Forget the stop, unless something has happened that nothing may follow."""
+        if self._fatal is None and not self._ending:
+            self._stopped = None
 
     def _goes_on(self) -> bool:
         return self._stopped is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from basis_actors.actors.reporting import say_mismatches
 from basis_actors.bus import Actor, AskFailed, AskTimeout, on
 from basis_actors.errors import BasisError
 from basis_actors.finance.keys import parse_key, perp_key
@@ -12,6 +13,7 @@ from basis_actors.messages.commands import ApplySettlements, CheckLedger, Reconc
 from basis_actors.messages.events import Mismatch, ReconciliationEvent
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.orders import OperationType, Order
+from basis_actors.messages.safety import LedgerCompared
 
 __all__ = ["PositionUpdateHandler"]
 
@@ -59,6 +61,8 @@ class PositionUpdateHandler(Actor):
                 operation_id=order.operation_id,
             )
         )
+        if not mismatches:
+            self.publish(LedgerCompared(order.venue, None))
         return Reconciled(compared=True, mismatches=mismatches, surprises=surprises)
 
     @on(CheckLedger)
@@ -82,8 +86,10 @@ class PositionUpdateHandler(Actor):
                 trigger_source=Trigger.TICK,
             )
         )
-        if mismatches:
-            raise BasisError("POS-005", "the ledger and the venues disagree: " + "; ".join(map(_say, mismatches)))
+        differences = say_mismatches(mismatches) if mismatches else None
+        self.publish(LedgerCompared("venues", differences))
+        if differences is not None:
+            raise BasisError("POS-005", f"the ledger and the venues disagree: {differences}")
 
     def _against_venue(self, view: PositionsView, report: VenueReport) -> tuple[Mismatch, ...]:
         """Every position of one domain. Tokens in transit are two domains' business."""
@@ -105,13 +111,6 @@ class PositionUpdateHandler(Actor):
             if abs(have - there) > allowed:
                 found.append(Mismatch(key, have, there, there - have, allowed))
         return tuple(found)
-
-
-def _say(mismatch: Mismatch) -> str:
-    return (
-        f"{mismatch.position_key} is {mismatch.actual:.12g} where {mismatch.expected:.12g} was expected"
-        f" (difference {mismatch.difference:.6g}, tolerance {mismatch.tolerance:.3g})"
-    )
 
 
 def _expected(order: Order) -> dict[str, float]:

@@ -1,13 +1,14 @@
-"""Defines how an actor reports an error: the code says how severe it is."""
+"""Defines how an actor reports an error, whose code says how severe it is, and how it words what disagrees."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from basis_actors.errors import Severity, severity_of
-from basis_actors.messages.events import SystemErrorEvent
+from basis_actors.messages.events import Mismatch, SystemErrorEvent
 
-__all__ = ["error_event"]
+__all__ = ["error_event", "say_mismatches"]
 
 
 def error_event(
@@ -33,4 +34,13 @@ def error_event(
         severity=severity.value,
         message=message,
         operation_id=operation_id,
+    )
+
+
+def say_mismatches(mismatches: Iterable[Mismatch]) -> str:
+    """Positions that are not what was expected, each with both numbers."""
+    return "; ".join(
+        f"{one.position_key} is {one.actual:.12g} where {one.expected:.12g} was expected (difference"
+        f" {one.difference:.6g}, tolerance {one.tolerance:.3g})"
+        for one in mismatches
     )

@@ -25,13 +25,15 @@ from basis_actors.actors.gate_checks import (
 )
 from basis_actors.actors.loss_marks import LossMarks
 from basis_actors.actors.order_limits import RATE_SECONDS, Standing, check_limits
+from basis_actors.actors.risk_reduction import all_reduce
 from basis_actors.actors.under_way import UnderWay
 from basis_actors.bus import Actor, on
 from basis_actors.config import OrderLimits
 from basis_actors.messages.book import PositionsView
-from basis_actors.messages.commands import CheckOrders, GetPositions, Objection
+from basis_actors.messages.commands import CheckOrders, GetLatch, GetPositions, Objection
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import OperationType, Order
+from basis_actors.messages.safety import TradingState
 from basis_actors.ports import StateStore
 from basis_actors.times import NS_PER_SECOND
 
@@ -55,14 +57,17 @@ class GateRules(msgspec.Struct, frozen=True):
 
 
 class RiskGate(Actor):
-    """Checks how orders go together, freshness of prices, sizes, balances, margin, and limits. In a `store` losses
-    survive a restart.
+    """Checks how orders go together, freshness of prices, sizes, balances, margin, and limits.
+
+    `kill_switch` names the actor that says what may be sent at all; None where there is none, in a backtest. In a
+    `store` losses survive a restart.
     """
 
-    def __init__(self, rules: GateRules, store: StateStore | None = None) -> None:
+    def __init__(self, rules: GateRules, kill_switch: str | None = None, store: StateStore | None = None) -> None:
         """Raises BasisError ENGINE-001 for losses of an earlier process that cannot be read."""
         super().__init__("risk_gate")
         self._rules = rules
+        self._kill_switch = kill_switch
         self._losses = LossMarks(rules.currency, store)
         self._under_way = UnderWay()
         self._sent: deque[int] = deque()
@@ -85,6 +90,9 @@ class RiskGate(Actor):
         if together is not None:
             return Objection(*together)
         view = await self.ask("position_monitor", GetPositions())
+        latched = await self._check_latch(request, view)
+        if latched is not None:
+            return latched
         balances = dict(view.positions)
         for order in orders:
             refusal = self._refusal(order, request.tick.market, view, balances)
@@ -96,6 +104,16 @@ class RiskGate(Actor):
         self._under_way.expect(orders)
         self._sent.extend([self.now] * len(orders))
         return None
+
+    async def _check_latch(self, request: CheckOrders, view: PositionsView) -> Objection | None:
+        """While trading is stopped only what reduces may be sent."""
+        if self._kill_switch is None:
+            return None
+        latch = await self.ask(self._kill_switch, GetLatch())
+        if latch.state is TradingState.RUNNING or all_reduce(request.orders, view.positions):
+            return None
+        text = f"trading is {latch.state} ({latch.reason}); {request.orders[0].operation_id} does not only reduce"
+        return Objection("RISK-008", text)
 
     def _standing(self) -> Standing:
         sent, since = self._sent, self.now - round(RATE_SECONDS * NS_PER_SECOND)

@@ -1,5 +1,5 @@
 """Defines when risk decides instead of the strategy: a critical level lets nothing through but what reduces, and one
-that persists closes the book step by step and then ends trading.
+that persists closes the book step by step and then ends trading. The kill switch asks for either as well.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from basis_actors.errors import BasisError, Severity, severity_of
 from basis_actors.messages.book import RiskLevel, RiskView
 from basis_actors.messages.commands import StopTrading
 from basis_actors.messages.orders import Order
+from basis_actors.messages.safety import CloseBook, ReduceOnly
 from basis_actors.strategies.base import Decision, Situation, Strategy
 
 __all__ = ["RiskOverride"]
@@ -22,7 +23,7 @@ __all__ = ["RiskOverride"]
 class RiskOverride:
     """Stands between a strategy and its orders.
 
-    `finished` is None until the book is closed because of risk; then it is the stop to give.
+    `finished` is None until the book is closed; then it is the stop to give.
     """
 
     def __init__(self, strategy: Strategy, limits: RiskLimits) -> None:
@@ -30,7 +31,22 @@ class RiskOverride:
         self._limits = limits
         self._critical_ticks = 0
         self._cause: StopTrading | None = None
+        self._reduce_only: ReduceOnly | None = None
         self.finished: StopTrading | None = None
+
+    def reduce_only(self, command: ReduceOnly) -> None:
+        """Let nothing through but what reduces from now on, whatever the level of risk is."""
+        self._reduce_only = command
+
+    def close(self, command: CloseBook) -> None:
+        """Close the book from the next tick on."""
+        self._cause = StopTrading(command.reason, command.error_code)
+        self.finished = None
+
+    def release(self) -> None:
+        """Let the strategy decide again. A book that risk was closing is measured anew."""
+        self._cause = self._reduce_only = self.finished = None
+        self._critical_ticks = 0
 
     def decide(self, situation: Situation) -> Decision:
         """The strategy's decision while risk is in bounds, else one that only reduces.
@@ -41,7 +57,11 @@ class RiskOverride:
         risk = situation.book.risk
         if self._cause is None and (risk.level is not RiskLevel.CRITICAL or not self._limits.enforce):
             self._critical_ticks = 0
-            return self._checked(self._strategy.decide(situation))
+            decision = self._checked(self._strategy.decide(situation))
+            command = self._reduce_only
+            if command is None:
+                return decision
+            return self._only_what_reduces(decision, situation, command.reason, command.error_code)
         self._critical_ticks += 1
         if self._cause is None and self._escalates(risk):
             code = risk.code or "RISK-006"
@@ -84,11 +104,14 @@ class RiskOverride:
         decision = self._strategy.de_risk(situation)
         decision = self._checked(self._strategy.decide(situation) if decision is None else decision)
         reason = f"risk is critical ({'; '.join(risk.breaches)})"
+        return self._only_what_reduces(decision, situation, reason, risk.code or "RISK-006")
+
+    def _only_what_reduces(self, decision: Decision, situation: Situation, reason: str, code: str) -> Decision:
         if decision.adds_risk or not all_reduce(decision.orders, situation.positions):
             return Decision.hold(
                 f"{reason}; what the strategy wants adds to it: {decision.reasoning}",
                 invested=decision.invested,
-                constraints=(*decision.constraints, risk.code or "RISK-006"),
+                constraints=(*decision.constraints, code),
                 market_conditions=decision.market_conditions,
                 portfolio_state=decision.portfolio_state,
             )

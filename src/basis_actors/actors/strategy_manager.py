@@ -10,6 +10,7 @@ from basis_actors.messages.book import BookView, PositionsView, TickStarted, Tri
 from basis_actors.messages.commands import DecisionMade, ExecuteOrders, OrdersDone, StopTrading
 from basis_actors.messages.events import StrategyDecision
 from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource
+from basis_actors.messages.safety import BookClosed, CloseBook, ReduceOnly, ResumeTrading
 from basis_actors.messages.signals import SignalReceived
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.times import NS_PER_SECOND, utc_from_ns, utc_text
@@ -23,7 +24,8 @@ class StrategyManager(Actor):
     """Hosts one strategy. After StopTrading it still decides to hold, and says why.
 
     After a decision whose orders failed, decisions that add risk are put off for a while; those that reduce it never.
-    A critical risk overrides the strategy, and one that persists closes the book and stops trading.
+    A critical risk overrides the strategy, and one that persists closes the book and stops trading. The kill switch
+    overrides it in the same way.
     """
 
     def __init__(self, strategy: Strategy, config: StrategyManagerConfig, limits: RiskLimits) -> None:
@@ -46,6 +48,23 @@ class StrategyManager(Actor):
     def stop_trading(self, command: StopTrading) -> None:
         """Decide nothing but to hold from now on."""
         self._stopped = command.reason
+
+    @on(ReduceOnly)
+    def reduce_only(self, command: ReduceOnly) -> None:
+        """Want nothing but what reduces from now on."""
+        self._override.reduce_only(command)
+
+    @on(CloseBook)
+    def close_book(self, command: CloseBook) -> None:
+        """Close the book from the next tick on, also after a stop."""
+        self._stopped = None
+        self._override.close(command)
+
+    @on(ResumeTrading)
+    def resume_trading(self, _command: ResumeTrading) -> None:
+        """Let the strategy decide again."""
+        self._stopped = None
+        self._override.release()
 
     @on(Escalated)
     def run_is_ending(self, end: Escalated) -> None:
@@ -115,6 +134,7 @@ class StrategyManager(Actor):
         """The book is closed: nothing is decided any more, and the engine tells everybody else."""
         self._stopped = command.reason
         self.tell("engine", command)
+        self.publish(BookClosed())
 
     def _pending(self) -> float:
         """What the owner waits for; what sums leave over as rounding is nothing."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from basis_actors.actors.execution_log import operation_event, tight_loop_event
 from basis_actors.actors.execution_units import Outcome
-from basis_actors.actors.reporting import error_event
+from basis_actors.actors.reporting import error_event, say_mismatches
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Actor, AskFailed, AskTimeout
 from basis_actors.config import ExecutionManagerConfig
@@ -18,6 +18,7 @@ from basis_actors.messages.commands import ApplySettlements, Reconcile, RouteGro
 from basis_actors.messages.events import Mismatch
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.orders import Order
+from basis_actors.messages.safety import LedgerCompared
 from basis_actors.times import utc_from_ns
 
 __all__ = ["TightLoop"]
@@ -188,18 +189,19 @@ class TightLoop:
             mismatches = outcome.mismatches
             if outcome.compared and not mismatches:
                 if outcome.surprises:
-                    self._report(order, "STRAT-004", f"did not do what was expected: {_say(outcome.surprises)}")
+                    self._report(
+                        order, "STRAT-004", f"did not do what was expected: {say_mismatches(outcome.surprises)}"
+                    )
                 return None
             if self._is_ending():
                 break
             await self._actor.sleep(min(max(config.retry_delay_seconds, 0.1), self._remaining(end)))
         if not mismatches:
             return "EXEC-005", f"{what} could not be reconciled: {order.venue} does not show its account"
-        self._report(order, "POS-005", _say(mismatches))
-        return (
-            "EXEC-007",
-            f"after {what} the ledger and {order.venue} disagree: {_say(mismatches)}",
-        )
+        differences = say_mismatches(mismatches)
+        self._report(order, "POS-005", differences)
+        self._actor.publish(LedgerCompared(order.venue, differences))
+        return "EXEC-007", f"after {what} the ledger and {order.venue} disagree: {differences}"
 
     def _report(self, order: Order, code: str, text: str, *, passes: bool = False) -> None:
         actor = self._actor
@@ -225,11 +227,3 @@ class TightLoop:
 
     def _timeout(self, deadline: int) -> float:
         return min(self._config.execution_timeout, self._remaining(deadline))
-
-
-def _say(mismatches: tuple[Mismatch, ...]) -> str:
-    return "; ".join(
-        f"{one.position_key} is {one.actual:.12g} where {one.expected:.12g} was expected (difference"
-        f" {one.difference:.6g}, tolerance {one.tolerance:.3g})"
-        for one in mismatches
-    )

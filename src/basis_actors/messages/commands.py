@@ -9,6 +9,7 @@ from basis_actors.messages.book import PositionsView, TickStarted, Trigger, Venu
 from basis_actors.messages.events import Mismatch
 from basis_actors.messages.execution import ExecutionHandshake, Settlement
 from basis_actors.messages.orders import Order
+from basis_actors.messages.safety import Latch, TradingStatus
 
 __all__ = [
     "ApplySettlements",
@@ -19,8 +20,11 @@ __all__ = [
     "ExecuteGroup",
     "ExecuteOrder",
     "ExecuteOrders",
+    "GetLatch",
     "GetPositions",
+    "GetStatus",
     "IncomingTransfer",
+    "Kill",
     "Objection",
     "OrderResult",
     "OrdersDone",
@@ -28,10 +32,12 @@ __all__ = [
     "Reconciled",
     "ReportVenue",
     "ResolveOrder",
+    "Resume",
     "RouteGroup",
     "RouteOrder",
     "RouteReport",
     "StopTrading",
+    "SwitchAnswer",
     "TickDue",
     "VenueSettled",
 ]
@@ -197,3 +203,33 @@ class CheckOrders(Request[Objection | None], frozen=True):
 
     orders: tuple[Order, ...]
     tick: TickStarted
+
+
+class GetLatch(Request[Latch], frozen=True):
+    """Asks the kill switch what may be sent."""
+
+
+class GetStatus(Request[TradingStatus], frozen=True):
+    """Asks the kill switch how things stand."""
+
+
+class SwitchAnswer(msgspec.Struct, frozen=True):
+    """What came of a command to the kill switch."""
+
+    status: TradingStatus
+    refusal: str | None = None
+    """Why it was not done, or not all of it; None when it was."""
+
+
+class Kill(Request[SwitchAnswer], frozen=True):
+    """Asks the kill switch to stop trading, and with `flatten` to have the book closed first."""
+
+    reason: str
+    who: str
+    flatten: bool = False
+
+
+class Resume(Request[SwitchAnswer], frozen=True):
+    """Asks the kill switch to let trading go on; it refuses while what stopped it still holds."""
+
+    who: str

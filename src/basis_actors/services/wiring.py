@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from basis_actors.actors.countdown import Countdown
 from basis_actors.actors.engine import Engine
 from basis_actors.actors.event_logger import EventLogger
 from basis_actors.actors.exchange_adapter import ExchangeAdapter
 from basis_actors.actors.execution_manager import ExecutionManager
 from basis_actors.actors.exposure_monitor import ExposureMonitor
 from basis_actors.actors.health_monitor import HealthMonitor
+from basis_actors.actors.kill_switch import KillSwitch
 from basis_actors.actors.pnl_monitor import PnLMonitor
 from basis_actors.actors.position_monitor import PositionMonitor
 from basis_actors.actors.position_update_handler import PositionUpdateHandler
@@ -36,7 +38,7 @@ from basis_actors.config import (
 from basis_actors.finance.attribution import BOOKED, BOOKED_LIVE
 from basis_actors.finance.margin import bracket_table
 from basis_actors.messages.book import Flow
-from basis_actors.ports import MarketFeed, OrderJournal, VenueClient
+from basis_actors.ports import MarketFeed, OrderJournal, StateStore, VenueClient
 from basis_actors.strategies.base import Strategy
 from basis_actors.strategies.order_writer import margin_key, spot_cash_key
 from basis_actors.times import NS_PER_SECOND
@@ -62,12 +64,14 @@ def add_engine(
     simulated: bool,
     journal: OrderJournal | None = None,
     real_time: bool = False,
+    state: StateStore | None = None,
 ) -> Engine:
     """Add every actor of an engine to `bus`, and return the one that gives the beat.
 
     The first of `flows` is the capital. The bus has to have `EVENT_LOGGER` as its log sink. Accounts at exchanges among
     the `venues` need the `journal` that they write their orders down in. In `real_time` the market does not wait for a
-    tick that takes long.
+    tick that takes long. With a `state` there is a kill switch, whose latch is kept there, and losses on real venues
+    are measured across restarts. Raises BasisError ENGINE-001 for a state that cannot be read.
     """
     accounts = [client for client in venues if isinstance(client, ExchangeAccount)]
     components = run.mode.component_config
@@ -80,18 +84,21 @@ def add_engine(
     recovery = [] if journal is None else [RecoveryManager(accounts, journal)]
     throttle = components.strategy_manager.time_throttle_interval if real_time else None
     engine = Engine(feed, flows, recovery[0].name if recovery else None, throttle)
+    domains = _ledger_domains(run)
+    switch = [] if state is None else [_kill_switch(run, state, domains)]
+    rules = GateRules(_market_rules(run), routes, run.mode.order_limits, currency, _minimum_stakes(run))
     actors: list[Actor] = [
+        *switch,
         PnLMonitor(components.pnl_monitor.residual_tolerance, BOOKED_LIVE if accounts else BOOKED),
         RiskMonitor(risk_bounds(run, hedged=strategy.hedged)),
         ExposureMonitor(currency),
         PositionMonitor(currency, simulated=simulated),
         *recovery,
         *(_adapter(client, manager.name, simulated=simulated) for client in venues),
+        *(_countdowns(run, accounts) if switch else ()),
         manager,
-        RiskGate(GateRules(_market_rules(run), routes, run.mode.order_limits, currency, _minimum_stakes(run))),
-        PositionUpdateHandler(
-            tolerance, _ledger_domains(run), {account.domain: account.tolerance for account in accounts}
-        ),
+        RiskGate(rules, switch[0].name if switch else None, None if simulated else state),
+        PositionUpdateHandler(tolerance, domains, {account.domain: account.tolerance for account in accounts}),
         ExecutionManager(components.execution_manager, stopwatch, simulated=simulated, journal=journal),
         StrategyManager(strategy, components.strategy_manager, run.mode.risk_limits),
         engine,
@@ -100,6 +107,16 @@ def add_engine(
     for actor in (event_logger, *actors):
         bus.add(actor)
     return engine
+
+
+def _kill_switch(run: RunConfig, state: StateStore, domains: Mapping[str, str]) -> KillSwitch:
+    config, limits = run.mode.component_config.kill_switch, run.mode.risk_limits
+    return KillSwitch(config, state, domains, run.share_class.currency, enforce=limits.enforce)
+
+
+def _countdowns(run: RunConfig, accounts: Sequence[ExchangeAccount]) -> list[Countdown]:
+    seconds = run.mode.component_config.kill_switch.countdown_seconds
+    return [] if seconds is None else [Countdown(account, seconds) for account in accounts]
 
 
 def _adapter(client: VenueClient, manager: str, *, simulated: bool) -> VenueAdapter:

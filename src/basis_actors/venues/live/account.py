@@ -61,7 +61,7 @@ class ExchangeAccount:
         self._transfers = TransferDesk(terms, api, journal, self._intents, self._mirror, self.findings, clock)
         self._opened: tuple[Settlement, ...] = ()
         self._is_open = False
-        self._is_lost = False
+        self._lost_since: int | None = None
         self._told: set[str] = set()
 
     @property
@@ -83,6 +83,11 @@ class ExchangeAccount:
     def tolerance(self) -> float:
         """Relative difference between ledger and exchange that is rounding."""
         return self._terms.patience.tolerance
+
+    @property
+    def lost_since(self) -> int | None:
+        """Since when it could not be looked at, nanoseconds; None when it could."""
+        return self._lost_since
 
     # Before trading
 
@@ -144,8 +149,8 @@ class ExchangeAccount:
         try:
             await self._catch_up()
         except Transient as error:
-            if not self._is_lost:
-                self._is_lost = True
+            if self._lost_since is None:
+                self._lost_since = self._clock.now()
                 text = f"{self.domain} cannot be looked at: {error.message}"
                 self.findings.error(self._clock.now(), error.code, text, passes=True)
         found, self.findings.settlements = tuple(self.findings.settlements), []
@@ -192,6 +197,10 @@ class ExchangeAccount:
         self._told.add(operation_id)
         await self._journal.expect(self.domain, transfer)
 
+    async def countdown_cancel(self, seconds: int) -> bool:
+        """As `ExchangeApi.countdown_cancel`."""
+        return await self._api.countdown_cancel(seconds)
+
     # Looking at the exchange
 
     async def _catch_up(self) -> dict[str, float]:
@@ -214,7 +223,7 @@ class ExchangeAccount:
                 if not await self._is_trading():
                     self._adjust(state, found)
                 break
-        self._is_lost = False
+        self._lost_since = None
         return shown
 
     async def _held(self, key: str) -> float:

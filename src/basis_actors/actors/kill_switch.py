@@ -1,0 +1,265 @@
+"""Defines the actor that says whether anything may be sent. Its answer survives a restart, in a latch.
+
+It acts by itself for the reasons of `stop_causes`, and for a person who tells it to; only a person lets it go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from basis_actors.actors.latch_file import read_latch, write_latch
+from basis_actors.actors.reporting import error_event
+from basis_actors.actors.stop_causes import StopCauses
+from basis_actors.bus import Actor, Cause, on
+from basis_actors.config import KillSwitchConfig
+from basis_actors.errors import BasisError
+from basis_actors.messages.book import PositionsView, RiskView
+from basis_actors.messages.commands import GetLatch, GetStatus, Kill, Resume, StopTrading, SwitchAnswer
+from basis_actors.messages.safety import (
+    AskPulse,
+    BookClosed,
+    CloseBook,
+    Latch,
+    LedgerCompared,
+    Pulse,
+    ReduceOnly,
+    RefreshCountdown,
+    ResumeTrading,
+    TradingState,
+    TradingStatus,
+    TradingStopped,
+    VenueSeen,
+)
+from basis_actors.ports import StateStore
+from basis_actors.times import NS_PER_SECOND, utc_from_ns
+
+__all__ = ["KillSwitch"]
+
+_CODE: Final = "RISK-008"
+_TRADERS: Final = ("execution_manager", "strategy_manager", "engine")
+"""Who has to know of a stop, who sends first."""
+
+
+class Beat(msgspec.Struct, frozen=True, gc=False):
+    """It is time to ask for a sign of life."""
+
+
+class KillSwitch(Actor):
+    """Owns the latch. It waits for nobody, so that it can always be asked.
+
+    - `stopped`: it has acted by itself. The strategy goes on deciding, and only what lowers risk is sent.
+    - `killed`: a person has. Nothing is decided any more; with `flatten` the strategy first closes the book.
+
+    The gate asks it before every unit, so the latch holds whatever anybody else has missed. `domains` gives the account
+    domain of each name that position keys begin with.
+    """
+
+    def __init__(
+        self,
+        config: KillSwitchConfig,
+        store: StateStore,
+        domains: Mapping[str, str],
+        currency: str,
+        *,
+        enforce: bool,
+    ) -> None:
+        super().__init__("kill_switch")
+        self._config = config
+        self._store = store
+        self._causes = StopCauses(config, lambda seconds: self.span(seconds), domains, currency, enforce=enforce)
+        self._latch: Latch
+        self._halted: str | None = None
+        self._book_closed = False
+        self._ticks = 0
+
+    def pre_start(self) -> None:
+        """Begin as the last process ended."""
+        self._latch = read_latch(self._store, utc_from_ns(self.now))
+        self._causes.mismatches = self._latch.mismatches
+        for actor, command in self._commands():
+            # Not through the control lane: these actors start after this one.
+            self.tell(actor, command)
+        if self._latch.state is not TradingState.RUNNING:
+            self._say(f"the process begins {_told(self._latch)}")
+        self._set_timer(0.0)
+
+    # Questions
+
+    @on(GetLatch)
+    def show_latch(self, _request: GetLatch) -> Latch:
+        """What may be sent."""
+        return self._latch
+
+    @on(GetStatus)
+    def show_status(self, _request: GetStatus) -> TradingStatus:
+        """How things stand."""
+        return self._status()
+
+    # Commands
+
+    @on(Kill)
+    def kill(self, command: Kill) -> SwitchAnswer:
+        """Stop trading; with `flatten` close the book first. A book that is being closed goes on being closed."""
+        latch = self._latch
+        if latch.state is TradingState.KILLED and (latch.flatten or not command.flatten):
+            return SwitchAnswer(self._status())
+        killed = Latch(
+            state=TradingState.KILLED,
+            reason=command.reason,
+            who=command.who,
+            since=utc_from_ns(self.now),
+            flatten=command.flatten,
+            mismatches=self._causes.mismatches,
+        )
+        return SwitchAnswer(refusal=self._set(killed), status=self._status())
+
+    @on(Resume)
+    def resume(self, command: Resume) -> SwitchAnswer:
+        """Let trading go on, unless something holds that would stop it."""
+        if self._latch.state is TradingState.RUNNING and self._halted is None:
+            return SwitchAnswer(self._status())
+        causes = self._causes.hold(self.now)
+        if causes:
+            refusal = "; ".join(f"{cause.code}: {cause.text}" for cause in causes)
+            return SwitchAnswer(self._status(), refusal)
+        latch = Latch(state=TradingState.RUNNING, reason="resumed", who=command.who, since=utc_from_ns(self.now))
+        try:
+            write_latch(self._store, latch)
+        except BasisError as error:
+            return SwitchAnswer(self._status(), str(error))
+        self._latch, self._halted, self._book_closed = latch, None, False
+        self._causes.mismatches = ()
+        for actor in _TRADERS:
+            self.control(actor, ResumeTrading())
+        self._say(f"trading is resumed by {command.who}")
+        return SwitchAnswer(self._status())
+
+    # Evidence
+
+    @on(RiskView)
+    def see_risk(self, view: RiskView) -> None:
+        """Critical risk stops trading."""
+        self._causes.risk = view
+        self._look()
+
+    @on(PositionsView)
+    def see_book(self, view: PositionsView) -> None:
+        """What is open decides whether a lost venue matters."""
+        self._causes.book = view
+        self._ticks = view.tick.number + 1
+
+    @on(VenueSeen)
+    def see_venue(self, seen: VenueSeen) -> None:
+        """A venue that is lost with something open there stops trading."""
+        self._causes.see_venue(seen, self.now)
+        self._look()
+
+    @on(LedgerCompared)
+    def compare(self, compared: LedgerCompared) -> None:
+        """A ledger that disagrees with the venues again and again stops trading, also over several processes."""
+        self._causes.compare(compared, self.now)
+        if compared.differences is None:
+            return
+        self._look()
+        self._keep(msgspec.structs.replace(self._latch, mismatches=self._causes.mismatches))
+
+    @on(Pulse)
+    def see_pulse(self, pulse: Pulse) -> None:
+        """The engine lives: exchanges may go on waiting with their countdown."""
+        self._causes.see_pulse(pulse, self.now)
+        if self._causes.is_alive(self.now):
+            self.publish(RefreshCountdown())
+
+    @on(Beat)
+    def beat(self, _beat: Beat) -> None:
+        """Ask for a sign of life, and look at what time alone has changed."""
+        self.tell("engine", AskPulse())
+        self._look()
+        self._set_timer(self._config.heartbeat_seconds)
+
+    @on(TradingStopped)
+    def note_stop(self, stopped: TradingStopped) -> None:
+        """Remember why this process trades no more."""
+        self._halted = stopped.reason if stopped.error_code is None else f"{stopped.error_code}: {stopped.reason}"
+
+    @on(BookClosed)
+    def note_closed(self, _closed: BookClosed) -> None:
+        """There is nothing left to close."""
+        self._book_closed = True
+
+    # What is done
+
+    def _look(self) -> None:
+        cause = self._causes.stops(self.now)
+        if cause is None or self._latch.state is not TradingState.RUNNING:
+            return
+        self._set(
+            Latch(
+                state=TradingState.STOPPED,
+                reason=cause.text,
+                error_code=cause.code,
+                who=cause.who,
+                since=utc_from_ns(self.now),
+                mismatches=self._causes.mismatches,
+            )
+        )
+
+    def _set(self, latch: Latch) -> str | None:
+        """Stop first, then write it down. Returns what kept it from being written."""
+        self._latch, self._book_closed = latch, False
+        for actor, command in self._commands():
+            self.control(actor, command)
+        self._say(f"trading is {_told(latch)}")
+        return self._keep(latch)
+
+    def _keep(self, latch: Latch) -> str | None:
+        self._latch = latch
+        try:
+            write_latch(self._store, latch)
+        except BasisError as error:
+            text = (
+                f"the latch is not on disk, a process that comes after this one would not know of it: {error.message}"
+            )
+            self.log(error_event(utc_from_ns(self.now), self.name, error.code, text))
+            return f"{error.code}: {text}"
+        return None
+
+    def _commands(self) -> tuple[tuple[str, ReduceOnly | CloseBook | StopTrading], ...]:
+        """What follows from the latch, and for whom."""
+        latch = self._latch
+        if latch.state is TradingState.RUNNING:
+            return ()
+        reason = f"{latch.reason} ({latch.who})"
+        if latch.state is TradingState.STOPPED:
+            return (("strategy_manager", ReduceOnly(reason, _CODE)),)
+        command = CloseBook(reason, _CODE) if latch.flatten else StopTrading(reason)
+        return tuple((actor, command) for actor in _TRADERS)
+
+    def _set_timer(self, seconds: float) -> None:
+        self.after(self.span(seconds) / NS_PER_SECOND, Beat(), new_cause=Cause("heartbeat"))
+
+    def _say(self, text: str) -> None:
+        self.log(error_event(utc_from_ns(self.now), self.name, _CODE, text))
+
+    def _status(self) -> TradingStatus:
+        book, risk, causes = self._causes.book, self._causes.risk, self._causes.hold(self.now)
+        unpriced = book is None or book.valuation.unpriced
+        return TradingStatus(
+            latch=self._latch,
+            halted=self._halted,
+            book_closed=self._book_closed,
+            causes=tuple(f"{cause.code}: {cause.text}" for cause in causes),
+            ticks=self._ticks,
+            risk_level=None if risk is None else risk.level.value,
+            equity=None if book is None or unpriced else book.valuation.equity,
+            positions={} if book is None else {key: amount for key, amount in book.positions.items() if amount},
+        )
+
+
+def _told(latch: Latch) -> str:
+    flatten = ", and the book is closed" if latch.flatten else ""
+    code = "" if latch.error_code is None else f"{latch.error_code}: "
+    return f"{latch.state}{flatten}: {code}{latch.reason} ({latch.who})"

@@ -1,0 +1,135 @@
+"""Defines what is said about stopping: the latch, the commands that follow from it, and what may bring it about."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+__all__ = [
+    "AskPulse",
+    "BookClosed",
+    "CloseBook",
+    "Latch",
+    "LedgerCompared",
+    "Pulse",
+    "ReduceOnly",
+    "RefreshCountdown",
+    "ResumeTrading",
+    "TradingState",
+    "TradingStatus",
+    "TradingStopped",
+    "VenueSeen",
+]
+
+
+class TradingState(StrEnum):
+    """What may be sent."""
+
+    RUNNING = "running"
+    """Whatever the limits let through."""
+    STOPPED = "stopped"
+    """The kill switch has acted by itself: the strategy goes on, and only what lowers risk is sent."""
+    KILLED = "killed"
+    """A person has: the strategy decides nothing any more; with `flatten` it first closes the book."""
+
+
+class Latch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The state that survives a restart, and why it is what it is."""
+
+    state: TradingState
+    reason: str
+    error_code: str | None = None
+    """Of what stopped trading by itself; None when a person did."""
+    who: str
+    """The person with user id and process, or the part of the engine."""
+    since: datetime
+    """UTC, by the clock of the engine."""
+    flatten: bool = False
+    """Whether the book is to be closed."""
+    mismatches: tuple[int, ...] = ()
+    """When ledger and venues disagreed lately, nanoseconds since the epoch."""
+
+
+class ReduceOnly(msgspec.Struct, frozen=True, gc=False):
+    """Nothing may be sent but what lowers risk."""
+
+    reason: str
+    error_code: str
+
+
+class CloseBook(msgspec.Struct, frozen=True, gc=False):
+    """Everything is to be closed, step by step, as the strategy does in an emergency; then trading stops."""
+
+    reason: str
+    error_code: str
+
+
+class ResumeTrading(msgspec.Struct, frozen=True, gc=False):
+    """The stop is called off."""
+
+
+class BookClosed(msgspec.Struct, frozen=True, gc=False):
+    """The strategy has nothing left to close."""
+
+
+class TradingStopped(msgspec.Struct, frozen=True, gc=False):
+    """The engine has passed a stop on."""
+
+    reason: str
+    error_code: str | None
+
+
+class AskPulse(msgspec.Struct, frozen=True, gc=False):
+    """Asks the engine for a Pulse."""
+
+
+class Pulse(msgspec.Struct, frozen=True, gc=False):
+    """The engine's sign of life."""
+
+    ticks: int
+    """How many have begun."""
+    at_work: bool
+    """Whether one of them is not over."""
+
+
+class RefreshCountdown(msgspec.Struct, frozen=True, gc=False):
+    """The engine is alive: exchanges go on waiting."""
+
+
+class VenueSeen(msgspec.Struct, frozen=True, gc=False):
+    """An account was looked at, or could not be."""
+
+    domain: str
+    lost_since_ns: int | None
+    """Since when it has not answered; None when it has."""
+
+
+class LedgerCompared(msgspec.Struct, frozen=True, gc=False):
+    """The ledger was compared with what a venue shows."""
+
+    place: str
+    """What it was compared with: a domain, or `venues` for all together."""
+    differences: str | None
+    """Where they disagree, with the numbers; None when they do not."""
+
+
+class TradingStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How things stand, for whoever operates the process."""
+
+    latch: Latch
+    halted: str | None
+    """Why this process trades no more whatever the latch says; None while it does."""
+    book_closed: bool
+    """Whether a flatten has nothing left to do."""
+    causes: tuple[str, ...]
+    """What would stop trading now, or keeps it from being resumed."""
+    ticks: int
+    """How many have begun."""
+    risk_level: str | None
+    """None before the first tick."""
+    equity: float | None
+    """Share class; None before the first tick and while a price is not known."""
+    positions: dict[str, float]
+    """What is held, by position key."""
