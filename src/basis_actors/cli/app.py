@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from basis_actors.cli.backtest import backtest
 from basis_actors.cli.configuration import config, modes
+from basis_actors.cli.control import kill, resume, status
 from basis_actors.cli.live import live
 from basis_actors.cli.logs import logs
 from basis_actors.cli.market_data import data
@@ -44,6 +45,9 @@ app = typer.Typer(
 )
 app.command("backtest")(backtest)
 app.command("live")(live)
+app.command("kill")(kill)
+app.command("resume")(resume)
+app.command("status")(status)
 app.command("stress")(stress)
 app.command("simulate")(simulate)
 app.command("replay")(replay)

@@ -12,8 +12,11 @@ from basis_actors.cli.progress import progress_display
 from basis_actors.cli.terminal import DONE, FAILED, INTERRUPTED, complain, results
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from basis_actors.results.summary import RunSummary
-    from basis_actors.services.preparation import BacktestRequest
+    from basis_actors.services.preparation import BacktestRequest, Prepared
+    from basis_actors.services.state import StateDirectory
 
 __all__ = ["live"]
 
@@ -68,6 +71,14 @@ def live(
         bool,
         typer.Option("--always-in", help="Stay invested whatever funding does.", rich_help_panel=_CONFIGURATION),
     ] = False,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of locks, latch and the socket of `kill`, `resume` and `status`; none of them without it.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Where run directories are made.", rich_help_panel=_OUTPUT)
     ] = Path("logs"),
@@ -113,7 +124,7 @@ def live(
         correlation_id=correlation_id,
         runtime="live",
     )
-    summary = _run(request, _pace_of(speed), progress=not quiet)
+    summary = _run(request, _pace_of(speed), state, progress=not quiet)
     raise typer.Exit(INTERRUPTED if summary is None else _show(summary, as_json=as_json, quiet=quiet))
 
 
@@ -128,7 +139,7 @@ def _pace_of(text: str) -> float | None:
         raise ConfigError("CONFIG-003", f"--speed is {text!r}; a number above 0, or max, was expected") from None
 
 
-def _run(request: BacktestRequest, pace: float | None, *, progress: bool) -> RunSummary | None:
+def _run(request: BacktestRequest, pace: float | None, state: Path | None, *, progress: bool) -> RunSummary | None:
     """The summary; None when somebody stopped it before anything was run."""
     from basis_actors.services.live import LiveRun, on_paper
     from basis_actors.services.preparation import prepare
@@ -139,13 +150,33 @@ def _run(request: BacktestRequest, pace: float | None, *, progress: bool) -> Run
                 display.loading()
                 prepared = prepare(request)
                 surroundings = on_paper(prepared, pace)
-                interruption.hold()
-                run = LiveRun(prepared, surroundings)
-                interruption.cancels(run.cancel)
-                return run.run(display.update)
+                with _state_of(prepared, pace, state) as held:
+                    interruption.hold()
+                    run = LiveRun(prepared, surroundings._replace(state=held))
+                    interruption.cancels(run.cancel)
+                    return run.run(display.update)
         except KeyboardInterrupt:
             complain("nothing was run", "Interrupted")
             return None
+
+
+def _state_of(
+    prepared: Prepared, pace: float | None, root: Path | None
+) -> AbstractContextManager[StateDirectory | None]:
+    """The state directory of a mode, taken; none where none is wanted."""
+    from contextlib import nullcontext
+    from datetime import UTC, datetime
+
+    from basis_actors.errors import ConfigError
+    from basis_actors.services.state import Holder, StateDirectory
+
+    if root is None:
+        return nullcontext()
+    if pace is None:
+        raise ConfigError(
+            "CONFIG-003", "--state needs a market that goes on in time, but --speed is max; give a number"
+        )
+    return StateDirectory(root, Holder.this_process(prepared.run.mode.mode, datetime.now(UTC)))
 
 
 def _show(summary: RunSummary, *, as_json: bool, quiet: bool) -> int:

@@ -27,10 +27,12 @@ from basis_actors.messages.book import Flow
 from basis_actors.ports import MarketFeed, OrderJournal, VenueClient
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Progress
+from basis_actors.services.control.server import control_server
 from basis_actors.services.hosts import OnLoop
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.replay_feed import ReplayFeed
 from basis_actors.services.run_record import RunRecord
+from basis_actors.services.state import StateDirectory
 from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER, add_engine
 from basis_actors.venues.simulated.build import build_simulated_venues
 from basis_actors.venues.simulated.domain import VenueClock
@@ -53,6 +55,8 @@ class Surroundings(NamedTuple):
     """Where accounts at exchanges write down their orders; None where there are none."""
     real_time: bool = True
     """Whether the market goes on while a tick is at work."""
+    state: StateDirectory | None = None
+    """With one there is a kill switch that listens for commands, in real time only; whoever made it releases it."""
 
 
 def on_paper(prepared: Prepared, pace: float | None, make_venues: MakesVenues | None = None) -> Surroundings:
@@ -176,7 +180,10 @@ class LiveRun:
             simulated=around.journal is None,
             journal=around.journal,
             real_time=around.real_time,
+            state=around.state,
         )
+        if around.state is not None:
+            bus.add_source("kill_switch", control_server(around.state))
         if isinstance(event_logger, LiveEventLogger):
             bus.add_source(event_logger.name, event_logger.write_events)
         keep = components.log_keeper

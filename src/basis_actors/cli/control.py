@@ -1,0 +1,159 @@
+"""Defines the commands `kill`, `resume` and `status`: how a running process is told what to do, and asked how it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from basis_actors.cli.terminal import DONE, FAILED, NOT_RUNNING, complain, results
+
+if TYPE_CHECKING:
+    from basis_actors.messages.safety import Latch
+    from basis_actors.services.control.protocol import Answer
+
+__all__ = ["kill", "resume", "status"]
+
+_Mode = Annotated[
+    str | None,
+    typer.Argument(metavar="MODE", help="Mode of the process; may be left out where there is only one."),
+]
+_State = Annotated[
+    Path, typer.Option(metavar="DIR", envvar="BASIS_ACTORS_STATE", help="State folder that the process was given.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
+_ROOT = Path("state")
+
+
+def kill(
+    mode: _Mode = None,
+    *,
+    flatten: Annotated[bool, typer.Option("--flatten", help="Close the book first, step by step.")] = False,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Kept with the latch.")] = "the operator said so",
+    state: _State = _ROOT,
+) -> None:
+    """Stop trading, until somebody resumes it. A restart does not.
+
+    Without --flatten everything stays as it is: the strategy decides nothing any more, and nothing is sent. With it
+    the strategy closes the book as in an emergency, with orders that only reduce.
+
+    Exit codes: 0 stopped, 1 not all of it was done, 2 bad input, 3 no process: the next one will begin killed.
+    """
+    from basis_actors.services.control.client import NoProcess, ask, find_state
+    from basis_actors.services.control.protocol import KillRequest
+
+    path = find_state(state, mode)
+    try:
+        answer = ask(path, KillRequest(reason=reason, flatten=flatten))
+    except NoProcess as nobody:
+        latch = _kill_the_next(path, reason, flatten=flatten)
+        complain(f"{nobody.message}; the next one begins {latch.state}: {latch.reason}", "No process")
+        raise typer.Exit(NOT_RUNNING) from None
+    raise typer.Exit(_done(answer))
+
+
+def resume(mode: _Mode = None, *, state: _State = _ROOT) -> None:
+    """Let trading go on, if nothing holds any more that would stop it.
+
+    Exit codes: 0 resumed, or running as it was; 1 refused, 2 bad input, 3 no process.
+    """
+    from basis_actors.services.control.client import NoProcess, ask, find_state
+    from basis_actors.services.control.protocol import ResumeRequest
+
+    try:
+        answer = ask(find_state(state, mode), ResumeRequest())
+    except NoProcess as nobody:
+        complain(nobody.message, "No process")
+        raise typer.Exit(NOT_RUNNING) from None
+    raise typer.Exit(_done(answer))
+
+
+def status(mode: _Mode = None, *, state: _State = _ROOT, as_json: _Json = False) -> None:
+    """Show whether a process trades, and if not why.
+
+    Exit codes: 0 trading, 1 stopped or killed, 2 bad input, 3 no process.
+    """
+    import msgspec
+
+    from basis_actors.services.control.client import NoProcess, ask, find_state, latch_left_behind
+    from basis_actors.services.control.protocol import AskStatus
+
+    path = find_state(state, mode)
+    try:
+        answer = ask(path, AskStatus())
+    except NoProcess as nobody:
+        latch = latch_left_behind(path, datetime.now(UTC))
+        if as_json:
+            typer.echo(msgspec.json.encode({"process": None, "latch": latch}).decode())
+        else:
+            _print_rows([("process", nobody.message), *_latch_rows(latch)])
+        raise typer.Exit(NOT_RUNNING) from None
+    if as_json:
+        typer.echo(msgspec.json.encode(answer).decode())
+    else:
+        _print_status(answer)
+    trades = answer.status.latch.state == "running" and answer.status.halted is None
+    raise typer.Exit(DONE if trades else FAILED)
+
+
+def _kill_the_next(path: Path, reason: str, *, flatten: bool) -> Latch:
+    import getpass
+    import os
+
+    from basis_actors.messages.safety import Latch, TradingState
+    from basis_actors.services.control.client import latch_without_process
+
+    who = f"{getpass.getuser()} (uid {os.geteuid()}, pid {os.getpid()})"
+    now = datetime.now(UTC)
+    latch = Latch(state=TradingState.KILLED, reason=reason, who=who, since=now, flatten=flatten)
+    return latch_without_process(path, latch)
+
+
+def _done(answer: Answer) -> int:
+    _print_status(answer)
+    if answer.refusal is None:
+        return DONE
+    complain(answer.refusal, "Refused")
+    return FAILED
+
+
+def _print_status(answer: Answer) -> None:
+    now = answer.status
+    rows = [("process", str(answer.process)), *_latch_rows(now.latch)]
+    if now.latch.flatten:
+        rows.append(("book", "is closed" if now.book_closed else "is being closed, a step at each tick"))
+    stopped = now.latch.state != "running" or now.halted is not None
+    if now.halted is not None and now.latch.state == "running":
+        rows.append(("halted", now.halted))
+    if stopped:
+        rows += [("still holds", cause) for cause in now.causes]
+    equity = "not known" if now.equity is None else f"{now.equity:,.2f}"
+    rows.append(("ticks", f"{now.ticks:,}; risk {now.risk_level or 'not known'}, equity {equity}"))
+    _print_rows(rows)
+    if now.positions:
+        _print_rows([(f"  {key}", f"{amount:,.6g}") for key, amount in sorted(now.positions.items())])
+
+
+def _latch_rows(latch: Latch) -> list[tuple[str, str]]:
+    from basis_actors.times import utc_text
+
+    code = "" if latch.error_code is None else f"{latch.error_code}: "
+    return [
+        ("state", f"{latch.state}, since {utc_text(latch.since.replace(microsecond=0))}"),
+        ("reason", f"{code}{latch.reason}"),
+        ("by", latch.who),
+    ]
+
+
+def _print_rows(rows: list[tuple[str, str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in rows:
+        table.add_row(name, Text(text))
+    results().print(table)

@@ -1,0 +1,1 @@
+"""How a running process is told what to do: one request, one answer, over a socket in its state directory."""

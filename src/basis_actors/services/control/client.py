@@ -1,0 +1,99 @@
+"""Defines the other end of the control socket: it asks a running process, and says so when there is none."""
+
+from __future__ import annotations
+
+import socket
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from basis_actors.actors.latch_file import read_latch, write_latch
+from basis_actors.errors import BasisError
+from basis_actors.messages.safety import Latch, TradingState
+from basis_actors.services.control.protocol import Answer, Refused, Request
+from basis_actors.services.state import FileStore, Holder, holder_of, idle_state, socket_of
+
+__all__ = ["NoProcess", "ask", "find_state", "latch_left_behind", "latch_without_process"]
+
+_PATIENCE_SECONDS: Final = 10.0
+
+
+class NoProcess(BasisError):
+    """Nobody is there to be asked."""
+
+
+def find_state(root: Path, mode: str | None) -> Path:
+    """The state directory of a mode; without one the only one that there is.
+
+    Raises BasisError CONFIG-003 when there is none, or several to choose from.
+    """
+    found = sorted(path.parent.name for path in root.glob("*/state.lock"))
+    if mode is None and len(found) == 1:
+        return root / found[0]
+    if mode in found:
+        return root / str(mode)
+    there = ", ".join(found) or "none"
+    wanted = "there is no state" if mode is None and not found else "name a mode" if mode is None else f"no {mode!r}"
+    raise BasisError("CONFIG-003", f"{wanted} in {root.absolute()}; there are: {there}; --state names the folder")
+
+
+def ask(path: Path, request: Request) -> Answer:
+    """Send one request to the process of a state directory.
+
+    Raises NoProcess when there is none, BasisError ENGINE-002 when it does not answer or refuses to be asked.
+    """
+    holder, is_held = holder_of(path)
+    if not is_held:
+        last = "" if holder is None else f"; the last one was {holder}"
+        raise NoProcess("ENGINE-002", f"no process runs on {path}{last}")
+    line = _exchange(path, holder, msgspec.json.encode(request) + b"\n")
+    try:
+        answer: Answer | Refused = msgspec.json.decode(line, type=Answer | Refused)
+    except msgspec.DecodeError as error:
+        raise BasisError("ENGINE-002", f"{_named(holder)} gave an answer that cannot be read: {error}") from error
+    if isinstance(answer, Refused):
+        raise BasisError("ENGINE-002", f"{_named(holder)} refused: {answer.message}")
+    return answer
+
+
+def latch_left_behind(path: Path, now: datetime) -> Latch:
+    """What the next process of a state directory will begin with."""
+    return read_latch(FileStore(path), now)
+
+
+def latch_without_process(path: Path, latch: Latch) -> Latch:
+    """Write a latch down where no process runs, so that the next one begins with it. Returns the one that holds.
+
+    A book that was to be closed is still to be closed. Raises BasisError ENGINE-001 when a process has begun meanwhile.
+    """
+    with idle_state(path) as state:
+        before = read_latch(state, latch.since)
+        if before.state is TradingState.KILLED and before.flatten:
+            return before
+        write_latch(state, latch)
+        return latch
+
+
+def _exchange(path: Path, holder: Holder | None, line: bytes) -> bytes:
+    place = socket_of(path)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_PATIENCE_SECONDS)
+            connection.connect(str(place))
+            connection.sendall(line)
+            with connection.makefile("rb") as answer:
+                return answer.readline()
+    except TimeoutError as error:
+        text = f"{_named(holder)} does not answer within {_PATIENCE_SECONDS:g} s; look at its log, or end it"
+        raise BasisError("ENGINE-002", text) from error
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        text = f"{_named(holder)} does not listen on {place} ({error.strerror}): it is starting or stopping; try again"
+        raise BasisError("ENGINE-002", text) from error
+    except OSError as error:
+        raise BasisError("ENGINE-002", f"{place} cannot be used: {error}") from error
+
+
+def _named(holder: Holder | None) -> str:
+    return "the process" if holder is None else str(holder)

@@ -1,0 +1,294 @@
+"""The control socket, real: who may ask, what is answered, and what becomes of those who ask wrongly or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+from tests.actors.test_kill_switch import CONFIG, DOMAINS, GOOD
+
+from basis_actors.actors.kill_switch import KillSwitch
+from basis_actors.actors.latch_file import LATCH_FILE
+from basis_actors.bus import LiveBus, WallClock
+from basis_actors.bus.testkit import Probe
+from basis_actors.errors import BasisError
+from basis_actors.messages.commands import StopTrading
+from basis_actors.messages.safety import CloseBook, Latch, TradingState
+from basis_actors.services.control.client import (
+    NoProcess,
+    ask,
+    find_state,
+    latch_left_behind,
+    latch_without_process,
+)
+from basis_actors.services.control.protocol import Answer, AskStatus, KillRequest, Request, ResumeRequest
+from basis_actors.services.control.server import control_server
+from basis_actors.services.state import Holder, StateDirectory, socket_of
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+class Process:
+    """What of a live process answers commands: a real bus, kill switch and socket, with probes for the rest."""
+
+    def __init__(self, state: StateDirectory) -> None:
+        self.state = state
+        self.bus = LiveBus(WallClock(), log_sink="event_logger")
+        self.traders = [Probe(name) for name in ("execution_manager", "strategy_manager", "engine")]
+        switch = KillSwitch(CONFIG, state, DOMAINS, "USDT", enforce=True)
+        for actor in (Probe("event_logger"), switch, *self.traders):
+            self.bus.add(actor)
+        self.bus.add_source(switch.name, control_server(state))
+
+    async def ask(self, request: Request) -> Answer:
+        return await anyio.to_thread.run_sync(lambda: ask(self.state.path, request))
+
+    async def raw(self, line: bytes) -> dict[str, object]:
+        """The answer to a line that no client of ours would send."""
+
+        def exchange() -> bytes:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(20.0)
+                connection.connect(str(socket_of(self.state.path)))
+                connection.sendall(line)
+                connection.shutdown(socket.SHUT_WR)
+                with connection.makefile("rb") as answer:
+                    return answer.read()
+
+        found = await anyio.to_thread.run_sync(exchange)
+        assert found.count(b"\n") == 1
+        return dict(json.loads(found))
+
+
+def _listens(place: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(str(place)) == 0
+
+
+@asynccontextmanager
+async def process(root: Path) -> AsyncIterator[Process]:
+    with StateDirectory(root, Holder.this_process("btc_basis", NOW)) as state:
+        here = Process(state)
+        async with here.bus:
+            while not _listens(socket_of(state.path)):
+                await anyio.sleep(0)
+            yield here
+
+
+async def test_a_kill_arrives_with_who_sent_it_and_is_answered_once_it_is_on_disk(tmp_path: Path) -> None:
+    async with process(tmp_path) as here:
+        answer = await here.ask(KillRequest(reason="enough"))
+        assert (answer.refusal, answer.process) == (None, here.state.holder)
+        latch = answer.status.latch
+        assert (latch.state, latch.reason, latch.flatten) == (TradingState.KILLED, "enough", False)
+        assert f"(uid {os.geteuid()}, pid {os.getpid()})" in latch.who
+        assert latch_left_behind(here.state.path, NOW) == latch
+        await here.bus.settled()
+        assert all(len(probe.of(StopTrading)) == 1 for probe in here.traders)
+        answer = await here.ask(KillRequest(reason="close", flatten=True))
+        assert answer.status.latch.flatten
+        await here.bus.settled()
+        assert all(len(probe.of(CloseBook)) == 1 for probe in here.traders)
+        assert (await here.ask(AskStatus())).status.latch == answer.status.latch
+
+
+async def test_a_resume_that_is_refused_says_why(tmp_path: Path) -> None:
+    async with process(tmp_path) as here:
+        await here.ask(KillRequest(reason="enough"))
+        answer = await here.ask(ResumeRequest())
+        assert "RISK-006: risk was not assessed yet" in (answer.refusal or "")
+        assert answer.status.latch.state is TradingState.KILLED
+
+
+async def test_the_socket_is_for_its_owner_only_and_goes_with_the_process(tmp_path: Path) -> None:
+    async with process(tmp_path) as here:
+        place = socket_of(here.state.path)
+        assert stat.S_IMODE(place.stat().st_mode) == 0o600
+        assert stat.S_ISSOCK(place.stat().st_mode)
+    assert not place.exists()
+
+
+async def test_a_socket_that_a_killed_process_left_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "btc_basis").mkdir(mode=0o700)
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(socket_of(tmp_path / "btc_basis")))
+    left.close()
+    async with process(tmp_path) as here:
+        assert (await here.ask(AskStatus())).status.latch.state is TradingState.RUNNING
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\n",
+        b"kill\n",
+        b"{}\n",
+        b'{"type":"explode"}\n',
+        b'{"type":"kill"}\n',
+        b'{"type":"kill","reason":5}\n',
+        b'{"type":"kill","reason":"x","flatter":true}\n',
+        b'{"type":"resume"} {"type":"kill","reason":"x"}\n',
+        b'{"type":"status"',
+        b"\xff\xfe\n",
+        b"",
+    ],
+)
+async def test_a_request_that_is_none_is_answered_and_does_nothing(line: bytes, tmp_path: Path) -> None:
+    async with process(tmp_path) as here:
+        answer = await here.raw(line)
+        assert answer["type"] == "refused"
+        assert "one line of JSON with a known request was expected" in str(answer["message"])
+        assert (await here.ask(AskStatus())).status.latch.state is TradingState.RUNNING
+        assert not (here.state.path / LATCH_FILE).exists()
+
+
+async def test_a_request_without_an_end_is_cut_off(tmp_path: Path) -> None:
+    async with process(tmp_path) as here:
+        with suppress(ConnectionError):
+            await here.raw(b"x" * 1_000_000)
+        assert (await here.ask(AskStatus())).status.latch.state is TradingState.RUNNING
+
+
+async def test_somebody_who_connects_and_says_nothing_keeps_nobody_waiting(tmp_path: Path) -> None:
+    async with process(tmp_path) as here:
+        silent = [socket.socket(socket.AF_UNIX) for _ in range(20)]
+        for connection in silent:
+            connection.connect(str(socket_of(here.state.path)))
+        assert (await here.ask(KillRequest(reason="enough"))).status.latch.state is TradingState.KILLED
+        for connection in silent:
+            connection.close()
+        assert (await here.ask(AskStatus())).status.latch.state is TradingState.KILLED
+
+
+async def test_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that is run by another user than the one who asks, who is told by the kernel."""
+    async with process(tmp_path) as here:
+        path = here.state.path
+        if os.geteuid() == 0:
+            path.chmod(0o711)
+            tmp_path.chmod(0o711)
+            socket_of(path).chmod(0o666)
+            answer = await anyio.to_thread.run_sync(lambda: _ask_as(12_345, socket_of(path)))
+            assert answer == {"type": "refused", "message": "user 12345 may not command a process of user 0"}
+        else:
+            monkeypatch.setattr(os, "geteuid", lambda: 12_345)
+            answer = await here.raw(b'{"type":"status"}\n')
+            assert answer["type"] == "refused"
+        monkeypatch.undo()
+        assert (await here.ask(AskStatus())).status.latch.state is TradingState.RUNNING
+
+
+def _ask_as(user: int, place: Path) -> object:
+    # The interpreter is where no other user may run it, so it becomes one afterwards.
+    code = (
+        "import os, socket, sys\n"
+        "os.setresuid(*[int(sys.argv[1])] * 3)\n"
+        "c = socket.socket(socket.AF_UNIX); c.connect(sys.argv[2])\n"
+        'c.sendall(b\'{"type":"kill","reason":"x"}\\n\')\n'
+        "sys.stdout.write(c.makefile().readline())\n"
+    )
+    command = [sys.executable, "-c", code, str(user), place.name]
+    done = subprocess.run(command, cwd=place.parent, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+# Nobody there
+
+
+def test_without_a_process_whoever_asks_is_told_who_was_last(tmp_path: Path) -> None:
+    with StateDirectory(tmp_path, Holder.this_process("btc_basis", NOW)) as state:
+        path = state.path
+    with pytest.raises(NoProcess) as caught:
+        ask(path, AskStatus())
+    last = (
+        f"the last one was process {os.getpid()} on {socket.gethostname()}, mode btc_basis, since 2026-01-02T03:04:05Z"
+    )
+    assert caught.value.message == f"no process runs on {path}; {last}"
+
+
+def test_a_stale_socket_is_no_process(tmp_path: Path) -> None:
+    with StateDirectory(tmp_path, Holder.this_process("btc_basis", NOW)) as state:
+        left = socket.socket(socket.AF_UNIX)
+        left.bind(str(socket_of(state.path)))
+        left.close()
+        with pytest.raises(
+            BasisError, match=r"does not listen on .*control\.sock \(Connection refused\): it is starting"
+        ):
+            ask(state.path, AskStatus())
+        socket_of(state.path).unlink()
+        with pytest.raises(BasisError, match=r"does not listen on .* \(No such file or directory\)"):
+            ask(state.path, AskStatus())
+    with pytest.raises(NoProcess):
+        ask(state.path, AskStatus())
+
+
+@pytest.mark.parametrize("said", [b"", b"{}\n", b"what?\n"])
+def test_an_answer_that_is_none_is_told(said: bytes, tmp_path: Path) -> None:
+    with (
+        StateDirectory(tmp_path, Holder.this_process("btc_basis", NOW)) as state,
+        socket.socket(socket.AF_UNIX) as door,
+    ):
+        door.bind(str(socket_of(state.path)))
+        door.listen()
+
+        def answer() -> None:
+            connection, _ = door.accept()
+            with connection, connection.makefile("rb") as line:
+                line.readline()
+                connection.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(BasisError, match=r"ENGINE-002: process \d+ on .* gave an answer that cannot be read"):
+            ask(state.path, AskStatus())
+        thread.join()
+
+
+def latch(**changes: object) -> Latch:
+    given = {"state": TradingState.KILLED, "reason": "enough", "who": "alice", "since": NOW, **changes}
+    return Latch(**given)  # type: ignore[arg-type]
+
+
+def test_where_no_process_runs_the_next_one_is_killed(tmp_path: Path) -> None:
+    with StateDirectory(tmp_path, Holder.this_process("btc_basis", NOW)) as state:
+        path = state.path
+        with pytest.raises(BasisError, match="is taken by process"):
+            latch_without_process(path, latch())
+    assert latch_without_process(path, latch()) == latch()
+    assert latch_left_behind(path, NOW) == latch()
+    closing = latch(flatten=True, reason="close")
+    assert latch_without_process(path, closing) == closing
+    assert latch_without_process(path, latch()) == closing, "a plain kill would leave the book half closed"
+
+
+def test_what_is_damaged_is_killed_by_somebody(tmp_path: Path) -> None:
+    with StateDirectory(tmp_path, Holder.this_process("btc_basis", NOW)) as state:
+        state.write(LATCH_FILE, GOOD[:-1])
+        path = state.path
+    assert latch_left_behind(path, NOW).error_code == "ENGINE-004"
+    assert latch_without_process(path, latch()) == latch()
+
+
+def test_the_only_mode_need_not_be_named(tmp_path: Path) -> None:
+    with pytest.raises(BasisError, match=rf"CONFIG-003: there is no state in {tmp_path}; there are: none"):
+        find_state(tmp_path, None)
+    StateDirectory(tmp_path, Holder.this_process("btc_basis", NOW)).release()
+    assert find_state(tmp_path, None) == find_state(tmp_path, "btc_basis") == tmp_path / "btc_basis"
+    StateDirectory(tmp_path, Holder.this_process("eth_basis", NOW)).release()
+    with pytest.raises(BasisError, match=r"name a mode in .*; there are: btc_basis, eth_basis"):
+        find_state(tmp_path, None)
+    with pytest.raises(BasisError, match=r"no 'btc' in .*; there are: btc_basis, eth_basis; --state names the folder"):
+        find_state(tmp_path, "btc")
