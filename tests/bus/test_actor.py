@@ -337,6 +337,16 @@ async def test_stats_tell_depth_count_time_and_phase(runtime: Runtimes) -> None:
     assert bus.stats("counter").phase is Phase.STOPPED
 
 
+async def test_the_bus_names_its_actors_in_the_order_they_were_added(runtime: Runtimes) -> None:
+    bus = runtime.bus()
+    assert bus.actors == ()
+    for name in ("b", "a"):
+        bus.add(Counter(name))
+    async with bus:
+        bus.add(Counter("c"))
+        assert bus.actors == ("b", "a", "c")
+
+
 async def test_log_without_a_sink_is_a_dead_letter(runtime: Runtimes) -> None:
     async with runtime.bus() as bus:
         bus.add(Counter("counter"))

@@ -179,6 +179,18 @@ async def test_a_busy_actor_gives_way_after_its_share() -> None:
     assert seen_at[0] <= MESSAGES_PER_TURN
 
 
+async def test_the_most_that_ever_waited_is_remembered() -> None:
+    probe = Probe("probe")
+    async with LiveBus(ManualClock(auto=True)) as bus:
+        bus.add(probe)
+        for count in (3, 7, 2):
+            for number in range(count):
+                bus.post("probe", Go(number))
+            await bus.settled()
+        assert bus.stats("probe").depth == 0
+        assert bus.stats("probe").high_water == 7
+
+
 async def test_a_clock_moved_by_hand_fires_timers_and_deadlines() -> None:
     class Setter(Actor):
         outcome: object = None

@@ -278,3 +278,24 @@ async def test_a_question_of_a_source_overtakes_in_the_control_lane(runtime: Run
         bus.add_source("probe", curious)
         await bus.exhausted()
     assert [type(message) for message in probe.received] == [Sum, Bar, Bar, Bar]
+
+
+async def test_a_source_that_waits_for_the_end_holds_up_neither_time_nor_the_stop(runtime: Runtimes) -> None:
+    ended: list[str] = []
+
+    async def serve(outlet: Outlet) -> None:
+        outlet.post("probe", "open")
+        try:
+            await outlet.until_cancelled()
+        finally:
+            ended.append("closed")
+
+    probe = Probe("probe")
+    async with runtime.bus() as bus:
+        bus.add(probe)
+        bus.add_source("probe", serve)
+        assert await probe.next() == "open"
+        await bus.clock.sleep(60.0)
+        assert bus.clock.now() == 60 * 10**9
+        assert ended == []
+    assert ended == ["closed"]

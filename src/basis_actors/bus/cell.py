@@ -48,6 +48,7 @@ class Cell:
         self.phase = Phase.NEW
         self.handled = 0
         self.conflated = 0
+        self.high_water = 0
         self.last_at: int | None = None
         handlers = dict(actor.handlers())
         self.catch_all: Handler | None = handlers.pop(object, None)
@@ -279,4 +280,6 @@ class Cell:
                 waiter.resolve(None)
 
     def stats(self) -> ActorStats:
-        return ActorStats(self.depth, self.handled, self.last_at, len(self.history), self.conflated, self.phase)
+        return ActorStats(
+            self.depth, self.handled, self.last_at, len(self.history), self.conflated, self.phase, self.high_water
+        )

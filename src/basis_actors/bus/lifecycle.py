@@ -56,6 +56,8 @@ class ActorStats(msgspec.Struct, frozen=True):
     conflated: int
     """Messages replaced by newer ones before they were handled."""
     phase: Phase
+    high_water: int = 0
+    """Most messages that ever waited in the message lane; counted on LiveBus only."""
 
 
 def message_name(message: object) -> str:

@@ -92,7 +92,10 @@ class LiveCell(Cell):
         if self.phase is Phase.STOPPED:
             self.bus.undeliverable(self.name, envelope, self.dead_reason)
             return
-        self.inbox.append(envelope)
+        inbox = self.inbox
+        inbox.append(envelope)
+        if len(inbox) > self.high_water:
+            self.high_water = len(inbox)
         if self._waker is not None:
             self._wake()
 

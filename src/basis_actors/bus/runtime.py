@@ -70,6 +70,11 @@ class Runtime(PostOffice):
         if self.started:
             self._launch(cell)
 
+    @property
+    def actors(self) -> tuple[str, ...]:
+        """Names of all actors, in the order they were added."""
+        return tuple(self.cells)
+
     def stats(self, name: str) -> ActorStats:
         """Inbox depth, messages handled and so on of one actor."""
         return self._cell(name, None).stats()

@@ -112,6 +112,13 @@ class Outlet:
         """Wait on the clock of the bus."""
         await self._bus.clock.sleep(seconds)
 
+    async def until_cancelled(self) -> None:
+        """Wait for the end of the bus, while callbacks and tasks of the source do its work, like those of a server.
+
+        Unlike any other endless wait it does not keep a clock from moving that moves when all is at rest.
+        """
+        await self._bus.pause(self._task)
+
     async def settled(self, cause: Cause) -> None:
         """Wait until nothing that belongs to ``cause`` is left. See ``Bus.settled``."""
         if cause.live:
