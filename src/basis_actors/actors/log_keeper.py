@@ -1,4 +1,4 @@
-"""Defines the actor that packs the complete segments of its run and deletes runs that ended long ago."""
+"""Defines the actor that packs the complete segments of its run and deletes what is kept no longer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, Cause, on
 from basis_actors.errors import BasisError
 from basis_actors.logs.directory import LogDirectoryManager
-from basis_actors.logs.retention import Retention, old_runs, pack, unpacked
+from basis_actors.logs.retention import Retention, drop_old_segments, old_runs, pack, unpacked
 from basis_actors.logs.wall_clock import WallClock
 from basis_actors.times import utc_from_ns
 
@@ -71,6 +71,8 @@ class LogKeeper(Actor):
 
     def _everything(self) -> Iterator[None]:
         yield from self._pack()
+        self._try(self._run_dir, partial(drop_old_segments, self._run_dir, self._clock(), self._retention))
+        yield
         for old in old_runs(self._root, self._clock(), self._retention):
             if old is not None and old.run_dir not in self._refused:
                 self._try(old.run_dir, partial(LogDirectoryManager.remove_run_logs, old.run_dir))

@@ -6,7 +6,6 @@ has its own loggers, so runs in one process share no state.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import traceback
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from basis_actors.errors import REGISTRY, BasisError, ConfigError, Severity
+from basis_actors.logs.event_files import SEGMENT_BYTES
+from basis_actors.logs.line_file import LineFile
 from basis_actors.logs.redaction import Redactor
 from basis_actors.logs.wall_clock import WallClock, system_clock
 from basis_actors.messages.events import SystemErrorEvent
@@ -55,7 +56,8 @@ class ComponentLogs:
 
     Every line has `timestamp` (wall clock, UTC), `level`, `component`, `correlation_id`, `pid`, `event` (what happened,
     in words), `error_code` and `severity` (null where there is no error), then whatever fields the caller adds.
-    Secrets are taken out of all of it; `secrets` are values to look for besides what looks like one.
+    Secrets are taken out of all of it; `secrets` are values to look for besides what looks like one. A file that has
+    `segment_bytes` is renamed to a numbered segment before its next line.
 
     Raises ConfigError CONFIG-003 for an unknown level, BasisError LOG-003 when the files cannot be made.
     """
@@ -69,6 +71,7 @@ class ComponentLogs:
         level: str = "info",
         secrets: Iterable[str] = (),
         clock: WallClock = system_clock,
+        segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
         if level.lower() not in LOG_LEVELS:
             raise ConfigError(
@@ -76,10 +79,11 @@ class ComponentLogs:
             )
         self.redactor = Redactor(secrets)
         self._run_dir = Path(run_dir)
+        self._segment_bytes = segment_bytes
         self._level = level.lower()
         self._clock = clock
         self._context = {"correlation_id": correlation_id, "pid": pid}
-        self._files: dict[str, _LineFile] = {}
+        self._files: dict[str, LineFile] = {}
         self._loggers: dict[str, FilteringBoundLogger] = {}
         for component in COMPONENTS:
             self.logger(component)
@@ -119,7 +123,7 @@ class ComponentLogs:
         stem = re.sub(r"[^A-Za-z0-9_-]", "_", component)
         file = self._files.get(stem)
         if file is None:
-            file = self._files[stem] = _LineFile(self._run_dir / f"{stem}.log")
+            file = self._files[stem] = LineFile(self._run_dir, stem, self._segment_bytes)
         logger: FilteringBoundLogger = structlog.wrap_logger(
             file,
             processors=[_exception_text, self._complete(component), self.redactor, _as_json],
@@ -147,29 +151,6 @@ class ComponentLogs:
             }
 
         return complete
-
-
-class _LineFile:
-    """The end of a structlog chain: appends each line to a file at once."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise BasisError("LOG-003", f"component log {path} cannot be made: {error}") from error
-
-    def msg(self, line: bytes) -> None:
-        try:
-            while line:
-                line = line[os.write(self._descriptor, line) :]
-        except OSError as error:
-            raise BasisError("LOG-001", f"component log {self._path} cannot be written: {error}") from error
-
-    debug = info = warning = error = critical = exception = msg
-
-    def close(self) -> None:
-        os.close(self._descriptor)
 
 
 def _exception_text(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

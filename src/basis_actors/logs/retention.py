@@ -17,11 +17,12 @@ import msgspec
 
 from basis_actors.errors import BasisError
 from basis_actors.logs.directory import EVENTS_FOLDER, LogDirectoryManager, RunKind, run_dirs
+from basis_actors.logs.line_file import complete_segments, old_segments
 from basis_actors.logs.run_lock import is_running
 from basis_actors.logs.segments import active, segments
 from basis_actors.messages.events import EVENT_TYPES
 
-__all__ = ["OldRun", "Retention", "old_runs", "pack", "pack_rest", "unpacked"]
+__all__ = ["OldRun", "Retention", "drop_old_segments", "old_runs", "pack", "pack_rest", "unpacked"]
 
 _STEP_BYTES: Final = 128 * 1024
 _LEVEL: Final = 6
@@ -82,14 +83,31 @@ def old_runs(
 
 
 def unpacked(run_dir: Path) -> list[Path]:
-    """Complete segments of a run that are not packed yet."""
+    """Complete segments of a run that are not packed yet: of events, then of component logs."""
     folder = run_dir / EVENTS_FOLDER
-    return [
+    events = [
         path
         for kind in EVENT_TYPES
         for path in segments(folder, kind.FILE)
         if path != active(folder, kind.FILE) and path.suffix != ".gz"
     ]
+    return [*events, *complete_segments(run_dir)]
+
+
+def drop_old_segments(run_dir: Path, now: datetime, retention: Retention) -> None:
+    """Delete what a run that goes on has kept of its component logs for longer than `retention` keeps whole runs. Its
+    events are never deleted: the ledger is their sum.
+
+    Raises BasisError LOG-005 for a segment that cannot be deleted.
+    """
+    keep = retention.of(LogDirectoryManager.read_metadata(run_dir).kind)
+    for segment in old_segments(run_dir, now, keep):
+        try:
+            segment.unlink()
+        except OSError as error:
+            raise BasisError(
+                "LOG-005", f"old segment {segment} cannot be deleted: {error}; delete it by hand"
+            ) from error
 
 
 def pack_rest(run_dir: Path) -> list[BasisError]:

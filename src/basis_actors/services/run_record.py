@@ -85,6 +85,7 @@ class RunRecord:
                 level=request.log_level,
                 secrets=secret_values(),
                 clock=self.clock,
+                segment_bytes=run.mode.component_config.log_keeper.segment_bytes,
             )
             self._lock = RunLock(self.run_dir)
         except BasisError as error:
