@@ -10,7 +10,6 @@ from basis_actors.config.models import (
     DataConfig,
     EventLoggerConfig,
     ExecutionManagerConfig,
-    HealthMonitorConfig,
     ModeConfig,
     PnLMonitorConfig,
     PositionUpdateHandlerConfig,
@@ -19,6 +18,7 @@ from basis_actors.config.models import (
     StalenessConfig,
     StrategyManagerConfig,
 )
+from basis_actors.config.monitoring import AlertRouteConfig, AlertsConfig, HealthMonitorConfig, MonitoringConfig
 from basis_actors.config.run import RunConfig
 from basis_actors.config.safety import KillSwitchConfig, OrderLimits
 from basis_actors.config.scenarios import Scenario, load_scenario
@@ -60,6 +60,8 @@ from basis_actors.config.venues import (
 
 __all__ = [
     "AccountConfig",
+    "AlertRouteConfig",
+    "AlertsConfig",
     "BasisConfig",
     "Bracket",
     "ChainVenue",
@@ -89,6 +91,7 @@ __all__ = [
     "ModeConfig",
     "ModeRow",
     "Model",
+    "MonitoringConfig",
     "OrderLimits",
     "PairLimits",
     "PerpConfig",

@@ -26,6 +26,7 @@ from basis_actors.config.model import (
     SmallFraction,
     refuse,
 )
+from basis_actors.config.monitoring import AlertsConfig, HealthMonitorConfig, MonitoringConfig
 from basis_actors.config.plugins import is_reference, strategy_class
 from basis_actors.config.safety import KillSwitchConfig, OrderLimits
 from basis_actors.config.spelling import hint
@@ -36,7 +37,6 @@ __all__ = [
     "DataConfig",
     "EventLoggerConfig",
     "ExecutionManagerConfig",
-    "HealthMonitorConfig",
     "ModeConfig",
     "PnLMonitorConfig",
     "PositionUpdateHandlerConfig",
@@ -173,25 +173,6 @@ class LogKeeperConfig(Model):
     """Days after the last change of a run directory; one that is being written is kept whatever its age."""
 
 
-class HealthMonitorConfig(Model):
-    """When a component counts as degraded or unhealthy."""
-
-    check_interval_seconds: Seconds
-    """In live; a backtest checks once a tick."""
-    degraded_inbox_depth: Count
-    unhealthy_inbox_depth: Count
-    """Messages waiting."""
-    degraded_error_count: Count
-    """Errors since the last restart."""
-
-    @model_validator(mode="after")
-    def _check(self) -> HealthMonitorConfig:
-        degraded, unhealthy = self.degraded_inbox_depth, self.unhealthy_inbox_depth
-        text = f"is {unhealthy}; more than degraded_inbox_depth {degraded} was expected"
-        refuse(() if unhealthy > degraded else (Problem(("unhealthy_inbox_depth",), text),))
-        return self
-
-
 class ComponentConfig(Model):
     """The components of the engine."""
 
@@ -203,6 +184,8 @@ class ComponentConfig(Model):
     log_keeper: LogKeeperConfig
     health_monitor: HealthMonitorConfig
     kill_switch: KillSwitchConfig
+    monitoring: MonitoringConfig
+    alerts: AlertsConfig
 
 
 class StalenessConfig(Model):

@@ -2,7 +2,8 @@
 
 `BASIS_ACTORS_<VENUE>__API_KEY`, `BASIS_ACTORS_<VENUE>__API_SECRET` and, for OKX, `BASIS_ACTORS_OKX__PASSPHRASE`; or
 `BASIS_ACTORS_SECRETS_FILE`, a file of mode 0600 with the same as lines `NAME=value`. What the environment says itself
-goes before the file. Only live trading reads them; importing or loading configuration does not.
+goes before the file. Addresses of webhooks are the business of `webhooks.py`. Only live trading reads secrets;
+importing or loading configuration does not.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from basis_actors.config.environment import FILE, NEXT, PREFIX, file_variables
 from basis_actors.config.spelling import hint
+from basis_actors.config.webhooks import WEBHOOK_PREFIX
 from basis_actors.errors import ConfigError
 
 __all__ = ["ExchangeKeys", "PassphraseKeys", "Secrets", "load_secrets"]
@@ -66,7 +68,7 @@ def load_secrets() -> Secrets:
     """
     known = _variables()
     _refuse_strangers("environment", {name for name in os.environ if name.startswith(PREFIX) and name != FILE}, known)
-    found = file_variables()
+    found = {name: value for name, value in file_variables().items() if not name.startswith(WEBHOOK_PREFIX)}
     _refuse_strangers(os.environ.get(FILE, ""), set(found), known)
     given: dict[str, dict[str, str]] = {}
     for name, value in found.items():
@@ -85,7 +87,7 @@ def load_secrets() -> Secrets:
 
 
 def _refuse_strangers(where: str, names: set[str], known: tuple[str, ...]) -> None:
-    strangers = sorted(names - set(known))
+    strangers = sorted(name for name in names - set(known) if not name.startswith(WEBHOOK_PREFIX))
     if strangers:
         text = f"{where}: unknown variable {', '.join(strangers)}; known: {', '.join(known)}"
         raise ConfigError("CONFIG-003", text + hint(strangers[0], known))
