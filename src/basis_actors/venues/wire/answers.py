@@ -76,6 +76,16 @@ class ApiCall(msgspec.Struct, frozen=True, kw_only=True):
 
     venue: str
     call: str
+    """Name of ccxt's method."""
+    method: str
+    path: str
+    """Method and path of the request, without what is signed; empty when it was never made."""
+    weight: int
+    """What it costs of the budget of its host."""
+    host: str
+    """Whose budget that is."""
+    used_weight: int | None
+    """What the exchange has counted of that budget; None where it does not say."""
     params: dict[str, str]
     status: int | None
     """HTTP status; None without an answer."""

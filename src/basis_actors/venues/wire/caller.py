@@ -166,10 +166,16 @@ class Caller:
         refusal: Refusal | None,
         asked: int,
     ) -> None:
+        method, path = self._client.route(endpoint.call)
         self._record(
             ApiCall(
                 venue=self._venue,
                 call=endpoint.call,
+                method=method,
+                path=path,
+                weight=endpoint.weight,
+                host=endpoint.host,
+                used_weight=self._dialect.used_weight(delivery) if isinstance(delivery, Answer) else None,
                 params=dict(params),
                 status=delivery.status if isinstance(delivery, Answer) else None,
                 code=None if refusal is None else refusal.code,

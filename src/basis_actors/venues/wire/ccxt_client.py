@@ -11,8 +11,10 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 import certifi
@@ -41,8 +43,14 @@ class _Arrived(Exception):
         self.answer = answer
 
 
+_CALL: Final[ContextVar[str]] = ContextVar("call")
+"""Which endpoint is being asked."""
+
+
 class _Plain:
     """What each exchange class of ccxt is overridden with."""
+
+    routes: dict[str, tuple[str, str]]
 
     # ccxt logs headers and signed addresses; they go to a logger that nobody listens to.
     logger = logging.Logger("ccxt")
@@ -53,6 +61,11 @@ class _Plain:
     def nonce(self) -> int:
         """Time that requests are signed with."""
         return self.now_ms()
+
+    async def fetch(self, url: str, method: str = "GET", headers: object = None, body: object = None) -> object:
+        """Called by ccxt with each request, signed; what is remembered of it is not."""
+        self.routes[_CALL.get()] = (method, urlsplit(url).path)
+        return await super().fetch(url, method, headers, body)  # type: ignore[misc]
 
     def parse_json(self, _text: str) -> None:
         """Leave the text as it is."""
@@ -95,6 +108,7 @@ class CcxtClient:
                 "options": dict(options),
             }
         )
+        self._exchange.routes = {}
         self._exchange.urls["api"] = replaced(venue, self._exchange.urls["api"], urls)
 
     @property
@@ -102,8 +116,14 @@ class CcxtClient:
         """Whether requests can be signed."""
         return bool(self._secrets)
 
+    def route(self, call: str) -> tuple[str, str]:
+        """Method and path of an endpoint, as it was asked last; empty before the first time."""
+        route: tuple[str, str] = self._exchange.routes.get(call, ("", ""))
+        return route
+
     async def send(self, call: str, params: Mapping[str, str]) -> Answer | Lost:
         """Send one request; `call` is the name of ccxt's method. A cancellation leaves its outcome unknown."""
+        _CALL.set(call)
         try:
             await getattr(self._exchange, call)(dict(params))
         except _Arrived as arrived:
