@@ -100,6 +100,7 @@ REGISTRY: Final[dict[str, ErrorCode]] = {
         "DATA",
         "fetch failed H | validation failed H | source unavailable H | gap M | price missing H",
     ),
+    **_family("MON", "monitoring port closed M | alert undelivered M"),
     **_family("CONFIG", "invalid mode C | missing key C | validation C | venue invalid C"),
 }
 

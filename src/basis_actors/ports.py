@@ -21,9 +21,20 @@ from basis_actors.messages.exchange import (
 from basis_actors.messages.execution import ExecutionHandshake, Settlement
 from basis_actors.messages.journal import Intent, IntentState, JournalEntry
 from basis_actors.messages.market import MarketState
+from basis_actors.messages.operations import Alert
 from basis_actors.messages.orders import Order
 
-__all__ = ["ExchangeApi", "MarketFeed", "OrderJournal", "SignalEndpoint", "StateStore", "VenueClient"]
+__all__ = [
+    "AlertCourier",
+    "ExchangeApi",
+    "LoopClock",
+    "MarketFeed",
+    "OrderJournal",
+    "SignalEndpoint",
+    "StateStore",
+    "StatusServer",
+    "VenueClient",
+]
 
 
 class MarketFeed(Protocol):
@@ -267,4 +278,37 @@ class StateStore(Protocol):
 
     def write(self, name: str, content: bytes) -> None:
         """Put `content` in the place of what was there: all of it, or none."""
+        ...
+
+
+class AlertCourier(Protocol):
+    """Brings the alerts of one route to their receiver."""
+
+    def offer(self, alert: Alert) -> bool:
+        """Have an alert delivered, after those before it; False when too many wait. Never blocks."""
+        ...
+
+    async def run(self, delivered: Callable[[Alert], object], given_up: Callable[[Alert, str], object]) -> None:
+        """Deliver what is offered until cancelled, and say of each alert what came of it."""
+        ...
+
+    async def flush(self, seconds: float) -> int:
+        """Deliver what still waits, each with one try, for at most so long. How many are left."""
+        ...
+
+
+class StatusServer(Protocol):
+    """Shows the state of the process over HTTP."""
+
+    async def run(self, opened: Callable[[str, int], object], wait: Callable[[], Awaitable[None]]) -> None:
+        """Open the port, say so, answer until `wait` ends, close. Raises BasisError MON-001 for a port that cannot be
+        opened."""
+        ...
+
+
+class LoopClock(Protocol):
+    """Measures how late an event loop is."""
+
+    async def run(self, measured: Callable[[float], object], wait: Callable[[], Awaitable[None]]) -> None:
+        """Call `measured` with each delay, seconds, until `wait` ends."""
         ...

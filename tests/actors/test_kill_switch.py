@@ -27,6 +27,7 @@ from basis_actors.messages.book import (
 from basis_actors.messages.commands import GetLatch, GetStatus, Kill, Resume, StopTrading, SwitchAnswer
 from basis_actors.messages.events import OperationExecutionEvent, SystemErrorEvent
 from basis_actors.messages.orders import Side
+from basis_actors.messages.operations import TradingPhase, TradingStatus
 from basis_actors.messages.safety import (
     AskPulse,
     BookClosed,
@@ -38,7 +39,6 @@ from basis_actors.messages.safety import (
     RefreshCountdown,
     ResumeTrading,
     TradingState,
-    TradingStopped,
     VenueSeen,
 )
 
@@ -438,7 +438,7 @@ async def test_a_process_that_has_stopped_without_the_switch_can_be_resumed_and_
     room = Room(runtime)
     async with room.bus:
         await room.tick()
-        await room.says(TradingStopped("o-1 ended with VEN-005", "VEN-005"))
+        await room.says(TradingStatus(TradingPhase.STOPPED, "o-1 ended with VEN-005", "VEN-005"))
         status = await room.bus.ask("kill_switch", GetStatus())
         assert (status.halted, status.latch.state) == ("VEN-005: o-1 ended with VEN-005", "running")
         assert (await room.resume()).status.halted is None

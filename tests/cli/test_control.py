@@ -17,7 +17,7 @@ from basis_actors.cli.app import app
 from basis_actors.data import SyntheticGenerator, write_dataset
 from basis_actors.data.stamps import DAY
 from basis_actors.errors import BasisError
-from basis_actors.messages.safety import TradingStatus
+from basis_actors.messages.safety import SwitchStatus
 from basis_actors.services.control.client import ask
 from basis_actors.services.control.protocol import AskStatus
 
@@ -58,7 +58,7 @@ class House:
     def say(self, *command: str) -> Result:
         return CliRunner(env={"COLUMNS": "80", "NO_COLOR": "1"}).invoke(app, [*command])
 
-    def until(self, what: Callable[[TradingStatus], bool]) -> TradingStatus:
+    def until(self, what: Callable[[SwitchStatus], bool]) -> SwitchStatus:
         """The status once it is as expected; the last process has to live for it."""
         while True:
             assert self.processes[-1].poll() is None, self.processes[-1].communicate()
@@ -83,7 +83,7 @@ def house(tmp_path: Path, market_folder: Path, monkeypatch: pytest.MonkeyPatch) 
         process.communicate()
 
 
-def invested(status: TradingStatus) -> bool:
+def invested(status: SwitchStatus) -> bool:
     return any("Perp" in key for key in status.positions)
 
 

@@ -9,7 +9,8 @@ from basis_actors.bus import Actor, Cause, on
 from basis_actors.errors import BasisError
 from basis_actors.messages.book import Flow, TickStarted
 from basis_actors.messages.commands import AwaitRecovery, DecisionMade, OrdersDone, StopTrading, TickDue
-from basis_actors.messages.safety import AskPulse, CloseBook, Pulse, ResumeTrading, TradingStopped
+from basis_actors.messages.operations import TickEnded, TradingPhase, TradingStatus
+from basis_actors.messages.safety import AskPulse, CloseBook, Pulse, ResumeTrading
 from basis_actors.ports import MarketFeed
 from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns, utc_text
 
@@ -66,6 +67,7 @@ class Engine(Actor):
         first = self._feed.next_tick(None)
         if first is None:
             raise BasisError("ENGINE-001", "the market feed has no tick; choose a window that its data covers")
+        self.publish(TradingStatus(TradingPhase.TRADING))
         self._schedule(first)
 
     @on(TickDue)
@@ -97,7 +99,7 @@ class Engine(Actor):
         self.stopped = command
         self.control("strategy_manager", command)
         self.control("execution_manager", command)
-        self.publish(TradingStopped(command.reason, command.error_code))
+        self.publish(TradingStatus(TradingPhase.STOPPED, command.reason, command.error_code))
         if command.error_code is not None:
             text = f"trading is stopped: {command.reason}"
             self.log(error_event(utc_from_ns(self.now), self.name, command.error_code, text))
@@ -176,6 +178,7 @@ class Engine(Actor):
         self.after(max(0.0, (at_ns - self.now) / NS_PER_SECOND), due, new_cause=Cause("tick"))
 
     async def _finish(self) -> None:
+        self.publish(TickEnded(self._number - 1))
         self._awaited = None
         due, self._due = self._due, None
         if due is not None:

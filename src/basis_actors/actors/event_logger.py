@@ -26,10 +26,11 @@ from basis_actors.messages.events import (
     SystemErrorEvent,
     TightLoopExecutionEvent,
 )
+from basis_actors.messages.operations import EventLogged
 from basis_actors.results.accumulator import RunStatistics
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
 
-__all__ = ["EventLogger", "EventsWritten", "FlushDue", "LiveEventLogger"]
+__all__ = ["EventLogger", "EventsWritten", "FlushDue", "LiveEventLogger", "TellingEventLogger"]
 
 E = TypeVar("E", bound=DomainEvent)
 
@@ -158,7 +159,15 @@ class EventLogger(Actor):
             self._sink.flush()
 
 
-class LiveEventLogger(EventLogger):
+class TellingEventLogger(EventLogger):
+    """An event logger that also publishes every event that it has taken, for whoever watches a live process."""
+
+    def _take(self, event: DomainEvent) -> None:
+        super()._take(event)
+        self.publish(EventLogged(event))
+
+
+class LiveEventLogger(TellingEventLogger):
     """An event logger whose sink writes in a thread of its own.
 
     `write_events` has to be added to the bus as a source of this actor: it carries out the writing. Every

@@ -18,6 +18,7 @@ from basis_actors.config import KillSwitchConfig
 from basis_actors.errors import BasisError
 from basis_actors.messages.book import PositionsView, RiskView
 from basis_actors.messages.commands import GetLatch, GetStatus, Kill, Resume, StopTrading, SwitchAnswer
+from basis_actors.messages.operations import TradingPhase, TradingStatus
 from basis_actors.messages.safety import (
     AskPulse,
     BookClosed,
@@ -28,9 +29,8 @@ from basis_actors.messages.safety import (
     ReduceOnly,
     RefreshCountdown,
     ResumeTrading,
+    SwitchStatus,
     TradingState,
-    TradingStatus,
-    TradingStopped,
     VenueSeen,
 )
 from basis_actors.ports import StateStore
@@ -73,6 +73,7 @@ class KillSwitch(Actor):
         self._latch: Latch
         self._halted: str | None = None
         self._book_closed = False
+        self._begun = False
         self._ticks = 0
 
     def pre_start(self) -> None:
@@ -84,6 +85,7 @@ class KillSwitch(Actor):
             self.tell(actor, command)
         if self._latch.state is not TradingState.RUNNING:
             self._say(f"the process begins {_told(self._latch)}")
+            self._show()
         self._set_timer(0.0)
 
     # Questions
@@ -94,7 +96,7 @@ class KillSwitch(Actor):
         return self._latch
 
     @on(GetStatus)
-    def show_status(self, _request: GetStatus) -> TradingStatus:
+    def show_status(self, _request: GetStatus) -> SwitchStatus:
         """How things stand."""
         return self._status()
 
@@ -134,6 +136,7 @@ class KillSwitch(Actor):
         self._causes.mismatches = ()
         for actor in _TRADERS:
             self.control(actor, ResumeTrading())
+        self._show()
         self._say(f"trading is resumed by {command.who}")
         return SwitchAnswer(self._status())
 
@@ -180,10 +183,14 @@ class KillSwitch(Actor):
         self._look()
         self._set_timer(self._config.heartbeat_seconds)
 
-    @on(TradingStopped)
-    def note_stop(self, stopped: TradingStopped) -> None:
-        """Remember why this process trades no more."""
-        self._halted = stopped.reason if stopped.error_code is None else f"{stopped.error_code}: {stopped.reason}"
+    @on(TradingStatus)
+    def note_stop(self, status: TradingStatus) -> None:
+        """Remember whether this process has begun to trade, and why it trades no more."""
+        if self.envelope.sender == self.name:
+            return
+        self._begun = True
+        if status.phase is TradingPhase.STOPPED:
+            self._halted = status.reason if status.error_code is None else f"{status.error_code}: {status.reason}"
 
     @on(BookClosed)
     def note_closed(self, _closed: BookClosed) -> None:
@@ -212,6 +219,7 @@ class KillSwitch(Actor):
         self._latch, self._book_closed = latch, False
         for actor, command in self._commands():
             self.control(actor, command)
+        self._show()
         self._say(f"trading is {_told(latch)}")
         return self._keep(latch)
 
@@ -241,13 +249,21 @@ class KillSwitch(Actor):
     def _set_timer(self, seconds: float) -> None:
         self.after(self.span(seconds) / NS_PER_SECOND, Beat(), new_cause=Cause("heartbeat"))
 
+    def _show(self) -> None:
+        """Tell whoever watches the process."""
+        latch = self._latch
+        if latch.state is TradingState.RUNNING:
+            self.publish(TradingStatus(TradingPhase.TRADING if self._begun else TradingPhase.STARTING))
+        else:
+            self.publish(TradingStatus(TradingPhase.KILLED, f"{latch.reason} ({latch.who})", latch.error_code or _CODE))
+
     def _say(self, text: str) -> None:
         self.log(error_event(utc_from_ns(self.now), self.name, _CODE, text))
 
-    def _status(self) -> TradingStatus:
+    def _status(self) -> SwitchStatus:
         book, risk, causes = self._causes.book, self._causes.risk, self._causes.hold(self.now)
         unpriced = book is None or book.valuation.unpriced
-        return TradingStatus(
+        return SwitchStatus(
             latch=self._latch,
             halted=self._halted,
             book_closed=self._book_closed,

@@ -9,7 +9,7 @@ from basis_actors.messages.book import PositionsView, TickStarted, Trigger, Venu
 from basis_actors.messages.events import Mismatch
 from basis_actors.messages.execution import ExecutionHandshake, Settlement
 from basis_actors.messages.orders import Order
-from basis_actors.messages.safety import Latch, TradingStatus
+from basis_actors.messages.safety import Latch, SwitchStatus
 
 __all__ = [
     "ApplySettlements",
@@ -209,14 +209,14 @@ class GetLatch(Request[Latch], frozen=True):
     """Asks the kill switch what may be sent."""
 
 
-class GetStatus(Request[TradingStatus], frozen=True):
+class GetStatus(Request[SwitchStatus], frozen=True):
     """Asks the kill switch how things stand."""
 
 
 class SwitchAnswer(msgspec.Struct, frozen=True):
     """What came of a command to the kill switch."""
 
-    status: TradingStatus
+    status: SwitchStatus
     refusal: str | None = None
     """Why it was not done, or not all of it; None when it was."""
 

@@ -414,17 +414,21 @@ class HealthStatusEvent(DomainEvent, frozen=True, kw_only=True):
     FILE: ClassVar[str] = "health_status"
 
     component: str
-    """Name of the actor."""
+    """Name of the actor; `process` for a live process as a whole."""
     status: str
     """`healthy`, `degraded` or `unhealthy`."""
     checks: dict[str, bool]
     """Whether each check is passed, by name."""
     error_count: int
-    """Failures since its last start."""
+    """Failures since its last start; in live its errors of the last `error_window_seconds`."""
     inbox_depth: int
     """Messages that wait for it."""
     last_message_age_ms: float | None
-    """Engine time since it last handled a message; None before the first."""
+    """Engine time since it last handled a message, of `process` since the last tick; None before the first."""
+    loop_lag_ms: float | None = None
+    """Of `process`: worst delay of the event loop since the status before; None where it is not measured."""
+    reconciliation_age_ms: float | None = None
+    """Of `process`: since the ledger was last found equal to the venues; None before the first time."""
 
     def __post_init__(self) -> None:
         if self.status not in ("healthy", "degraded", "unhealthy"):

@@ -17,9 +17,8 @@ __all__ = [
     "ReduceOnly",
     "RefreshCountdown",
     "ResumeTrading",
+    "SwitchStatus",
     "TradingState",
-    "TradingStatus",
-    "TradingStopped",
     "VenueSeen",
 ]
 
@@ -74,13 +73,6 @@ class BookClosed(msgspec.Struct, frozen=True, gc=False):
     """The strategy has nothing left to close."""
 
 
-class TradingStopped(msgspec.Struct, frozen=True, gc=False):
-    """The engine has passed a stop on."""
-
-    reason: str
-    error_code: str | None
-
-
 class AskPulse(msgspec.Struct, frozen=True, gc=False):
     """Asks the engine for a Pulse."""
 
@@ -115,7 +107,7 @@ class LedgerCompared(msgspec.Struct, frozen=True, gc=False):
     """Where they disagree, with the numbers; None when they do not."""
 
 
-class TradingStatus(msgspec.Struct, frozen=True, kw_only=True):
+class SwitchStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How things stand, for whoever operates the process."""
 
     latch: Latch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from basis_actors.messages.safety import TradingStatus
+from basis_actors.messages.safety import SwitchStatus
 from basis_actors.services.state import Holder
 
 __all__ = ["LONGEST_LINE", "Answer", "AskStatus", "KillRequest", "Refused", "Request", "ResumeRequest"]
@@ -35,7 +35,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
     """What came of a request."""
 
     process: Holder
-    status: TradingStatus
+    status: SwitchStatus
     refusal: str | None = None
     """Why it was not done, or not all of it; None when it was."""
 
