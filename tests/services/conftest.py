@@ -1,3 +1,5 @@
+"""For tests of assembled processes: a backend for real sockets."""
+
 import pytest
 
 

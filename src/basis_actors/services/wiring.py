@@ -23,7 +23,7 @@ from basis_actors.actors.strategy_manager import StrategyManager
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.actors.venue_adapter import VenueAdapter
 from basis_actors.actors.venue_interface_manager import VenueInterfaceManager
-from basis_actors.bus import Actor, Bus
+from basis_actors.bus import Actor, Bus, Restart
 from basis_actors.config import (
     ChainVenue,
     CustomVenue,
@@ -44,11 +44,14 @@ from basis_actors.strategies.order_writer import margin_key, spot_cash_key
 from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.live.account import ExchangeAccount
 
-__all__ = ["EVENT_LOGGER", "STOP_ORDER", "add_engine", "risk_bounds"]
+__all__ = ["EVENT_LOGGER", "FREELY", "STOP_ORDER", "add_engine", "risk_bounds"]
 
 EVENT_LOGGER = "event_logger"
 STOP_ORDER = ("engine", "strategy_manager", "execution_manager", "position_update_handler", "risk_gate")
 """Who stops first; the rest follows in reverse order of joining, the event logger last."""
+FREELY = Restart(max_restarts=1000, within_seconds=3600.0)
+"""Supervision row of what watches a live process: it restarts as often as it likes, but not in an endless loop, which a
+handler that fails on the report of its own failure would be."""
 
 
 def add_engine(
@@ -65,13 +68,15 @@ def add_engine(
     journal: OrderJournal | None = None,
     real_time: bool = False,
     state: StateStore | None = None,
+    health: Actor | None = None,
 ) -> Engine:
     """Add every actor of an engine to `bus`, and return the one that gives the beat.
 
     The first of `flows` is the capital. The bus has to have `EVENT_LOGGER` as its log sink. Accounts at exchanges among
     the `venues` need the `journal` that they write their orders down in. In `real_time` the market does not wait for a
-    tick that takes long. With a `state` there is a kill switch, whose latch is kept there, and losses on real venues
-    are measured across restarts. Raises BasisError ENGINE-001 for a state that cannot be read.
+    tick that takes long. `health` takes the place of the health monitor of a backtest. With a `state` there is a kill
+    switch, whose latch is kept there, and losses on real venues are measured across restarts. Raises BasisError
+    ENGINE-001 for a state that cannot be read.
     """
     accounts = [client for client in venues if isinstance(client, ExchangeAccount)]
     components = run.mode.component_config
@@ -103,9 +108,12 @@ def add_engine(
         StrategyManager(strategy, components.strategy_manager, run.mode.risk_limits),
         engine,
     ]
-    actors.append(HealthMonitor(components.health_monitor, [actor.name for actor in actors], bus.stats))
     for actor in (event_logger, *actors):
         bus.add(actor)
+    if health is None:
+        bus.add(HealthMonitor(components.health_monitor, [actor.name for actor in actors], bus.stats))
+    else:
+        bus.add(health, FREELY)
     return engine
 
 

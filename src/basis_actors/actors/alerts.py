@@ -1,0 +1,210 @@
+"""Defines the actor that tells people what goes wrong: one for each route, with a severity and a rate of its own.
+
+It never waits: the courier that it is given delivers in a source of its own, and what is too much is counted and summed
+up later, so that nothing is dropped in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from basis_actors.actors.held_back import RISING, HeldBack
+from basis_actors.actors.live_health import PROCESS
+from basis_actors.actors.reporting import error_event
+from basis_actors.actors.token_bucket import TokenBucket
+from basis_actors.bus import Actor, Cause, Escalated, Outlet, Source, Timer, on
+from basis_actors.config import AlertsConfig
+from basis_actors.errors import Severity
+from basis_actors.messages.events import SystemErrorEvent
+from basis_actors.messages.operations import (
+    Alert,
+    AlertDelivered,
+    AlertFate,
+    AlertNotDelivered,
+    AlertOutcome,
+    EventLogged,
+    HealthReport,
+    SummaryDue,
+    TradingPhase,
+    TradingStatus,
+)
+from basis_actors.ports import AlertCourier
+from basis_actors.times import NS_PER_SECOND, utc_from_ns
+
+__all__ = ["AlertRoute", "delivering"]
+
+_HEALTH_SEVERITY: Final = {"healthy": Severity.LOW, "degraded": Severity.MEDIUM, "unhealthy": Severity.HIGH}
+_LEAST_WAIT_SECONDS: Final = 1.0
+"""Before a summary, for those that come together."""
+
+
+class AlertRoute(Actor):
+    """Tells one receiver of errors, of trading that ends or begins, of health that changes, of a run that fails.
+
+    What is less severe than `least` is left out; the end of a trouble is as severe as the trouble was. `redact` hides
+    secrets in text.
+    """
+
+    def __init__(
+        self,
+        route: str,
+        config: AlertsConfig,
+        least: Severity,
+        courier: AlertCourier,
+        redact: Callable[[str], str],
+    ) -> None:
+        super().__init__(f"alerts_{route}")
+        self._route = route
+        self._config = config
+        self._least = least
+        self._courier = courier
+        self._redact = redact
+        self._bucket: TokenBucket | None = None
+        self._held = HeldBack()
+        self._summed: tuple[Alert, HeldBack] | None = None
+        """The summary that is under way, and what it stands for."""
+        self._due: Timer | None = None
+        self._health = "healthy"
+        self._trading = TradingStatus(TradingPhase.STARTING)
+        self._broken: str | None = None
+        self._fails = False
+
+    def pre_start(self) -> None:
+        """Begin with all tokens."""
+        if self._bucket is None:
+            self._bucket = TokenBucket(self._config.burst, self._config.per_minute, self.now)
+
+    @on(EventLogged)
+    def event_logged(self, logged: EventLogged) -> None:
+        """An error; those of this route itself are for other routes to tell."""
+        event = logged.event
+        if isinstance(event, SystemErrorEvent) and event.component != self.name:
+            self._tell(Severity(event.severity), event.component, event.message, event.error_code, event.timestamp)
+
+    @on(HealthReport)
+    def health(self, report: HealthReport) -> None:
+        """Health that is another than it was; trading that has begun or ended."""
+        before, self._health = self._health, report.status
+        if report.status != before:
+            severity = max(_HEALTH_SEVERITY[before], _HEALTH_SEVERITY[report.status], key=RISING.index)
+            problems = "; ".join(report.problems) or f"it was {before}"
+            self._tell(severity, PROCESS, f"the process is {report.status}: {problems}")
+        was, self._trading = self._trading, report.trading
+        if report.trading.phase is not was.phase:
+            severity = max(_gravity(was), _gravity(report.trading), key=RISING.index)
+            why = f": {report.trading.reason}" if report.trading.reason else ""
+            text = f"trading was {was.phase} and is {report.trading.phase}{why}"
+            self._tell(severity, PROCESS, text, report.trading.error_code)
+
+    @on(Escalated)
+    def escalated(self, end: Escalated) -> None:
+        """The run is failing: the last thing that is told."""
+        self._fails = True
+        what = f"the run ends: {end.actor} failed while handling {end.message_type}: {end.exception}"
+        self._tell(Severity.CRITICAL, end.actor, what)
+
+    @on(AlertDelivered)
+    def delivered(self, done: AlertDelivered) -> None:
+        """The receiver takes alerts."""
+        self._broken = None
+        self.publish(AlertFate(self._route, AlertOutcome.DELIVERED))
+        if self._summed is not None and done.alert is self._summed[0]:
+            self._summed = None
+            self._plan_summary()
+
+    @on(AlertNotDelivered)
+    def not_delivered(self, failure: AlertNotDelivered) -> None:
+        """Keep it for the summary, and say once why."""
+        self.publish(AlertFate(self._route, AlertOutcome.NOT_DELIVERED))
+        if self._summed is not None and failure.alert is self._summed[0]:
+            self._held.merge(self._summed[1])
+            self._summed = None
+            self._plan_summary()
+        else:
+            self._hold(failure.alert)
+        if failure.reason != self._broken:
+            text = f"the receiver of alert route {self._route} takes none: {failure.reason}; check its address"
+            self.log(error_event(utc_from_ns(self.now), self.name, "MON-002", text))
+        self._broken = failure.reason
+
+    @on(SummaryDue)
+    def sum_up(self, _due: SummaryDue) -> None:
+        """One alert for all that were held back."""
+        self._due = None
+        if not self._held or not self._admit(self._held.worst):
+            self._plan_summary()
+            return
+        summary = self._held.summary(self.name, utc_from_ns(self.now))
+        if self._courier.offer(summary):
+            self._summed, self._held = (summary, self._held), HeldBack()
+        else:
+            self._plan_summary()
+
+    async def post_stop(self) -> None:
+        """Say that this is the end, deliver what waits, the summary last, and log what is left."""
+        if not self._fails:
+            self._tell(Severity.MEDIUM, PROCESS, "the process stops as it was told to")
+        if self._held:
+            self._courier.offer(self._held.summary(self.name, utc_from_ns(self.now)))
+        left = await self._courier.flush(self._config.stop_seconds)
+        if left:
+            text = f"{left} alerts of route {self._route} were not delivered before the process stopped"
+            self.log(error_event(utc_from_ns(self.now), self.name, "MON-002", text))
+
+    def _tell(
+        self, severity: Severity, component: str, text: str, code: str | None = None, time: datetime | None = None
+    ) -> None:
+        if RISING.index(severity) < RISING.index(self._least):
+            return
+        moment = utc_from_ns(self.now) if time is None else time
+        alert = Alert(time=moment, severity=severity, component=component, code=code, message=self._redact(text))
+        if not (self._admit(severity) and self._courier.offer(alert)):
+            self.publish(AlertFate(self._route, AlertOutcome.HELD_BACK))
+            self._hold(alert)
+
+    def _admit(self, severity: Severity) -> bool:
+        assert self._bucket is not None, "made before the first message"
+        return self._bucket.take(self.now, self._reserve(severity))
+
+    def _reserve(self, severity: Severity) -> int:
+        return 0 if severity is Severity.CRITICAL else self._config.reserved_for_critical
+
+    def _hold(self, alert: Alert) -> None:
+        before = self._held.worst if self._held else None
+        self._held.add(alert)
+        if self._held.worst is not before:
+            self._plan_summary()
+
+    def _plan_summary(self) -> None:
+        """Sum up as soon as the rate allows it and no other summary is under way."""
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        if self._held and self._summed is None:
+            assert self._bucket is not None, "made before the first message"
+            wait = self._bucket.wait_ns(self.now, self._reserve(self._held.worst)) / NS_PER_SECOND
+            self._due = self.after(max(wait, _LEAST_WAIT_SECONDS), SummaryDue(), new_cause=Cause("alerts"))
+
+
+def _gravity(status: TradingStatus) -> Severity:
+    """How severe it is that orders are not sent."""
+    if status.phase is TradingPhase.KILLED or status.error_code is not None:
+        return Severity.CRITICAL
+    return Severity.LOW if status.phase is TradingPhase.TRADING else Severity.MEDIUM
+
+
+def delivering(courier: AlertCourier) -> Source:
+    """A source that has `courier` deliver, and tells its owner what came of each alert."""
+
+    async def deliver(outlet: Outlet) -> None:
+        def report(message: AlertDelivered | AlertNotDelivered) -> None:
+            outlet.post(outlet.owner, message)
+
+        await courier.run(
+            lambda alert: report(AlertDelivered(alert)),
+            lambda alert, reason: report(AlertNotDelivered(alert, reason)),
+        )
+
+    return deliver

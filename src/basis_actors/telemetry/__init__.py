@@ -1,0 +1,1 @@
+"""How a live process is seen from outside: metrics, an HTTP server, the delay of its event loop, alerts."""
