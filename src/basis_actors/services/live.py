@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import anyio
 
@@ -28,6 +28,7 @@ from basis_actors.ports import MarketFeed, OrderJournal, VenueClient
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Progress
 from basis_actors.services.control.server import control_server
+from basis_actors.services.extras import require_monitoring
 from basis_actors.services.hosts import OnLoop
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.replay_feed import ReplayFeed
@@ -36,6 +37,9 @@ from basis_actors.services.state import StateDirectory
 from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER, add_engine
 from basis_actors.venues.simulated.build import build_simulated_venues
 from basis_actors.venues.simulated.domain import VenueClock
+
+if TYPE_CHECKING:
+    from basis_actors.services.monitoring import Monitoring
 
 __all__ = ["LiveRun", "MakesVenues", "Surroundings", "on_paper"]
 
@@ -89,13 +93,21 @@ class LiveRun:
     """What a stop waits for a tick beyond the time that its orders may take."""
 
     def __init__(self, prepared: Prepared, surroundings: Surroundings) -> None:
-        """Makes the run directory and opens its logs. Raises BasisError LOG-003 when there is no place for them."""
+        """Makes the run directory and opens its logs.
+
+        Raises BasisError LOG-003 when there is no place for them, ConfigError CONFIG-003 where something that watches a
+        process in real time is not installed.
+        """
+        if surroundings.real_time:
+            require_monitoring()
         self._prepared = prepared
         self._surroundings = surroundings
         self._cancelled: str | None = None
         self._wake: Callable[[], object] | None = None
         self.bus: LiveBus | None = None
         """The bus, once it runs."""
+        self.monitoring: Monitoring | None = None
+        """What watches the process, once it runs; None where the market waits for each tick, as in a backtest."""
         self.record = RunRecord(prepared, RunKind.LIVE)
         """Where the run is kept."""
 
@@ -168,6 +180,8 @@ class LiveRun:
         components, run = prepared.run.mode.component_config, prepared.run
         record.components.announce("run started", mode=run.mode.mode, data=prepared.dataset.origin, kind="live")
         event_logger = self._event_logger()
+        stopwatch = Stopwatch(_zero if prepared.request.fixed_clock else time.perf_counter)
+        watching = self.monitoring = self._monitoring(bus, event_logger, stopwatch)
         engine = add_engine(
             bus,
             run=run,
@@ -176,20 +190,40 @@ class LiveRun:
             venues=around.make_venues(run, bus.clock),
             flows=around.flows,
             event_logger=event_logger,
-            stopwatch=Stopwatch(_zero if prepared.request.fixed_clock else time.perf_counter),
+            stopwatch=stopwatch,
             simulated=around.journal is None,
             journal=around.journal,
             real_time=around.real_time,
             state=around.state,
+            health=None if watching is None else watching.health,
         )
         if around.state is not None:
             bus.add_source("kill_switch", control_server(around.state))
+        if watching is not None:
+            watching.join()
         if isinstance(event_logger, LiveEventLogger):
             bus.add_source(event_logger.name, event_logger.write_events)
         keep = components.log_keeper
         retention = Retention(timedelta(days=keep.keep_backtests_days), timedelta(days=keep.keep_live_days))
         bus.add(LogKeeper(record.run_dir, prepared.request.out, retention, system_clock))
         return engine
+
+    def _monitoring(self, bus: LiveBus, event_logger: EventLogger, stopwatch: Stopwatch) -> Monitoring | None:
+        if not self._surroundings.real_time:
+            return None
+        from basis_actors.services.monitoring import Monitoring
+
+        clock = self._surroundings.clock
+        return Monitoring(
+            self._prepared.run,
+            bus,
+            self.record.components,
+            correlation_id=self.record.correlation_id,
+            config_hash=self._prepared.config_hash,
+            unwritten=lambda: event_logger.backlog,
+            stopwatch=stopwatch,
+            pace=clock.pace if isinstance(clock, ReplayClock) else 1.0,
+        )
 
     def _event_logger(self) -> EventLogger:
         """One that never holds the loop for the disk, unless nothing else wants it: then the log of a backtest."""
