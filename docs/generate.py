@@ -42,7 +42,7 @@ _LOGGED_BY: Final = {
     events.TightLoopExecutionEvent: "execution manager, once an order that reached a venue",
     events.ReconciliationEvent: "position update handler, after each operation and at the first tick of each day",
     events.ExecutionDeltaEvent: "position monitor, once a settlement",
-    events.HealthStatusEvent: "health monitor, at its first look at a component and after each change",
+    events.HealthStatusEvent: "health monitor, at its first look at a component and after each change, in live at each",
     events.SystemErrorEvent: "any component; the event logger for actors that failed",
 }
 
