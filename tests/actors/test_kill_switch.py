@@ -26,8 +26,8 @@ from basis_actors.messages.book import (
 )
 from basis_actors.messages.commands import GetLatch, GetStatus, Kill, Resume, StopTrading, SwitchAnswer
 from basis_actors.messages.events import OperationExecutionEvent, SystemErrorEvent
-from basis_actors.messages.orders import Side
 from basis_actors.messages.operations import TradingPhase, TradingStatus
+from basis_actors.messages.orders import Side
 from basis_actors.messages.safety import (
     AskPulse,
     BookClosed,

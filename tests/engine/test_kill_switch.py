@@ -16,7 +16,7 @@ from basis_actors.finance.keys import parse_key
 from basis_actors.messages.commands import GetStatus, Kill, Resume
 from basis_actors.messages.events import OperationExecutionEvent, PositionSnapshot, RiskAssessment, StrategyDecision
 from basis_actors.messages.market import MarketState
-from basis_actors.messages.safety import TradingState, SwitchStatus
+from basis_actors.messages.safety import SwitchStatus, TradingState
 from basis_actors.ports import MarketFeed
 from basis_actors.services.preparation import BacktestRequest, prepare
 from basis_actors.services.wiring import STOP_ORDER, add_engine
