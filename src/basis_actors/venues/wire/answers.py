@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum, auto
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 
-__all__ = ["Answer", "ApiCall", "Dialect", "Endpoint", "Fate", "Lost", "Refusal"]
+__all__ = ["Answer", "ApiCall", "Dialect", "Endpoint", "Fate", "Lost", "Params", "Refusal"]
+
+Params: TypeAlias = Mapping[str, str | int | bool]
+"""What a request says. Amounts and prices are text: no digit of theirs passes through a float."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -110,6 +114,10 @@ class Dialect(Protocol):
 
     def refusal(self, endpoint: Endpoint, answer: Answer) -> Refusal | None:
         """What is wrong; None for a success."""
+        ...
+
+    def payload(self, answer: Answer) -> str | bytes:
+        """What of a success is the answer to the question. Raises msgspec.DecodeError when there is nothing such."""
         ...
 
     def used_weight(self, answer: Answer) -> int | None:

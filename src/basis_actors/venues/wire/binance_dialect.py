@@ -81,6 +81,10 @@ class BinanceDialect:
             return Refusal(fate, str(answer.status), _beginning(answer.text))
         return Refusal(_fate(endpoint, answer.status, problem), str(problem.code), problem.msg)
 
+    def payload(self, answer: Answer) -> str | bytes:
+        """All of it."""
+        return answer.text
+
     def used_weight(self, answer: Answer) -> int | None:
         """What has been counted in this minute."""
         text = answer.headers.get("x-mbx-used-weight-1m", "")

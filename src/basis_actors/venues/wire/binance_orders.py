@@ -7,14 +7,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from basis_actors.errors import Rejected
-from basis_actors.messages.exchange import OrderReport, OrderState, OrderTicket, TimeInForce, VenueFill
+from basis_actors.messages.exchange import OrderReport, OrderState, OrderTicket, VenueFill
 from basis_actors.venues.wire.answers import Endpoint
 from basis_actors.venues.wire.binance_endpoints import SPOT, Family
 from basis_actors.venues.wire.binance_markets import Listing, Markets
 from basis_actors.venues.wire.binance_rows import Confirmation, OrderRow, TradeRow
 from basis_actors.venues.wire.caller import Caller
-from basis_actors.venues.wire.exact import plain_text, require_whole
+from basis_actors.venues.wire.exact import plain_text, require_sense, require_whole
 
 __all__ = ["BinanceOrders"]
 
@@ -50,7 +49,7 @@ class BinanceOrders:
     async def place(self, ticket: OrderTicket) -> OrderReport:
         """Send an order, once. It is checked against lot and tick first: what does not fit is not sent."""
         listing = self._markets.listing(ticket.pair)
-        _require_sense(ticket, listing)
+        require_sense(ticket, spot=listing.family is SPOT)
         require_whole(ticket, await self._markets.filters(ticket.pair))
         unit = await self._markets.contract(listing.family, listing.symbol)
         endpoint = listing.family.place
@@ -176,18 +175,6 @@ def _average(row: OrderRow) -> Decimal | None:
     if paid:
         return paid / row.executed_qty
     return row.avg_price or None
-
-
-def _require_sense(ticket: OrderTicket, listing: Listing) -> None:
-    problem = ""
-    if ticket.reduce_only and listing.family is SPOT:
-        problem = "reduce-only is for perpetuals"
-    elif ticket.post_only and ticket.limit is None:
-        problem = "post-only is for limit orders"
-    elif ticket.post_only and ticket.time_in_force is TimeInForce.IOC:
-        problem = "post-only waits, immediate-or-cancel does not"
-    if problem:
-        raise Rejected("EXEC-003", f"order {ticket.client_id} on {ticket.pair} was not sent: {problem}")
 
 
 def _parameters(ticket: OrderTicket, listing: Listing, unit: Decimal) -> dict[str, str]:

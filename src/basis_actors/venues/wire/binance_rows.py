@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
-import msgspec
-
 from basis_actors.times import ns_from_utc
+from basis_actors.venues.wire.rows import Row
 
 __all__ = [
     "AccountConfigRow",
@@ -36,32 +35,22 @@ __all__ = [
 ]
 
 
-class _Row(msgspec.Struct, rename="camel"):
-    """What is not named here is passed over."""
-
-    def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
-            value = getattr(self, name)
-            if isinstance(value, Decimal) and not value.is_finite():
-                raise ValueError(f"{name} is {value}; a finite number was expected")
-
-
-class Clock(_Row):
+class Clock(Row):
     server_time: int
 
 
-class Confirmation(_Row):
+class Confirmation(Row):
     """An answer that need not say anything."""
 
 
-class LimitRow(_Row):
+class LimitRow(Row):
     rate_limit_type: str
     interval: str
     interval_num: int
     limit: int
 
 
-class FilterRow(_Row):
+class FilterRow(Row):
     filter_type: str
     step_size: Decimal | None = None
     min_qty: Decimal | None = None
@@ -71,7 +60,7 @@ class FilterRow(_Row):
     notional: Decimal | None = None
 
 
-class MarketRow(_Row):
+class MarketRow(Row):
     symbol: str
     filters: tuple[FilterRow, ...]
     status: str | None = None
@@ -81,12 +70,12 @@ class MarketRow(_Row):
     """USD a contract; only COIN-M has contracts."""
 
 
-class RulesRow(_Row):
+class RulesRow(Row):
     rate_limits: tuple[LimitRow, ...]
     symbols: tuple[MarketRow, ...]
 
 
-class OrderRow(_Row):
+class OrderRow(Row):
     symbol: str
     order_id: int | str
     client_order_id: str
@@ -105,7 +94,7 @@ class OrderRow(_Row):
     """Of an answer to a spot order."""
 
 
-class TradeRow(_Row):
+class TradeRow(Row):
     id: int
     order_id: int | str
     symbol: str
@@ -120,37 +109,37 @@ class TradeRow(_Row):
     """Perpetuals."""
 
 
-class _SpotBalance(_Row):
+class _SpotBalance(Row):
     asset: str
     free: Decimal
     locked: Decimal
 
 
-class SpotAccountRow(_Row):
+class SpotAccountRow(Row):
     can_trade: bool
     balances: tuple[_SpotBalance, ...]
 
 
-class _MarginBalance(_Row):
+class _MarginBalance(Row):
     asset: str
     wallet_balance: Decimal
     max_withdraw_amount: Decimal
     position_initial_margin: Decimal
 
 
-class _AccountPosition(_Row):
+class _AccountPosition(Row):
     symbol: str
     position_amt: Decimal = Decimal(0)
 
 
-class FuturesAccountRow(_Row):
+class FuturesAccountRow(Row):
     assets: tuple[_MarginBalance, ...]
     positions: tuple[_AccountPosition, ...]
     can_trade: bool | None = None
     """COIN-M; USD-M says it elsewhere."""
 
 
-class PositionRow(_Row):
+class PositionRow(Row):
     symbol: str
     position_amt: Decimal
     entry_price: Decimal
@@ -162,7 +151,7 @@ class PositionRow(_Row):
     leverage: int | None = None
 
 
-class IncomeRow(_Row):
+class IncomeRow(Row):
     symbol: str
     income_type: str
     income: Decimal
@@ -176,43 +165,43 @@ class IncomeRow(_Row):
         return f"{self.income_type}:{self.asset}:{self.symbol}:{self.tran_id}"
 
 
-class PositionModeRow(_Row):
+class PositionModeRow(Row):
     dual_side_position: bool
 
 
-class AccountConfigRow(_Row):
+class AccountConfigRow(Row):
     can_trade: bool
     multi_assets_margin: bool
 
 
-class MarketConfigRow(_Row):
+class MarketConfigRow(Row):
     symbol: str
     margin_type: str
     leverage: int
 
 
-class KeyRightsRow(_Row):
+class KeyRightsRow(Row):
     enable_reading: bool
     enable_spot_and_margin_trading: bool
     enable_futures: bool
 
 
-class _NetworkRow(_Row):
+class _NetworkRow(Row):
     network: str
     withdraw_enable: bool
     withdraw_fee: Decimal
 
 
-class CoinRow(_Row):
+class CoinRow(Row):
     coin: str
     network_list: tuple[_NetworkRow, ...]
 
 
-class Transferred(_Row):
+class Transferred(Row):
     tran_id: int | str
 
 
-class TransferRow(_Row):
+class TransferRow(Row):
     asset: str
     amount: Decimal
     status: str
@@ -220,16 +209,16 @@ class TransferRow(_Row):
     timestamp: int
 
 
-class TransferPage(_Row):
+class TransferPage(Row):
     total: int = 0
     rows: tuple[TransferRow, ...] = ()
 
 
-class Withdrawn(_Row):
+class Withdrawn(Row):
     id: str
 
 
-class WithdrawalRow(_Row):
+class WithdrawalRow(Row):
     id: str
     amount: Decimal
     transaction_fee: Decimal
@@ -248,7 +237,7 @@ class WithdrawalRow(_Row):
         datetime.fromisoformat(self.apply_time)
 
 
-class DepositRow(_Row):
+class DepositRow(Row):
     amount: Decimal
     coin: str
     status: int

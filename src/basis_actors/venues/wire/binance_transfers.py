@@ -12,6 +12,7 @@ from typing import Final
 from basis_actors.config.exchange_api import WithdrawalAddress
 from basis_actors.errors import Rejected, Transient
 from basis_actors.messages.exchange import TransferReport, TransferState, TransferTicket, Wallet
+from basis_actors.venues.wire.allow_list import AllowList
 from basis_actors.venues.wire.binance_endpoints import COINS, TRANSFER, TRANSFERS, WITHDRAW, WITHDRAWALS
 from basis_actors.venues.wire.binance_rows import (
     CoinRow,
@@ -61,7 +62,7 @@ class BinanceTransfers:
 
     def __init__(self, caller: Caller, allowed: Iterable[WithdrawalAddress]) -> None:
         self._caller = caller
-        self._allowed = frozenset((row.token, row.network, row.address) for row in allowed)
+        self._allowed = AllowList("binance", allowed)
 
     async def move(self, ticket: TransferTicket) -> TransferReport:
         """Send a transfer or a withdrawal, once. Raises Rejected VEN-001 for one that is not allowed or possible."""
@@ -116,10 +117,7 @@ class BinanceTransfers:
         return route
 
     async def _withdraw(self, ticket: TransferTicket) -> TransferReport:
-        goal = (ticket.token, ticket.network, ticket.address)
-        if goal not in self._allowed:
-            text = f"{ticket.token} to {ticket.address} on {ticket.network} is not among api.withdrawal_addresses"
-            raise Rejected("VEN-001", f"withdrawal {ticket.client_id} was not sent: {text} of binance")
+        self._allowed.require(ticket)
         if ticket.source not in _WALLET_TYPES:
             text = f"binance withdraws from {Wallet.SPOT} and {Wallet.FUNDING}, not from {ticket.source}"
             raise Rejected("VEN-001", f"withdrawal {ticket.client_id} was not sent: {text}")

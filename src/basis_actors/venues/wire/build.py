@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, Protocol
+
+import anyio
 
 from basis_actors.config import ExchangeVenue
 from basis_actors.config.secrets import ExchangeKeys
 from basis_actors.errors import ConfigError
 from basis_actors.ports import ExchangeApi
+from basis_actors.venues.wire.adapter import Surroundings
 from basis_actors.venues.wire.answers import ApiCall
 from basis_actors.venues.wire.binance import BinanceApi
 
@@ -34,6 +37,7 @@ def build_exchange(
     *,
     record: Callable[[ApiCall], None],
     monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
 ) -> ExchangeConnection:
     """The account of `keys` at an exchange, for the markets `pairs`; `record` is told of every request.
 
@@ -43,4 +47,4 @@ def build_exchange(
     if adapter is None:
         known = ", ".join(_EXCHANGES)
         raise ConfigError("CONFIG-004", f"{config.venue} cannot be traded live yet; there are: {known}")
-    return adapter(config, pairs, keys, record=record, monotonic_ns=monotonic_ns)
+    return adapter(config, pairs, keys, Surroundings(record, monotonic_ns, sleep))

@@ -6,14 +6,14 @@ Nothing here asks twice, whatever comes back.
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import msgspec
 
 from basis_actors.errors import AuthFailed, Rejected, Transient, UnknownOutcome, VenueError
 from basis_actors.times import NS_PER_SECOND
-from basis_actors.venues.wire.answers import Answer, ApiCall, Dialect, Endpoint, Fate, Lost, Refusal
+from basis_actors.venues.wire.answers import Answer, ApiCall, Dialect, Endpoint, Fate, Lost, Params, Refusal
 from basis_actors.venues.wire.ccxt_client import CcxtClient
 from basis_actors.venues.wire.exchange_clock import ExchangeClock
 from basis_actors.venues.wire.request_budget import RequestBudget
@@ -24,6 +24,7 @@ T = TypeVar("T")
 _NS_PER_MS: Final = 1_000_000
 _READINGS: Final = 3
 """Of a clock that is not known yet. The first pays for the connection; the quickest is the most exact."""
+_LONGEST_WAIT_NS: Final = 5 * NS_PER_SECOND
 _NONE: Final[frozenset[str]] = frozenset()
 
 
@@ -40,6 +41,7 @@ class Caller:
         *,
         clock_refresh_seconds: float,
         record: Callable[[ApiCall], None],
+        sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self.clock = clock
         self.budget = budget
@@ -48,8 +50,9 @@ class Caller:
         self._dialect = dialect
         self._refresh_ns = int(clock_refresh_seconds * NS_PER_SECOND)
         self._record = record
+        self._sleep = sleep
 
-    async def ask(self, endpoint: Endpoint, params: Mapping[str, str], shape: type[T], *, urgent: bool = False) -> T:
+    async def ask(self, endpoint: Endpoint, params: Params, shape: type[T], *, urgent: bool = False) -> T:
         """Send one request and read its answer as `shape`; `urgent` may use the reserved share of the budget.
 
         Raises what the error classes in `errors` say of a request that was refused, did nothing, may have done
@@ -62,7 +65,7 @@ class Caller:
     async def find(
         self,
         endpoint: Endpoint,
-        params: Mapping[str, str],
+        params: Params,
         shape: type[T],
         *,
         absent: frozenset[str],
@@ -82,7 +85,7 @@ class Caller:
         if refusal is not None:
             raise self._of_refusal(endpoint, refusal)
         try:
-            return msgspec.json.decode(delivery.text, type=shape, strict=False)
+            return msgspec.json.decode(self._dialect.payload(delivery), type=shape, strict=False)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             problem = str(error)
         raise self.unreadable(endpoint, problem)
@@ -132,10 +135,10 @@ class Caller:
         if not self.clock.is_set or (may_wait and self.clock.age_ns() > self._refresh_ns):
             await self.read_clock()
 
-    async def _send(
-        self, endpoint: Endpoint, params: Mapping[str, str], *, urgent: bool
-    ) -> tuple[Answer | Lost, Refusal | None]:
+    async def _send(self, endpoint: Endpoint, params: Params, *, urgent: bool) -> tuple[Answer | Lost, Refusal | None]:
         clock, budget = self.clock, self.budget
+        if not endpoint.changes:
+            await self._wait_for_room(endpoint, urgent=urgent)
         exchange_ns = clock.now_ns() if clock.is_set else None
         asked = clock.elapsed_ns
         budget.take(endpoint.host, endpoint.weight, exchange_ns=exchange_ns, elapsed_ns=asked, urgent=urgent)
@@ -158,10 +161,21 @@ class Caller:
         self._note(endpoint, params, delivery, refusal, asked)
         return delivery, refusal
 
+    async def _wait_for_room(self, endpoint: Endpoint, *, urgent: bool) -> None:
+        """Let a moment pass where that is all it takes: a long list is read at the pace that the exchange allows.
+
+        What changes something does not wait. Its moment may be gone by then, and whoever wants it knows better.
+        """
+        while True:
+            wait_ns = self.budget.wait_ns(endpoint.host, endpoint.weight, self.clock.elapsed_ns, urgent=urgent)
+            if not 0 < wait_ns <= _LONGEST_WAIT_NS:
+                return
+            await self._sleep(wait_ns / NS_PER_SECOND)
+
     def _note(
         self,
         endpoint: Endpoint,
-        params: Mapping[str, str],
+        params: Params,
         delivery: Answer | Lost,
         refusal: Refusal | None,
         asked: int,
@@ -176,7 +190,7 @@ class Caller:
                 weight=endpoint.weight,
                 host=endpoint.host,
                 used_weight=self._dialect.used_weight(delivery) if isinstance(delivery, Answer) else None,
-                params=dict(params),
+                params={name: str(value) for name, value in params.items()},
                 status=delivery.status if isinstance(delivery, Answer) else None,
                 code=None if refusal is None else refusal.code,
                 text=delivery.reason if isinstance(delivery, Lost) else "" if refusal is None else refusal.text,

@@ -1,6 +1,6 @@
 """Sends requests through ccxt, which knows addresses and signatures. Importing this needs the extra `live`.
 
-Only ccxt's raw endpoints are used, with parameters as text, and its answers as text. What it makes of them otherwise
+Only ccxt's raw endpoints are used, with amounts as text, and its answers as text. What it makes of them otherwise
 is left alone: it turns numbers into floats, asks for thousands of markets, guesses what was meant by a symbol, and its
 table of errors mixes what was refused with what may have happened, differently for addresses that are not the
 exchange's own. Nothing of ccxt leaves this file.
@@ -23,7 +23,7 @@ from ccxt.base.errors import BaseError
 
 from basis_actors.config.secrets import ExchangeKeys
 from basis_actors.venues.wire.addresses import replaced
-from basis_actors.venues.wire.answers import Answer, Lost
+from basis_actors.venues.wire.answers import Answer, Lost, Params
 
 __all__ = ["CcxtClient"]
 
@@ -121,7 +121,7 @@ class CcxtClient:
         route: tuple[str, str] = self._exchange.routes.get(call, ("", ""))
         return route
 
-    async def send(self, call: str, params: Mapping[str, str]) -> Answer | Lost:
+    async def send(self, call: str, params: Params) -> Answer | Lost:
         """Send one request; `call` is the name of ccxt's method. A cancellation leaves its outcome unknown."""
         _CALL.set(call)
         try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from basis_actors.errors import Rejected
-from basis_actors.messages.exchange import MarketFilters, OrderTicket
+from basis_actors.messages.exchange import MarketFilters, OrderTicket, TimeInForce
 
-__all__ = ["plain_text", "require_whole"]
+__all__ = ["plain_text", "require_sense", "require_whole"]
 
 
 def plain_text(value: Decimal) -> str:
@@ -16,6 +16,19 @@ def plain_text(value: Decimal) -> str:
         raise ValueError(f"{value} cannot be sent; a finite number was expected")
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def require_sense(ticket: OrderTicket, *, spot: bool) -> None:
+    """Raise Rejected EXEC-003 for an order that contradicts itself or its market; nothing was sent."""
+    problem = ""
+    if ticket.reduce_only and spot:
+        problem = "reduce-only is for perpetuals"
+    elif ticket.post_only and ticket.limit is None:
+        problem = "post-only is for limit orders"
+    elif ticket.post_only and ticket.time_in_force is TimeInForce.IOC:
+        problem = "post-only waits, immediate-or-cancel does not"
+    if problem:
+        raise Rejected("EXEC-003", f"order {ticket.client_id} on {ticket.pair} was not sent: {problem}")
 
 
 def require_whole(ticket: OrderTicket, filters: MarketFilters) -> None:

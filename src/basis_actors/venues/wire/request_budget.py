@@ -6,11 +6,16 @@ It follows what the exchange says of itself: its limits, what it has counted, an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from basis_actors.errors import Transient
 from basis_actors.times import NS_PER_SECOND
+from basis_actors.venues.wire.rolling_rate import RollingRate
 
-__all__ = ["RequestBudget"]
+__all__ = ["EVERYTHING", "RequestBudget"]
+
+EVERYTHING: Final = ""
+"""Stands for all hosts of an exchange together."""
 
 
 @dataclass
@@ -31,6 +36,7 @@ class RequestBudget:
         self._venue = venue
         self._open_share = 1.0 - reserved_share
         self._windows: dict[str, _Window] = {}
+        self._rates: dict[str, RollingRate] = {}
         self._paused_until: dict[str, int] = {}
         self._banned_until: int | None = None
 
@@ -39,6 +45,10 @@ class RequestBudget:
         known = self._windows.get(host)
         if known is None or (known.limit, known.length_ns) != (weight, length_ns):
             self._windows[host] = _Window(weight, length_ns)
+
+    def set_rate(self, host: str, weight: int, length_ns: int) -> None:
+        """What the exchange grants a host, or `EVERYTHING`, in any `length_ns` that follow each other."""
+        self._rates[host] = RollingRate(weight, length_ns)
 
     def take(self, host: str, weight: int, *, exchange_ns: int | None, elapsed_ns: int, urgent: bool) -> None:
         """Use `weight` of a host's budget; only what is `urgent` may use the last of it.
@@ -57,14 +67,24 @@ class RequestBudget:
             raise Transient(
                 "VEN-006", f"{self._venue} ({host}) takes no request for {seconds} more s; nothing was sent"
             )
-        window = self._current(host, exchange_ns)
-        if window is None or weight == 0:
+        if weight == 0:
             return
-        limit = window.limit if urgent else int(window.limit * self._open_share)
-        if window.used + weight > limit:
-            text = f"{window.used} of {limit} in this window are used and {weight} were asked for; nothing was sent"
-            raise Transient("VEN-006", f"{self._venue} ({host}) budget: {text}")
-        window.used += weight
+        window, rates = self._current(host, exchange_ns), self._rates_of(host)
+        if window is not None:
+            self._require(host, weight, window.used, self._share(window.limit, urgent=urgent))
+        for rate in rates:
+            self._require(host, weight, rate.used(elapsed_ns), self._share(rate.limit, urgent=urgent))
+        if window is not None:
+            window.used += weight
+        for rate in rates:
+            rate.take(weight, elapsed_ns)
+
+    def wait_ns(self, host: str, weight: int, elapsed_ns: int, *, urgent: bool) -> int:
+        """How long it takes until `weight` fits into what is granted over any time; 0 when it does now."""
+        return max(
+            (rate.wait_ns(weight, self._share(rate.limit, urgent=urgent), elapsed_ns) for rate in self._rates_of(host)),
+            default=0,
+        )
 
     def used(self, host: str, weight: int, exchange_ns: int | None) -> None:
         """Take note of what the exchange has counted, of others at this address as well."""
@@ -81,6 +101,17 @@ class RequestBudget:
         """Leave the whole exchange alone from now on for `seconds`."""
         until = elapsed_ns + int(seconds * NS_PER_SECOND)
         self._banned_until = until if self._banned_until is None else max(self._banned_until, until)
+
+    def _rates_of(self, host: str) -> list[RollingRate]:
+        return [self._rates[name] for name in (host, EVERYTHING) if name in self._rates]
+
+    def _share(self, limit: int, *, urgent: bool) -> int:
+        return limit if urgent else max(1, int(limit * self._open_share))
+
+    def _require(self, host: str, weight: int, used: int, limit: int) -> None:
+        if used + weight > limit:
+            text = f"{used} of {limit} in this window are used and {weight} were asked for; nothing was sent"
+            raise Transient("VEN-006", f"{self._venue} ({host}) budget: {text}")
 
     def _current(self, host: str, exchange_ns: int | None) -> _Window | None:
         window = self._windows.get(host)
