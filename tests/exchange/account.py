@@ -47,6 +47,8 @@ class Transfer:
     amount: Decimal
     time_ms: int
     number: int
+    name: str = ""
+    """Given by its sender, where an exchange takes one."""
     status: str = "CONFIRMED"
 
 
@@ -78,8 +80,15 @@ class Deposit:
 class Account:
     """Everything one customer has. Numbers, times and prices come from the test alone."""
 
-    def __init__(self, clock: HandClock, markets: Iterable[Market]) -> None:
+    def __init__(self, clock: HandClock, markets: Iterable[Market], *, unified: bool = False) -> None:
         self.clock = clock
+        self.unified = unified
+        self.home = "funding" if unified else "spot"
+        """Purse that deposits arrive in and withdrawals leave."""
+        self.ids_serve_once = unified
+        """Whether the id of an order is never taken again, rather than not while its order is open."""
+        self.spot_refuses_takers = not unified
+        """Whether a spot order that is to be a maker and would take is refused, rather than ended at once."""
         self.markets = {(market.kind, market.symbol): market for market in markets}
         self.purses: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
         self.orders: list[Order] = []
@@ -132,10 +141,10 @@ class Account:
         """End an order that waits, what is filled stays filled."""
         self._end(self.find_order(client_id), "EXPIRED")
 
-    def trade_by_hand(self, pair: str, amount: str, client_id: str = "web_1") -> Order:
+    def trade_by_hand(self, pair: str, amount: str, client_id: str | None = None) -> Order:
         """Buy (> 0) or sell at market, as the owner does on the exchange's own page."""
         market, size = self.market(pair), Decimal(amount)
-        return self.place(market, client_id, buys=size > 0, amount=abs(size))
+        return self.place(market, client_id or f"web_{self.number()}", buys=size > 0, amount=abs(size))
 
     def liquidate(self, pair: str, fee_rate: str = "0.0125") -> None:
         """Take a whole position away at the market's price, for a fee."""
@@ -163,7 +172,7 @@ class Account:
         """Credit tokens from outside."""
         arrived = Deposit(f"dep{self.number()}", token, Decimal(amount), self.clock.ms)
         self.deposits.append(arrived)
-        self.purses["spot"][token] += arrived.amount
+        self.purses[self.home][token] += arrived.amount
         return arrived
 
     def complete_withdrawals(self) -> None:
@@ -172,6 +181,10 @@ class Account:
             withdrawal.status = 6
 
     # What the dialects ask.
+
+    def purse_of(self, kind: Kind) -> str:
+        """The purse behind a kind of market."""
+        return "unified" if self.unified else kind.value
 
     def number(self) -> int:
         """A number nothing else has."""
@@ -212,7 +225,7 @@ class Account:
         )
         crossing = limit is None or _crosses(order, market.price)
         if maker_only and crossing:
-            if market.kind is Kind.SPOT:
+            if market.kind is Kind.SPOT and self.spot_refuses_takers:
                 raise Refused("would take")
             self.orders.append(order)
             self._end(order, "EXPIRED")
@@ -236,7 +249,7 @@ class Account:
         bound = ZERO
         for order in self.open_orders():
             market = order.market
-            if market.kind is Kind.SPOT and purse == "spot" and order.limit is not None:
+            if market.kind is Kind.SPOT and purse == self.purse_of(Kind.SPOT) and order.limit is not None:
                 paying = market.quote if order.buys else market.base
                 bound += (order.left * order.limit if order.buys else order.left) if paying == token else ZERO
         return self.purses[purse][token] - bound - self.initial_margin(purse, token)
@@ -245,16 +258,23 @@ class Account:
         """What positions bind of a purse."""
         held = [(m, self.positions[m.pair]) for m in self.markets.values() if m.kind is not Kind.SPOT]
         return sum(
-            (m.paid(abs(p.size), m.price) / m.leverage for m, p in held if m.kind == purse and m.margin == token), ZERO
+            (
+                m.paid(abs(p.size), m.price) / m.leverage
+                for m, p in held
+                if self.purse_of(m.kind) == purse and m.margin == token
+            ),
+            ZERO,
         )
 
-    def move(self, source: str, target: str, route: str, token: str, amount: Decimal) -> Transfer:
+    def move(self, source: str, target: str, route: str, token: str, amount: Decimal, name: str = "") -> Transfer:
         """Move tokens between purses."""
+        if name and any(row.name == name for row in self.transfers):
+            raise Refused("transfer id used")
         if amount <= 0 or self.free(source, token) < amount:
             raise Refused("transfer exceeds balance")
         self.purses[source][token] -= amount
         self.purses[target][token] += amount
-        done = Transfer(route, token, amount, self.clock.ms, self.number())
+        done = Transfer(route, token, amount, self.clock.ms, self.number(), name)
         self.transfers.append(done)
         for purse, signed in ((source, -amount), (target, amount)):
             if purse in (Kind.LINEAR, Kind.INVERSE):
@@ -263,11 +283,11 @@ class Account:
 
     def withdraw(self, client_id: str, token: str, network: str, address: str, amount: Decimal) -> Withdrawal:
         """Send tokens away; the fee is taken from the amount."""
-        if self.free("spot", token) < amount:
+        if self.free(self.home, token) < amount:
             raise Refused("withdrawal exceeds balance")
         if client_id and any(row.client_id == client_id for row in self.withdrawals):
             raise Refused("withdrawal id used")
-        self.purses["spot"][token] -= amount
+        self.purses[self.home][token] -= amount
         fee = self.withdrawal_fee
         sent = Withdrawal(f"wd{self.number()}", client_id, token, network, address, amount - fee, fee, self.clock.ms)
         self.withdrawals.append(sent)
@@ -289,7 +309,7 @@ class Account:
             raise Refused("market closed")
         if not self.may_trade:
             raise Refused("no permission")
-        if any(order.is_open for order in self.orders_of(client_id)):
+        if any(order.is_open or self.ids_serve_once for order in self.orders_of(client_id)):
             raise Refused("duplicate id")
         if amount <= 0 or amount % market.lot or (limit is None and amount > market.max_market):
             raise Refused("lot")
@@ -303,7 +323,7 @@ class Account:
             raise Refused("notional")
         if market.kind is Kind.SPOT:
             paying = market.quote if buys else market.base
-            if self.free("spot", paying) < (amount * (limit or market.price) if buys else amount):
+            if self.free(self.purse_of(Kind.SPOT), paying) < (amount * (limit or market.price) if buys else amount):
                 raise Refused("balance")
             return amount
         size = self.positions[market.pair].size
@@ -313,7 +333,8 @@ class Account:
                 raise Refused("reduce only")
             return min(amount, abs(size))
         opened = amount if not shrinks else max(amount - abs(size), ZERO)
-        if self.free(market.kind, market.margin) < market.paid(opened, limit or market.price) / market.leverage:
+        needed = market.paid(opened, limit or market.price) / market.leverage
+        if self.free(self.purse_of(market.kind), market.margin) < needed:
             raise Refused("margin")
         return amount
 
@@ -326,20 +347,19 @@ class Account:
         order.paid += worth
         order.updated_ms = self.clock.ms
         order.status = "FILLED" if not order.left else "PARTIALLY_FILLED"
-        rate = market.maker if maker else market.taker
+        rate, purse = market.maker if maker else market.taker, self.purses[self.purse_of(market.kind)]
         realised = ZERO
         if market.kind is Kind.SPOT:
             sign = 1 if order.buys else -1
             currency = market.base if order.buys else market.quote
             fee = _rounded((amount if order.buys else worth) * rate)
-            self.purses["spot"][market.base] += sign * amount
-            self.purses["spot"][market.quote] -= sign * worth
+            purse[market.base] += sign * amount
+            purse[market.quote] -= sign * worth
         else:
             currency = market.margin
             fee = _rounded(worth * rate)
             signed = amount if order.buys else -amount
             realised = _rounded(self.positions[market.pair].take(market, signed, price))
-        purse = self.purses[market.kind]
         purse[currency] -= fee
         trade = Trade(self.number(), order, amount, price, fee, currency, maker, realised, self.clock.ms)
         self.trades.append(trade)
@@ -354,7 +374,7 @@ class Account:
 
     def _earn(self, kind: str, market: Market, amount: Decimal) -> None:
         paid = _rounded(amount)
-        self.purses[market.kind][market.margin] += paid
+        self.purses[self.purse_of(market.kind)][market.margin] += paid
         self.income.append(Income(kind, market.kind, market.symbol, market.margin, paid, self.clock.ms, self.number()))
         self.on_event("income", self.income[-1])
 

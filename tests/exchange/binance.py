@@ -1,35 +1,26 @@
-"""Serves the local exchange in Binance's words over real sockets: paths, signatures, weights, faults.
-
-async with LocalBinance.of_btc() as exchange:
-    exchange.account.fund("spot", "USDT", "10000")
-    api = exchange.api()
-    ...
-    assert exchange.journal.of("POST /api/v3/order")
-"""
+"""Serves the local exchange in Binance's words: paths, signatures, weights."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Self
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from aiohttp import web
-from tests.exchange.account import Account
 from tests.exchange.binance_futures import FuturesDesk
 from tests.exchange.binance_orders import OrderDesk
 from tests.exchange.binance_wallet import Wallet
 from tests.exchange.binance_words import Refusal
-from tests.exchange.faults import Fault, Faults
 from tests.exchange.hand_clock import HandClock
-from tests.exchange.journal import Journal, Request
+from tests.exchange.journal import Request
 from tests.exchange.market import Kind, Market
+from tests.exchange.server import KEY, SECRET, LocalExchange
 from tests.exchange.streams import Streams
 
-KEY = "local-key-f00dfeed5eed"
-SECRET = "local-secret-c0ffee0ddba11"
+__all__ = ["KEY", "SECRET", "LocalBinance"]
 
 Handler = Callable[[dict[str, str]], Any]
 
@@ -44,49 +35,22 @@ class Route(NamedTuple):
     keyed: bool = False
 
 
-class LocalBinance:
-    """The server. Its clock, prices and faults are moved by the test; what arrived is in `journal`."""
+class LocalBinance(LocalExchange):
+    """Binance's spot, USD-M and COIN-M."""
+
+    venue = "binance"
 
     def __init__(self, markets: Iterable[Market], clock: HandClock | None = None) -> None:
-        self.clock = clock or HandClock()
-        self.account = Account(self.clock, tuple(markets))
-        self.journal = Journal()
-        self.faults = Faults()
+        super().__init__(markets, clock)
         self.limits = {"api": 6000, "fapi": 2400, "dapi": 2400}
         """Weight a minute, as `exchangeInfo` says and as is enforced."""
-        self.revoked = False
-        """Whether the key is refused."""
         self.wallet = Wallet(self.account)
         self.spot = OrderDesk(self.account, Kind.SPOT, self.limits)
         self.linear = FuturesDesk(self.account, Kind.LINEAR, self.limits)
         self.inverse = FuturesDesk(self.account, Kind.INVERSE, self.limits)
         self.streams = Streams(self.account, self._is_signed)
-        self.port = 0
         self._routes = self._all_routes()
         self._used: dict[tuple[str, int], int] = defaultdict(int)
-        self._late: list[Callable[[], Any]] = []
-        self._runner: web.AppRunner | None = None
-
-    async def __aenter__(self) -> Self:
-        app = web.Application()
-        app.router.add_get("/ws-api/v3", self.streams.session)
-        app.router.add_get("/private/ws", self.streams.private_stream)
-        app.router.add_get("/ws/{key}", self.streams.market_stream)
-        app.router.add_get("/ws", self.streams.market_stream)
-        app.router.add_get("/stream/ws/{key}", self.streams.market_stream)
-        app.router.add_route("*", "/{path:.*}", self._serve)
-        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        assert site._server is not None
-        self.port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
-        return self
-
-    async def __aexit__(self, *_error: object) -> None:
-        self.faults.released.set()
-        assert self._runner is not None
-        await self._runner.cleanup()
 
     @property
     def urls(self) -> dict[str, str]:
@@ -96,11 +60,17 @@ class LocalBinance:
         found |= dict.fromkeys(("spot_session", "linear_stream", "inverse_stream"), ws)
         return found | {"spot_stream": f"{ws}/stream"}
 
-    def deliver(self) -> None:
-        """Carry out what was on its way all the time."""
-        late, self._late = self._late, []
-        for carry_out in late:
-            carry_out()
+    @property
+    def sockets(self) -> dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]:
+        """Market streams, account streams and the spot session."""
+        market = self.streams.market_stream
+        return {
+            "/ws-api/v3": self.streams.session,
+            "/private/ws": self.streams.private_stream,
+            "/ws/{key}": market,
+            "/ws": market,
+            "/stream/ws/{key}": market,
+        }
 
     def _all_routes(self) -> dict[str, Route]:
         wallet, spot = self.wallet, self.spot
@@ -169,29 +139,19 @@ class LocalBinance:
         keys = {f"{method} /{host}/v1/listenKey": keyed for method in ("POST", "PUT", "DELETE")}
         return routes(signed, signed=True) | routes(public, signed=False) | keys
 
-    async def _serve(self, http: web.Request) -> web.StreamResponse:
+    async def read(self, http: web.Request) -> tuple[str, dict[str, Any]]:
+        """Everything that is sent, in the query or in the body."""
         raw = http.query_string if http.method in ("GET", "DELETE") else (await http.read()).decode()
-        params = dict(parse_qsl(raw, keep_blank_values=True))
-        route = self._routes.get(f"{http.method} {http.path}")
-        seen = Request(http.method, http.path, _shown(params), self.clock.ns)
-        self.journal.requests.append(seen)
-        self.account.run_countdowns()
-        fault = self.faults.take(seen.route)
-        if fault is not None and fault.before is not None:
-            fault.before()
-        if fault is None or fault.passes:
-            return self._answer(seen, route, http, raw, params)
-        return await self._fail(fault, seen, route, http, raw, params)
+        return raw, dict(parse_qsl(raw, keep_blank_values=True))
 
-    def _answer(
-        self, seen: Request, route: Route | None, http: web.Request, raw: str, params: dict[str, str]
-    ) -> web.Response:
-        headers = {}
+    def answer(self, seen: Request, http: web.Request, signed: str, params: dict[str, Any]) -> web.Response:
+        """Do what is asked, or refuse it."""
+        route, headers = self._routes.get(seen.route), {}
         try:
             if route is None:
                 raise Refusal(-5000, f"Path {http.path}, Method {http.method} is invalid", 404)
             headers = self._count(route)
-            self._check(route, http, raw, params)
+            self._check(route, http, signed, params)
             body = route.handle(params)
             seen.carried_out, seen.status = True, 200
         except Refusal as refusal:
@@ -202,32 +162,6 @@ class LocalBinance:
             seen.status = 400
             body = {"code": -1102, "msg": f"Mandatory parameter {missing} was not sent, was empty/null, or malformed."}
         return web.json_response(body, status=seen.status, headers=headers)
-
-    async def _fail(
-        self,
-        fault: Fault,
-        seen: Request,
-        route: Route | None,
-        http: web.Request,
-        raw: str,
-        params: dict[str, str],
-    ) -> web.StreamResponse:
-        if fault.later:
-            self._late.append(lambda: self._answer(seen, route, http, raw, params))
-        elif fault.carried_out:
-            self._answer(seen, route, http, raw, params)
-        if fault.hangs:
-            self.faults.hanging.set()
-            await self.faults.released.wait()
-        if fault.answer is not None:
-            status, text, headers = fault.answer
-            seen.status = status
-            kind = "application/json" if text[:1] in ("{", "[") else "text/html"
-            return web.Response(status=status, text=text, headers=headers, content_type=kind)
-        seen.status = None
-        assert http.transport is not None
-        http.transport.abort()
-        return web.Response()
 
     def _count(self, route: Route) -> dict[str, str]:
         if route.host == "sapi":
@@ -269,7 +203,3 @@ class LocalBinance:
 
 def _signature(text: str) -> str:
     return hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).hexdigest()
-
-
-def _shown(params: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in params.items() if name != "signature"}

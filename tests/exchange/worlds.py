@@ -1,25 +1,31 @@
-"""Defines a small local Binance, and how it is reached."""
+"""Defines small local exchanges, and how they are reached."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from decimal import Decimal
+from typing import TypeVar
 
 from pydantic import SecretStr
-from tests.exchange.binance import KEY, SECRET, LocalBinance
+from tests.exchange.binance import LocalBinance
+from tests.exchange.bybit import LocalBybit
 from tests.exchange.market import Kind, Market
+from tests.exchange.server import KEY, SECRET, LocalExchange
 
 from basis_actors.config import ExchangeVenue, load_venue
 from basis_actors.config.exchange_api import WithdrawalAddress
 from basis_actors.config.secrets import ExchangeKeys
+from basis_actors.venues.wire.adapter import Adapter
 from basis_actors.venues.wire.answers import ApiCall
-from basis_actors.venues.wire.binance import BinanceApi
 from basis_actors.venues.wire.build import build_exchange
 
 KEYS = ExchangeKeys(api_key=SecretStr(KEY), api_secret=SecretStr(SECRET))
 PAIRS = ("BTC/USDT", "ETH/USDT", "BTC-PERP", "ETH-PERP", "BTCUSD-PERP")
+PAIRS_OF = {"binance": PAIRS, "bybit": ("BTC/USDT", "ETH/USDT", "BTC-PERP", "ETH-PERP")}
 HOME = WithdrawalAddress(venue="wallet", token="USDT", network="ETH", address=f"0x{0xAA:040x}")
+HOMES = {"binance": HOME, "bybit": HOME}
+_Unified = TypeVar("_Unified", bound=LocalExchange)
 PATIENCE_SECONDS = 30.0
 """Real time: longer than any answer takes on a busy machine."""
 IMPATIENCE_SECONDS = 0.6
@@ -72,27 +78,48 @@ def funded() -> LocalBinance:
     return exchange
 
 
-def venue_of(exchange: LocalBinance) -> ExchangeVenue:
+def funded_bybit() -> LocalBybit:
+    """A local Bybit with 200,000 USDT and 2 BTC in the unified purse, and 1,000 USDT in the funding purse."""
+    kept = [market for market in markets() if market.kind is not Kind.INVERSE]
+    for market in kept:
+        market.symbol = market.symbol.replace("_241227", "-27DEC24")
+    return _unified(LocalBybit(kept))
+
+
+def _unified(exchange: _Unified) -> _Unified:
+    for purse, token, amount in (("unified", "USDT", "200000"), ("unified", "BTC", "2"), ("funding", "USDT", "1000")):
+        exchange.account.fund(purse, token, amount)
+    return exchange
+
+
+def venue_of(exchange: LocalExchange) -> ExchangeVenue:
     """The venue as it is configured, at the local exchange's address."""
-    venue = load_venue("binance")
+    venue = load_venue(exchange.venue)
     assert isinstance(venue, ExchangeVenue)
     assert venue.api is not None
-    api = venue.api.model_copy(update={"timeout_seconds": PATIENCE_SECONDS, "withdrawal_addresses": (HOME,)})
+    home = HOMES[exchange.venue]
+    api = venue.api.model_copy(update={"timeout_seconds": PATIENCE_SECONDS, "withdrawal_addresses": (home,)})
     return venue.model_copy(update={"urls": exchange.urls, "api": api})
 
 
 @asynccontextmanager
 async def connected(
-    exchange: LocalBinance,
+    exchange: LocalExchange,
     *,
-    pairs: Iterable[str] = PAIRS,
+    pairs: Iterable[str] | None = None,
     keys: ExchangeKeys | None = KEYS,
     record: Callable[[ApiCall], None] = lambda _call: None,
-) -> AsyncIterator[BinanceApi]:
-    """The real adapter, talking to it."""
+) -> AsyncIterator[Adapter]:
+    """The real adapter, talking to it. Where it waits, the clock moves."""
+
+    async def sleep(seconds: float) -> None:
+        exchange.clock.advance(seconds)
+
     venue = venue_of(exchange)
-    api = build_exchange(venue, pairs, keys, record=record, monotonic_ns=exchange.clock.monotonic_ns)
-    assert isinstance(api, BinanceApi)
+    wanted = PAIRS_OF[exchange.venue] if pairs is None else pairs
+    monotonic_ns = exchange.clock.monotonic_ns
+    api = build_exchange(venue, wanted, keys, record=record, monotonic_ns=monotonic_ns, sleep=sleep)
+    assert isinstance(api, Adapter)
     try:
         yield api
     finally:
@@ -100,7 +127,7 @@ async def connected(
 
 
 @contextmanager
-def impatient(api: BinanceApi) -> Iterator[None]:
+def impatient(api: Adapter) -> Iterator[None]:
     """Within it the adapter gives up soon. What else a test asks takes as long as the machine needs."""
     client = api._caller._client._exchange
     before, client.timeout = client.timeout, IMPATIENCE_SECONDS * 1000
