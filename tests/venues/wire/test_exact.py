@@ -1,15 +1,21 @@
 """What does not fit is not sent, and what is sent arrives digit by digit as the ticket has it."""
 
+from collections.abc import AsyncIterator
 from decimal import Decimal
+from itertools import count
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.exchange.binance import LocalBinance
+from tests.exchange.server import LocalExchange
+from tests.exchange.worlds import connected
+from tests.venues.wire.speech import SPEECHES, Speech
 from tests.venues.wire.tickets import buy
 
 from basis_actors.errors import Rejected
 from basis_actors.messages.exchange import MarketFilters, OrderTicket
+from basis_actors.venues.wire.adapter import Adapter
 from basis_actors.venues.wire.binance import BinanceApi
 from basis_actors.venues.wire.exact import plain_text, require_whole
 
@@ -92,5 +98,44 @@ async def test_what_arrives_is_exactly_what_the_ticket_says(
     assert params["price"] == plain_text(ticks * tick)
     assert params["newClientOrderId"] == client_id
     assert "e" not in params["quantity"].lower() + params["price"].lower()
+    assert (report.amount, report.client_id, report.pair) == (sent.amount, client_id, pair)
+    await api.cancel(pair, client_id)
+
+
+NUMBERS = count()
+
+
+@pytest.fixture(scope="module", params=SPEECHES)
+async def elsewhere(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Speech, LocalExchange, Adapter]]:
+    """Each other exchange in turn, rich, and with no least value of an order."""
+    speech = SPEECHES[request.param]
+    async with speech.funded() as running, connected(running) as api:
+        running.account.fund("unified", "USDT", "1e12")
+        for market in running.account.markets.values():
+            market.min_notional = Decimal(0)
+        yield speech, running, api
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), lots=st.integers(1, 300), ticks=st.integers(1, 500_000))
+async def test_what_arrives_at_any_exchange_is_exactly_what_the_ticket_says(
+    elsewhere: tuple[Speech, LocalExchange, Adapter], data: st.DataObject, lots: int, ticks: int
+) -> None:
+    speech, exchange, api = elsewhere
+    pair = data.draw(st.sampled_from(sorted(speech.lots)))
+    lot, tick = (Decimal(text) for text in speech.lots[pair])
+    # An id serves once, whatever else an example has in common with one before.
+    client_id = f"exact{next(NUMBERS)}"
+    sent = buy(pair, str(lots * lot), str(ticks * tick), client_id)
+    exchange.clock.advance(1)
+    report = await api.place(sent)
+    params = exchange.journal.of(speech.place)[-1].params
+    amount, price = params[speech.amount_name], params[speech.price_name]
+    unit = Decimal(speech.units.get(pair, "1"))
+    assert amount == plain_text(sent.amount / unit)
+    assert Decimal(amount) * unit == sent.amount
+    assert price == plain_text(ticks * tick)
+    assert "e" not in (amount + price).lower()
+    assert params[speech.id_name] == client_id
     assert (report.amount, report.client_id, report.pair) == (sent.amount, client_id, pair)
     await api.cancel(pair, client_id)

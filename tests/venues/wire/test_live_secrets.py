@@ -2,19 +2,49 @@
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
-from tests.exchange.binance import KEY, SECRET, LocalBinance
-from tests.exchange.worlds import impatient
+from tests.exchange.server import KEY, PASSPHRASE, SECRET, LocalExchange
+from tests.exchange.worlds import connected, funded, impatient
+from tests.venues.wire.speech import SPEECHES
 from tests.venues.wire.tickets import buy
 
 from basis_actors.errors import VenueError
+from basis_actors.venues.wire.adapter import Adapter
 from basis_actors.venues.wire.answers import ApiCall
-from basis_actors.venues.wire.binance import BinanceApi
 
-HUSH = (KEY, SECRET)
-ECHO = {"code": -9000, "msg": f"key {KEY} and secret {SECRET} are known to us"}
+HUSH = (KEY, SECRET, PASSPHRASE)
+FUNDED = {"binance": funded} | {venue: speech.funded for venue, speech in SPEECHES.items()}
+PLACE = {"binance": "POST /fapi/v1/order"} | {venue: speech.place for venue, speech in SPEECHES.items()}
+FIND = {"binance": "GET /fapi/v1/order"} | {venue: speech.find for venue, speech in SPEECHES.items()}
+
+
+@pytest.fixture(params=FUNDED)
+async def exchange(request: pytest.FixtureRequest) -> AsyncIterator[LocalExchange]:
+    """Each exchange in turn."""
+    async with FUNDED[request.param]() as running:
+        yield running
+
+
+@pytest.fixture
+async def api(exchange: LocalExchange, calls: list[ApiCall]) -> AsyncIterator[Adapter]:
+    """The adapter."""
+    async with connected(exchange, record=calls.append) as ready:
+        yield ready
+
+
+def secrets_of(exchange: LocalExchange) -> str:
+    """Everything secret that the adapter has been given."""
+    return f"{KEY} {SECRET} {PASSPHRASE if exchange.venue == 'okx' else ''}"
+
+
+def echo(exchange: LocalExchange, route: str) -> None:
+    """Refuse with everything that is secret in the text."""
+    if exchange.venue == "binance":
+        exchange.faults.answer(route, 400, {"code": -9000, "msg": secrets_of(exchange)})
+    else:
+        exchange.faults.answer(route, *SPEECHES[exchange.venue].coded(9000, secrets_of(exchange)))
 
 
 def hidden_in(text: str) -> bool:
@@ -51,20 +81,24 @@ def everything_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.Lo
         logging.getLogger(name).setLevel(level)
 
 
-FAULTS: dict[str, Callable[[LocalBinance, str], None]] = {
+FAULTS: dict[str, Callable[[LocalExchange, str], None]] = {
     "silence": lambda exchange, route: exchange.faults.hang(route, carried_out=True),
     "broken connection": lambda exchange, route: exchange.faults.drop_after(route, 4),
-    "refusal that repeats them": lambda exchange, route: exchange.faults.answer(route, 400, ECHO),
-    "page that repeats them": lambda exchange, route: exchange.faults.answer(route, 502, f"<p>{KEY} {SECRET}</p>"),
-    "success that repeats them": lambda exchange, route: exchange.faults.answer(route, 200, f'["{KEY}", "{SECRET}"]'),
+    "refusal that repeats them": echo,
+    "page that repeats them": lambda exchange, route: exchange.faults.answer(
+        route, 502, f"<p>{secrets_of(exchange)}</p>"
+    ),
+    "success that repeats them": lambda exchange, route: exchange.faults.answer(
+        route, 200, f'["{secrets_of(exchange)}"]'
+    ),
     "revoked key": lambda exchange, _route: setattr(exchange, "revoked", True),
 }
 
 
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 async def test_no_failure_shows_a_secret(
-    exchange: LocalBinance,
-    api: BinanceApi,
+    exchange: LocalExchange,
+    api: Adapter,
     calls: list[ApiCall],
     everything_is_logged: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
@@ -73,8 +107,8 @@ async def test_no_failure_shows_a_secret(
     await api.prepare({"BTC-PERP": 5})
     shown = []
     asks: dict[str, Callable[[], Awaitable[object]]] = {
-        "POST /fapi/v1/order": lambda: api.place(buy("BTC-PERP", "0.5")),
-        "GET /fapi/v1/order": lambda: api.order("BTC-PERP", "order1"),
+        PLACE[exchange.venue]: lambda: api.place(buy("BTC-PERP", "0.5")),
+        FIND[exchange.venue]: lambda: api.order("BTC-PERP", "order1"),
     }
     for route, ask in asks.items():
         FAULTS[fault](exchange, route)
@@ -88,7 +122,7 @@ async def test_no_failure_shows_a_secret(
     assert "order1" in shown[0]
 
 
-async def test_no_view_of_the_adapter_shows_a_secret(api: BinanceApi) -> None:
+async def test_no_view_of_the_adapter_shows_a_secret(api: Adapter) -> None:
     parts: list[object] = [api]
     seen: set[int] = set()
     texts = []

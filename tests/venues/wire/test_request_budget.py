@@ -7,7 +7,7 @@ from tests.venues.wire.tickets import buy, sell
 from basis_actors.errors import Transient
 from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.wire.binance import BinanceApi
-from basis_actors.venues.wire.request_budget import RequestBudget
+from basis_actors.venues.wire.request_budget import EVERYTHING, RequestBudget
 
 MINUTE = 60 * NS_PER_SECOND
 POST = "POST /fapi/v1/order"
@@ -79,6 +79,60 @@ def test_a_ban_outlasts_a_pause_and_holds_for_every_host() -> None:
             budget.take(host, 1, exchange_ns=None, elapsed_ns=MINUTE, urgent=True)
         assert caught.value.code == "VEN-003"
     assert take(budget, 1, 2 * MINUTE)
+
+
+def test_a_rate_counts_back_from_any_moment() -> None:
+    budget = RequestBudget("bybit", 0.2)
+    budget.set_rate("place", 5, NS_PER_SECOND)
+    half = NS_PER_SECOND // 2
+    assert [take(budget, 1, 0, host="place") for _ in range(3)] == [True, True, True]
+    assert [take(budget, 1, half, host="place") for _ in range(2)] == [True, False]
+    assert take(budget, 1, half, urgent=True, host="place")
+    assert not take(budget, 1, half, urgent=True, host="place")
+    # A whole second after the first three only the two of half a second ago count.
+    assert not take(budget, 3, NS_PER_SECOND - 1, host="place")
+    assert [take(budget, 1, NS_PER_SECOND, host="place") for _ in range(3)] == [True, True, False]
+
+
+def test_a_rate_of_one_is_not_reserved_away() -> None:
+    budget = RequestBudget("okx", 0.25)
+    budget.set_rate("transfer", 1, NS_PER_SECOND)
+    assert take(budget, 1, host="transfer")
+    assert not take(budget, 1, host="transfer")
+
+
+def test_what_holds_for_everything_is_counted_over_all_hosts_and_only_when_it_is_granted() -> None:
+    budget = RequestBudget("bybit", 0.0)
+    budget.set_rate(EVERYTHING, 3, NS_PER_SECOND)
+    budget.set_rate("place", 1, NS_PER_SECOND)
+    assert [take(budget, 1, host=host) for host in ("place", "place", "place", "orders", "market", "log")] == [
+        True,
+        False,
+        False,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_how_long_a_rate_takes_to_make_room() -> None:
+    budget = RequestBudget("bybit", 0.25)
+    budget.set_rate("log", 4, NS_PER_SECOND)
+
+    def wait(at_ns: int, weight: int = 1, *, urgent: bool = False) -> int:
+        return budget.wait_ns("log", weight, at_ns, urgent=urgent)
+
+    assert wait(0) == 0
+    for at_ns in (0, 100, 200):
+        assert take(budget, 1, at_ns, host="log")
+    assert (wait(300), wait(300, urgent=True)) == (NS_PER_SECOND - 300, 0)
+    assert wait(300, 2) == NS_PER_SECOND + 100 - 300
+    assert wait(NS_PER_SECOND) == 0
+    budget.set_rate(EVERYTHING, 2, 3 * NS_PER_SECOND)
+    assert take(budget, 1, NS_PER_SECOND, host="log")
+    # The longer of two rates holds, and for hosts that have none of their own as well.
+    assert wait(NS_PER_SECOND + 500) == budget.wait_ns("any", 1, NS_PER_SECOND + 500, urgent=False)
+    assert wait(NS_PER_SECOND + 500) == 3 * NS_PER_SECOND - 500
 
 
 async def test_a_used_up_budget_sends_nothing_but_what_reduces_risk(exchange: LocalBinance, api: BinanceApi) -> None:

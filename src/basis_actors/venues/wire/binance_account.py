@@ -19,6 +19,7 @@ from basis_actors.venues.wire.binance_rows import (
     WithdrawalRow,
 )
 from basis_actors.venues.wire.caller import Caller
+from basis_actors.venues.wire.everything import Everything
 
 __all__ = ["BinanceAccount"]
 
@@ -166,13 +167,8 @@ def _doubtful(account: FuturesAccountRow, rows: tuple[PositionRow, ...]) -> Cont
     by_account = {row.symbol: row.position_amt for row in account.positions if row.position_amt}
     by_list = {row.symbol: row.position_amt for row in rows if row.position_amt}
     if not by_account and not by_list and any(row.position_initial_margin for row in account.assets):
-        return _Everything()
+        return Everything()
     return frozenset(symbol for symbol, _amount in by_account.items() ^ by_list.items())
-
-
-class _Everything:
-    def __contains__(self, _symbol: object) -> bool:
-        return True
 
 
 def _spans(since_ms: int, until_ms: int) -> Iterator[dict[str, str]]:

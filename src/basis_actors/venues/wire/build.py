@@ -15,10 +15,11 @@ from basis_actors.ports import ExchangeApi
 from basis_actors.venues.wire.adapter import Surroundings
 from basis_actors.venues.wire.answers import ApiCall
 from basis_actors.venues.wire.binance import BinanceApi
+from basis_actors.venues.wire.bybit import BybitApi
 
 __all__ = ["ExchangeConnection", "build_exchange"]
 
-_EXCHANGES: Final = {"binance": BinanceApi}
+_EXCHANGES: Final = {"binance": BinanceApi, "bybit": BybitApi}
 """By venue; a new exchange is one line here."""
 
 
