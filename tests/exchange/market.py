@@ -32,7 +32,7 @@ class Market:
     min_notional: Decimal = Decimal(5)
     max_market: Decimal = Decimal(1000)
     contract: Decimal = Decimal(1)
-    """USD a contract of an inverse perpetual."""
+    """USD a contract of an inverse perpetual; base units a contract, where sizes on the wire are contracts."""
     taker: Decimal = Decimal("0.0005")
     maker: Decimal = Decimal("0.0002")
     leverage: int = 20

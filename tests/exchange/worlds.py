@@ -11,20 +11,34 @@ from pydantic import SecretStr
 from tests.exchange.binance import LocalBinance
 from tests.exchange.bybit import LocalBybit
 from tests.exchange.market import Kind, Market
-from tests.exchange.server import KEY, SECRET, LocalExchange
+from tests.exchange.okx import LocalOkx
+from tests.exchange.server import KEY, PASSPHRASE, SECRET, LocalExchange
 
 from basis_actors.config import ExchangeVenue, load_venue
 from basis_actors.config.exchange_api import WithdrawalAddress
-from basis_actors.config.secrets import ExchangeKeys
+from basis_actors.config.secrets import ExchangeKeys, PassphraseKeys
 from basis_actors.venues.wire.adapter import Adapter
 from basis_actors.venues.wire.answers import ApiCall
 from basis_actors.venues.wire.build import build_exchange
 
 KEYS = ExchangeKeys(api_key=SecretStr(KEY), api_secret=SecretStr(SECRET))
+KEYS_OF = {
+    "binance": KEYS,
+    "bybit": KEYS,
+    "okx": PassphraseKeys(api_key=SecretStr(KEY), api_secret=SecretStr(SECRET), passphrase=SecretStr(PASSPHRASE)),
+}
 PAIRS = ("BTC/USDT", "ETH/USDT", "BTC-PERP", "ETH-PERP", "BTCUSD-PERP")
-PAIRS_OF = {"binance": PAIRS, "bybit": ("BTC/USDT", "ETH/USDT", "BTC-PERP", "ETH-PERP")}
+PAIRS_OF = {
+    "binance": PAIRS,
+    "bybit": ("BTC/USDT", "ETH/USDT", "BTC-PERP", "ETH-PERP"),
+    "okx": ("BTC-PERP", "ETH-PERP"),
+}
 HOME = WithdrawalAddress(venue="wallet", token="USDT", network="ETH", address=f"0x{0xAA:040x}")
-HOMES = {"binance": HOME, "bybit": HOME}
+HOMES = {"binance": HOME, "bybit": HOME, "okx": HOME.model_copy(update={"network": "USDT-ERC20"})}
+CONTRACTS = {"BTC": Decimal("0.01"), "ETH": Decimal("0.1"), "SOL": Decimal(1)}
+"""What a contract of OKX is, base units."""
+LOTS = {"BTC": Decimal("0.01"), "ETH": Decimal("0.1"), "SOL": Decimal(1)}
+"""What of one is traded there."""
 _Unified = TypeVar("_Unified", bound=LocalExchange)
 PATIENCE_SECONDS = 30.0
 """Real time: longer than any answer takes on a busy machine."""
@@ -86,6 +100,17 @@ def funded_bybit() -> LocalBybit:
     return _unified(LocalBybit(kept))
 
 
+def funded_okx() -> LocalOkx:
+    """A local OKX with 200,000 USDT and 2 BTC in the trading account, and 1,000 USDT in the funding purse."""
+    kept = [market for market in markets() if market.kind is Kind.LINEAR]
+    for market in kept:
+        dated = market.symbol.partition("_")[2]
+        market.symbol = f"{market.base}-{market.quote}-{dated or 'SWAP'}"
+        market.contract = CONTRACTS[market.base]
+        market.lot, market.min_notional = market.contract * LOTS[market.base], Decimal(0)
+    return _unified(LocalOkx(kept))
+
+
 def _unified(exchange: _Unified) -> _Unified:
     for purse, token, amount in (("unified", "USDT", "200000"), ("unified", "BTC", "2"), ("funding", "USDT", "1000")):
         exchange.account.fund(purse, token, amount)
@@ -107,16 +132,17 @@ async def connected(
     exchange: LocalExchange,
     *,
     pairs: Iterable[str] | None = None,
-    keys: ExchangeKeys | None = KEYS,
+    signs: bool = True,
     record: Callable[[ApiCall], None] = lambda _call: None,
 ) -> AsyncIterator[Adapter]:
-    """The real adapter, talking to it. Where it waits, the clock moves."""
+    """The real adapter, talking to it, with its keys if it `signs`. Where it waits, the clock moves."""
 
     async def sleep(seconds: float) -> None:
         exchange.clock.advance(seconds)
 
     venue = venue_of(exchange)
     wanted = PAIRS_OF[exchange.venue] if pairs is None else pairs
+    keys = KEYS_OF[exchange.venue] if signs else None
     monotonic_ns = exchange.clock.monotonic_ns
     api = build_exchange(venue, wanted, keys, record=record, monotonic_ns=monotonic_ns, sleep=sleep)
     assert isinstance(api, Adapter)

@@ -114,7 +114,7 @@ async def test_an_account_that_may_not_trade_is_refused(exchange: LocalBinance, 
 
 
 async def test_without_a_key_nothing_signed_is_sent(exchange: LocalBinance) -> None:
-    async with connected(exchange, keys=None) as api:
+    async with connected(exchange, signs=False) as api:
         with pytest.raises(AuthFailed, match="set BASIS_ACTORS_BINANCE__API_KEY") as caught:
             await api.prepare(LEVERAGE)
         assert caught.value.code == "VEN-005"

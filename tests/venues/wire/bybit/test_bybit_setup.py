@@ -101,7 +101,7 @@ async def test_only_the_rights_that_are_needed_are_asked_for(exchange: LocalBybi
 
 
 async def test_without_a_key_nothing_signed_is_sent(exchange: LocalBybit) -> None:
-    async with connected(exchange, keys=None) as api:
+    async with connected(exchange, signs=False) as api:
         with pytest.raises(AuthFailed, match="set BASIS_ACTORS_BYBIT__API_KEY"):
             await api.prepare(LEVERAGE)
         assert "BTC-PERP" in await api.filters()
