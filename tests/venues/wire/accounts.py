@@ -85,8 +85,9 @@ def shown(exchange: LocalExchange) -> dict[str, float]:
                 found[key] = found.get(key, 0.0) + float(amount)
     for pair, position in exchange.account.positions.items():
         if position.size:
-            kind = "InversePerp" if pair.endswith("USD-PERP") else "PerpPosition"
-            found[f"{venue}:{kind}:{pair}"] = float(position.size * exchange.account.market(pair).contract)
+            inverse = pair.endswith("USD-PERP")
+            unit = exchange.account.market(pair).contract if inverse else 1
+            found[f"{venue}:{'InversePerp' if inverse else 'PerpPosition'}:{pair}"] = float(position.size * unit)
     return found
 
 

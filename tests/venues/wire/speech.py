@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tests.exchange.server import LocalExchange
-from tests.exchange.worlds import funded_bybit
+from tests.exchange.worlds import funded_bybit, funded_okx
 
 Answer = tuple[int, Any]
 """HTTP status and body: text, or what becomes JSON."""
@@ -119,4 +119,68 @@ BYBIT = Speech(
     window_seconds=5.0,
 )
 
-SPEECHES = {speech.venue: speech for speech in (BYBIT,)}
+
+def _okx(code: int, text: str = "") -> Answer:
+    status = 401 if 50100 <= code < 50200 else 429 if code == 50011 else 200
+    return status, {"code": str(code), "msg": text, "data": []}
+
+
+def _okx_order(code: int, text: str = "") -> Answer:
+    """What is wrong with an order stands in its row."""
+    row = {"ordId": "", "clOrdId": "order1", "sCode": str(code), "sMsg": text}
+    return 200, {"code": "1", "msg": "All operations failed", "data": [row]}
+
+
+OKX = Speech(
+    venue="okx",
+    funded=funded_okx,
+    sizes={"BTC-PERP": "0.5", "ETH-PERP": "2"},
+    lots={"BTC-PERP": ("0.0001", "0.1"), "ETH-PERP": ("0.01", "0.01")},
+    place="POST /api/v5/trade/order",
+    find="GET /api/v5/trade/order",
+    cancel="POST /api/v5/trade/cancel-order",
+    leverage="POST /api/v5/account/set-leverage",
+    transfer="POST /api/v5/asset/transfer",
+    withdraw="POST /api/v5/asset/withdrawal",
+    positions="GET /api/v5/account/positions",
+    clock="GET /api/v5/public/time",
+    id_name="clOrdId",
+    amount_name="sz",
+    price_name="px",
+    coded=_okx,
+    absent=_okx(51603, "Order does not exist"),
+    unknown=(
+        *PAGES,
+        (200, {"code": "0", "msg": "", "data": None}),
+        (200, {"code": "0", "msg": "", "data": [{"ordId": "1", "clOrdId": "another", "sCode": "0", "sMsg": ""}]}),
+        (200, {"code": "0", "msg": "", "data": [{"ordId": 1, "clOrdId": "order1", "sCode": "0", "sMsg": ""}]}),
+        (500, _okx(51000, "a code with a status that says otherwise")[1]),
+        (200, {"code": "1", "msg": "All operations failed", "data": []}),
+        _okx(50004, "Endpoint request timeout (does not mean that the request was successful or failed)"),
+        _okx(50026, "System error. Try again later"),
+        _okx_order(51016, "Client order ID already exists"),
+        _okx_order(51054, "Request timed out. Please try again."),
+        _okx_order(51149, "Order timed out. Please try again later."),
+        _okx(999999, "something new: system error"),
+    ),
+    passing=(50001, 50005, 50013, 51030),
+    limited=(50011, 50040, 50061),
+    banned=(),
+    refusals=(50014, 51000, 51001, 51008, 51121, 51169, 999999),
+    unauthorised=(
+        (401, "<html>who are you</html>"),
+        _okx(50105, "OK-ACCESS-PASSPHRASE incorrect"),
+        _okx(50110, "Your IP is not included in your API key's IP allowlist."),
+        _okx(50111, "Invalid OK-ACCESS-KEY"),
+        _okx(50113, "Invalid Sign"),
+        _okx(50119, "API key doesn't exist"),
+        _okx(50120, "This API key doesn't have permission to use this function"),
+        _okx_order(51024, "Unable to place order. Your account is suspended."),
+    ),
+    late=50102,
+    window_seconds=5.0,
+    countdown="POST /api/v5/trade/cancel-all-after",
+    units={"BTC-PERP": "0.01", "ETH-PERP": "0.1"},
+)
+
+SPEECHES = {speech.venue: speech for speech in (BYBIT, OKX)}

@@ -21,7 +21,7 @@ from basis_actors.messages.exchange import (
 )
 from basis_actors.venues.wire.answers import ApiCall, Dialect
 from basis_actors.venues.wire.caller import Caller
-from basis_actors.venues.wire.ccxt_client import CcxtClient
+from basis_actors.venues.wire.ccxt_client import CcxtClient, Deadline
 from basis_actors.venues.wire.exchange_clock import ExchangeClock
 from basis_actors.venues.wire.request_budget import RequestBudget
 
@@ -173,6 +173,8 @@ def connect(
     around: Surroundings,
     dialect: Dialect,
     options: Mapping[str, Any],
+    *,
+    deadline: Deadline | None = None,
 ) -> Caller:
     """The connection to an exchange; `options` are ccxt's own. Raises ConfigError as `api_of`."""
     api, clock = api_of(config), ExchangeClock(around.monotonic_ns)
@@ -183,6 +185,7 @@ def connect(
         timeout_seconds=api.timeout_seconds,
         options=options,
         now_ms=lambda: clock.now_ns() // _NS_PER_MS,
+        deadline=deadline,
     )
     return Caller(
         config.venue,

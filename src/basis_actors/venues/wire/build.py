@@ -16,10 +16,11 @@ from basis_actors.venues.wire.adapter import Surroundings
 from basis_actors.venues.wire.answers import ApiCall
 from basis_actors.venues.wire.binance import BinanceApi
 from basis_actors.venues.wire.bybit import BybitApi
+from basis_actors.venues.wire.okx import OkxApi
 
 __all__ = ["ExchangeConnection", "build_exchange"]
 
-_EXCHANGES: Final = {"binance": BinanceApi, "bybit": BybitApi}
+_EXCHANGES: Final = {"binance": BinanceApi, "bybit": BybitApi, "okx": OkxApi}
 """By venue; a new exchange is one line here."""
 
 

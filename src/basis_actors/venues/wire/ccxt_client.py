@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -25,7 +25,7 @@ from basis_actors.config.secrets import ExchangeKeys
 from basis_actors.venues.wire.addresses import replaced
 from basis_actors.venues.wire.answers import Answer, Lost, Params
 
-__all__ = ["CcxtClient"]
+__all__ = ["CcxtClient", "Deadline"]
 
 _MS_PER_SECOND: Final = 1000
 _NEVER_LEFT: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
@@ -47,6 +47,13 @@ _CALL: Final[ContextVar[str]] = ContextVar("call")
 """Which endpoint is being asked."""
 
 
+class Deadline(NamedTuple):
+    """How an exchange is told, if not by a parameter, until when it may take a request."""
+
+    header: str
+    window_ms: int
+
+
 class _Plain:
     """What each exchange class of ccxt is overridden with."""
 
@@ -57,10 +64,18 @@ class _Plain:
     logger.addHandler(logging.NullHandler())
 
     now_ms: Callable[[], int]
+    deadline: Deadline | None
 
     def nonce(self) -> int:
         """Time that requests are signed with."""
         return self.now_ms()
+
+    def sign(self, path: str, api: object, method: str, *rest: object) -> dict[str, Any]:
+        """Called by ccxt with each request. Until when one is taken that may change something is not signed."""
+        signed: dict[str, Any] = super().sign(path, api, method, *rest)  # type: ignore[misc]
+        if self.deadline is not None and method == "POST":
+            signed["headers"][self.deadline.header] = str(self.now_ms() + self.deadline.window_ms)
+        return signed
 
     async def fetch(self, url: str, method: str = "GET", headers: object = None, body: object = None) -> object:
         """Called by ccxt with each request, signed; what is remembered of it is not."""
@@ -93,12 +108,13 @@ class CcxtClient:
         timeout_seconds: float,
         options: Mapping[str, Any],
         now_ms: Callable[[], int],
+        deadline: Deadline | None = None,
     ) -> None:
         """`urls` replace addresses by the names of `config.exchange_api`, `options` are ccxt's own of the exchange."""
         base = getattr(async_support, venue)
         secrets = _named(keys)
         self._secrets = tuple(value for value in secrets.values() if value)
-        self._exchange = type(venue, (_Plain, base), {"now_ms": staticmethod(now_ms)})(
+        self._exchange = type(venue, (_Plain, base), {"now_ms": staticmethod(now_ms), "deadline": deadline})(
             {
                 **secrets,
                 "timeout": int(timeout_seconds * _MS_PER_SECOND),
