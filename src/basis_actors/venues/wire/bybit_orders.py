@@ -79,19 +79,11 @@ class BybitOrders:
 
         Ended orders leave the list of current ones when it likes; the last weeks are in the history.
         """
-        listing = self._markets.listing(pair)
-        params = {**listing.named, "orderLinkId": client_id}
-        found = await self._named(REALTIME, listing, params, client_id)
-        if found is not None:
-            return found
-        now_ms = await self._caller.now_ns() // _NS_PER_MS
-        for week in range(_WEEKS):
-            end = now_ms - week * _WEEK_MS
-            span = {"startTime": str(end - _WEEK_MS + 1), "endTime": str(end)}
-            found = await self._named(HISTORY, listing, {**params, **span}, client_id)
-            if found is not None:
-                return found
-        return None
+        return await self._find(self._markets.listing(pair), {"orderLinkId": client_id})
+
+    async def order_by_number(self, pair: str, venue_order_id: str) -> OrderReport | None:
+        """The order that a trade belongs to; None when the exchange knows none of that number. Looks as `order`."""
+        return await self._find(self._markets.listing(pair), {"orderId": venue_order_id})
 
     async def open_orders(self) -> tuple[OrderReport, ...]:
         """Every open order in the configured markets."""
@@ -122,18 +114,31 @@ class BybitOrders:
         """What the exchange says of an order that it has just taken, if it says anything yet."""
         try:
             listing = self._markets.listing(ticket.pair)
-            params = {**listing.named, "orderLinkId": ticket.client_id}
-            return await self._named(REALTIME, listing, params, ticket.client_id)
+            return await self._named(REALTIME, listing, {"orderLinkId": ticket.client_id}, {})
         except (Transient, AuthFailed):
             # The order is there; that it could not be looked at must not look as if it were not.
             return None
 
+    async def _find(self, listing: Listing, name: dict[str, str]) -> OrderReport | None:
+        found = await self._named(REALTIME, listing, name, {})
+        now_ms = await self._caller.now_ns() // _NS_PER_MS
+        for week in range(_WEEKS):
+            if found is not None:
+                break
+            end = now_ms - week * _WEEK_MS
+            found = await self._named(
+                HISTORY, listing, name, {"startTime": str(end - _WEEK_MS + 1), "endTime": str(end)}
+            )
+        return found
+
     async def _named(
-        self, endpoint: Endpoint, listing: Listing, params: dict[str, str], client_id: str
+        self, endpoint: Endpoint, listing: Listing, name: dict[str, str], span: dict[str, str]
     ) -> OrderReport | None:
+        params = {**listing.named, **name, **span}
         page = await self._caller.find(endpoint, params, Page[OrderRow], absent=_GONE, urgent=True)
         for row in page.list if page is not None else ():
-            if (row.order_link_id, row.symbol) == (client_id, listing.symbol):
+            names = {"orderLinkId": row.order_link_id, "orderId": row.order_id}
+            if row.symbol == listing.symbol and name.items() <= names.items():
                 return self._report(endpoint, listing.category, row)
         return None
 

@@ -65,13 +65,11 @@ class OkxOrders:
 
         One that was cancelled before anything was filled is forgotten after two hours.
         """
-        listing = self._markets.listing(pair)
-        params = {"instId": listing.symbol, "clOrdId": client_id}
-        rows = await self._caller.find(FIND, params, tuple[OrderRow, ...], absent=_NO_SUCH_ORDER, urgent=True)
-        for row in rows or ():
-            if (row.cl_ord_id, row.inst_id) == (client_id, listing.symbol):
-                return await self._report(FIND, row)
-        return None
+        return await self._find(pair, {"clOrdId": client_id})
+
+    async def order_by_number(self, pair: str, venue_order_id: str) -> OrderReport | None:
+        """The order that a trade belongs to; None when the exchange knows none of that number."""
+        return await self._find(pair, {"ordId": venue_order_id})
 
     async def open_orders(self) -> tuple[OrderReport, ...]:
         """Every open order in the configured markets."""
@@ -118,6 +116,16 @@ class OkxOrders:
         except (Transient, AuthFailed):
             # The order is there; that it could not be looked at must not look as if it were not.
             return None
+
+    async def _find(self, pair: str, name: dict[str, str]) -> OrderReport | None:
+        listing = self._markets.listing(pair)
+        params = {"instId": listing.symbol, **name}
+        rows = await self._caller.find(FIND, params, tuple[OrderRow, ...], absent=_NO_SUCH_ORDER, urgent=True)
+        for row in rows or ():
+            names = {"clOrdId": row.cl_ord_id, "ordId": row.ord_id}
+            if row.inst_id == listing.symbol and name.items() <= names.items():
+                return await self._report(FIND, row)
+        return None
 
     def _fill(self, endpoint: Endpoint, listing: Listing, row: FillRow, unit: Decimal) -> VenueFill:
         if row.side not in ("buy", "sell") or not row.trade_id:

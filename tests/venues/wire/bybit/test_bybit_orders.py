@@ -25,6 +25,7 @@ async def test_a_market_order_is_acknowledged_and_then_seen_filled(
     report = await api.place(buy(pair, SIZE[pair]))
     assert (report.state, report.filled, report.average_price) == (OrderState.FILLED, Decimal(SIZE[pair]), 60000)
     assert report == await api.order(pair, "order1")
+    assert report == await api.order_by_number(pair, report.venue_order_id)
     params = exchange.journal.of(POST)[0].params
     assert (params["orderType"], params["timeInForce"], "price" in params) == ("Market", "IOC", False)
     assert exchange.journal.orders_sent("orderLinkId") == {"order1": 1}
@@ -160,6 +161,7 @@ async def test_a_definite_refusal_is_rejected(
         await api.place(ticket)
     assert (caught.value.code, told in caught.value.message) == ("EXEC-004", True)
     assert await api.order(ticket.pair, ticket.client_id) is None
+    assert await api.order_by_number(ticket.pair, "999999") is None
 
 
 @EVERYWHERE

@@ -35,6 +35,7 @@ async def test_a_market_order_is_acknowledged_and_then_seen_filled(
     assert (report.state, report.amount, report.filled) == (OrderState.FILLED, Decimal(amount), Decimal(amount))
     assert (report.average_price, report.updated_ns) == (price, exchange.clock.ns)
     assert report == await api.order(pair, "order1")
+    assert report == await api.order_by_number(pair, report.venue_order_id)
     params = exchange.journal.of(POST)[0].params
     assert (params["ordType"], params["sz"], params["tdMode"], "px" in params) == ("market", contracts, "cross", False)
     assert exchange.journal.orders_sent("clOrdId") == {"order1": 1}
