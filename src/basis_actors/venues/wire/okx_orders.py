@@ -172,7 +172,7 @@ def _parameters(ticket: OrderTicket, listing: Listing, unit: Decimal) -> dict[st
         "clOrdId": ticket.client_id,
     }
     if ticket.reduce_only:
-        params["reduceOnly"] = "true"
+        params["reduceOnly"] = True
     if ticket.limit is None:
         return params
     waits = "ioc" if ticket.time_in_force is TimeInForce.IOC else "limit"

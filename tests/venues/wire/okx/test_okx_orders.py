@@ -169,6 +169,7 @@ async def test_a_refusal_in_the_row_of_an_order_is_rejected(
         await api.place(ticket)
     assert (caught.value.code, told in caught.value.message) == ("EXEC-004", True)
     assert await api.order(ticket.pair, ticket.client_id) is None
+    assert await api.order_by_number(ticket.pair, "999999") is None
 
 
 async def test_an_id_that_waits_already_leaves_the_outcome_unknown(exchange: LocalOkx, api: OkxApi) -> None:
