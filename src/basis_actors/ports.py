@@ -20,14 +20,16 @@ from basis_actors.messages.exchange import (
 )
 from basis_actors.messages.execution import ExecutionHandshake, Settlement
 from basis_actors.messages.journal import Intent, IntentState, JournalEntry
-from basis_actors.messages.market import MarketState
+from basis_actors.messages.market import FundingStamp, MarketState
 from basis_actors.messages.operations import Alert
 from basis_actors.messages.orders import Order
+from basis_actors.messages.quotes import Price
 
 __all__ = [
     "AlertCourier",
     "ExchangeApi",
     "LoopClock",
+    "MarketData",
     "MarketFeed",
     "OrderJournal",
     "SignalEndpoint",
@@ -46,6 +48,51 @@ class MarketFeed(Protocol):
 
     async def take(self, ns: int) -> MarketState:
         """The market as it is known at `ns`; called once for each tick, in order."""
+        ...
+
+
+class MarketData(Protocol):
+    """What an exchange publishes of the markets that a mode uses. It needs no account.
+
+    Everything raises Transient VEN-003 when the exchange does not answer, VEN-006 when it is asked too often, and
+    whoever asks decides when to try again.
+    """
+
+    @property
+    def venue(self) -> str:
+        """Name of the exchange."""
+        ...
+
+    async def open(self) -> None:
+        """Learn what is traded. Raises Rejected VEN-004 for a market that the exchange does not have, or has closed."""
+        ...
+
+    async def prices(self) -> tuple[Price, ...]:
+        """The last price of every market, and the mark price of every perpetual."""
+        ...
+
+    async def watch(self, seen: Callable[[Price], object]) -> None:
+        """Call `seen` with each price as it is published, until cancelled.
+
+        What was published before this is called, or while a connection is made, is not shown: ask for it after the
+        first price has come. Raises Transient when a stream breaks; one that falls silent is noticed by whoever
+        listens.
+        """
+        ...
+
+    async def funding(self, pair: str, since_ns: int) -> tuple[FundingStamp, ...]:
+        """Settled funding of a perpetual at and after `since_ns`, oldest first.
+
+        The mark is None where the exchange does not publish the one that it settled with.
+        """
+        ...
+
+    async def mark_range(self, pair: str, since_ns: int) -> tuple[float, float] | None:
+        """Lowest and highest mark price of a perpetual since then; None while nothing was published since."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
         ...
 
 
