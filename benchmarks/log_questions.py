@@ -213,7 +213,7 @@ def _moved(line: Line, at: datetime, sequence: int, ticks: int) -> bytes:
 def _write(files: EventFiles, waiting: list[list[bytes]], sequence: int) -> None:
     for file, lines in enumerate(waiting):
         if lines:
-            files.put((file, b"".join(lines)))
+            files.put((file, b"".join(lines), len(lines)))
             lines.clear()
     files.put_seal(sequence)
     files.write()
