@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from asyncio import Event
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,10 +33,12 @@ class Fault:
     """What happens just before the request is looked at, as if it had been a moment earlier."""
     passes: bool = False
     """Whether the request is answered as if nothing were wrong."""
+    having: str | None = None
+    """Name of a parameter without which it leaves a request alone."""
 
-    def strikes(self, route: str) -> bool:
+    def strikes(self, route: str, params: Mapping[str, Any]) -> bool:
         """Whether it is about this request."""
-        if self.times <= 0:
+        if self.times <= 0 or (self.having is not None and self.having not in params):
             return False
         return route == self.route or (self.route.endswith("*") and route.startswith(self.route[:-1]))
 
@@ -51,10 +53,10 @@ class Faults:
     hanging: Event = field(default_factory=Event)
     """Set when something hangs."""
 
-    def take(self, route: str) -> Fault | None:
+    def take(self, route: str, params: Mapping[str, Any]) -> Fault | None:
         """The fault that strikes a request, one strike used up."""
         for fault in self.armed:
-            if fault.strikes(route):
+            if fault.strikes(route, params):
                 fault.times -= 1
                 return fault
         return None
@@ -88,10 +90,11 @@ class Faults:
         *,
         times: int = 1,
         carried_out: bool = False,
+        having: str | None = None,
     ) -> None:
         """Say something else; text goes as it is, anything else as JSON."""
         text = body if isinstance(body, str) else json.dumps(body)
-        self.armed.append(Fault(route, times, carried_out, answer=(status, text, headers or {})))
+        self.armed.append(Fault(route, times, carried_out, answer=(status, text, headers or {}), having=having))
 
     def happen_before(self, route: str, what: Callable[[], object]) -> None:
         """Something happens a moment before a request is looked at: a fill before a cancel."""

@@ -86,7 +86,7 @@ class LocalExchange(ABC):
         seen = Request(http.method, http.path, _shown(params), self.clock.ns)
         self.journal.requests.append(seen)
         self.account.run_countdowns()
-        fault = self.faults.take(seen.route)
+        fault = self.faults.take(seen.route, params)
         if fault is not None and fault.before is not None:
             fault.before()
         if fault is None or fault.passes:

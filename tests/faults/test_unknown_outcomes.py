@@ -80,7 +80,7 @@ async def test_02_an_order_that_arrives_late_is_waited_for(house: House) -> None
 async def test_02_an_order_that_is_never_found_by_its_id_is_found_by_its_trades(house: House) -> None:
     process = await house.start()
     house.exchange.faults.drop_after(PERP)
-    house.exchange.faults.answer(FIND, 400, NOT_FOUND, times=FOREVER)
+    house.exchange.faults.answer(FIND, 400, NOT_FOUND, times=FOREVER, having="origClientOrderId")
     await process.tick()
     await process.stop()
     assert_whole(house)

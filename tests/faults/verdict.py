@@ -131,7 +131,7 @@ def _is_perp(event: OperationExecutionEvent) -> bool:
 def queries(house: House, client_id: str) -> list[Request]:
     """How often the exchange was asked for an order."""
     requests = house.exchange.journal.of("GET /fapi/v1/order") + house.exchange.journal.of("GET /api/v3/order")
-    return [request for request in requests if request.params["origClientOrderId"] == client_id]
+    return [request for request in requests if request.params.get("origClientOrderId") == client_id]
 
 
 def sent_ids(house: House, route: str = PERP) -> list[str]:
