@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +14,11 @@ from basis_actors.cli.progress import progress_display
 from basis_actors.cli.terminal import DONE, FAILED, INTERRUPTED, complain, results
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from basis_actors.results.summary import RunSummary
+    from basis_actors.services.live import LiveRun
     from basis_actors.services.preparation import BacktestRequest, Prepared
     from basis_actors.services.state import StateDirectory
 
@@ -39,13 +43,13 @@ def live(
         typer.Option(metavar="DIR", help="Play back the market of this data folder.", rich_help_panel=_MARKET),
     ] = None,
     speed: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="X|max",
-            help="How many times as fast as real time it is played back; max waits for each tick to settle.",
+            help="How many times as fast as real time it is played back, 1 by default; max waits for each tick.",
             rich_help_panel=_MARKET,
         ),
-    ] = "1",
+    ] = None,
     start: Annotated[str | None, typer.Option(metavar="TIME", help="First tick, UTC.", rich_help_panel=_MARKET)] = None,
     end: Annotated[
         str | None, typer.Option(metavar="TIME", help="Last tick, included.", rich_help_panel=_MARKET)
@@ -93,24 +97,18 @@ def live(
         typer.Option("--quiet", help="Print only where the log is, and no progress.", rich_help_panel=_OUTPUT),
     ] = False,
 ) -> None:
-    """Run a mode as a live process, on paper, with a market that is played back.
+    """Run a mode as a live process: on its accounts at exchanges, or on paper.
 
-    The actors, messages and strategies are those of a backtest, on the runtime of live trading. Ctrl-C or SIGTERM stops
-    it when the tick that is at work is over; a second one ends it at once. Exit codes: 0 stopped or at the end of the
-    market, 1 failed, 2 bad input.
+    The actors, messages and strategies are those of a backtest, on the runtime of live trading. The market is the one
+    that exchanges publish, or with --replay-feed one that is played back. Without --paper orders are sent; keys come
+    from the environment (BASIS_ACTORS_BINANCE__API_KEY ...) or a file that BASIS_ACTORS_SECRETS_FILE names. Ctrl-C or
+    SIGTERM stops it when the tick that is at work is over; a second one ends it at once. Exit codes: 0 stopped or at
+    the end of the market, 1 failed, 2 bad input.
     """
-    from basis_actors.errors import ConfigError
     from basis_actors.services.inputs import moment_of
     from basis_actors.services.preparation import BacktestRequest
 
-    if not paper:
-        raise ConfigError(
-            "CONFIG-003", "live trades on paper only: accounts at exchanges are not connected; add --paper"
-        )
-    if replay_feed is None:
-        raise ConfigError(
-            "CONFIG-003", "live has no market of its own: give the one to play back with --replay-feed DIR"
-        )
+    _require_sense(paper=paper, replay_feed=replay_feed, speed=speed, window=(start, end), capital=capital, state=state)
     request = BacktestRequest(
         mode=mode,
         data=replay_feed,
@@ -124,8 +122,44 @@ def live(
         correlation_id=correlation_id,
         runtime="live",
     )
-    summary = _run(request, _pace_of(speed), state, progress=not quiet)
+    if replay_feed is not None:
+        begin = partial(_played_back, pace=_pace_of(speed or "1"), root=state)
+    else:
+        begin = partial(_on_paper if paper else _on_accounts, root=state)
+    summary = _run(request, begin, progress=not quiet)
     raise typer.Exit(INTERRUPTED if summary is None else _show(summary, as_json=as_json, quiet=quiet))
+
+
+def _require_sense(
+    *,
+    paper: bool,
+    replay_feed: Path | None,
+    speed: str | None,
+    window: tuple[str | None, str | None],
+    capital: float | None,
+    state: Path | None,
+) -> None:
+    """Raise ConfigError CONFIG-003 for options that do not go together."""
+    from basis_actors.errors import ConfigError
+
+    if replay_feed is None and (speed is not None or window != (None, None)):
+        raise ConfigError(
+            "CONFIG-003",
+            "--speed, --start and --end are of a market that is played back; give it with --replay-feed DIR",
+        )
+    if paper:
+        return
+    if replay_feed is not None:
+        raise ConfigError(
+            "CONFIG-003", "orders at accounts cannot follow a market that is played back: add --paper to --replay-feed"
+        )
+    if capital is not None:
+        raise ConfigError("CONFIG-003", "--capital is of --paper; accounts at exchanges begin with what they hold")
+    if state is None:
+        raise ConfigError(
+            "CONFIG-003",
+            "accounts at exchanges are traded with --state DIR: order journal, locks and kill switch are kept there",
+        )
 
 
 def _pace_of(text: str) -> float | None:
@@ -139,25 +173,46 @@ def _pace_of(text: str) -> float | None:
         raise ConfigError("CONFIG-003", f"--speed is {text!r}; a number above 0, or max, was expected") from None
 
 
-def _run(request: BacktestRequest, pace: float | None, state: Path | None, *, progress: bool) -> RunSummary | None:
+def _run(
+    request: BacktestRequest, begin: Callable[[BacktestRequest, ExitStack], LiveRun], *, progress: bool
+) -> RunSummary | None:
     """The summary; None when somebody stopped it before anything was run."""
-    from basis_actors.services.live import LiveRun, on_paper
-    from basis_actors.services.preparation import prepare
-
     with Interruption() as interruption:
         try:
-            with progress_display(str(request.mode), wanted=progress) as display:
+            with progress_display(str(request.mode), wanted=progress) as display, ExitStack() as held:
                 display.loading()
-                prepared = prepare(request)
-                surroundings = on_paper(prepared, pace)
-                with _state_of(prepared, pace, state) as held:
-                    interruption.hold()
-                    run = LiveRun(prepared, surroundings._replace(state=held))
-                    interruption.cancels(run.cancel)
-                    return run.run(display.update)
+                run = begin(request, held)
+                interruption.hold()
+                interruption.cancels(run.cancel)
+                return run.run(display.update)
         except KeyboardInterrupt:
             complain("nothing was run", "Interrupted")
             return None
+
+
+def _played_back(request: BacktestRequest, held: ExitStack, *, pace: float | None, root: Path | None) -> LiveRun:
+    from basis_actors.services.live import LiveRun, on_paper
+    from basis_actors.services.preparation import prepare
+
+    prepared = prepare(request)
+    state = held.enter_context(_state_of(prepared, pace, root))
+    return LiveRun(prepared, on_paper(prepared, pace)._replace(state=state))
+
+
+def _on_paper(request: BacktestRequest, held: ExitStack, *, root: Path | None) -> LiveRun:
+    from basis_actors.services.live_setup import live_on_paper, prepare_live
+
+    prepared = prepare_live(request)
+    return live_on_paper(prepared, held.enter_context(_state_of(prepared, 1.0, root)))
+
+
+def _on_accounts(request: BacktestRequest, held: ExitStack, *, root: Path | None) -> LiveRun:
+    from basis_actors.services.live_setup import live_on_accounts, prepare_live
+
+    prepared = prepare_live(request)
+    state = held.enter_context(_state_of(prepared, 1.0, root))
+    assert state is not None, "refused before"
+    return live_on_accounts(prepared, state, held)
 
 
 def _state_of(

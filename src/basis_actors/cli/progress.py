@@ -90,17 +90,20 @@ class _Bar:
         self.display.update(self._task, ticks="loading the market", refresh=True)
 
     def update(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if now - self._drawn < _REFRESH_SECONDS and progress.ticks < progress.total:
+        now, total = time.monotonic(), progress.total
+        if now - self._drawn < _REFRESH_SECONDS and (total is None or progress.ticks < total):
             return
         self._drawn = now
+        if total is None:
+            self.display.update(self._task, ticks=f"{progress.ticks:,} ticks", refresh=True)
+            return
         rate = progress.ticks / progress.seconds if progress.seconds > 0.0 else 0.0
-        left = (progress.total - progress.ticks) / rate if rate else None
+        left = (total - progress.ticks) / rate if rate else None
         self.display.update(
             self._task,
-            total=progress.total,
+            total=total,
             completed=progress.ticks,
-            ticks=f"{progress.ticks:,}/{progress.total:,} ticks",
+            ticks=f"{progress.ticks:,}/{total:,} ticks",
             rate=f"{rate:,.0f}/s",
             left="" if left is None else f"{left // 60:02.0f}:{left % 60:02.0f} left",
             refresh=True,

@@ -177,7 +177,8 @@ def _over_all(names: tuple[str, ...], show: Callable[[Progress], None]) -> Calla
         number = names.index(name)
         before[name] = done.seconds
         seconds = sum(before.values())
-        show(Progress(number * done.total + done.ticks, len(names) * done.total, seconds))
+        total = done.total or 0
+        show(Progress(number * total + done.ticks, len(names) * total, seconds))
 
     return update
 

@@ -4,6 +4,7 @@ from basis_actors.config.check import CheckResult, ModeRow, check_targets, mode_
 from basis_actors.config.friction import without_friction
 from basis_actors.config.library import config_root, mode_names, scenario_names, share_class_names, venue_names
 from basis_actors.config.loading import load_mode, load_share_class, load_venue
+from basis_actors.config.market_feed import GasAssumption, MarketFeedConfig
 from basis_actors.config.model import Model
 from basis_actors.config.models import (
     ComponentConfig,
@@ -77,6 +78,7 @@ __all__ = [
     "ExecutionManagerConfig",
     "FileSignals",
     "FlashVenue",
+    "GasAssumption",
     "HealthMonitorConfig",
     "HedgeConfig",
     "HttpSignals",
@@ -87,6 +89,7 @@ __all__ = [
     "LoanMarketConfig",
     "LoopConfig",
     "LstConfig",
+    "MarketFeedConfig",
     "MarketNeutralConfig",
     "ModeConfig",
     "ModeRow",

@@ -13,6 +13,7 @@ from pydantic import Field, SerializeAsAny, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ValidationInfo
 
+from basis_actors.config.market_feed import MarketFeedConfig
 from basis_actors.config.model import (
     Count,
     CountOfSeconds,
@@ -184,6 +185,7 @@ class ComponentConfig(Model):
     log_keeper: LogKeeperConfig
     health_monitor: HealthMonitorConfig
     kill_switch: KillSwitchConfig
+    market_feed: MarketFeedConfig
     monitoring: MonitoringConfig
     alerts: AlertsConfig
 

@@ -1,4 +1,4 @@
-"""Defines a price as an exchange publishes it between ticks."""
+"""Defines a price as an exchange publishes it between ticks, and what is said when something is wrong with that."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-__all__ = ["Price", "PriceKind"]
+__all__ = ["FeedTrouble", "Price", "PriceKind"]
 
 
 class PriceKind(StrEnum):
@@ -28,3 +28,12 @@ class Price(msgspec.Struct, frozen=True, gc=False):
     """USDT per unit; of coin-margined perpetuals USD."""
     time_ns: int
     """When it held, by the exchange's clock."""
+
+
+class FeedTrouble(msgspec.Struct, frozen=True, gc=False):
+    """What is wrong with the market that an exchange publishes, or that it is over."""
+
+    venue: str
+    code: str | None
+    """Of what is wrong; None for the end of a trouble."""
+    text: str

@@ -45,7 +45,8 @@ class Progress:
     """How far a run has come."""
 
     ticks: int
-    total: int
+    total: int | None
+    """None where nobody knows how many there will be."""
     seconds: float
 
 

@@ -5,8 +5,9 @@ The actors are those of a backtest; what surrounds them is given: clock, market,
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -15,6 +16,7 @@ import anyio
 from basis_actors.actors.engine import Engine
 from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
 from basis_actors.actors.log_keeper import LogKeeper
+from basis_actors.actors.market_watch import MarketWatch
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import BusError, LiveBus, ManualClock, ReplayClock, WallClock
 from basis_actors.config import RunConfig
@@ -30,21 +32,34 @@ from basis_actors.services.backtest import Progress
 from basis_actors.services.control.server import control_server
 from basis_actors.services.extras import require_monitoring
 from basis_actors.services.hosts import OnLoop
+from basis_actors.services.live_market import LiveMarket
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.replay_feed import ReplayFeed
 from basis_actors.services.run_record import RunRecord
 from basis_actors.services.state import StateDirectory
-from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER, add_engine
+from basis_actors.services.wiring import EVENT_LOGGER, FREELY, STOP_ORDER, add_engine
 from basis_actors.venues.simulated.build import build_simulated_venues
 from basis_actors.venues.simulated.domain import VenueClock
 
 if TYPE_CHECKING:
     from basis_actors.services.monitoring import Monitoring
+    from basis_actors.venues.wire.answers import ApiCall
 
-__all__ = ["LiveRun", "MakesVenues", "Surroundings", "on_paper"]
+__all__ = ["LiveRun", "MakesVenues", "Requests", "Surroundings", "on_paper", "simulated_venues"]
 
 MakesVenues = Callable[[RunConfig, VenueClock], Sequence[VenueClient]]
 _LOOK_SECONDS = 0.2
+
+
+class Requests:
+    """Passes on what is asked of exchanges to whoever writes it down, once there is somebody."""
+
+    def __init__(self) -> None:
+        self.writer: Callable[[ApiCall], object] = lambda _: None
+
+    def note(self, call: ApiCall) -> None:
+        """A request and what came of it."""
+        self.writer(call)
 
 
 class Surroundings(NamedTuple):
@@ -59,6 +74,12 @@ class Surroundings(NamedTuple):
     """Where accounts at exchanges write down their orders; None where there are none."""
     real_time: bool = True
     """Whether the market goes on while a tick is at work."""
+    market: LiveMarket | None = None
+    """Where the feed is what exchanges publish: the same, to be opened and listened to."""
+    requests: Requests | None = None
+    """What is asked of exchanges."""
+    closing: tuple[Callable[[], Awaitable[None]], ...] = ()
+    """What is to be closed when the process ends."""
     state: StateDirectory | None = None
     """With one there is a kill switch that listens for commands, in real time only; whoever made it releases it."""
 
@@ -69,7 +90,7 @@ def on_paper(prepared: Prepared, pace: float | None, make_venues: MakesVenues | 
 
     Raises ConfigError CONFIG-003 for a pace that is none.
     """
-    venues = make_venues or _simulated
+    venues = make_venues or simulated_venues
     start = prepared.feed.ticks[0]
     if pace is None:
         clock = ManualClock(start, auto=True)
@@ -79,7 +100,8 @@ def on_paper(prepared: Prepared, pace: float | None, make_venues: MakesVenues | 
     return Surroundings(ReplayClock(start, pace), ReplayFeed(prepared.feed), venues, prepared.flows)
 
 
-def _simulated(run: RunConfig, clock: VenueClock) -> Sequence[VenueClient]:
+def simulated_venues(run: RunConfig, clock: VenueClock) -> Sequence[VenueClient]:
+    """Those of a mode on paper."""
     return build_simulated_venues(run, clock=clock)
 
 
@@ -134,17 +156,39 @@ class LiveRun:
         started = time.perf_counter()
         failure: BaseException | None = None
         try:
-            await bus.start()
-            await self._until_the_end(bus, engine, started, progress)
-            await bus.stop()
+            if await self._market_is_open():
+                await bus.start()
+                await self._until_the_end(bus, engine, started, progress)
+                await bus.stop()
         except BaseException as error:  # noqa: BLE001 - the summary names it, and `finish` raises what is no failure
             failure = _innermost(error)
             if not isinstance(failure, BusError):
                 with anyio.CancelScope(shield=True):
                     await _stop_quietly(bus)
+        with anyio.CancelScope(shield=True):
+            for close in self._surroundings.closing:
+                await close()
         progress(self._progress(engine, started))
         seconds = time.perf_counter() - started
         return await OnLoop().aside(lambda: self.record.finish(engine, failure, seconds, self._cancelled))
+
+    async def _market_is_open(self) -> bool:
+        """Wait for a market that exchanges publish, and let the strategy see its past; False when somebody stopped
+        that."""
+        market, prepared = self._surroundings.market, self._prepared
+        if market is None:
+            return True
+        async with anyio.create_task_group() as tasks:
+            loop = asyncio.get_running_loop()
+            self._wake = lambda: loop.call_soon_threadsafe(tasks.cancel_scope.cancel)
+            if self._cancelled is not None:
+                tasks.cancel_scope.cancel()
+            await market.open(lambda why: self.record.components.announce("waiting for the market", why=why))
+        if self._cancelled is not None:
+            return False
+        for perp in prepared.strategy.market_spec.perps:
+            prepared.strategy.warm_up(market.settled(perp, prepared.strategy.funding_history))
+        return True
 
     async def _until_the_end(
         self, bus: LiveBus, engine: Engine, started: float, progress: Callable[[Progress], None]
@@ -201,6 +245,14 @@ class LiveRun:
             bus.add_source("kill_switch", control_server(around.state))
         if watching is not None:
             watching.join()
+            if around.requests is not None:
+                around.requests.writer = watching.api_log.note
+        if around.market is not None:
+            watch = MarketWatch()
+            bus.add(watch, FREELY)
+            around.market.tell = lambda trouble: bus.post(watch.name, trouble)
+            for source in around.market.sources():
+                bus.add_source(watch.name, source)
         if isinstance(event_logger, LiveEventLogger):
             bus.add_source(event_logger.name, event_logger.write_events)
         keep = components.log_keeper
@@ -253,7 +305,9 @@ class LiveRun:
         return LiveEventLogger(writer, record.statistics, record.components)
 
     def _progress(self, engine: Engine, started: float) -> Progress:
-        return Progress(engine.ticks_started, len(self._prepared.feed.ticks), time.perf_counter() - started)
+        history = self._prepared.history
+        total = None if history is None else len(history.ticks)
+        return Progress(engine.ticks_started, total, time.perf_counter() - started)
 
 
 async def _stop_quietly(bus: LiveBus) -> None:

@@ -16,6 +16,7 @@ from basis_actors.config.effective import effective_values
 from basis_actors.config.plugins import is_reference, outside_code
 from basis_actors.config.scenarios import Scenario
 from basis_actors.data import Dataset, HistoricalFeed, build_feed, load_for
+from basis_actors.data.feed_report import FeedReport
 from basis_actors.data.shocks import shocked, without_rows
 from basis_actors.data.stamps import DAY, iso
 from basis_actors.data.synthetic import SyntheticGenerator
@@ -30,7 +31,18 @@ from basis_actors.strategies.registry import build_strategy, who
 from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns, utc_text
 from basis_actors.venues.simulated.build import try_own_venues
 
-__all__ = ["DEFAULT_SEED", "DEMO_DAYS", "BacktestRequest", "Prepared", "Runtime", "generate_market", "prepare"]
+__all__ = [
+    "DEFAULT_SEED",
+    "DEMO_DAYS",
+    "BacktestRequest",
+    "Prepared",
+    "Runtime",
+    "capital_of",
+    "configured",
+    "generate_market",
+    "identity_of",
+    "prepare",
+]
 
 Runtime = Literal["sim", "live"]
 
@@ -98,13 +110,36 @@ class Prepared:
     config_hash: str
     """sha256 of the effective configuration."""
     dataset: Dataset
-    feed: HistoricalFeed
+    """Without a series where nothing was recorded."""
+    history: HistoricalFeed | None
+    """None where the market is the one that exchanges publish."""
     strategy: Strategy
     capital: float
     flows: tuple[Flow, ...]
     """By time, the capital first."""
+    begins_ns: int
+    """The first tick; of a live market, when it was prepared."""
     scenario_ns: int
     """From when the hours of a scenario are counted."""
+
+    @property
+    def feed(self) -> HistoricalFeed:
+        """The recorded market. Raises RuntimeError where there is none."""
+        if self.history is None:
+            raise RuntimeError("a live market has no recorded feed")
+        return self.history
+
+    @property
+    def ends_ns(self) -> int | None:
+        """The last tick; None where nobody knows it."""
+        return None if self.history is None else self.history.ticks[-1]
+
+    def report_until(self, ns: int | None) -> FeedReport:
+        """What is known of the data up to a tick, or of all of them for None."""
+        if self.history is not None:
+            return self.history.report if ns is None else self.history.report_until(ns)
+        begin, end = iso(self.begins_ns), iso(self.begins_ns if ns is None else ns)
+        return FeedReport(self.dataset.origin, None, begin, end, 0, (), {}, (), (), {})
 
 
 def prepare(request: BacktestRequest) -> Prepared:
@@ -113,19 +148,11 @@ def prepare(request: BacktestRequest) -> Prepared:
     Raises ConfigError or DataError for whatever is wrong with them, BasisError STRAT-003 for a mode that cannot be
     run yet.
     """
-    _require_known("runtime", request.runtime, get_args(Runtime))
-    _require_known("log level", request.log_level.lower(), LOG_LEVELS)
-    run = _configuration(request)
-    if request.always_in:
-        run = _always_in(run)
-    if request.frictionless:
-        run = without_friction(run)
+    run = configured(request)
     refuse_live_signals(run)
     strategy = build_strategy(run)
     try_own_venues(run)
-    capital = run.share_class.default_capital if request.capital is None else request.capital
-    if not isfinite(capital) or capital <= 0.0:
-        raise ConfigError("CONFIG-003", f"capital is {capital}; more than 0 {run.share_class.currency} was expected")
+    capital = capital_of(request, run)
     step = run.mode.tick_interval_seconds * NS_PER_SECOND
     usual, start, end = _market(request, run, strategy.market_spec, step)
     scenario, scenario_ns = request.scenario, start
@@ -151,9 +178,32 @@ def prepare(request: BacktestRequest) -> Prepared:
         with outside_code(f"{who(run)}: warm_up") if is_reference(run.mode.strategy) else nullcontext():
             strategy.warm_up(stamps)
     flows = (Flow(utc_from_ns(start), capital), *_checked(request.flows, start, end))
-    config_hash = hashlib.sha256(run.model_dump_json().encode()).hexdigest()
+    config_hash, effective = identity_of(request, run)
+    return Prepared(request, run, effective, config_hash, dataset, feed, strategy, capital, flows, start, scenario_ns)
+
+
+def configured(request: BacktestRequest) -> RunConfig:
+    """The configuration as it holds. Raises ConfigError for whatever is wrong with it."""
+    _require_known("runtime", request.runtime, get_args(Runtime))
+    _require_known("log level", request.log_level.lower(), LOG_LEVELS)
+    run = _configuration(request)
+    if request.always_in:
+        run = _always_in(run)
+    return without_friction(run) if request.frictionless else run
+
+
+def capital_of(request: BacktestRequest, run: RunConfig) -> float:
+    """What the run begins with, tokens of the share class. Raises ConfigError CONFIG-003 for nothing."""
+    capital = run.share_class.default_capital if request.capital is None else request.capital
+    if not isfinite(capital) or capital <= 0.0:
+        raise ConfigError("CONFIG-003", f"capital is {capital}; more than 0 {run.share_class.currency} was expected")
+    return capital
+
+
+def identity_of(request: BacktestRequest, run: RunConfig) -> tuple[str, dict[str, Any]]:
+    """Hash and plain values of the effective configuration."""
     effective = effective_values(run, None if isinstance(request.mode, RunConfig) else request.mode)
-    return Prepared(request, run, effective, config_hash, dataset, feed, strategy, capital, flows, scenario_ns)
+    return hashlib.sha256(run.model_dump_json().encode()).hexdigest(), effective
 
 
 def _configuration(request: BacktestRequest) -> RunConfig:

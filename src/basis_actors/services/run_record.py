@@ -173,7 +173,7 @@ class RunRecord:
         prepared, request, last = self._prepared, self._prepared.request, self.statistics.last
         share_class = prepared.run.share_class
         # What is missing after the last tick that was run has nothing to do with what came out.
-        report = None if last is None else prepared.feed.report_until(ns_from_utc(last.timestamp))
+        report = None if last is None else prepared.report_until(ns_from_utc(last.timestamp))
         return RunContext(
             mode=prepared.run.mode.mode,
             share_class=share_class.name,
@@ -214,7 +214,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _data_report(prepared: Prepared) -> RunDataReport:
-    report = prepared.feed.report
+    report = prepared.report_until(None)
     return data_report(
         report,
         prepared.dataset,
@@ -240,10 +240,10 @@ def _borrowed_brackets(run: RunConfig, perps: Iterable[str]) -> Iterator[str]:
 
 def _options(prepared: Prepared) -> dict[str, object]:
     """How the run was asked for, beside its configuration."""
-    request, ticks = prepared.request, prepared.feed.ticks
+    request, end = prepared.request, prepared.ends_ns
     return {
-        "start": utc_from_ns(ticks[0]),
-        "end": utc_from_ns(ticks[-1]),
+        "start": utc_from_ns(prepared.begins_ns),
+        "end": None if end is None else utc_from_ns(end),
         "data": None if request.data is None else str(request.data.resolve()),
         "runtime": request.runtime,
         "frictionless": request.frictionless,

@@ -1,0 +1,247 @@
+"""Keeps what exchanges publish between ticks, and shows it as the market of a tick.
+
+Prices are absolute, so the newest of each kind is all that is kept, whether it came by a stream or was asked for. How
+old one is counts from when it was seen here: clocks of exchanges differ. Who is asked, and when, is for others.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from msgspec.structs import replace
+
+from basis_actors.data.funding import due_rows
+from basis_actors.messages.market import FundingStamp, GasQuote, MarketSpec, MarketState, PerpQuote, SpotQuote
+from basis_actors.messages.quotes import Price, PriceKind
+from basis_actors.times import NS_PER_SECOND, utc_from_ns
+
+if TYPE_CHECKING:
+    from basis_actors.config.market_feed import MarketFeedConfig
+
+__all__ = ["Market", "MarketBoard", "markets_of"]
+
+_KNOWN_STAMPS: Final = 200
+"""How many settlements of one perpetual are remembered; two tell the interval."""
+
+
+class Market(NamedTuple):
+    """A market of one exchange."""
+
+    venue: str
+    pair: str
+
+    @property
+    def name(self) -> str:
+        """As market specs have it: `binance:BTC`, `bybit:BTC-PERP`."""
+        return f"{self.venue}:{self.pair.removesuffix('/USDT')}"
+
+
+class _Seen(NamedTuple):
+    price: float
+    time_ns: int
+    seen_ns: int
+
+
+def markets_of(spec: MarketSpec, exchanges: Sequence[str]) -> tuple[Market, ...]:
+    """What has to be known for `spec`: its spot markets and perpetuals, and one spot market for each reference price.
+
+    The reference price of an asset is that of its spot market at the first of `exchanges`.
+    """
+    found = [_named(name, spot=True) for name in spec.spot]
+    found += [_named(name, spot=False) for name in spec.perps]
+    found += [Market(exchanges[0], f"{asset}/USDT") for asset in spec.assets if asset != "USDT"]
+    return tuple(dict.fromkeys(found))
+
+
+def _named(name: str, *, spot: bool) -> Market:
+    venue, _, symbol = name.partition(":")
+    return Market(venue, f"{symbol}/USDT" if spot else symbol)
+
+
+class MarketBoard:
+    """The newest of everything that a mode needs to know of its exchanges.
+
+    `reference` is the exchange whose spot markets give the reference prices, `gas` what is assumed of it.
+    """
+
+    def __init__(self, spec: MarketSpec, config: MarketFeedConfig, reference: str, gas: GasQuote | None) -> None:
+        self._spec = spec
+        self._config = config
+        self._gas = gas
+        self._assets = {asset: Market(reference, f"{asset}/USDT") for asset in spec.assets if asset != "USDT"}
+        self._spot = {name: _named(name, spot=True) for name in spec.spot}
+        self._perps = {name: _named(name, spot=False) for name in spec.perps}
+        self._seen: dict[tuple[Market, PriceKind], _Seen] = {}
+        self._doubted: dict[tuple[Market, PriceKind], _Seen] = {}
+        self._stamps: dict[str, list[FundingStamp]] = {name: [] for name in self._perps}
+        self._ranges: dict[Market, tuple[float, float]] = {}
+
+    def see(self, venue: str, price: Price, now_ns: int) -> str | None:
+        """Take a price, unless it is older than what is known. Returns what is wrong with one that is not believed, the
+        first time that this market says so; its last good price goes on ageing.
+        """
+        market = Market(venue, price.pair)
+        key = (market, price.kind)
+        known, doubted = self._seen.get(key), self._doubted.get(key)
+        if not isfinite(price.price) or price.price <= 0.0:
+            if doubted is None:
+                self._doubted[key] = _Seen(price.price, price.time_ns, now_ns)
+                return f"{market.name} {price.kind} price {price.price} is none; the last good one is kept"
+            return None
+        if known is not None and price.time_ns <= known.time_ns:
+            return None
+        seen = _Seen(price.price, price.time_ns, now_ns)
+        if known is None or self._near(price.price, known.price) or self._confirmed(doubted, seen):
+            self._doubted.pop(key, None)
+            self._seen[key] = seen
+            if price.kind is PriceKind.MARK:
+                self.widen(market, price.price, price.price)
+            return None
+        if doubted is not None and isfinite(doubted.price) and self._near(price.price, doubted.price):
+            return None
+        self._doubted[key] = seen
+        return (
+            f"{market.name} {price.kind} price {price.price:g} is {price.price / known.price - 1.0:+.1%} from"
+            f" {known.price:g} before; it is not believed unless it holds for {self._config.confirm_seconds:g} s"
+        )
+
+    def _near(self, price: float, other: float) -> bool:
+        return abs(price - other) <= self._config.max_jump * other
+
+    def _confirmed(self, doubted: _Seen | None, seen: _Seen) -> bool:
+        """Whether a price that was not believed has held."""
+        if doubted is None or doubted.price <= 0.0 or not self._near(seen.price, doubted.price):
+            return False
+        return seen.seen_ns - doubted.seen_ns >= self._config.confirm_seconds * NS_PER_SECOND
+
+    def widen(self, market: Market, low: float, high: float) -> None:
+        """Marks have been as low and as high since the last tick."""
+        before = self._ranges.get(market, (low, high))
+        self._ranges[market] = (min(low, before[0]), max(high, before[1]))
+
+    def settle(self, stamps: Iterable[FundingStamp]) -> None:
+        """Take settled funding, in any order and more than once."""
+        for stamp in stamps:
+            known = self._stamps[stamp.perp]
+            if any(stamp.ns == other.ns for other in known):
+                continue
+            insort(known, self._with_mark(stamp), key=lambda other: other.ns)
+            del known[:-_KNOWN_STAMPS]
+
+    def _with_mark(self, stamp: FundingStamp) -> FundingStamp:
+        """Where the exchange does not say at which mark it settled, the present one, if it was seen near then."""
+        if stamp.mark is not None:
+            return stamp
+        seen = self._seen.get((self._perps[stamp.perp], PriceKind.MARK))
+        near = self._config.fresh_seconds * NS_PER_SECOND
+        return stamp if seen is None or abs(seen.time_ns - stamp.ns) > near else replace(stamp, mark=seen.price)
+
+    def newest_stamp(self, perp: str) -> int | None:
+        """When a perpetual was settled last, as far as is known."""
+        stamps = self._stamps[perp]
+        return stamps[-1].ns if stamps else None
+
+    def settled(self, perp: str, count: int) -> tuple[FundingStamp, ...]:
+        """Funding of a perpetual up to the newest that is known, oldest first, as far back as the last `count` rates
+        reach; absent ones in between have no rate."""
+        stamps = self._stamps[perp]
+        if not stamps or count < 1:
+            return ()
+        due = list(self._due(perp, stamps[-1].ns))
+        with_rate = [row for row, stamp in enumerate(due) if stamp.rate is not None]
+        return tuple(due[with_rate[-count] if len(with_rate) >= count else 0 :])
+
+    def awaits(self, since_ns: int, ns: int) -> tuple[str, ...]:
+        """The perpetuals whose funding was due in (since, now] and is not known."""
+        return tuple(
+            perp
+            for perp in self._perps
+            if any(stamp.rate is None and since_ns < stamp.ns <= ns for stamp in self._due(perp, ns))
+        )
+
+    def unknown(self) -> tuple[str, ...]:
+        """Markets of which nothing is known yet, by name."""
+        needed = [(market, PriceKind.LAST) for market in (*self._assets.values(), *self._spot.values())]
+        needed += [(market, kind) for market in self._perps.values() for kind in PriceKind]
+        return tuple(dict.fromkeys(f"{key[0].name} ({key[1]})" for key in needed if key not in self._seen))
+
+    def stale(self, now_ns: int) -> tuple[str, ...]:
+        """Markets of which something is known and was not seen again for too long, by name."""
+        limit = now_ns - self._limit_ns
+        return tuple(f"{market.name} ({kind})" for (market, kind), seen in self._seen.items() if seen.seen_ns < limit)
+
+    def state(self, since_ns: int, ns: int) -> MarketState:
+        """The market at `ns`, with the funding and the range of marks since the tick at `since_ns`."""
+        prices, stale = {"USDT": 1.0}, []
+        for asset, market in self._assets.items():
+            seen = self._seen.get((market, PriceKind.LAST))
+            if seen is not None:
+                prices[asset] = seen.price
+                if not self._is_fresh(seen, ns):
+                    stale.append(asset)
+        due = {perp: list(self._due(perp, ns)) for perp in self._perps}
+        state = MarketState(
+            timestamp=utc_from_ns(ns),
+            ns=ns,
+            prices=prices,
+            stale_prices=tuple(stale),
+            spot=dict(self._spot_quotes(ns)),
+            perps={name: self._perp_quote(market, ns) for name, market in self._perps.items()},
+            funding=tuple(
+                sorted(
+                    (stamp for stamps in due.values() for stamp in stamps if since_ns < stamp.ns <= ns),
+                    key=lambda stamp: stamp.ns,
+                )
+            ),
+            funding_missed={perp: _missed_at_end(stamps) for perp, stamps in due.items() if stamps},
+            reserves={},
+            staking={},
+            oracle_usd={},
+            gas=self._gas,
+        )
+        self._ranges.clear()
+        return state
+
+    def _spot_quotes(self, ns: int) -> Iterator[tuple[str, SpotQuote]]:
+        for name, market in self._spot.items():
+            seen = self._seen.get((market, PriceKind.LAST))
+            if seen is not None:
+                yield name, SpotQuote(seen.price, self._is_fresh(seen, ns))
+
+    def _perp_quote(self, market: Market, ns: int) -> PerpQuote:
+        last = self._seen.get((market, PriceKind.LAST))
+        mark = self._seen.get((market, PriceKind.MARK))
+        low, high = self._ranges.get(market, (None, None))
+        return PerpQuote(
+            last=None if last is None else last.price,
+            last_fresh=last is not None and self._is_fresh(last, ns),
+            mark=None if mark is None else mark.price,
+            mark_fresh=mark is not None and self._is_fresh(mark, ns),
+            mark_high=high,
+            mark_low=low,
+        )
+
+    def _due(self, perp: str, ns: int) -> Iterator[FundingStamp]:
+        """Every settlement that is known or was due, up to `ns`."""
+        stamps = [stamp for stamp in self._stamps[perp] if stamp.ns <= ns]
+        for due_ns, row in zip(*due_rows([stamp.ns for stamp in stamps], ns), strict=True):
+            yield FundingStamp(due_ns, perp, None, None) if row < 0 else stamps[row]
+
+    @property
+    def _limit_ns(self) -> int:
+        return round(self._config.fresh_seconds * NS_PER_SECOND)
+
+    def _is_fresh(self, seen: _Seen, ns: int) -> bool:
+        return ns - seen.seen_ns <= self._limit_ns
+
+
+def _missed_at_end(stamps: Sequence[FundingStamp]) -> int:
+    missed = 0
+    for stamp in reversed(stamps):
+        if stamp.rate is not None:
+            break
+        missed += 1
+    return missed

@@ -1,0 +1,184 @@
+"""Puts together what a live process needs that trades at the market which exchanges publish, on paper or for real."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+from basis_actors.bus import WallClock
+from basis_actors.config import ExchangeVenue, RunConfig
+from basis_actors.config.secrets import load_secrets
+from basis_actors.data import Dataset
+from basis_actors.data.market_board import MarketBoard, markets_of
+from basis_actors.errors import ConfigError
+from basis_actors.messages.book import Flow
+from basis_actors.messages.market import GasQuote, MarketSpec
+from basis_actors.services.extras import require_monitoring
+from basis_actors.services.live import LiveRun, Requests, Surroundings, simulated_venues
+from basis_actors.services.live_market import LiveMarket
+from basis_actors.services.preparation import (
+    BacktestRequest,
+    Prepared,
+    capital_of,
+    configured,
+    identity_of,
+)
+from basis_actors.services.signals import refuse_live_signals
+from basis_actors.services.state import StateDirectory
+from basis_actors.strategies.registry import build_strategy
+from basis_actors.times import NS_PER_SECOND, ns_from_utc
+from basis_actors.venues.simulated.build import try_own_venues
+
+if TYPE_CHECKING:
+    from basis_actors.ports import MarketData
+
+__all__ = ["live_market", "live_on_accounts", "live_on_paper", "prepare_live"]
+
+JOURNAL_FILE: Final = "orders.sqlite"
+ORIGIN: Final = "exchanges, as they trade"
+_CHAIN_PARTS: Final = ("reserves", "staking", "oracle", "rewards")
+
+
+def prepare_live(request: BacktestRequest) -> Prepared:
+    """What a live process starts from, without a recorded market.
+
+    Raises ConfigError for whatever is wrong with the configuration, CONFIG-004 for a mode that needs to know more than
+    exchanges publish.
+    """
+    require_monitoring()
+    run = configured(request)
+    refuse_live_signals(run)
+    strategy = build_strategy(run)
+    try_own_venues(run)
+    _refuse_chains(run, strategy.market_spec)
+    begins = datetime.now(UTC)
+    capital = capital_of(request, run)
+    config_hash, effective = identity_of(request, run)
+    return Prepared(
+        request=request,
+        run=run,
+        effective=effective,
+        config_hash=config_hash,
+        dataset=Dataset({}, ORIGIN),
+        history=None,
+        strategy=strategy,
+        capital=capital,
+        flows=(Flow(begins, capital),),
+        begins_ns=ns_from_utc(begins),
+        scenario_ns=ns_from_utc(begins),
+    )
+
+
+def _refuse_chains(run: RunConfig, spec: MarketSpec) -> None:
+    if not any(isinstance(run.venues[name], ExchangeVenue) for name in run.mode.venues):
+        raise ConfigError("CONFIG-004", f"mode {run.mode.mode} trades on no exchange: nobody publishes its market live")
+    needed = [f"{part} ({', '.join(getattr(spec, part))})" for part in _CHAIN_PARTS if getattr(spec, part)]
+    if needed:
+        raise ConfigError(
+            "CONFIG-004",
+            f"mode {run.mode.mode} needs to know {', '.join(needed)}, which no exchange publishes; chains are not read"
+            " live: play a recorded market back with --replay-feed DIR --paper",
+        )
+
+
+def live_market(
+    run: RunConfig,
+    spec: MarketSpec,
+    make: Callable[[ExchangeVenue, tuple[str, ...]], MarketData],
+    clock: WallClock,
+    chance: Random,
+) -> LiveMarket:
+    """The market of a mode; `make` makes what shows some markets of an exchange.
+
+    Raises ConfigError CONFIG-004 for a strategy that asks for a market at what is no exchange of the mode.
+    """
+    config = run.mode.component_config.market_feed
+    exchanges = tuple(name for name in run.mode.venues if isinstance(run.venues[name], ExchangeVenue))
+    needed = markets_of(spec, exchanges)
+    gas = GasQuote(config.paper_gas.base_fee_gwei, config.paper_gas.priority_fee_gwei, fresh=True)
+    shown = {
+        name: make(_exchange(run, name), tuple(market.pair for market in needed if market.venue == name))
+        for name in dict.fromkeys(market.venue for market in needed)
+    }
+    return LiveMarket(
+        spec,
+        MarketBoard(spec, config, exchanges[0], gas if spec.gas else None),
+        shown,
+        config,
+        step_ns=run.mode.tick_interval_seconds * NS_PER_SECOND,
+        now=clock.now,
+        chance=chance,
+    )
+
+
+def live_on_paper(prepared: Prepared, state: StateDirectory | None) -> LiveRun:
+    """A process with simulated venues. Raises ConfigError as `live_market`."""
+    clock, requests = WallClock(), Requests()
+    market = _published(prepared, clock, requests)
+    return LiveRun(
+        prepared,
+        Surroundings(
+            clock,
+            market,
+            simulated_venues,
+            prepared.flows,
+            market=market,
+            requests=requests,
+            closing=(market.close,),
+            state=state,
+        ),
+    )
+
+
+def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack) -> LiveRun:
+    """A process that trades on its accounts, with what has to survive it in `state`; `held` closes the journal.
+
+    Raises ConfigError CONFIG-003 for keys that are missing or wrong, CONFIG-004 for a venue that is not traded live,
+    BasisError ENGINE-001 for an account that another process has, or a journal that cannot be read.
+    """
+    from basis_actors.services.accounts import LiveAccounts
+    from basis_actors.venues.journal.sqlite import SqliteJournal
+
+    run, clock, requests = prepared.run, WallClock(), Requests()
+    if prepared.strategy.brings_stops:
+        text = f"mode {run.mode.mode} protects its orders by stops, which are not sent to exchanges yet; use --paper"
+        raise ConfigError("CONFIG-004", text)
+    secrets = load_secrets()
+    journal = SqliteJournal(state.path / JOURNAL_FILE)
+    held.callback(journal.close)
+    accounts = LiveAccounts(run, journal, secrets, requests.note)
+    market = _published(prepared, clock, requests)
+    return LiveRun(
+        prepared,
+        Surroundings(
+            clock,
+            market,
+            accounts.make,
+            (),
+            journal,
+            market=market,
+            requests=requests,
+            closing=(market.close, accounts.close),
+            state=state,
+        ),
+    )
+
+
+def _published(prepared: Prepared, clock: WallClock, requests: Requests) -> LiveMarket:
+    from basis_actors.venues.wire.build import build_market_data
+
+    chance = Random(f"{prepared.config_hash}/{os.getpid()}")  # noqa: S311 - spreads new connections, keeps no secret
+    make = partial(build_market_data, record=requests.note)
+    return live_market(prepared.run, prepared.strategy.market_spec, make, clock, chance)
+
+
+def _exchange(run: RunConfig, name: str) -> ExchangeVenue:
+    venue = run.venues.get(name)
+    if not isinstance(venue, ExchangeVenue):
+        raise ConfigError("CONFIG-004", f"mode {run.mode.mode}: {name} is no exchange of it; correct the strategy")
+    return venue
