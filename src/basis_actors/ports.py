@@ -50,6 +50,14 @@ class MarketFeed(Protocol):
         """The market as it is known at `ns`; called once for each tick, in order."""
         ...
 
+    async def between(self, ns: int) -> MarketState | None:
+        """The market as it is known at a moment after the last tick and before the next; None while nothing is.
+
+        Funding, rewards and the range of marks belong to the ticks and are left out. Nothing that `take` gives depends
+        on whether this was asked.
+        """
+        ...
+
 
 class MarketData(Protocol):
     """What an exchange publishes of the markets that a mode uses. It needs no account.

@@ -137,8 +137,12 @@ class LiveDesk:
 
     async def execute(self, *orders: Order) -> OrdersDone:
         """Have orders carried out, and wait until they have ended."""
-        self.bus.post("execution_manager", ExecuteOrders(TickStarted(0, market(0)), orders))
+        self.bus.post("execution_manager", ExecuteOrders(self.tick_of_now(), orders))
         return await self.engine.next_of(OrdersDone)
+
+    def tick_of_now(self) -> TickStarted:
+        """What a decision is made on."""
+        return TickStarted(0, market(0))
 
     def logged(self, kind: type[E]) -> list[E]:
         """Events of one type that were logged so far."""

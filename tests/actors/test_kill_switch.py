@@ -31,6 +31,8 @@ from basis_actors.messages.orders import Side
 from basis_actors.messages.safety import (
     AskPulse,
     BookClosed,
+    BookStillOpen,
+    CancelOrders,
     CloseBook,
     Latch,
     LedgerCompared,
@@ -50,6 +52,8 @@ CONFIG = KillSwitchConfig(
     heartbeat_seconds=10.0,
     dead_man_seconds=60.0,
     countdown_seconds=120,
+    flatten_ticks=5,
+    flatten_pause_seconds=30.0,
 )
 SHORT = {"binance:PerpPosition:BTC-PERP": -1.0, "binance:Margin:USDT": 1_000.0}
 CASH = {"binance:Margin:USDT": 1_000.0, "binance:BaseToken:USDT": 5.0}
@@ -74,8 +78,10 @@ class Room:
         self.engine = Probe("engine")
         self.manager, self.execution = Probe("strategy_manager"), Probe("execution_manager")
         self.countdown = Probe("countdown_binance", RefreshCountdown)
+        self.canceller = Probe("order_canceller_binance", CancelOrders)
         # The switch starts first, as in a live process: what it says then waits for those who hear it.
-        for actor in (self.log, switch(self.store, **more), self.engine, self.manager, self.execution, self.countdown):
+        accounts, traders = (self.countdown, self.canceller), (self.engine, self.manager, self.execution)
+        for actor in (self.log, switch(self.store, **more), *traders, *accounts):
             self.bus.add(actor)
 
     async def pulse(self, ticks: int = 1, *, at_work: bool = False) -> None:
@@ -155,6 +161,40 @@ async def test_a_second_kill_changes_nothing_and_a_flatten_does(runtime: Runtime
         assert not (await room.bus.ask("kill_switch", GetStatus())).book_closed
         await room.says(BookClosed())
         assert (await room.bus.ask("kill_switch", GetStatus())).book_closed
+        assert room.log.of(SystemErrorEvent)[-1].message == "the book is closed"
+
+
+async def test_a_book_that_cannot_be_closed_is_told(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus:
+        await room.kill(flatten=True)
+        await room.says(BookStillOpen(5))
+        status = await room.bus.ask("kill_switch", GetStatus())
+        assert (status.closing_slowly, status.book_closed) == (True, False)
+        event = room.log.of(SystemErrorEvent)[-1]
+        assert (event.error_code, event.severity) == ("RISK-008", "HIGH")
+        assert "the book is not closed after 5 ticks of its own" in event.message
+        await room.says(BookClosed())
+        await room.tick()
+        assert (await room.resume()).refusal is None
+        status = await room.bus.ask("kill_switch", GetStatus())
+        assert (status.closing_slowly, status.book_closed) == (False, False)
+
+
+async def test_what_rests_at_exchanges_is_to_be_cancelled_by_any_stop_and_by_no_other_news(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus:
+        await room.tick()
+        await room.says(apart())
+        assert room.canceller.of(CancelOrders) == []
+        await room.bus.advance(5.0)
+        await room.tick(RiskLevel.CRITICAL)
+        moment = room.bus.clock.now()
+        await room.kill()
+        await room.kill()
+        await room.kill(flatten=True)
+        await room.bus.settled()
+        assert room.canceller.of(CancelOrders) == [CancelOrders(moment)] * 3
 
 
 @pytest.mark.parametrize(("flatten", "command"), [(False, StopTrading), (True, CloseBook)])
@@ -178,7 +218,7 @@ async def test_an_automatic_stop_survives_a_restart(runtime: Runtimes) -> None:
     following = Room(runtime, store)
     async with following.bus:
         assert (await following.tick()).state is TradingState.STOPPED, "also when the cause is gone"
-        assert following.told(ReduceOnly) == ["strategy_manager"]
+        assert following.told(ReduceOnly) == ["execution_manager", "strategy_manager"]
         assert following.told(StopTrading) == []
 
 
@@ -237,7 +277,7 @@ async def test_critical_risk_lets_nothing_through_but_what_reduces(runtime: Runt
         assert "drawdown 0.06 above the limit 0.05" in latch.reason
         assert latched(room.store) == latch
         assert await room.tick(RiskLevel.LOW) == latch
-        assert room.told(ReduceOnly) == ["strategy_manager"]
+        assert room.told(ReduceOnly) == ["execution_manager", "strategy_manager"]
         assert room.told(StopTrading) == []
         assert len(room.manager.of(ReduceOnly)) == 1
 

@@ -106,7 +106,7 @@ def test_a_process_is_killed_flattened_and_resumed_from_outside(house: House) ->
 
     closing = house.say("kill", "--flatten")
     assert closing.exit_code == 0
-    assert "book     is being closed, a step at each tick" in closing.stdout
+    assert "book     is being closed" in closing.stdout
     assert not invested(house.until(lambda status: status.book_closed))
 
     resumed = house.say("resume", "btc_basis")

@@ -46,6 +46,10 @@ class PresentFeed:
         """The same market, now."""
         return replace(self._state, ns=ns, timestamp=utc_from_ns(ns), funding=())
 
+    async def between(self, ns: int) -> MarketState:
+        """The same market."""
+        return await self.take(ns)
+
 
 def configured(run: RunConfig, settings: dict[str, Any]) -> RunConfig:
     """Binance where the test has it, and patience for a test."""

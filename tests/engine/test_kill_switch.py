@@ -20,6 +20,7 @@ from basis_actors.messages.safety import SwitchStatus, TradingState
 from basis_actors.ports import MarketFeed
 from basis_actors.services.preparation import BacktestRequest, prepare
 from basis_actors.services.wiring import STOP_ORDER, add_engine
+from basis_actors.times import utc_from_ns
 from basis_actors.venues.simulated.build import build_simulated_venues
 
 pytestmark = pytest.mark.anyio
@@ -36,6 +37,9 @@ class Interrupted:
 
     def next_tick(self, after_ns: int | None) -> int | None:
         return self._feed.next_tick(after_ns)
+
+    async def between(self, ns: int) -> MarketState | None:
+        return await self._feed.between(ns)
 
     async def take(self, ns: int) -> MarketState:
         act = self._acts.get(self._count)
@@ -82,7 +86,8 @@ class Run:
             simulated=True,
             state=store,
         )
-        self.ticks = len(prepared.feed.ticks)
+        self.times = [utc_from_ns(ns) for ns in prepared.feed.ticks]
+        """Of the ticks of the market; there are others between them while the book is being closed."""
         self.switched = store is not None
 
     async def to_its_end(self) -> SwitchStatus | None:
@@ -92,16 +97,19 @@ class Run:
             await bus.settled()
             return await bus.ask("kill_switch", GetStatus()) if self.switched else None
 
-    def decisions(self, first: int) -> list[StrategyDecision]:
-        return self.log.of(StrategyDecision)[first:]
+    def decisions(self, first: int, last: int = -1) -> list[StrategyDecision]:
+        """From one tick of the market to another."""
+        every = self.log.of(StrategyDecision)
+        return [each for each in every if self.times[first] <= each.timestamp <= self.times[last]]
 
     def orders(self) -> list[OperationExecutionEvent]:
         return self.log.of(OperationExecutionEvent)
 
     def at_work(self, tick: int) -> list[str]:
         """What is not cash at a tick."""
-        shots = [shot for shot in self.log.of(PositionSnapshot) if shot.trigger_source == "tick"]
-        return [key for key, amount in shots[tick].positions.items() if amount and parse_key(key).kind in AT_WORK]
+        shots = [shot for shot in self.log.of(PositionSnapshot) if shot.timestamp == self.times[tick]]
+        held = next(shot.positions for shot in shots if shot.trigger_source == "tick")
+        return [key for key, amount in held.items() if amount and parse_key(key).kind in AT_WORK]
 
 
 def kill(*, flatten: bool) -> Act:
@@ -133,7 +141,7 @@ async def test_a_flatten_closes_the_book_by_orders_that_only_reduce_and_then_sto
     assert status is not None
     assert run.at_work(11), "there is something to close"
     assert (status.latch.state, status.latch.flatten, status.book_closed) == (TradingState.KILLED, True, True)
-    assert run.at_work(run.ticks - 1) == []
+    assert run.at_work(-1) == []
     assert {order.status for order in run.orders()} == {"confirmed"}, "the gate refuses none of the exit"
     after = run.decisions(12)
     assert after[0].decision_type == "emergency_exit"
@@ -148,11 +156,11 @@ async def test_a_kill_leaves_the_book_as_it_is(runtime: Runtimes, tmp_path: Path
     status = await run.to_its_end()
     assert status is not None
     assert (status.latch.state, status.latch.flatten) == (TradingState.KILLED, False)
-    assert sorted(run.at_work(11)) == sorted(run.at_work(run.ticks - 1)) != []
+    assert sorted(run.at_work(11)) == sorted(run.at_work(-1)) != []
     sent = len(run.orders())
     assert kinds(run.decisions(12)) == {"hold"}
     assert len([d for d in run.decisions(0) if d.orders_generated]) <= 12
-    assert sent == sum(d.orders_generated for d in run.decisions(0)[:12])
+    assert sent == sum(d.orders_generated for d in run.decisions(0, 11))
 
 
 async def test_a_kill_can_be_followed_by_a_flatten_and_that_by_a_resume(runtime: Runtimes, tmp_path: Path) -> None:
@@ -161,11 +169,11 @@ async def test_a_kill_can_be_followed_by_a_flatten_and_that_by_a_resume(runtime:
     status = await run.to_its_end()
     assert status is not None
     assert (status.latch.state, status.halted) == (TradingState.RUNNING, None)
-    assert kinds(run.decisions(10)[:6]) == {"hold"}
+    assert kinds(run.decisions(10, 15)) == {"hold"}
     assert run.decisions(16)[0].decision_type == "emergency_exit"
     assert run.at_work(29) == []
     assert "entry" in kinds(run.decisions(30))
-    assert run.at_work(run.ticks - 1) != []
+    assert run.at_work(-1) != []
     assert {order.status for order in run.orders()} == {"confirmed"}
 
 
@@ -178,7 +186,7 @@ async def test_what_risk_has_stopped_goes_on_reducing_and_takes_no_new_risk(runt
     first = next(n for n, a in enumerate(run.log.of(RiskAssessment)) if a.risk_level == "critical")
     assert (status.latch.state, status.latch.error_code) == (TradingState.STOPPED, "RISK-001")
     assert first > 0
-    assert run.at_work(run.ticks - 1) == [], "risk itself closes the book"
+    assert run.at_work(-1) == [], "risk itself closes the book"
     assert status.halted is not None
     assert status.halted.startswith("RISK-001: risk was critical")
     assert status.causes, "so it cannot be resumed"
@@ -194,11 +202,11 @@ async def test_a_process_that_begins_stopped_takes_no_new_risk_until_it_is_resum
     run = Run(runtime, "btc_basis", tmp_path, MemoryStore({"latch.json": stopped}), {20: resume}, *MODES["btc_basis"])
     status = await run.to_its_end()
     assert status is not None
-    before = run.decisions(0)[:20]
+    before = run.decisions(0, 19)
     assert any("binance was lost (venue_binance); what the strategy wants adds to it" in d.reasoning for d in before)
     assert all("RISK-008" in d.constraints_violated for d in before if "adds to it" in d.reasoning)
     assert run.at_work(19) == []
-    assert run.at_work(run.ticks - 1) != []
+    assert run.at_work(-1) != []
     assert status.latch.state is TradingState.RUNNING
     assert not [order for order in run.orders() if order.status != "confirmed"]
 
@@ -212,7 +220,7 @@ async def test_a_flatten_that_a_restart_cut_short_goes_on(runtime: Runtimes, tmp
     status = await again.to_its_end()
     assert status is not None
     assert (status.latch.state, status.latch.flatten, status.book_closed) == (TradingState.KILLED, True, True)
-    assert again.at_work(again.ticks - 1) == []
+    assert again.at_work(-1) == []
     assert kinds(again.decisions(0)) == {"emergency_exit", "hold"}
 
 

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 
+import msgspec
+
 from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, Cause, on
+from basis_actors.config import KillSwitchConfig
 from basis_actors.errors import BasisError
 from basis_actors.messages.book import Flow, TickStarted
 from basis_actors.messages.commands import AwaitRecovery, DecisionMade, OrdersDone, StopTrading, TickDue
+from basis_actors.messages.market import MarketState
 from basis_actors.messages.operations import TickEnded, TradingPhase, TradingStatus
-from basis_actors.messages.safety import AskPulse, CloseBook, Pulse, ResumeTrading
+from basis_actors.messages.safety import AskPulse, BookStillOpen, CloseBook, Pulse, ResumeTrading
 from basis_actors.ports import MarketFeed
 from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns, utc_text
 
 __all__ = ["Engine"]
 
 _DAY_NS = 86_400 * NS_PER_SECOND
+_APART_NS = NS_PER_SECOND
+"""No two ticks have the same time."""
+
+
+class BetweenTicks(msgspec.Struct, frozen=True, gc=False):
+    """Tick `number` may begin between those of the market."""
+
+    number: int
 
 
 class Engine(Actor):
@@ -29,6 +41,9 @@ class Engine(Actor):
 
     In real time (`throttle_seconds` is given) only the newest of the ticks that have fallen due meanwhile begins, the
     others are logged as missed; and a tick begins that many seconds after the one before it, or later.
+
+    While the kill switch has the book closed, which it does as `closing` says, there are ticks between those of the
+    market: the next one begins as soon as one is over in which anything was done, else after a pause.
     """
 
     def __init__(
@@ -37,6 +52,7 @@ class Engine(Actor):
         flows: Sequence[Flow],
         awaits: str | None = None,
         throttle_seconds: float | None = None,
+        closing: KillSwitchConfig | None = None,
     ) -> None:
         super().__init__("engine")
         self._awaits = awaits
@@ -49,6 +65,15 @@ class Engine(Actor):
         self._due: TickDue | None = None
         self._last_taken = False
         self._reconciled_day = -1
+        self._tick_ns: int | None = None
+        """Time of the newest tick of the market."""
+        self._taken_ns = 0
+        """Time of the newest market that was taken, between ticks or not."""
+        self._closing = closing
+        self._extra_ticks: int | None = None
+        """How many ticks between those of the market closing may still have; None while nothing is being closed."""
+        self._got_further = False
+        """Whether an order of the tick at work was done."""
         self.stopped: StopTrading | None = None
         """The stop that ended trading; None while it goes on."""
 
@@ -89,6 +114,7 @@ class Engine(Actor):
     async def executed(self, done: OrdersDone) -> None:
         """A tick with orders is over when they have ended."""
         self._require_current(done.tick_number)
+        self._got_further |= any(result.succeeded for result in done.results)
         await self._finish()
 
     @on(StopTrading)
@@ -96,7 +122,7 @@ class Engine(Actor):
         """Pass the stop on to whoever decides and whoever sends, and say so; ticks go on."""
         if self.stopped is not None:
             return
-        self.stopped = command
+        self.stopped, self._extra_ticks = command, None
         self.control("strategy_manager", command)
         self.control("execution_manager", command)
         self.publish(TradingStatus(TradingPhase.STOPPED, command.reason, command.error_code))
@@ -106,13 +132,29 @@ class Engine(Actor):
 
     @on(CloseBook)
     def close_book(self, _command: CloseBook) -> None:
-        """Trading goes on until the book is closed; the stop that ends it is another one."""
+        """Trading goes on until the book is closed, which begins at once; the stop that ends it is another one."""
         self.stopped = None
+        if self._closing is not None:
+            self._extra_ticks, self._got_further = self._closing.flatten_ticks, True
+            self._go_on_closing()
+
+    @on(BetweenTicks)
+    async def tick_between(self, due: BetweenTicks) -> None:
+        """A tick at the market as it is now, unless one has begun since or is about to."""
+        if due.number != self._number or self._extra_ticks is None:
+            return
+        following = self._feed.next_tick(self._tick_ns)
+        if following is not None and following <= self.now:
+            return
+        market = await self._feed.between(self.now)
+        if market is not None:
+            self._extra_ticks -= 1
+            self._begin_tick(market)
 
     @on(ResumeTrading)
     def resume_trading(self, _command: ResumeTrading) -> None:
         """Forget the stop."""
-        self.stopped = None
+        self.stopped = self._extra_ticks = None
 
     @on(AskPulse)
     def show_pulse(self, _asked: AskPulse) -> None:
@@ -142,21 +184,26 @@ class Engine(Actor):
                 return
             self._began_ns = self.now
         market = await self._feed.take(due.ns)
-        flows = self._flows
-        now_due: list[Flow] = []
-        while flows and flows[0][0] <= due.ns:
-            now_due.append(flows.pop(0)[1])
-        day = due.ns // _DAY_NS
-        tick = TickStarted(self._number, market, tuple(now_due), reconcile=day != self._reconciled_day)
-        self._reconciled_day = day
-        self._awaited = tick.number
-        self._number += 1
-        self.publish(tick)
+        self._tick_ns = due.ns
+        self._begin_tick(market)
         following = self._feed.next_tick(due.ns)
         if following is None:
             self._last_taken = True
         else:
             self._schedule(following)
+
+    def _begin_tick(self, market: MarketState) -> None:
+        flows = self._flows
+        now_due: list[Flow] = []
+        while flows and flows[0][0] <= market.ns:
+            now_due.append(flows.pop(0)[1])
+        day = market.ns // _DAY_NS
+        tick = TickStarted(self._number, market, tuple(now_due), reconcile=day != self._reconciled_day)
+        self._reconciled_day = day
+        self._taken_ns = market.ns
+        self._awaited, self._got_further = tick.number, False
+        self._number += 1
+        self.publish(tick)
 
     def _newest(self, due: TickDue, throttle_ns: int) -> TickDue:
         """The newest tick that is due, and word of those that it stands for as well."""
@@ -174,7 +221,19 @@ class Engine(Actor):
     def _schedule(self, ns: int) -> None:
         self._wake(ns, TickDue(ns))
 
-    def _wake(self, at_ns: int, due: TickDue) -> None:
+    def _go_on_closing(self) -> None:
+        """Have a tick between those of the market, unless one is at work: its end comes back here."""
+        left, closing = self._extra_ticks, self._closing
+        if self._awaited is not None or left is None or closing is None:
+            return
+        if left == 0:
+            self._extra_ticks = None
+            self.publish(BookStillOpen(closing.flatten_ticks))
+            return
+        pause = 0 if self._got_further else self.span(closing.flatten_pause_seconds)
+        self._wake(max(self.now + pause, self._taken_ns + _APART_NS), BetweenTicks(self._number))
+
+    def _wake(self, at_ns: int, due: TickDue | BetweenTicks) -> None:
         self.after(max(0.0, (at_ns - self.now) / NS_PER_SECOND), due, new_cause=Cause("tick"))
 
     async def _finish(self) -> None:
@@ -183,6 +242,8 @@ class Engine(Actor):
         due, self._due = self._due, None
         if due is not None:
             await self._start(due)
+        else:
+            self._go_on_closing()
 
     def _require_current(self, number: int) -> None:
         if number != self._awaited:

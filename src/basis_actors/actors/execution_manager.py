@@ -32,8 +32,8 @@ from basis_actors.messages.commands import (
     StopTrading,
 )
 from basis_actors.messages.execution import ExecutionStatus
-from basis_actors.messages.orders import ExecutionMode
-from basis_actors.messages.safety import CloseBook, ResumeTrading
+from basis_actors.messages.orders import ExecutionMode, Order
+from basis_actors.messages.safety import CloseBook, ReduceOnly, ResumeTrading
 from basis_actors.ports import OrderJournal
 from basis_actors.times import utc_from_ns
 
@@ -43,10 +43,13 @@ __all__ = ["ExecutionManager"]
 class ExecutionManager(Actor):
     """Works through the orders of each decision, then tells the strategy manager and the engine how they ended.
 
-    After a stop nothing is sent but what a compensated group that has begun still needs: its legs hedge each other, so
-    it is brought to its end. An outcome that nobody knows, a ledger that disagrees with a venue and a leg that cannot
-    be unwound stop trading and fail the actor, once the unit is at its end. With a `journal` a compensated group is
-    written down from before its first leg to its end, so that a process that comes after a kill can unwind it.
+    After a stop nothing is sent but what a compensated group of which a leg was sent still needs: its legs hedge each
+    other, so it is brought to its end. Where the kill switch lets through what reduces, the rest of a unit that was
+    checked before is checked again.
+
+    An outcome that nobody knows, a ledger that disagrees with a venue and a leg that cannot be unwound stop trading and
+    fail the actor, once the unit is at its end. With a `journal` a compensated group is written down from before its
+    first leg to its end, so that a process that comes after a kill can unwind it.
     """
 
     def __init__(
@@ -63,6 +66,10 @@ class ExecutionManager(Actor):
         self._loop = TightLoop(self, config, stopwatch, is_ending=lambda: self._ending, simulated=simulated)
         self._stopwatch = stopwatch
         self._stopped: str | None = None
+        self._commands = 0
+        """How often somebody has said that less may be sent."""
+        self._checked = 0
+        """The same, when the gate let through what is being sent."""
         self._fatal: tuple[str, str] | None = None
 
     def on_control(self, message: object) -> object:
@@ -71,19 +78,29 @@ class ExecutionManager(Actor):
             return self.stop_trading(message)
         if isinstance(message, Escalated):
             return self.run_is_ending(message)
-        if isinstance(message, CloseBook | ResumeTrading):
-            self._go_on()
-            return None
+        if isinstance(message, ReduceOnly):
+            return self.reduce_only(message)
+        if isinstance(message, CloseBook):
+            return self.close_book(message)
+        if isinstance(message, ResumeTrading):
+            return self.resume_trading(message)
         return super().on_control(message)
 
     @on(StopTrading)
     def stop_trading(self, command: StopTrading) -> None:
         """Begin no unit from now on."""
+        self._commands += 1
         self._stopped = command.reason
+
+    @on(ReduceOnly)
+    def reduce_only(self, _command: ReduceOnly) -> None:
+        """Ask the gate again about what it has let through."""
+        self._commands += 1
 
     @on(CloseBook)
     def close_book(self, _command: CloseBook) -> None:
         """A book that is to be closed needs orders; the gate lets through those that close it."""
+        self._commands += 1
         self._go_on()
 
     @on(ResumeTrading)
@@ -94,6 +111,7 @@ class ExecutionManager(Actor):
     @on(Escalated)
     def run_is_ending(self, end: Escalated) -> None:
         """The run is failing: the same as a stop."""
+        self._commands += 1
         self._stopped = f"{end.actor} has failed"
         self._ending = True
 
@@ -135,9 +153,9 @@ class ExecutionManager(Actor):
         if refusal is not None:
             outcomes = [self._loop.refuse(order, *refusal) for order in unit.orders]
         elif unit.mode is ExecutionMode.ATOMIC:
-            outcomes = await self._loop.run_atomic(unit.orders, self._goes_on)
+            outcomes = await self._loop.run_atomic(unit.orders, lambda: self._may_go_on(unit.orders, tick))
         else:
-            outcomes, unwound = await self._run_journaled(unit)
+            outcomes, unwound = await self._run_journaled(unit, tick)
         ended = [*outcomes, *unwound]
         self._judge(ended)
         if any(outcome.handshake.settlements for outcome in ended):
@@ -149,37 +167,51 @@ class ExecutionManager(Actor):
 
     async def _refusal(self, unit: Unit, tick: TickStarted) -> tuple[str, str] | None:
         """Code and reason why nothing of a unit may be sent."""
-        if self._stopped is not None:
-            return "EXEC-002", f"trading is stopped: {self._stopped}"
-        if unit.flaw is not None:
+        if unit.flaw is not None and self._stopped is None:
             return "EXEC-003", unit.flaw
-        objection = await self.ask("risk_gate", CheckOrders(unit.orders, tick))
-        return None if objection is None else (objection.error_code, objection.reason)
+        return await self._objection(unit.orders, tick)
 
-    async def _run_journaled(self, unit: Unit) -> tuple[list[Outcome], list[Outcome]]:
+    async def _objection(self, orders: tuple[Order, ...], tick: TickStarted) -> tuple[str, str] | None:
+        """Code and reason why orders may not be sent now; what is said while the gate looks at them counts."""
+        while self._stopped is None:
+            self._checked = self._commands
+            objection = await self.ask("risk_gate", CheckOrders(orders, tick))
+            if objection is not None:
+                return objection.error_code, objection.reason
+            if self._checked == self._commands:
+                return None
+        return "EXEC-002", f"trading is stopped: {self._stopped}"
+
+    async def _objection_since(self, orders: tuple[Order, ...], tick: TickStarted) -> tuple[str, str] | None:
+        """The same of orders that were checked, where anything was said since."""
+        if self._stopped is None and self._checked == self._commands:
+            return None
+        return await self._objection(orders, tick)
+
+    async def _may_go_on(self, orders: tuple[Order, ...], tick: TickStarted) -> bool:
+        return await self._objection_since(orders, tick) is None
+
+    async def _run_journaled(self, unit: Unit, tick: TickStarted) -> tuple[list[Outcome], list[Outcome]]:
         """A unit in turn, in the journal while its legs may be apart."""
         journal, group_id = self._journal, unit.group_id
         if journal is None or group_id is None or unit.mode is not ExecutionMode.COMPENSATED:
-            return await self._run_in_turn(unit)
+            return await self._run_in_turn(unit, tick)
         await journal.begin_group(group_id, unit.orders)
-        outcomes, unwound = await self._run_in_turn(unit)
+        outcomes, unwound = await self._run_in_turn(unit, tick)
         if self._fatal is None and all(outcome.fatal is None for outcome in (*outcomes, *unwound)):
             await journal.end_group(journal.incarnation, group_id)
         return outcomes, unwound
 
-    async def _run_in_turn(self, unit: Unit) -> tuple[list[Outcome], list[Outcome]]:
+    async def _run_in_turn(self, unit: Unit, tick: TickStarted) -> tuple[list[Outcome], list[Outcome]]:
         """Orders one after the other, and what a compensated group undid after a leg failed."""
         compensated = unit.mode is ExecutionMode.COMPENSATED
         outcomes: list[Outcome] = []
         failed: str | None = None
-        for order in unit.orders:
+        for place, order in enumerate(unit.orders):
             if failed is not None:
                 outcomes.append(self._loop.refuse(order, "EXEC-001", f"not sent, because {failed} failed"))
                 continue
-            if self._stopped is not None and outcomes and not compensated:
-                outcome = self._loop.refuse(order, "EXEC-002", f"trading is stopped: {self._stopped}")
-            else:
-                outcome = await self._loop.run(order, _always if compensated else self._goes_on)
+            outcome = await self._run_one(order, None if compensated and place else unit.orders[place:], tick)
             outcomes.append(outcome)
             # Legs hedge each other: one that is filled in part hedges nothing whole.
             if not outcome.succeeded or (compensated and outcome.fell_short):
@@ -187,6 +219,16 @@ class ExecutionManager(Actor):
         if failed is None or not compensated:
             return outcomes, []
         return outcomes, await self._unwind(outcomes)
+
+    async def _run_one(self, order: Order, rest: tuple[Order, ...] | None, tick: TickStarted) -> Outcome:
+        """One order of a unit, if the `rest` of it, this one included, may still be sent; None stands for what has to
+        be."""
+        if rest is None:
+            return await self._loop.run(order, _always)
+        refusal = await self._objection_since(rest, tick)
+        if refusal is not None:
+            return self._loop.refuse(order, *refusal)
+        return await self._loop.run(order, lambda: self._may_go_on(rest, tick))
 
     async def _unwind(self, outcomes: list[Outcome]) -> list[Outcome]:
         """Undo what was filled, newest first, every leg whatever becomes of the others."""
@@ -243,9 +285,6 @@ class ExecutionManager(Actor):
         if self._fatal is None and not self._ending:
             self._stopped = None
 
-    def _goes_on(self) -> bool:
-        return self._stopped is None
 
-
-def _always() -> bool:
+async def _always() -> bool:
     return True

@@ -22,6 +22,8 @@ from basis_actors.messages.operations import TradingPhase, TradingStatus
 from basis_actors.messages.safety import (
     AskPulse,
     BookClosed,
+    BookStillOpen,
+    CancelOrders,
     CloseBook,
     Latch,
     LedgerCompared,
@@ -41,6 +43,8 @@ __all__ = ["KillSwitch"]
 _CODE: Final = "RISK-008"
 _TRADERS: Final = ("execution_manager", "strategy_manager", "engine")
 """Who has to know of a stop, who sends first."""
+_DECIDERS: Final = ("execution_manager", "strategy_manager")
+"""Who has to know that only what reduces may be sent."""
 
 
 class Beat(msgspec.Struct, frozen=True, gc=False):
@@ -53,8 +57,8 @@ class KillSwitch(Actor):
     - `stopped`: it has acted by itself. The strategy goes on deciding, and only what lowers risk is sent.
     - `killed`: a person has. Nothing is decided any more; with `flatten` the strategy first closes the book.
 
-    The gate asks it before every unit, so the latch holds whatever anybody else has missed. `domains` gives the account
-    domain of each name that position keys begin with.
+    Either way what rests at exchanges is cancelled at once. The gate asks it before every unit, so the latch holds
+    whatever anybody else has missed. `domains` gives the account domain of each name that position keys begin with.
     """
 
     def __init__(
@@ -72,7 +76,7 @@ class KillSwitch(Actor):
         self._causes = StopCauses(config, lambda seconds: self.span(seconds), domains, currency, enforce=enforce)
         self._latch: Latch
         self._halted: str | None = None
-        self._book_closed = False
+        self._book_closed = self._closing_slowly = False
         self._begun = False
         self._ticks = 0
 
@@ -132,7 +136,7 @@ class KillSwitch(Actor):
             write_latch(self._store, latch)
         except BasisError as error:
             return SwitchAnswer(self._status(), str(error))
-        self._latch, self._halted, self._book_closed = latch, None, False
+        self._latch, self._halted, self._book_closed, self._closing_slowly = latch, None, False, False
         self._causes.mismatches = ()
         for actor in _TRADERS:
             self.control(actor, ResumeTrading())
@@ -195,7 +199,18 @@ class KillSwitch(Actor):
     @on(BookClosed)
     def note_closed(self, _closed: BookClosed) -> None:
         """There is nothing left to close."""
+        if self._latch.flatten and not self._book_closed:
+            self._say("the book is closed")
         self._book_closed = True
+
+    @on(BookStillOpen)
+    def note_open(self, still: BookStillOpen) -> None:
+        """Closing does not come to its end, which a person has to know."""
+        self._closing_slowly = True
+        text = (
+            f"the book is not closed after {still.ticks} ticks of its own; closing goes on at the ticks of the market"
+        )
+        self._say(f"{text}, and `status` shows what is held")
 
     # What is done
 
@@ -216,9 +231,10 @@ class KillSwitch(Actor):
 
     def _set(self, latch: Latch) -> str | None:
         """Stop first, then write it down. Returns what kept it from being written."""
-        self._latch, self._book_closed = latch, False
+        self._latch, self._book_closed, self._closing_slowly = latch, False, False
         for actor, command in self._commands():
             self.control(actor, command)
+        self.publish(CancelOrders(self.now))
         self._show()
         self._say(f"trading is {_told(latch)}")
         return self._keep(latch)
@@ -242,7 +258,7 @@ class KillSwitch(Actor):
             return ()
         reason = f"{latch.reason} ({latch.who})"
         if latch.state is TradingState.STOPPED:
-            return (("strategy_manager", ReduceOnly(reason, _CODE)),)
+            return tuple((actor, ReduceOnly(reason, _CODE)) for actor in _DECIDERS)
         command = CloseBook(reason, _CODE) if latch.flatten else StopTrading(reason)
         return tuple((actor, command) for actor in _TRADERS)
 
@@ -267,6 +283,7 @@ class KillSwitch(Actor):
             latch=self._latch,
             halted=self._halted,
             book_closed=self._book_closed,
+            closing_slowly=self._closing_slowly,
             causes=tuple(f"{cause.code}: {cause.text}" for cause in causes),
             ticks=self._ticks,
             risk_level=None if risk is None else risk.level.value,
@@ -276,6 +293,6 @@ class KillSwitch(Actor):
 
 
 def _told(latch: Latch) -> str:
-    flatten = ", and the book is closed" if latch.flatten else ""
+    flatten = ", and the book is to be closed" if latch.flatten else ""
     code = "" if latch.error_code is None else f"{latch.error_code}: "
     return f"{latch.state}{flatten}: {code}{latch.reason} ({latch.who})"

@@ -6,7 +6,7 @@ venue, never by sending. Everything that is not confirmed is told to the caller 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from basis_actors.actors.execution_log import operation_event, tight_loop_event
 from basis_actors.actors.execution_units import Outcome
@@ -49,20 +49,22 @@ class TightLoop:
         self._stopwatch = stopwatch
         self._simulated = simulated
 
-    async def run(self, order: Order, may_retry: Callable[[], bool]) -> Outcome:
-        """One order. `may_retry` is asked before a transient failure is sent again."""
+    async def run(self, order: Order, may_retry: Callable[[], Awaitable[bool]]) -> Outcome:
+        """One order. `may_retry` is asked right before a transient failure is sent again."""
         deadline = self._deadline()
         watch = self._stopwatch()
         retries = 0
         while True:
             handshake = await self._send(order, deadline)
-            if not self._goes_on(handshake, retries, deadline) or not may_retry():
+            if not self._goes_on(handshake, retries, deadline):
+                break
+            await self._actor.sleep(self._config.retry_delay_seconds)
+            if not await may_retry():
                 break
             retries += 1
-            await self._actor.sleep(self._config.retry_delay_seconds)
         return await self._book(order, handshake, retries, watch, self._stopwatch.ms_since(watch), deadline)
 
-    async def run_atomic(self, orders: tuple[Order, ...], may_retry: Callable[[], bool]) -> list[Outcome]:
+    async def run_atomic(self, orders: tuple[Order, ...], may_retry: Callable[[], Awaitable[bool]]) -> list[Outcome]:
         """A group in one transaction."""
         deadline = self._deadline()
         watch = self._stopwatch()
@@ -70,10 +72,12 @@ class TightLoop:
         while True:
             handshakes = await self._send_group(orders, deadline)
             failed = [handshake for handshake in handshakes if not handshake.was_successful()]
-            if not any(self._goes_on(handshake, retries, deadline) for handshake in failed) or not may_retry():
+            if not any(self._goes_on(handshake, retries, deadline) for handshake in failed):
+                break
+            await self._actor.sleep(self._config.retry_delay_seconds)
+            if not await may_retry():
                 break
             retries += 1
-            await self._actor.sleep(self._config.retry_delay_seconds)
         duration = self._stopwatch.ms_since(watch)
         # The venue can only show what the whole transaction left, so all of it is booked before any is compared.
         settlements = tuple(settlement for handshake in handshakes for settlement in handshake.settlements)

@@ -11,7 +11,7 @@ import typer
 from basis_actors.cli.terminal import DONE, FAILED, NOT_RUNNING, complain, results
 
 if TYPE_CHECKING:
-    from basis_actors.messages.safety import Latch
+    from basis_actors.messages.safety import Latch, SwitchStatus
     from basis_actors.services.control.protocol import Answer
 
 __all__ = ["kill", "resume", "status"]
@@ -123,7 +123,7 @@ def _print_status(answer: Answer) -> None:
     now = answer.status
     rows = [("process", str(answer.process)), *_latch_rows(now.latch)]
     if now.latch.flatten:
-        rows.append(("book", "is closed" if now.book_closed else "is being closed, a step at each tick"))
+        rows.append(("book", _closing(now)))
     stopped = now.latch.state != "running" or now.halted is not None
     if now.halted is not None and now.latch.state == "running":
         rows.append(("halted", now.halted))
@@ -134,6 +134,12 @@ def _print_status(answer: Answer) -> None:
     _print_rows(rows)
     if now.positions:
         _print_rows([(f"  {key}", f"{amount:,.6g}") for key, amount in sorted(now.positions.items())])
+
+
+def _closing(now: SwitchStatus) -> str:
+    if now.book_closed:
+        return "is closed"
+    return "is still open; a step towards its end at each tick" if now.closing_slowly else "is being closed"
 
 
 def _latch_rows(latch: Latch) -> list[tuple[str, str]]:

@@ -50,6 +50,10 @@ class KillSwitchConfig(Model):
     """Without a sign of life; a tick that takes longer counts as none."""
     countdown_seconds: CountOfSeconds | None
     """After how long without word from here an exchange cancels open orders by itself; null leaves it alone."""
+    flatten_ticks: Count
+    """Ticks between those of the market that closing the book may have; after that it takes a step at each of them."""
+    flatten_pause_seconds: Seconds
+    """Before the next of them, when nothing could be done in the last one."""
 
     @model_validator(mode="after")
     def _check(self) -> KillSwitchConfig:

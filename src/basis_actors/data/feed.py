@@ -16,6 +16,7 @@ from operator import add
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from basis_actors.data.columns import Lane, changes, dictionaries, with_blanks
@@ -35,7 +36,7 @@ from basis_actors.data.quotes import (
 from basis_actors.messages.market import FundingStamp, MarketState, RewardStamp
 from basis_actors.times import utc_from_ns
 
-__all__ = ["CHUNK", "FeedParts", "HistoricalFeed"]
+__all__ = ["CHUNK", "FeedParts", "HistoricalFeed", "between_ticks"]
 
 CHUNK: Final = 256
 """Ticks prepared at once: enough to spread the cost of numpy calls, few enough to take about a millisecond."""
@@ -61,6 +62,12 @@ class FeedParts:
     absent: tuple[str, ...]
 
 
+def between_ticks(last: MarketState, ns: int) -> MarketState:
+    """The market of the last tick as that of a moment after it, without what belongs to ticks alone."""
+    perps = {name: replace(quote, mark_high=None, mark_low=None) for name, quote in last.perps.items()}
+    return replace(last, ns=ns, timestamp=utc_from_ns(ns), perps=perps, funding=(), rewards=())
+
+
 class HistoricalFeed:
     """A market feed over history; made by `build_feed`.
 
@@ -75,6 +82,7 @@ class HistoricalFeed:
         self._dataset = dataset
         self._parts = parts
         self._due_ns: int | None = ticks[0]
+        self._last: MarketState | None = None
         self._states = self._generate()
 
     def next_tick(self, after_ns: int | None) -> int | None:
@@ -94,7 +102,12 @@ class HistoricalFeed:
             raise ValueError(f"tick {ns} was asked for and {self._due_ns} is next; ticks are taken once each, in order")
         following = ns + self.ticks.step
         self._due_ns = following if following < self.ticks.stop else None
-        return next(self._states)
+        self._last = next(self._states)
+        return self._last
+
+    async def between(self, ns: int) -> MarketState | None:
+        """What was known at the last tick that was taken: history says nothing of what is between its ticks."""
+        return None if self._last is None else between_ticks(self._last, ns)
 
     def warmup_funding(self, perp: str, count: int) -> tuple[FundingStamp, ...]:
         """Funding of `perp` before the first tick, oldest first, as far back as the last `count` settled rates reach.

@@ -10,6 +10,8 @@ import msgspec
 __all__ = [
     "AskPulse",
     "BookClosed",
+    "BookStillOpen",
+    "CancelOrders",
     "CloseBook",
     "Latch",
     "LedgerCompared",
@@ -58,6 +60,12 @@ class ReduceOnly(msgspec.Struct, frozen=True, gc=False):
     error_code: str
 
 
+class CancelOrders(msgspec.Struct, frozen=True, gc=False):
+    """What of ours rests at exchanges and was sent before a moment is to be cancelled."""
+
+    before_ns: int
+
+
 class CloseBook(msgspec.Struct, frozen=True, gc=False):
     """Everything is to be closed, step by step, as the strategy does in an emergency; then trading stops."""
 
@@ -71,6 +79,13 @@ class ResumeTrading(msgspec.Struct, frozen=True, gc=False):
 
 class BookClosed(msgspec.Struct, frozen=True, gc=False):
     """The strategy has nothing left to close."""
+
+
+class BookStillOpen(msgspec.Struct, frozen=True, gc=False):
+    """The ticks that closing had to itself are used up; from now on it takes a step at each tick of the market."""
+
+    ticks: int
+    """How many there were."""
 
 
 class AskPulse(msgspec.Struct, frozen=True, gc=False):
@@ -115,6 +130,8 @@ class SwitchStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Why this process trades no more whatever the latch says; None while it does."""
     book_closed: bool
     """Whether a flatten has nothing left to do."""
+    closing_slowly: bool = False
+    """Whether it has used up the ticks that it had to itself and goes on with those of the market."""
     causes: tuple[str, ...]
     """What would stop trading now, or keeps it from being resumed."""
     ticks: int

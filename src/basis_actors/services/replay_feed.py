@@ -31,6 +31,10 @@ class ReplayFeed:
             self._next = self._feed.next_tick(self._next)
         return merged(states)
 
+    async def between(self, ns: int) -> MarketState | None:
+        """What was known at the last tick that was taken."""
+        return await self._feed.between(ns)
+
 
 def merged(states: Sequence[MarketState]) -> MarketState:
     """The last of some states in a row, with the funding, the rewards and the range of marks of all of them."""

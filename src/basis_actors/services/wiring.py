@@ -12,6 +12,7 @@ from basis_actors.actors.execution_manager import ExecutionManager
 from basis_actors.actors.exposure_monitor import ExposureMonitor
 from basis_actors.actors.health_monitor import HealthMonitor
 from basis_actors.actors.kill_switch import KillSwitch
+from basis_actors.actors.order_canceller import OrderCanceller
 from basis_actors.actors.pnl_monitor import PnLMonitor
 from basis_actors.actors.position_monitor import PositionMonitor
 from basis_actors.actors.position_update_handler import PositionUpdateHandler
@@ -88,7 +89,8 @@ def add_engine(
     )
     recovery = [] if journal is None else [RecoveryManager(accounts, journal)]
     throttle = components.strategy_manager.time_throttle_interval if real_time else None
-    engine = Engine(feed, flows, recovery[0].name if recovery else None, throttle)
+    closing = None if state is None else components.kill_switch
+    engine = Engine(feed, flows, recovery[0].name if recovery else None, throttle, closing)
     domains = _ledger_domains(run)
     switch = [] if state is None else [_kill_switch(run, state, domains)]
     rules = GateRules(_market_rules(run), routes, run.mode.order_limits, currency, _minimum_stakes(run))
@@ -101,6 +103,7 @@ def add_engine(
         *recovery,
         *(_adapter(client, manager.name, simulated=simulated) for client in venues),
         *(_countdowns(run, accounts) if switch else ()),
+        *(OrderCanceller(account) for account in accounts if switch),
         manager,
         RiskGate(rules, switch[0].name if switch else None, None if simulated else state),
         PositionUpdateHandler(tolerance, domains, {account.domain: account.tolerance for account in accounts}),

@@ -14,7 +14,7 @@ from basis_actors.errors import Rejected, Transient
 from basis_actors.messages.book import TickStarted, Trigger
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.events import Mismatch, ReconciliationEvent
-from basis_actors.messages.exchange import AccountState, OrderTicket
+from basis_actors.messages.exchange import AccountState, OrderReport, OrderTicket
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus, Settlement
 from basis_actors.messages.orders import OperationType, Order
 from basis_actors.ports import ExchangeApi, OrderJournal
@@ -196,6 +196,18 @@ class ExchangeAccount:
             return
         self._told.add(operation_id)
         await self._journal.expect(self.domain, transfer)
+
+    async def unwanted_orders(self, before_ns: int) -> tuple[OrderReport, ...]:
+        """Open orders of ours that were sent up to a moment, for somebody to cancel; orders of others stay.
+
+        From now on none of them is waited for: one that is not open yet is cancelled by whoever follows it. Raises a
+        VenueError when the exchange does not say what is open.
+        """
+        return await self._orders.unwanted(before_ns)
+
+    async def cancel(self, order: OrderReport) -> None:
+        """Ask for the end of an open order; what it had filled is booked by whoever follows it. Raises a VenueError."""
+        await self._api.cancel(order.pair, order.client_id)
 
     async def countdown_cancel(self, seconds: int) -> bool:
         """As `ExchangeApi.countdown_cancel`."""

@@ -1,13 +1,65 @@
-"""Defines how the account says that a request did not happen, or that it is not known yet whether it did."""
+"""Defines how the account answers: how a trade ended, that a request did not happen, or that nobody knows yet."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
 from basis_actors.errors import Transient
-from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus, Settlement
+from basis_actors.messages.exchange import OrderReport, OrderState, VenueFill
+from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, ExecutionStatus, Settlement
 from basis_actors.messages.journal import JournalEntry
+from basis_actors.messages.orders import Order
 from basis_actors.times import utc_from_ns
 
-__all__ = ["failed", "unconcluded", "undecided"]
+__all__ = ["concluded", "failed", "unconcluded", "undecided"]
+
+
+def concluded(
+    entry: JournalEntry,
+    report: OrderReport,
+    fills: Sequence[tuple[VenueFill, tuple[Settlement, ...]]],
+    now_ns: int,
+) -> ExecutionHandshake:
+    """An order has ended, and its trades are all booked as `fills` says."""
+    intent = entry.intent
+    order, venue = intent.order, intent.domain
+    if report.filled == 0:
+        code = "EXEC-004" if report.state is OrderState.REJECTED else "EXEC-001"
+        text = f"order {report.venue_order_id} was {report.state} by {venue} before anything was filled"
+        return failed(entry, now_ns, code, text)
+    settlements = tuple(settlement for _, part in fills for settlement in part)
+    actual: dict[str, float] = {}
+    for settlement in settlements:
+        if settlement.source is DeltaSource.EXECUTION:
+            for delta in settlement.deltas:
+                actual[delta.position_key] = actual.get(delta.position_key, 0.0) + delta.delta_amount
+    fees: dict[str, Decimal] = {}
+    for fill, _ in fills:
+        fees[fill.fee_currency] = fees.get(fill.fee_currency, Decimal(0)) + fill.fee
+    currency = max(fees, key=lambda name: abs(fees[name]))
+    fee = max(float(fees[currency]), 0.0)
+    submitted = utc_from_ns(intent.created_ns)
+    return ExecutionHandshake(
+        operation_id=order.operation_id,
+        status=ExecutionStatus.CONFIRMED,
+        actual_deltas=actual,
+        execution_details=_details(order, report, fees),
+        fee_amount=fee,
+        fee_currency=currency if fee > 0.0 else None,
+        submitted_at=submitted,
+        executed_at=max(submitted, utc_from_ns(now_ns)),
+        venue_metadata={
+            "domain": venue,
+            "client_id": intent.client_id,
+            "venue_order_id": report.venue_order_id,
+            "attempt": intent.attempt,
+            "trades": [fill.trade_id for fill, _ in fills],
+        },
+        simulated=False,
+        settlements=settlements,
+    )
 
 
 def failed(
@@ -52,3 +104,17 @@ def _answer(
         simulated=False,
         settlements=settlements,
     )
+
+
+def _details(order: Order, report: OrderReport, fees: Mapping[str, Decimal]) -> dict[str, Any]:
+    price = float(report.average_price or 0)
+    details: dict[str, Any] = {
+        "executed_amount": float(report.filled),
+        "executed_price": price,
+        "order_state": report.state.value,
+    }
+    inverse = order.pair is not None and order.pair.endswith("USD-PERP")
+    details["executed_value"] = float(report.filled) / price if inverse else float(report.filled) * price
+    if len(fees) > 1:
+        details["fees"] = {currency: str(fee) for currency, fee in fees.items()}
+    return details

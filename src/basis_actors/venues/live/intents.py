@@ -16,7 +16,7 @@ from basis_actors.messages.orders import Order
 from basis_actors.ports import OrderJournal
 from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.live.terms import AccountTerms, LiveClock
-from basis_actors.venues.live.tickets import client_id_of
+from basis_actors.venues.live.tickets import client_id_of, is_ours
 
 __all__ = ["Intents"]
 
@@ -63,6 +63,15 @@ class Intents:
     async def attempts(self, order: Order) -> tuple[JournalEntry, ...]:
         """What this process sent for an order, oldest first."""
         return await self._journal.attempts(self._journal.incarnation, order.operation_id)
+
+    def are_ours(self, client_id: str) -> bool:
+        """Whether a process of this deployment made an id."""
+        return is_ours(self._journal.deployment, client_id)
+
+    async def sent_since(self, moment_ns: int) -> frozenset[str]:
+        """Ids of what was written down after a moment and has not ended."""
+        open_entries = await self._journal.unresolved(self._terms.venue)
+        return frozenset(entry.intent.client_id for entry in open_entries if entry.intent.created_ns > moment_ns)
 
     async def knows(self, pair: str, venue_order_id: str) -> bool:
         """Whether an order at the exchange is known to be one of ours, of any process."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from decimal import ROUND_FLOOR, Decimal
 from math import ceil
-from typing import Any, Final
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -22,12 +22,12 @@ from basis_actors.messages.exchange import (
     OrderTicket,
     TransferTicket,
 )
-from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, ExecutionStatus
+from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.journal import IntentState, JournalEntry
 from basis_actors.messages.orders import Order, Side
 from basis_actors.ports import ExchangeApi
-from basis_actors.times import NS_PER_SECOND, utc_from_ns
-from basis_actors.venues.live.answers import failed, unconcluded, undecided
+from basis_actors.times import NS_PER_SECOND
+from basis_actors.venues.live.answers import concluded, failed, unconcluded, undecided
 from basis_actors.venues.live.intake import Intake, OrderNumber
 from basis_actors.venues.live.intents import Intents
 from basis_actors.venues.live.terms import AccountTerms, LiveClock
@@ -66,6 +66,8 @@ class OrderDesk:
         self._clock = clock
         self._untold: set[OrderNumber] = set()
         self._guarded: set[str] = set()
+        self._unwanted_ns = 0
+        """What was sent up to this moment is not to rest any more."""
         self.filters: Mapping[str, MarketFilters] = {}
         """What the exchange requires, by pair."""
 
@@ -108,6 +110,16 @@ class OrderDesk:
         if entry.state.has_ended and entry.filled == 0:
             return failed(entry, self._clock.now(), "EXEC-001", entry.evidence)
         return undecided(entry, self._clock.now(), f"{self._terms.venue} does not know the order yet")
+
+    async def unwanted(self, before_ns: int) -> tuple[OrderReport, ...]:
+        """Open orders of ours that were sent up to a moment, none of which is to rest any more.
+
+        One that turns out to be open only later is cancelled where it is followed. Raises what the exchange raises.
+        """
+        self._unwanted_ns = max(self._unwanted_ns, before_ns)
+        later = await self._intents.sent_since(before_ns)
+        found = [order for order in await self._api.open_orders() if self._intents.are_ours(order.client_id)]
+        return tuple(order for order in found if order.client_id not in later)
 
     @property
     def awaits_trades(self) -> bool:
@@ -195,7 +207,8 @@ class OrderDesk:
         entry = await self._known(entry, report)
         if not report.has_ended:
             open_for = (clock.now() - entry.intent.created_ns) / NS_PER_SECOND
-            if open_for < patience.order_seconds:
+            wanted = entry.intent.created_ns > self._unwanted_ns
+            if wanted and open_for < patience.order_seconds:
                 text = await self._guard(entry, report, patience.order_seconds - open_for)
                 return undecided(entry, clock.now(), text, pending=True)
             await self._api.cancel(report.pair, entry.intent.client_id)
@@ -213,7 +226,8 @@ class OrderDesk:
             await self._intake.read_fills(report.pair)
             if self._intake.filled(number) >= report.filled:
                 self._untold.discard(number)
-                return self._concluded(entry, report)
+                fills = self._intake.fills_of(number)
+                return concluded(entry, report, fills, clock.now())
         text = f"order {report.venue_order_id} has filled {report.filled}, its trades are not all shown yet"
         return undecided(entry, clock.now(), text, pending=True)
 
@@ -244,60 +258,6 @@ class OrderDesk:
         with suppress(VenueError):
             await self._api.countdown_cancel(0)
 
-    def _concluded(self, entry: JournalEntry, report: OrderReport) -> ExecutionHandshake:
-        """The answer to an order that has ended and whose trades are all booked."""
-        order, venue = entry.intent.order, self._terms.venue
-        if report.filled == 0:
-            code = "EXEC-004" if report.state is OrderState.REJECTED else "EXEC-001"
-            text = f"order {report.venue_order_id} was {report.state} by {venue} before anything was filled"
-            return failed(entry, self._clock.now(), code, text)
-        booked = self._intake.fills_of((report.pair, report.venue_order_id))
-        settlements = tuple(settlement for _, part in booked for settlement in part)
-        actual: dict[str, float] = {}
-        for settlement in settlements:
-            if settlement.source is DeltaSource.EXECUTION:
-                for delta in settlement.deltas:
-                    actual[delta.position_key] = actual.get(delta.position_key, 0.0) + delta.delta_amount
-        fees: dict[str, Decimal] = {}
-        for fill, _ in booked:
-            fees[fill.fee_currency] = fees.get(fill.fee_currency, Decimal(0)) + fill.fee
-        currency = max(fees, key=lambda name: abs(fees[name]))
-        fee = max(float(fees[currency]), 0.0)
-        submitted = utc_from_ns(entry.intent.created_ns)
-        return ExecutionHandshake(
-            operation_id=order.operation_id,
-            status=ExecutionStatus.CONFIRMED,
-            actual_deltas=actual,
-            execution_details=_details(order, report, fees),
-            fee_amount=fee,
-            fee_currency=currency if fee > 0.0 else None,
-            submitted_at=submitted,
-            executed_at=max(submitted, utc_from_ns(self._clock.now())),
-            venue_metadata={
-                "domain": venue,
-                "client_id": entry.intent.client_id,
-                "venue_order_id": report.venue_order_id,
-                "attempt": entry.intent.attempt,
-                "trades": [fill.trade_id for fill, _ in booked],
-            },
-            simulated=False,
-            settlements=settlements,
-        )
-
 
 def _is_perp(ticket: OrderTicket | TransferTicket) -> bool:
     return isinstance(ticket, OrderTicket) and ticket.pair.endswith("-PERP")
-
-
-def _details(order: Order, report: OrderReport, fees: Mapping[str, Decimal]) -> dict[str, Any]:
-    price = float(report.average_price or 0)
-    details: dict[str, Any] = {
-        "executed_amount": float(report.filled),
-        "executed_price": price,
-        "order_state": report.state.value,
-    }
-    inverse = order.pair is not None and order.pair.endswith("USD-PERP")
-    details["executed_value"] = float(report.filled) / price if inverse else float(report.filled) * price
-    if len(fees) > 1:
-        details["fees"] = {currency: str(fee) for currency, fee in fees.items()}
-    return details
