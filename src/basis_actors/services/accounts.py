@@ -9,6 +9,7 @@ from basis_actors.config import ChainVenue, ExchangeVenue, RunConfig
 from basis_actors.config.secrets import Secrets
 from basis_actors.errors import ConfigError
 from basis_actors.ports import OrderJournal, VenueClient
+from basis_actors.services.state import StateDirectory, fingerprint_of
 from basis_actors.venues.live.build import build_account, pairs_of
 from basis_actors.venues.live.outside import OutsideWallet
 from basis_actors.venues.live.terms import LiveClock
@@ -31,16 +32,29 @@ class LiveAccounts:
         self._journal = journal
         self._leverage = _leverage_of(run)
         self._connections: dict[str, ExchangeConnection] = {}
+        self._keys: dict[str, str] = {}
         for name in run.mode.venues:
             venue = run.venues[name]
             if isinstance(venue, ExchangeVenue):
                 keys = getattr(secrets, name, None)
+                if keys is not None:
+                    self._keys[name] = fingerprint_of(name, keys.api_key.get_secret_value())
                 self._connections[name] = build_exchange(venue, pairs_of(venue), keys, record=record)
             elif not isinstance(venue, ChainVenue):
                 raise ConfigError(
                     "CONFIG-004",
                     f"mode {run.mode.mode}: venue {name} is of kind {venue.kind}, which is not traded live",
                 )
+
+    def lock(self, state: StateDirectory) -> None:
+        """Take every account for this process, before anything is asked of it.
+
+        An account is known by its API key: two keys of one account count as two accounts. One without keys is not
+        taken; nothing is traded there. Raises BasisError ENGINE-001, which names the holder, when another process under
+        the same root has one of them.
+        """
+        for name, fingerprint in self._keys.items():
+            state.lock_account(name, fingerprint)
 
     def make(self, run: RunConfig, clock: LiveClock) -> Sequence[VenueClient]:
         """The venues of the mode, for one process."""
