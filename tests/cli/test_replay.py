@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,8 +120,18 @@ def test_a_run_without_an_event_log_is_no_log_that_was_changed(run: Run, options
     made = run("backtest", "pure_lending_usdt", "--end", "2024-01-03", "--no-events", "--quiet")
     result = run("replay", made.stdout.strip(), *options)
     assert result.exit_code == 2
-    assert "the run kept no log (--no-events, `stress`), or it was removed" in result.stderr
+    assert "has no event files: the run kept no log (--no-events, `stress`); run the mode again" in result.stderr
     assert result.stdout == ""
+
+
+def test_a_log_that_is_gone_as_a_whole_is_one_that_was_changed(run: Run, run_dir: Path) -> None:
+    shutil.rmtree(run_dir / "events")
+    result = run("replay", run_dir)
+    assert result.exit_code == 1
+    assert "✗  seals    1 finding\n" in result.stdout
+    assert "✓" not in result.stdout
+    assert "seal: seals.jsonl: has no seal, and there are no events" in result.stdout
+    assert 'summary: summary.json: has end "2024-01-03T00:00:00Z"; null follows from the log' in result.stdout
 
 
 def test_a_log_of_which_only_the_seals_are_left_is_one_that_was_changed(run: Run, run_dir: Path) -> None:

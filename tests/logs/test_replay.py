@@ -61,6 +61,11 @@ def _checks(found: Replay) -> set[str]:
     return {finding.check for finding in found.findings}
 
 
+def _with_metadata(run_dir: Path, **fields: object) -> None:
+    path = run_dir / "metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
 def _lines(run_dir: Path, stem: str) -> tuple[Path, list[bytes]]:
     path = run_dir / "events" / f"{stem}.jsonl"
     return path, path.read_bytes().splitlines(keepends=True)
@@ -200,8 +205,7 @@ def test_the_ledger_that_is_shown_is_the_sum_of_the_deltas_after_a_contradiction
 
 
 def test_a_killed_run_is_called_that_wherever_runs_are_named(run_dir: Path) -> None:
-    path = run_dir / "metadata.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "running", "finished_at": None}))
+    _with_metadata(run_dir, status="running", finished_at=None)
 
     def listed() -> str:
         return next(run.status for run in runs_in(run_dir.parent.parent) if run.run_dir == str(run_dir))
@@ -314,17 +318,31 @@ def test_a_run_that_came_to_its_end_has_it_whole_under_a_seal(
     assert found.notes == []
 
 
+@pytest.mark.parametrize("status", ["running", "failed"])
+def test_of_a_run_that_was_cut_off_no_log_is_missed(run_dir: Path, status: str) -> None:
+    _without_events(run_dir)
+    _with_metadata(run_dir, status=status)
+    with pytest.raises(BasisError, match=r"LOG-003: .*events has no event files: the run ended before it wrote one"):
+        replay(run_dir)
+
+
+@pytest.mark.parametrize("status", ["running", "completed", "partial", "failed"])
+def test_a_run_that_kept_no_log_has_lost_none(run_dir: Path, status: str) -> None:
+    _without_events(run_dir)
+    _with_metadata(run_dir, keeps_events=False, status=status)
+    with pytest.raises(BasisError, match=r"LOG-003: .*events has no event files: the run kept no log"):
+        replay(run_dir)
+
+
 def test_events_of_a_version_to_come_are_not_read(run_dir: Path) -> None:
-    path = run_dir / "metadata.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"event_schema_version": 99}))
+    _with_metadata(run_dir, event_schema_version=99)
     with pytest.raises(BasisError, match=r"LOG-004: .*event_schema_version is 99"):
         replay(run_dir)
 
 
 def test_a_run_that_was_cut_off_is_no_forgery(run_dir: Path) -> None:
     (run_dir / "summary.json").unlink()
-    metadata = run_dir / "metadata.json"
-    metadata.write_text(json.dumps(json.loads(metadata.read_text()) | {"status": "running"}))
+    _with_metadata(run_dir, status="running")
     for path in (run_dir / "events").glob("*.jsonl"):
         rows = path.read_bytes().splitlines(keepends=True)
         kept = [row for row in rows if json.loads(row)["sequence"] <= 700]

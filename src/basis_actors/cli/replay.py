@@ -28,6 +28,8 @@ _CHECKS: Final = (
     ("pnl", "PnL", "{calculations:,} calculations follow from ledger and marks"),
     ("summary", "summary", "says what the events come to"),
 )
+_OF_EVENTS: Final = ("line", "number", "ledger", "pnl")
+"""What there is nothing to say of where there are no events."""
 
 
 def replay(
@@ -81,7 +83,7 @@ def _check(run_dir: Path, *, as_json: bool) -> int:
         _show(found, results())
     if found.findings:
         count = len(found.findings) + sum(found.more.values())
-        complain(f"{count:,} findings: the log in {found.run_dir} is not what its run wrote", "Not verified")
+        complain(f"{_findings(count)}: the log in {found.run_dir} is not what its run wrote", "Not verified")
         return FAILED
     return DONE
 
@@ -136,11 +138,17 @@ def _rows(found: Replay) -> Iterator[tuple[str, str, str]]:
     for check, name, text in _CHECKS:
         count = sum(finding.check == check for finding in found.findings) + found.more.get(check, 0)
         if count:
-            yield "✗", name, f"{count:,} findings"
+            yield "✗", name, _findings(count)
         elif check == "summary" and not found.has_summary:
             yield "–", name, "there is none"
+        elif check in _OF_EVENTS and not found.events:
+            yield "–", name, "there are no events"
         else:
             yield "✓", name, text.format(**numbers)
+
+
+def _findings(count: int) -> str:
+    return "1 finding" if count == 1 else f"{count:,} findings"
 
 
 def _ledger(found: Replay) -> Table:

@@ -92,6 +92,8 @@ class RunMetadata(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any] = {}
     """How the run was asked for: window, runtime, flows, what was laid over the configuration."""
     kind: RunKind = RunKind.BACKTEST
+    keeps_events: bool = True
+    """Whether the run writes an event log; where it does not, a log without files is no log that was lost."""
     status: RunStatus = RunStatus.RUNNING
     finished_at: Moment | None = None
     failure: str | None = None
@@ -122,6 +124,7 @@ class LogDirectoryManager:
         data_hashes: Mapping[str, str] | None = None,
         options: Mapping[str, Any] | None = None,
         kind: RunKind = RunKind.BACKTEST,
+        keeps_events: bool = True,
         clock: WallClock = system_clock,
     ) -> Path:
         """Make `base_dir/correlation_id/pid/` with `events/` and `metadata.json`, and return it.
@@ -149,6 +152,7 @@ class LogDirectoryManager:
             data_hashes=dict(data_hashes or {}),
             options=dict(options or {}),
             kind=kind,
+            keeps_events=keeps_events,
         )
         run_dir = Path(base_dir) / correlation_id / str(pid)
         try:

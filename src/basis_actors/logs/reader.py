@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from basis_actors.errors import BasisError
-from basis_actors.logs.directory import EVENTS_FOLDER, METADATA_FILE, LogDirectoryManager
+from basis_actors.logs.directory import EVENTS_FOLDER, METADATA_FILE, LogDirectoryManager, RunMetadata
 from basis_actors.logs.run_lock import is_running
 from basis_actors.logs.segments import UNREADABLE, TornLine, active, lines, reading, segments, streams
 from basis_actors.messages.events import EVENT_SCHEMA_VERSION, EVENT_TYPES, DomainEvent
@@ -36,18 +36,18 @@ class MissingEvents(msgspec.Struct, frozen=True):
     last: int
 
 
-def require_event_files(run_dir: Path) -> None:
+def require_event_files(run_dir: Path, metadata: RunMetadata) -> None:
     """Raise BasisError LOG-003 for a run without an event log, about which nothing can be asked."""
     folder = Path(run_dir) / EVENTS_FOLDER
     if any(segments(folder, kind.FILE) for kind in EVENT_TYPES):
         return
-    if is_running(run_dir):
-        raise BasisError("LOG-003", f"{folder} has no event files yet: the run has just begun; ask again later")
-    raise BasisError(
-        "LOG-003",
-        f"{folder} has no event files: the run kept no log (--no-events, `stress`), or it was removed; run the"
-        " mode again with one",
-    )
+    if not metadata.keeps_events:
+        reason = "the run kept no log (--no-events, `stress`); run the mode again with one"
+    elif is_running(run_dir):
+        reason = "the run has just begun; ask again later"
+    else:
+        reason = "the run ended before it wrote one, or they were removed; run the mode again"
+    raise BasisError("LOG-003", f"{folder} has no event files: {reason}")
 
 
 class EventLog:

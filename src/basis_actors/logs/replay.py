@@ -64,16 +64,17 @@ def replay(run_dir: Path, observe: Callable[[DomainEvent], None] = lambda _: Non
     """Check a run against its own log, in memory that does not grow with it. `observe` is given every event in order.
 
     Whether the numbers of the summary follow from the log is left to `results.verification`. Raises BasisError LOG-003
-    when `run_dir` is not a run directory or the run kept no event log, LOG-004 when a newer version wrote it.
+    when `run_dir` is not a run directory or has no event log, LOG-004 when a newer version wrote it. That the log of a
+    run is gone which kept one to its end is a finding.
     """
     metadata = EventLog(run_dir).metadata
     folder = Path(run_dir) / EVENTS_FOLDER
-    if not segments(folder, SEALS_STEM):
-        require_event_files(run_dir)
+    ended = metadata.status in ENDED
+    if not (ended and metadata.keeps_events) and not segments(folder, SEALS_STEM):
+        require_event_files(run_dir, metadata)
     seals = check_seals(folder)
     if metadata.currency is None:
         raise BasisError("LOG-003", f"{run_dir} does not say in which currency it counts; run the mode again")
-    ended = metadata.status in ENDED
     walk = LogWalk(folder, loose_from=inf if ended else seals.sealed)
     books = _Books(walk.findings, metadata.currency)
     for number, event in walk:
@@ -107,7 +108,8 @@ def _loose_ends(walk: LogWalk, seals: SealCheck, *, has_summary: bool) -> Iterat
         check = "seal" if line in seals.torn else "line"
         yield Finding(check, line.path.name, f"ends within a line: {line.length} bytes were left out")
     if not seals.sealed:
-        yield Finding("seal", f"{SEALS_STEM}{SUFFIX}", f"has no seal: nothing vouches for {walk.events:,} events")
+        rest = f": nothing vouches for {walk.events:,} events" if walk.events else ", and there are no events"
+        yield Finding("seal", f"{SEALS_STEM}{SUFFIX}", f"has no seal{rest}")
     for stem, count in seals.unsealed.items():
         yield Finding("seal", f"{stem}{SUFFIX}", f"goes on after its last seal: nothing vouches for {count:,} lines")
     if not has_summary:

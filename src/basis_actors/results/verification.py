@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from basis_actors.errors import BasisError
@@ -65,7 +66,12 @@ def _contradictions(name: str, stated: RunSummary, expected: RunSummary) -> Iter
     for field in RunSummary.__struct_fields__:
         says, follows = getattr(stated, field), getattr(expected, field)
         if says != follows:
-            yield Finding("summary", name, f"has {field} {says!r}; {follows!r} follows from the log")
+            yield Finding("summary", name, f"has {field} {_written(says)}; {_written(follows)} follows from the log")
+
+
+def _written(value: object) -> str:
+    """As in the file."""
+    return msgspec.json.encode(value).decode()
 
 
 def _expected(stated: RunSummary, metadata: RunMetadata, statistics: RunStatistics) -> RunSummary:

@@ -72,6 +72,7 @@ class RunRecord:
             data_hashes=prepared.dataset.hashes | prepared.strategy.input_hashes,
             options=_options(prepared),
             kind=kind,
+            keeps_events=request.write_events,
             clock=self.clock,
         )
         """Where the logs are."""

@@ -116,7 +116,13 @@ def test_a_line_that_cannot_be_decoded_is_named(copied: Path) -> None:
         list(failed_orders(RunLog(copied)))
 
 
-def test_a_run_without_event_files_is_refused(tmp_path: Path) -> None:
-    run_dir = LogDirectoryManager.create_run_logs("quiet", 1, "m", "s", 1.0, tmp_path)
-    with pytest.raises(BasisError, match=r"LOG-003: .*events has no event files: the run kept no log"):
+@pytest.mark.parametrize("keeps_events", [False, True])
+def test_a_run_without_event_files_is_refused(tmp_path: Path, *, keeps_events: bool) -> None:
+    run_dir = LogDirectoryManager.create_run_logs("quiet", 1, "m", "s", 1.0, tmp_path, keeps_events=keeps_events)
+    reason = "the run ended before it wrote one, or they were removed" if keeps_events else "the run kept no log"
+    with pytest.raises(BasisError, match=rf"LOG-003: .*events has no event files: {reason}"):
         RunLog(run_dir)
+    lock = RunLock(run_dir)
+    with pytest.raises(BasisError, match="the run has just begun" if keeps_events else reason):
+        RunLog(run_dir)
+    lock.release()

@@ -59,6 +59,7 @@ class TestLogDirectoryManager:
             "package_version": version("basis-actors"),
             "options": {},
             "kind": "backtest",
+            "keeps_events": True,
             "currency": "USDT",
             "correlation_id": "test123",
             "pid": 12345,

@@ -36,7 +36,7 @@ class Found(Generic[E_co]):
 class RunLog:
     """The events of one run, to be asked.
 
-    Raises BasisError LOG-003 when `run_dir` is not a run directory or the run kept no event log, and LOG-004 when a
+    Raises BasisError LOG-003 when `run_dir` is not a run directory or has no event files, and LOG-004 when a
     newer version wrote it.
     """
 
@@ -44,7 +44,7 @@ class RunLog:
         self.run_dir = run_dir
         self.metadata = EventLog(run_dir).metadata
         self.folder = run_dir / EVENTS_FOLDER
-        require_event_files(run_dir)
+        require_event_files(run_dir, self.metadata)
 
     def find(self, kind: type[E], *needles: bytes) -> Iterator[Found[E]]:
         """Events of one type whose lines contain any of `needles`, or all of them, in the order of the log.
