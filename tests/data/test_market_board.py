@@ -174,11 +174,12 @@ def test_a_price_that_jumps_about_is_never_believed() -> None:
 def test_the_range_of_marks_is_that_of_all_since_the_last_tick(marks: list[float]) -> None:
     known = board()
     see(known, "BTC-PERP", 100.0, kind=MARK)
-    known.state(NOW, NOW)
+    known.forget_ranges()
     for number, mark in enumerate(marks, start=1):
         see(known, "BTC-PERP", mark, NOW + number, kind=MARK)
     quote = known.state(NOW, NOW + len(marks)).perps["binance:BTC-PERP"]
     assert (quote.mark_low, quote.mark_high) == (min(marks), max(marks))
+    known.forget_ranges()
     after = known.state(NOW, NOW + len(marks)).perps["binance:BTC-PERP"]
     assert (after.mark_low, after.mark_high) == (None, None)
 

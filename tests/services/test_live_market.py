@@ -131,6 +131,23 @@ async def test_a_tick_shows_what_the_exchanges_say_then() -> None:
     assert (state.stale_prices, quote.mark_fresh, world.troubles) == ((), True, [])
 
 
+async def test_between_ticks_there_are_prices_and_nothing_that_belongs_to_ticks() -> None:
+    world = await World().opened()
+    assert await world.market.between(world.now()) is None
+    await world.market.take(world.now())
+    world.binance.last["BTC/USDT"] = 105.0
+    world.okx.mark["BTC-PERP"], world.okx.ranges["BTC-PERP"] = 104.0, (91.0, 108.0)
+    await world.sleep.pass_by(8 * 3600.0)
+    between = await world.market.between(world.now())
+    assert between is not None
+    assert (between.prices["BTC"], between.funding, between.ns) == (105.0, (), world.now())
+    quote = between.perps["okx:BTC-PERP"]
+    assert (quote.mark, quote.mark_low, quote.mark_high) == (104.0, None, None)
+    tick = await world.market.take(world.now())
+    assert len(tick.funding) == 2
+    assert (tick.perps["okx:BTC-PERP"].mark_low, tick.perps["okx:BTC-PERP"].mark_high) == (91.0, 108.0)
+
+
 async def test_an_exchange_that_fails_at_a_tick_leaves_its_market_as_it_was_and_stale() -> None:
     world = await World().opened()
     await world.market.take(world.now())

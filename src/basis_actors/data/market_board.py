@@ -174,7 +174,7 @@ class MarketBoard:
         return tuple(f"{market.name} ({kind})" for (market, kind), seen in self._seen.items() if seen.seen_ns < limit)
 
     def state(self, since_ns: int, ns: int) -> MarketState:
-        """The market at `ns`, with the funding and the range of marks since the tick at `since_ns`."""
+        """The market at `ns`, with the funding since `since_ns` and the range of marks since it was forgotten."""
         prices, stale = {"USDT": 1.0}, []
         for asset, market in self._assets.items():
             seen = self._seen.get((market, PriceKind.LAST))
@@ -183,7 +183,7 @@ class MarketBoard:
                 if not self._is_fresh(seen, ns):
                     stale.append(asset)
         due = {perp: list(self._due(perp, ns)) for perp in self._perps}
-        state = MarketState(
+        return MarketState(
             timestamp=utc_from_ns(ns),
             ns=ns,
             prices=prices,
@@ -202,8 +202,10 @@ class MarketBoard:
             oracle_usd={},
             gas=self._gas,
         )
+
+    def forget_ranges(self) -> None:
+        """A tick has taken the range of marks; the next one begins."""
         self._ranges.clear()
-        return state
 
     def _spot_quotes(self, ns: int) -> Iterator[tuple[str, SpotQuote]]:
         for name, market in self._spot.items():

@@ -10,6 +10,7 @@ import anyio
 
 from basis_actors.bus import Source
 from basis_actors.config import MarketFeedConfig
+from basis_actors.data.feed import between_ticks
 from basis_actors.data.market_board import Market, MarketBoard
 from basis_actors.errors import Transient, VenueError
 from basis_actors.messages.market import FundingStamp, MarketSpec, MarketState
@@ -93,12 +94,34 @@ class LiveMarket:
     async def take(self, ns: int) -> MarketState:
         """The market now, as that of the tick at `ns`."""
         since = ns if self._since_ns is None else self._since_ns
+        await self._ask_everybody(lambda data: self._ask_all(data, since, ns))
+        self._since_ns = ns
+        state = self._board.state(since, ns)
+        self._board.forget_ranges()
+        return state
+
+    async def between(self, ns: int) -> MarketState | None:
+        """Prices as they are now, between two ticks."""
+        if self._since_ns is None:
+            return None
+        await self._ask_everybody(self._ask_prices)
+        return between_ticks(self._board.state(ns, ns), ns)
+
+    async def _ask_everybody(self, ask: Callable[[MarketData], Awaitable[object]]) -> None:
+        """Ask all exchanges at once, and wait for them no longer than agreed."""
+
+        async def one(data: MarketData) -> None:
+            try:
+                await ask(data)
+            except VenueError as error:
+                self.tell(FeedTrouble(data.venue, LOST, f"its market cannot be asked for: {error.message}"))
+
         async with anyio.create_task_group() as tasks:
 
             async def everybody() -> None:
                 async with anyio.create_task_group() as asking:
                     for data in self._exchanges.values():
-                        asking.start_soon(self._ask_all, data, since, ns)
+                        asking.start_soon(one, data)
                 tasks.cancel_scope.cancel()
 
             async def patience() -> None:
@@ -107,28 +130,23 @@ class LiveMarket:
 
             tasks.start_soon(everybody)
             tasks.start_soon(patience)
-        self._since_ns = ns
-        return self._board.state(since, ns)
 
     async def _ask_all(self, data: MarketData, since_ns: int, ns: int) -> None:
         """Everything of one exchange. What was settled may be listed a moment later."""
-        try:
-            await self._ask_prices(data)
-            perps = self._perps[data.venue]
+        await self._ask_prices(data)
+        perps = self._perps[data.venue]
+        for perp in perps:
+            extremes = await data.mark_range(_pair_of(perp), since_ns)
+            if extremes is not None:
+                self._board.widen(Market(data.venue, _pair_of(perp)), *extremes)
+        while perps:
             for perp in perps:
-                extremes = await data.mark_range(_pair_of(perp), since_ns)
-                if extremes is not None:
-                    self._board.widen(Market(data.venue, _pair_of(perp)), *extremes)
-            while perps:
-                for perp in perps:
-                    newest = self._board.newest_stamp(perp)
-                    after = since_ns if newest is None else newest
-                    self._board.settle(await data.funding(_pair_of(perp), after + 1))
-                perps = [perp for perp in perps if perp in self._board.awaits(since_ns, ns)]
-                if perps:
-                    await self._sleep(self._config.poll_seconds)
-        except VenueError as error:
-            self.tell(FeedTrouble(data.venue, LOST, f"its market cannot be asked for: {error.message}"))
+                newest = self._board.newest_stamp(perp)
+                after = since_ns if newest is None else newest
+                self._board.settle(await data.funding(_pair_of(perp), after + 1))
+            perps = [perp for perp in perps if perp in self._board.awaits(since_ns, ns)]
+            if perps:
+                await self._sleep(self._config.poll_seconds)
 
     async def _ask_prices(self, data: MarketData) -> None:
         for price in await data.prices():

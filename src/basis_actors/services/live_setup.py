@@ -152,6 +152,7 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack)
     journal = SqliteJournal(state.path / JOURNAL_FILE)
     held.callback(journal.close)
     accounts = LiveAccounts(run, journal, secrets, requests.note)
+    accounts.lock(state)
     market = _published(prepared, clock, requests)
     return LiveRun(
         prepared,
