@@ -18,6 +18,7 @@ from basis_actors.data.market_board import MarketBoard, markets_of
 from basis_actors.errors import ConfigError
 from basis_actors.messages.book import Flow
 from basis_actors.messages.market import GasQuote, MarketSpec
+from basis_actors.services.continuity import require_continuity
 from basis_actors.services.extras import require_monitoring
 from basis_actors.services.live import LiveRun, Requests, Surroundings, simulated_venues
 from basis_actors.services.live_market import LiveMarket
@@ -153,8 +154,9 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack)
     held.callback(journal.close)
     accounts = LiveAccounts(run, journal, secrets, requests.note)
     accounts.lock(state)
+    changed = require_continuity(state, run, prepared.config_hash)
     market = _published(prepared, clock, requests)
-    return LiveRun(
+    live = LiveRun(
         prepared,
         Surroundings(
             clock,
@@ -168,6 +170,9 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack)
             state=state,
         ),
     )
+    if changed is not None:
+        live.record.components.announce(changed)
+    return live
 
 
 def _published(prepared: Prepared, clock: WallClock, requests: Requests) -> LiveMarket:
