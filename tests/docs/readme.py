@@ -14,10 +14,10 @@ README = Path(__file__).parents[2] / "README.md"
 _BLOCK = re.compile(r"^## (?P<heading>[^\n]*)$|^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = "@@ block"
 _VARIES = (
-    (re.compile(r"[\d,]+ a second"), "N a second"),
+    (re.compile(r"\([\d,]+ a second\) *"), "(N a second) "),
     (re.compile(r"\w+-\d{8}T\d{6}-[0-9a-f]{4}(?:/\d+)?"), "RUN"),
 )
-"""What differs from run to run: speed, and the names that runs give themselves."""
+"""What differs from run to run: speed, with the blanks that fill its line up, and the names runs give themselves."""
 
 
 class Snippet(NamedTuple):
@@ -67,11 +67,17 @@ def run(snippets: list[Snippet], folder: Path) -> list[str]:
 
 
 def matches(said: str, printed: str) -> bool:
-    """Whether `printed` is what was said: a line `…` stands for any lines, `…` in a line for any text."""
+    """Whether `printed` is what was said: a line `…` stands for any lines, `…` in a line for any text.
+
+    Text of another length may break its line elsewhere, so a line with `…` may be broken between any two words.
+    """
     for pattern, name in _VARIES:
         said, printed = pattern.sub(name, said), pattern.sub(name, printed)
-    lines = [
-        r"(?:.*\n)*?" if line.strip() == "…" else re.escape(re.sub(r"\s+$", "", line)).replace("…", ".*") + r"\s*?\n"
-        for line in said.splitlines()
-    ]
-    return re.fullmatch("".join(lines), printed) is not None
+    return re.fullmatch("".join(map(_pattern, said.splitlines())), printed) is not None
+
+
+def _pattern(line: str) -> str:
+    if line == "…":
+        return r"(?:.*\n)*?"
+    words = re.split(r"(?<! ) (?! )", line) if "…" in line else [line]
+    return r"(?: |\n +)".join(re.escape(word).replace("…", ".*") for word in words) + r"\n"

@@ -45,6 +45,17 @@ def test_a_different_output_is_noticed() -> None:
     assert matches("…\ntwo\n…\n", printed)
     assert not matches("one\nthree 4 five\n", printed)
     assert not matches("one\ntwo\nthree … six\n", printed)
+    assert not matches(printed, "one  \ntwo\nthree 4 five\n"), "blanks at the end of a line"
+    assert not matches(printed, "one\n\ntwo\nthree 4 five\n"), "an empty line"
+
+
+def test_a_slower_run_is_no_different_output() -> None:
+    assert matches("│ Ticks 9  (5,377 a second)  │\n", "│ Ticks 9  (37 a second)     │\n")
+    said = "9 … trade: confirmed\n… in … ms, fee 1\n"
+    assert matches(said, "9  0.5  trade: confirmed\n        in 0.5 ms, fee 1\n")
+    assert matches(said, "9  1000.5  trade:\n    confirmed\n    in 50.5 ms,\n    fee 1\n")
+    assert not matches(said, "9  0.5  trade: failed\n        in 0.5 ms, fee 1\n")
+    assert matches("logs/a-20240101T000000-00ff/7\n", "logs/a-20250101T000000-ff00/12345\n")
 
 
 def test_the_set_up_commands_are_targets_that_do_what_is_said() -> None:
