@@ -172,6 +172,11 @@ class Engine(Actor):
         return self._awaited is not None
 
     @property
+    def is_closing(self) -> bool:
+        """Whether the book is being closed, and is to be for some more ticks."""
+        return self._extra_ticks is not None
+
+    @property
     def ticks_started(self) -> int:
         """How many ticks have begun."""
         return self._number

@@ -38,10 +38,10 @@ from basis_actors.messages.safety import (
 from basis_actors.ports import StateStore
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
 
-__all__ = ["KillSwitch"]
+__all__ = ["TRADERS", "KillSwitch"]
 
 _CODE: Final = "RISK-008"
-_TRADERS: Final = ("execution_manager", "strategy_manager", "engine")
+TRADERS: Final = ("execution_manager", "strategy_manager", "engine")
 """Who has to know of a stop, who sends first."""
 _DECIDERS: Final = ("execution_manager", "strategy_manager")
 """Who has to know that only what reduces may be sent."""
@@ -138,7 +138,7 @@ class KillSwitch(Actor):
             return SwitchAnswer(self._status(), str(error))
         self._latch, self._halted, self._book_closed, self._closing_slowly = latch, None, False, False
         self._causes.mismatches = ()
-        for actor in _TRADERS:
+        for actor in TRADERS:
             self.control(actor, ResumeTrading())
         self._show()
         self._say(f"trading is resumed by {command.who}")
@@ -260,7 +260,7 @@ class KillSwitch(Actor):
         if latch.state is TradingState.STOPPED:
             return tuple((actor, ReduceOnly(reason, _CODE)) for actor in _DECIDERS)
         command = CloseBook(reason, _CODE) if latch.flatten else StopTrading(reason)
-        return tuple((actor, command) for actor in _TRADERS)
+        return tuple((actor, command) for actor in TRADERS)
 
     def _set_timer(self, seconds: float) -> None:
         self.after(self.span(seconds) / NS_PER_SECOND, Beat(), new_cause=Cause("heartbeat"))

@@ -83,6 +83,10 @@ def live(
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
+    flatten: Annotated[
+        bool,
+        typer.Option("--flatten", help="Close the book before a stop ends the process.", rich_help_panel=_MARKET),
+    ] = False,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Where run directories are made.", rich_help_panel=_OUTPUT)
     ] = Path("logs"),
@@ -123,9 +127,9 @@ def live(
         runtime="live",
     )
     if replay_feed is not None:
-        begin = partial(_played_back, pace=_pace_of(speed or "1"), root=state)
+        begin = partial(_played_back, pace=_pace_of(speed or "1"), root=state, flattens=flatten)
     else:
-        begin = partial(_on_paper if paper else _on_accounts, root=state)
+        begin = partial(_on_paper if paper else _on_accounts, root=state, flattens=flatten)
     summary = _run(request, begin, progress=not quiet)
     raise typer.Exit(INTERRUPTED if summary is None else _show(summary, as_json=as_json, quiet=quiet))
 
@@ -190,29 +194,31 @@ def _run(
             return None
 
 
-def _played_back(request: BacktestRequest, held: ExitStack, *, pace: float | None, root: Path | None) -> LiveRun:
+def _played_back(
+    request: BacktestRequest, held: ExitStack, *, pace: float | None, root: Path | None, flattens: bool
+) -> LiveRun:
     from basis_actors.services.live import LiveRun, on_paper
     from basis_actors.services.preparation import prepare
 
     prepared = prepare(request)
     state = held.enter_context(_state_of(prepared, pace, root))
-    return LiveRun(prepared, on_paper(prepared, pace)._replace(state=state))
+    return LiveRun(prepared, on_paper(prepared, pace)._replace(state=state), flattens=flattens)
 
 
-def _on_paper(request: BacktestRequest, held: ExitStack, *, root: Path | None) -> LiveRun:
+def _on_paper(request: BacktestRequest, held: ExitStack, *, root: Path | None, flattens: bool) -> LiveRun:
     from basis_actors.services.live_setup import live_on_paper, prepare_live
 
     prepared = prepare_live(request)
-    return live_on_paper(prepared, held.enter_context(_state_of(prepared, 1.0, root)))
+    return live_on_paper(prepared, held.enter_context(_state_of(prepared, 1.0, root)), flattens=flattens)
 
 
-def _on_accounts(request: BacktestRequest, held: ExitStack, *, root: Path | None) -> LiveRun:
+def _on_accounts(request: BacktestRequest, held: ExitStack, *, root: Path | None, flattens: bool) -> LiveRun:
     from basis_actors.services.live_setup import live_on_accounts, prepare_live
 
     prepared = prepare_live(request)
     state = held.enter_context(_state_of(prepared, 1.0, root))
     assert state is not None, "refused before"
-    return live_on_accounts(prepared, state, held)
+    return live_on_accounts(prepared, state, held, flattens=flattens)
 
 
 def _state_of(

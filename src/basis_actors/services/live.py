@@ -15,10 +15,11 @@ import anyio
 
 from basis_actors.actors.engine import Engine
 from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
+from basis_actors.actors.kill_switch import TRADERS
 from basis_actors.actors.log_keeper import LogKeeper
 from basis_actors.actors.market_watch import MarketWatch
 from basis_actors.actors.timing import Stopwatch
-from basis_actors.bus import BusError, LiveBus, ManualClock, ReplayClock, WallClock
+from basis_actors.bus import BusError, Lane, LiveBus, ManualClock, ReplayClock, WallClock
 from basis_actors.config import RunConfig
 from basis_actors.errors import BasisError, ConfigError
 from basis_actors.logs.directory import RunKind
@@ -26,6 +27,7 @@ from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger, Domain
 from basis_actors.logs.retention import Retention
 from basis_actors.logs.wall_clock import system_clock
 from basis_actors.messages.book import Flow
+from basis_actors.messages.safety import CloseBook
 from basis_actors.ports import MarketFeed, OrderJournal, VenueClient
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Progress
@@ -114,14 +116,17 @@ class LiveRun:
     BEYOND_SECONDS: ClassVar[float] = 5.0
     """What a stop waits for a tick beyond the time that its orders may take."""
 
-    def __init__(self, prepared: Prepared, surroundings: Surroundings) -> None:
-        """Makes the run directory and opens its logs.
+    def __init__(self, prepared: Prepared, surroundings: Surroundings, *, flattens: bool = False) -> None:
+        """Makes the run directory and opens its logs. One that `flattens` closes the book before it stops.
 
         Raises BasisError LOG-003 when there is no place for them, ConfigError CONFIG-003 where something that watches a
         process in real time is not installed.
         """
         if surroundings.real_time:
             require_monitoring()
+        if flattens and surroundings.state is None:
+            raise ConfigError("CONFIG-003", "a process that closes its book before it stops needs a state directory")
+        self._flattens = flattens
         self._prepared = prepared
         self._surroundings = surroundings
         self._cancelled: str | None = None
@@ -218,6 +223,16 @@ class LiveRun:
         limit = self._prepared.run.mode.component_config.execution_manager.tight_loop_timeout + self.BEYOND_SECONDS
         with anyio.move_on_after(limit):
             await bus.until(lambda: not engine.at_work, "the tick at work")
+        if self._flattens and self._cancelled is not None and engine.stopped is None:
+            await self._close_the_book(bus, engine)
+
+    async def _close_the_book(self, bus: LiveBus, engine: Engine) -> None:
+        """Close everything step by step, as the kill switch does; what is left open after its ticks is said there."""
+        command = CloseBook(f"{self._cancelled}: the book is closed before the process ends", "RISK-008")
+        for actor in TRADERS:
+            bus.post(actor, command, lane=Lane.CONTROL)
+        await bus.until(lambda: engine.is_closing or engine.stopped is not None, "the closing of the book")
+        await bus.until(lambda: not (engine.is_closing or engine.at_work), "a closed book")
 
     def _assemble(self, bus: LiveBus) -> Engine:
         prepared, record, around = self._prepared, self.record, self._surroundings

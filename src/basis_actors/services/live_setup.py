@@ -117,7 +117,7 @@ def live_market(
     )
 
 
-def live_on_paper(prepared: Prepared, state: StateDirectory | None) -> LiveRun:
+def live_on_paper(prepared: Prepared, state: StateDirectory | None, *, flattens: bool) -> LiveRun:
     """A process with simulated venues. Raises ConfigError as `live_market`."""
     clock, requests = WallClock(), Requests()
     market = _published(prepared, clock, requests)
@@ -133,10 +133,11 @@ def live_on_paper(prepared: Prepared, state: StateDirectory | None) -> LiveRun:
             closing=(market.close,),
             state=state,
         ),
+        flattens=flattens,
     )
 
 
-def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack) -> LiveRun:
+def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack, *, flattens: bool) -> LiveRun:
     """A process that trades on its accounts, with what has to survive it in `state`; `held` closes the journal.
 
     Raises ConfigError CONFIG-003 for keys that are missing or wrong, CONFIG-004 for a venue that is not traded live,
@@ -169,6 +170,7 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack)
             closing=(market.close, accounts.close),
             state=state,
         ),
+        flattens=flattens,
     )
     if changed is not None:
         live.record.components.announce(changed)
