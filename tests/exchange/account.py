@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.exchange.hand_clock import HandClock
-from tests.exchange.market import ZERO, Kind, Market, Order, Position, Trade
+from tests.exchange.market import ZERO, Kind, Market, Order, Position, Settled, Trade
 
 EPS = Decimal("0.00000001")
 
@@ -108,6 +108,8 @@ class Account:
         """How much of each of the next orders is filled at once; all of it when there is none left."""
         self.on_event: Callable[[str, Any], None] = lambda _kind, _what: None
         self._numbers = iter(range(1000, 10**9))
+        for market in self.markets.values():
+            market.marks.append((clock.ms, market.mark_price))
 
     # What a test makes happen.
 
@@ -127,6 +129,14 @@ class Account:
             if order.limit is not None and _crosses(order, market.price):
                 self._fill(order, order.left, order.limit, maker=True)
         self.on_event("price", market)
+        if market.mark is None:
+            self._mark(market)
+
+    def set_mark(self, pair: str, mark: str) -> None:
+        """Move what a perpetual is valued at, apart from its price."""
+        market = self.market(pair)
+        market.mark = Decimal(mark)
+        self._mark(market)
 
     def fill_only(self, *portions: str) -> None:
         """Of each of the next orders only so much is filled when it arrives."""
@@ -161,8 +171,9 @@ class Account:
         self.place(self.market(pair), f"adl_autoclose-{self.number()}", buys=buys, amount=Decimal(amount))
 
     def pay_funding(self, pair: str, rate: str) -> None:
-        """Settle funding on what is held."""
+        """Settle funding on what is held, and publish the rate."""
         market, position = self.market(pair), self.positions[pair]
+        market.settled.append(Settled(self.clock.ms, Decimal(rate), market.mark_price))
         if position.size:
             sign = 1 if position.size > 0 else -1
             worth = market.paid(abs(position.size), market.price)
@@ -377,6 +388,11 @@ class Account:
         self.purses[self.purse_of(market.kind)][market.margin] += paid
         self.income.append(Income(kind, market.kind, market.symbol, market.margin, paid, self.clock.ms, self.number()))
         self.on_event("income", self.income[-1])
+
+    def _mark(self, market: Market) -> None:
+        market.marks.append((self.clock.ms, market.mark_price))
+        if market.kind is not Kind.SPOT:
+            self.on_event("mark", market)
 
     def _end(self, order: Order, status: str) -> None:
         order.status = status

@@ -12,13 +12,14 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from tests.exchange.binance_futures import FuturesDesk
 from tests.exchange.binance_orders import OrderDesk
+from tests.exchange.binance_quotes import QuoteDesk
+from tests.exchange.binance_streams import BinanceStreams
 from tests.exchange.binance_wallet import Wallet
 from tests.exchange.binance_words import Refusal
 from tests.exchange.hand_clock import HandClock
 from tests.exchange.journal import Request
 from tests.exchange.market import Kind, Market
 from tests.exchange.server import KEY, SECRET, LocalExchange
-from tests.exchange.streams import Streams
 
 __all__ = ["KEY", "SECRET", "LocalBinance"]
 
@@ -48,7 +49,7 @@ class LocalBinance(LocalExchange):
         self.spot = OrderDesk(self.account, Kind.SPOT, self.limits)
         self.linear = FuturesDesk(self.account, Kind.LINEAR, self.limits)
         self.inverse = FuturesDesk(self.account, Kind.INVERSE, self.limits)
-        self.streams = Streams(self.account, self._is_signed)
+        self.streams = BinanceStreams(self.account, self._is_signed)
         self._routes = self._all_routes()
         self._used: dict[tuple[str, int], int] = defaultdict(int)
 
@@ -69,7 +70,10 @@ class LocalBinance(LocalExchange):
             "/private/ws": self.streams.private_stream,
             "/ws/{key}": market,
             "/ws": market,
+            "/market/ws/{key}": market,
+            "/market/ws": market,
             "/stream/ws/{key}": market,
+            "/stream/ws": market,
         }
 
     def _all_routes(self) -> dict[str, Route]:
@@ -77,6 +81,7 @@ class LocalBinance(LocalExchange):
         routes = {
             "GET /api/v3/time": Route(wallet.time, "api", 1, signed=False),
             "GET /api/v3/exchangeInfo": Route(spot.rules, "api", 20, signed=False),
+            "GET /api/v3/ticker/24hr": Route(QuoteDesk(self.account, Kind.SPOT).tickers, "api", 2, signed=False),
             "GET /api/v3/account": Route(wallet.spot_account, "api", 20, signed=True),
             "POST /api/v3/order": Route(spot.place, "api", 1, signed=True),
             "GET /api/v3/order": Route(spot.find, "api", 4, signed=True),
@@ -99,7 +104,7 @@ class LocalBinance(LocalExchange):
         return routes | self._futures_routes("fapi", self.linear) | self._futures_routes("dapi", self.inverse)
 
     def _futures_routes(self, host: str, desk: FuturesDesk) -> dict[str, Route]:
-        linear = desk is self.linear
+        linear, quotes = desk is self.linear, QuoteDesk(self.account, desk.kind)
         signed = {
             "POST v1/order": (desk.place, 1),
             "GET v1/order": (desk.find, 1),
@@ -122,8 +127,10 @@ class LocalBinance(LocalExchange):
         public = {
             "GET v1/time": (self.wallet.time, 1),
             "GET v1/exchangeInfo": (desk.rules, 1),
-            "GET v1/premiumIndex": (desk.premium, 1),
-            "GET v1/fundingRate": (desk.funding_history, 1),
+            "GET v1/ticker/24hr": (quotes.tickers, 1),
+            "GET v1/premiumIndex": (quotes.premium, 1 if linear else 10),
+            "GET v1/fundingRate": (quotes.funding, 1),
+            "GET v1/markPriceKlines": (quotes.mark_candles, 5),
         }
 
         def new_key(_params: dict[str, str]) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from tests.exchange.account import Account
 from tests.exchange.binance_orders import OrderDesk, text
 from tests.exchange.binance_words import Refusal
 from tests.exchange.market import ZERO, Kind, Market
@@ -13,10 +12,6 @@ from tests.exchange.market import ZERO, Kind, Market
 
 class FuturesDesk(OrderDesk):
     """USD-M or COIN-M."""
-
-    def __init__(self, account: Account, kind: Kind, limits: dict[str, int]) -> None:
-        super().__init__(account, kind, limits)
-        self.funding_rates: list[dict[str, Any]] = []
 
     @property
     def _markets(self) -> list[Market]:
@@ -165,27 +160,6 @@ class FuturesDesk(OrderDesk):
         """GET leverageBracket, one bracket a market."""
         row = {"bracket": 1, "initialLeverage": 50, "notionalCap": 10**9, "notionalFloor": 0, "maintMarginRatio": 0.004}
         return [{"symbol": market.symbol, "brackets": [row | {"cum": 0.0}]} for market in self._markets]
-
-    def premium(self, params: dict[str, str]) -> Any:
-        """GET premiumIndex."""
-        market = self.market(params)
-        eight_hours = 8 * 3_600_000
-        return {
-            "symbol": market.symbol,
-            "markPrice": text(market.price),
-            "indexPrice": text(market.price),
-            "lastFundingRate": "0.00010000",
-            "nextFundingTime": (self.account.clock.ms // eight_hours + 1) * eight_hours,
-            "time": self.account.clock.ms,
-        }
-
-    def funding_history(self, params: dict[str, str]) -> Any:
-        """GET fundingRate: what the test has put in."""
-        begin, end = int(params.get("startTime", 0)), int(params.get("endTime", self.account.clock.ms))
-        symbol = self.market(params).symbol
-        return [row for row in self.funding_rates if row["symbol"] == symbol and begin <= row["fundingTime"] <= end][
-            : int(params.get("limit", "100"))
-        ]
 
     def _liquidation(self, market: Market) -> Decimal:
         size = self.account.positions[market.pair].size

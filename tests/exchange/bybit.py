@@ -6,13 +6,14 @@ import hashlib
 import hmac
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 from tests.exchange.bybit_account import BybitHouse
 from tests.exchange.bybit_orders import BybitDesk
+from tests.exchange.bybit_quotes import BybitQuotes, BybitStreams
 from tests.exchange.bybit_wallet import BybitWallet
 from tests.exchange.bybit_words import Refusal
 from tests.exchange.hand_clock import HandClock
@@ -41,11 +42,16 @@ class LocalBybit(LocalExchange):
         self.desk = BybitDesk(self.account)
         self.house = BybitHouse(self.account, self.desk, KEY)
         self.wallet = BybitWallet(self.account)
+        self.streams = BybitStreams(self.account)
         self._taken: dict[str, list[int]] = defaultdict(list)
         desk, house, wallet = self.desk, self.house, self.wallet
+        quotes = BybitQuotes(self.account, desk)
         self._routes = {
             "GET /v5/market/time": Route(self._time, 0, signed=False),
             "GET /v5/market/instruments-info": Route(desk.rules, 0, signed=False),
+            "GET /v5/market/tickers": Route(quotes.tickers, 0, signed=False),
+            "GET /v5/market/funding/history": Route(quotes.funding, 0, signed=False),
+            "GET /v5/market/mark-price-kline": Route(quotes.mark_candles, 0, signed=False),
             "POST /v5/order/create": Route(desk.place, 10),
             "POST /v5/order/cancel": Route(desk.cancel, 10),
             "GET /v5/order/realtime": Route(desk.realtime, 50),
@@ -71,7 +77,12 @@ class LocalBybit(LocalExchange):
     @property
     def urls(self) -> dict[str, str]:
         """What stands under `urls` of a venue that is served here."""
-        return {"rest": f"http://127.0.0.1:{self.port}"}
+        return {"rest": f"http://127.0.0.1:{self.port}", "public_stream": f"ws://127.0.0.1:{self.port}"}
+
+    @property
+    def sockets(self) -> dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]:
+        """Market streams."""
+        return dict.fromkeys(("/v5/public/spot", "/v5/public/linear"), self.streams.public)
 
     async def read(self, http: web.Request) -> tuple[str, dict[str, Any]]:
         """The query as it was written, or the body, which is JSON."""

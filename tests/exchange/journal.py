@@ -17,6 +17,9 @@ class Request:
     status: int | None = None
     """HTTP status of the answer; None where there was none."""
     carried_out: bool = False
+    query: str = ""
+    """As it was written."""
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def route(self) -> str:

@@ -5,8 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 ZERO = Decimal(0)
+MINUTE_MS = 60_000
+
+
+class Candle(NamedTuple):
+    """Prices of one minute."""
+
+    begin_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+
+
+class Settled(NamedTuple):
+    """Funding of a perpetual as it is published, whoever held it."""
+
+    time_ms: int
+    rate: Decimal
+    mark: Decimal
 
 
 class Kind(StrEnum):
@@ -39,6 +59,27 @@ class Market:
     cross: bool = True
     most_leverage: int = 50
     trading: bool = True
+    mark: Decimal | None = None
+    """Its mark price; where the test sets none it is that of the last trade."""
+    marks: list[tuple[int, Decimal]] = field(default_factory=list)
+    """Every mark price there was, with the time from which it held."""
+    settled: list[Settled] = field(default_factory=list)
+
+    @property
+    def mark_price(self) -> Decimal:
+        """What positions are valued at."""
+        return self.price if self.mark is None else self.mark
+
+    def mark_candles(self, begin_ms: int, now_ms: int) -> list[Candle]:
+        """The minutes that began at or after `begin_ms`, the oldest first, the last of them not over yet."""
+        first = max(begin_ms, self.marks[0][0])
+        return [self._candle(begin) for begin in range(-(-first // MINUTE_MS) * MINUTE_MS, now_ms + 1, MINUTE_MS)]
+
+    def _candle(self, begin_ms: int) -> Candle:
+        """A minute opens with the mark that held when it began."""
+        opened = next(mark for since, mark in reversed(self.marks) if since <= begin_ms)
+        seen = [opened, *(mark for since, mark in self.marks if begin_ms < since < begin_ms + MINUTE_MS)]
+        return Candle(begin_ms, opened, max(seen), min(seen), seen[-1])
 
     @property
     def margin(self) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -18,6 +18,7 @@ from tests.exchange.journal import Request
 from tests.exchange.market import Market
 from tests.exchange.okx_account import OkxHouse
 from tests.exchange.okx_orders import OkxDesk
+from tests.exchange.okx_quotes import OkxQuotes, OkxStreams
 from tests.exchange.okx_wallet import OkxWallet
 from tests.exchange.okx_words import Refusal
 from tests.exchange.server import KEY, PASSPHRASE, SECRET, LocalExchange
@@ -49,11 +50,19 @@ class LocalOkx(LocalExchange):
         self.desk = OkxDesk(self.account)
         self.house = OkxHouse(self.account, self.desk)
         self.wallet = OkxWallet(self.account)
+        self.streams = OkxStreams(self.account)
         self._taken: dict[str, list[int]] = defaultdict(list)
         desk, house, wallet = self.desk, self.house, self.wallet
+        quotes = OkxQuotes(self.account, desk)
         routes = {
             "GET public/time": Route(self._time, 10, signed=False),
             "GET public/instruments": Route(desk.rules, 20, signed=False),
+            "GET public/mark-price": Route(quotes.marks, 10, signed=False),
+            "GET public/funding-rate-history": Route(quotes.funding, 10, signed=False),
+            "GET market/ticker": Route(quotes.ticker, 20, signed=False),
+            "GET market/tickers": Route(quotes.tickers, 20, signed=False),
+            "GET market/mark-price-candles": Route(quotes.recent_candles, 20, signed=False),
+            "GET market/history-mark-price-candles": Route(quotes.old_candles, 10, signed=False),
             "POST trade/order": Route(desk.place, 60),
             "POST trade/cancel-order": Route(desk.cancel, 60),
             "GET trade/order": Route(desk.find, 60),
@@ -84,7 +93,12 @@ class LocalOkx(LocalExchange):
     @property
     def urls(self) -> dict[str, str]:
         """What stands under `urls` of a venue that is served here."""
-        return {"rest": f"http://127.0.0.1:{self.port}"}
+        return {"rest": f"http://127.0.0.1:{self.port}", "stream": f"ws://127.0.0.1:{self.port}"}
+
+    @property
+    def sockets(self) -> dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]:
+        """Market streams."""
+        return {"/ws/v5/public": self.streams.public}
 
     async def read(self, http: web.Request) -> tuple[str, dict[str, Any]]:
         """Method, path and query or body; the body is JSON."""

@@ -15,6 +15,7 @@ from tests.exchange.faults import Fault, Faults
 from tests.exchange.hand_clock import HandClock
 from tests.exchange.journal import Journal, Request
 from tests.exchange.market import Market
+from tests.exchange.streams import Streams
 
 KEY = "local-key-f00dfeed5eed"
 SECRET = "local-secret-c0ffee0ddba11"
@@ -25,6 +26,7 @@ class LocalExchange(ABC):
     """The server. Its clock, prices and faults are moved by the test; what arrived is in `journal`."""
 
     venue: ClassVar[str]
+    streams: Streams
     unified: ClassVar[bool] = False
     """Whether one purse is behind everything that is traded."""
 
@@ -84,6 +86,7 @@ class LocalExchange(ABC):
     async def _serve(self, http: web.Request) -> web.StreamResponse:
         signed, params = await self.read(http)
         seen = Request(http.method, http.path, _shown(params), self.clock.ns)
+        seen.query, seen.headers = http.query_string, dict(http.headers)
         self.journal.requests.append(seen)
         self.account.run_countdowns()
         fault = self.faults.take(seen.route, params)

@@ -8,6 +8,7 @@ from ccxt.base import errors
 from tests.exchange.binance import LocalBinance
 from tests.exchange.customers import ccxt_customer
 from tests.exchange.market import Kind
+from tests.exchange.streams import Listener
 from tests.exchange.worlds import funded
 
 SYMBOLS = {"BTC/USDT": "BTC/USDT", "BTC-PERP": "BTC/USDT:USDT", "BTCUSD-PERP": "BTC/USD:BTC"}
@@ -144,7 +145,7 @@ async def test_streams_tell_of_prices_and_of_orders(exchange: LocalBinance) -> N
     async with ccxt_customer(exchange, streams=True) as customer:
         await customer.load_markets()
         ticker = customer.spawn(customer.watch_ticker, "BTC/USDT")
-        await streams.until(lambda listener: "btcusdt@miniTicker" in listener.topics)
+        await streams.until(lambda listener: "spot/btcusdt@miniTicker" in listener.topics)
         exchange.account.set_price("BTC/USDT", "60001")
         await streams.flush()
         assert (await ticker)["last"] == 60_001
@@ -154,3 +155,42 @@ async def test_streams_tell_of_prices_and_of_orders(exchange: LocalBinance) -> N
             exchange.account.trade_by_hand(pair, "0.01", f"by_hand_{kind}")
             await streams.flush()
             assert (await orders)[-1]["clientOrderId"] == f"by_hand_{kind}"
+
+
+async def test_markets_are_published(exchange: LocalBinance, customer: Any) -> None:
+    account, since = exchange.account, exchange.clock.ms
+    exchange.clock.advance(30)
+    for pair, symbol in SYMBOLS.items():
+        account.set_price(pair, "61000")
+        ticker = (await customer.fetch_tickers([symbol]))[symbol]
+        assert (ticker["last"], ticker["timestamp"]) == (61_000, exchange.clock.ms)
+        if pair == "BTC/USDT":
+            continue
+        account.set_mark(pair, "60500")
+        account.pay_funding(pair, "0.0002")
+        mark = (await customer.fetch_mark_prices([symbol]))[symbol]
+        assert (mark["markPrice"], mark["timestamp"]) == (60_500, exchange.clock.ms)
+        (settled,) = await customer.fetch_funding_rate_history(symbol, since)
+        assert (settled["fundingRate"], settled["timestamp"]) == (0.0002, exchange.clock.ms)
+        (candle,) = await customer.fetch_ohlcv(symbol, "1m", since, 10, {"price": "mark"})
+        assert candle[:5] == [since, 60_000, 61_000, 60_000, 60_500]
+
+
+@pytest.mark.parametrize("pair", ["BTC-PERP", "BTCUSD-PERP"])
+async def test_streams_tell_of_prices_and_marks_of_perpetuals(exchange: LocalBinance, pair: str) -> None:
+    symbol, topics = SYMBOLS[pair], set[str]()
+
+    def hears_both(listener: Listener) -> bool:
+        topics.update(listener.topics)
+        return len(topics) == 2
+
+    async with ccxt_customer(exchange, streams=True) as customer:
+        await customer.load_markets()
+        tickers = customer.spawn(customer.watch_tickers, [symbol])
+        marks = customer.spawn(customer.watch_mark_prices, [symbol])
+        await exchange.streams.until(hears_both)
+        exchange.account.set_mark(pair, "60500")
+        exchange.account.set_price(pair, "61000")
+        await exchange.streams.flush()
+        assert (await tickers)[symbol]["last"] == 61_000
+        assert (await marks)[symbol]["markPrice"] == 60_500

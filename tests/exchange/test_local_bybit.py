@@ -132,3 +132,35 @@ async def test_requests_are_counted_by_the_second(exchange: LocalBybit, customer
     exchange.clock.advance(1)
     await ask()
     assert customer.last_response_headers["X-Bapi-Limit-Status"] == "9"
+
+
+async def test_markets_are_published(exchange: LocalBybit, customer: Any) -> None:
+    account, since, symbol = exchange.account, exchange.clock.ms, SYMBOLS["BTC-PERP"]
+    exchange.clock.advance(30)
+    account.set_price("BTC/USDT", "61000.5")
+    account.set_price("BTC-PERP", "61000")
+    account.set_mark("BTC-PERP", "60500")
+    account.pay_funding("BTC-PERP", "0.0002")
+    assert (await customer.fetch_tickers(["BTC/USDT"]))["BTC/USDT"]["last"] == 61_000.5
+    ticker = (await customer.fetch_tickers([symbol]))[symbol]
+    assert (ticker["last"], ticker["markPrice"]) == (61_000, 60_500)
+    (settled,) = await customer.fetch_funding_rate_history(symbol, since)
+    assert (settled["fundingRate"], settled["timestamp"]) == (0.0002, exchange.clock.ms)
+    (candle,) = await customer.fetch_ohlcv(symbol, "1m", since, 10, {"price": "mark"})
+    assert candle[:5] == [since, 60_000, 61_000, 60_000, 60_500]
+
+
+@EVERYWHERE
+async def test_streams_tell_of_prices(exchange: LocalBybit, pair: str) -> None:
+    symbol = SYMBOLS[pair]
+    markets = {"types": ["spot", "linear"]}
+    async with ccxt_customer(exchange, streams=True, fetchMarkets=markets, loadAllOptions=False) as customer:
+        first = (await customer.watch_tickers([symbol]))[symbol]
+        assert (first["last"], first["timestamp"]) == (60_000, exchange.clock.ms)
+        exchange.clock.advance(1)
+        waiting = customer.spawn(customer.watch_tickers, [symbol])
+        exchange.account.set_price(pair, "61000")
+        await exchange.streams.flush()
+        ticker = (await waiting)[symbol]
+        assert (ticker["last"], ticker["timestamp"]) == (61_000, exchange.clock.ms)
+        assert ticker["markPrice"] == (None if pair == "BTC/USDT" else 60_000)

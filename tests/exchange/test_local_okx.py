@@ -147,3 +147,32 @@ async def test_requests_are_counted_over_two_seconds(exchange: LocalOkx, custome
         await customer.privateGetAccountConfig()
     exchange.clock.advance(2)
     await customer.privateGetAccountConfig()
+
+
+async def test_markets_are_published(exchange: LocalOkx, customer: Any) -> None:
+    account, since = exchange.account, exchange.clock.ms
+    exchange.clock.advance(30)
+    account.set_price("BTC-PERP", "61000")
+    account.set_mark("BTC-PERP", "60500")
+    account.pay_funding("BTC-PERP", "0.0002")
+    ticker = (await customer.fetch_tickers([SYMBOL]))[SYMBOL]
+    assert (ticker["last"], ticker["timestamp"]) == (61_000, exchange.clock.ms)
+    mark = (await customer.fetch_mark_prices([SYMBOL]))[SYMBOL]
+    assert (mark["markPrice"], mark["timestamp"]) == (60_500, exchange.clock.ms)
+    (settled,) = await customer.fetch_funding_rate_history(SYMBOL, since)
+    assert (settled["fundingRate"], settled["timestamp"]) == (0.0002, exchange.clock.ms)
+    (candle,) = await customer.fetch_ohlcv(SYMBOL, "1m", since, 10, {"price": "mark"})
+    assert candle[:5] == [since, 60_000, 61_000, 60_000, 60_500]
+
+
+async def test_streams_tell_of_prices_and_marks(exchange: LocalOkx) -> None:
+    async with ccxt_customer(exchange, streams=True, fetchMarkets={"types": ["swap"]}) as customer:
+        assert (await customer.watch_tickers([SYMBOL]))[SYMBOL]["last"] == 60_000
+        assert (await customer.watch_mark_prices([SYMBOL]))[SYMBOL]["markPrice"] == 60_000
+        ticker = customer.spawn(customer.watch_tickers, [SYMBOL])
+        mark = customer.spawn(customer.watch_mark_prices, [SYMBOL])
+        exchange.account.set_mark("BTC-PERP", "60500")
+        exchange.account.set_price("BTC-PERP", "61000")
+        await exchange.streams.flush()
+        assert (await ticker)[SYMBOL]["last"] == 61_000
+        assert (await mark)[SYMBOL]["markPrice"] == 60_500

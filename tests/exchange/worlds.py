@@ -19,7 +19,8 @@ from basis_actors.config.exchange_api import WithdrawalAddress
 from basis_actors.config.secrets import ExchangeKeys, PassphraseKeys
 from basis_actors.venues.wire.adapter import Adapter
 from basis_actors.venues.wire.answers import ApiCall
-from basis_actors.venues.wire.build import build_exchange
+from basis_actors.venues.wire.build import build_exchange, build_market_data
+from basis_actors.venues.wire.market_data import ExchangeMarketData
 
 KEYS = ExchangeKeys(api_key=SecretStr(KEY), api_secret=SecretStr(SECRET))
 KEYS_OF = {
@@ -111,6 +112,10 @@ def funded_okx() -> LocalOkx:
     return _unified(LocalOkx(kept))
 
 
+EXCHANGES = {"binance": funded, "bybit": funded_bybit, "okx": funded_okx}
+"""How each is opened."""
+
+
 def _unified(exchange: _Unified) -> _Unified:
     for purse, token, amount in (("unified", "USDT", "200000"), ("unified", "BTC", "2"), ("funding", "USDT", "1000")):
         exchange.account.fund(purse, token, amount)
@@ -150,6 +155,29 @@ async def connected(
         yield api
     finally:
         await api.close()
+
+
+@asynccontextmanager
+async def listening(
+    exchange: LocalExchange,
+    *,
+    pairs: Iterable[str] | None = None,
+    urls: dict[str, str] | None = None,
+    record: Callable[[ApiCall], None] = lambda _call: None,
+) -> AsyncIterator[ExchangeMarketData]:
+    """The real market data of it. Where requests wait, the clock moves."""
+
+    async def sleep(seconds: float) -> None:
+        exchange.clock.advance(seconds)
+
+    venue = venue_of(exchange)
+    venue = venue.model_copy(update={"urls": venue.urls | (urls or {})})
+    wanted = PAIRS_OF[exchange.venue] if pairs is None else pairs
+    market = build_market_data(venue, wanted, record=record, monotonic_ns=exchange.clock.monotonic_ns, sleep=sleep)
+    try:
+        yield market
+    finally:
+        await market.close()
 
 
 @contextmanager
