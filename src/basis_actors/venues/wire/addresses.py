@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-__all__ = ["replaced"]
+__all__ = ["replaced", "stream_address"]
 
 _LEAVES: Final[dict[str, dict[str, str]]] = {
     "binance": {
@@ -29,6 +29,22 @@ _LEAVES: Final[dict[str, dict[str, str]]] = {
     "okx": {"ws": "stream", "": "rest"},
 }
 """By exchange and beginning of the path in ccxt's tree of addresses; the longest that fits holds."""
+
+_STREAMS: Final[dict[str, dict[str, str]]] = {
+    "binance": {
+        "spot_stream": "wss://stream.binance.com:9443",
+        "linear_stream": "wss://fstream.binance.com",
+        "inverse_stream": "wss://dstream.binance.com",
+    },
+    "bybit": {"public_stream": "wss://stream.bybit.com"},
+    "okx": {"stream": "wss://ws.okx.com:443"},
+}
+"""Where market data is streamed from, without paths: a test says that ccxt knows them by the same names."""
+
+
+def stream_address(venue: str, name: str, urls: Mapping[str, str]) -> str:
+    """Scheme, host and port of a stream, or what `urls` names in their place."""
+    return urls.get(name, _STREAMS[venue][name])
 
 
 def replaced(venue: str, tree: Mapping[str, Any], urls: Mapping[str, str]) -> dict[str, Any]:

@@ -28,6 +28,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     """Whether it changes anything: then nobody knows what became of it when no answer comes."""
     refused_as: str = "VEN-001"
     """Error code of a refusal."""
+    whole: bool = False
+    """Whether its answers are read with what the exchange puts around every one, not `Dialect.payload` alone."""
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -18,10 +18,12 @@ __all__ = [
     "COINS",
     "DEPOSITS",
     "EXECUTIONS",
+    "FUNDING_HISTORY",
     "FUNDING_PURSE",
     "HISTORY",
     "KEY",
     "LOG",
+    "MARK_CANDLES",
     "PLACE",
     "POSITIONS",
     "RATES",
@@ -30,6 +32,7 @@ __all__ = [
     "SET_LEVERAGE",
     "SET_MARGIN_MODE",
     "SET_POSITION_MODE",
+    "TICKER",
     "TRANSFER",
     "TRANSFERS",
     "WALLET",
@@ -73,6 +76,9 @@ def _post(path: str, host: str, refused_as: str = "VEN-001") -> Endpoint:
 
 CLOCK: Final = Endpoint("publicGetV5MarketTime", "market", 1, signed=False)
 RULES: Final = Endpoint("publicGetV5MarketInstrumentsInfo", "market", 1, signed=False)
+TICKER: Final = Endpoint("publicGetV5MarketTickers", "market", 1, signed=False, whole=True)
+FUNDING_HISTORY: Final = Endpoint("publicGetV5MarketFundingHistory", "market", 1, signed=False)
+MARK_CANDLES: Final = Endpoint("publicGetV5MarketMarkPriceKline", "market", 1, signed=False)
 
 KEY: Final = _get("UserQueryApi", "key")
 ACCOUNT: Final = _get("AccountInfo", "account")

@@ -85,7 +85,8 @@ class Caller:
         if refusal is not None:
             raise self._of_refusal(endpoint, refusal)
         try:
-            return msgspec.json.decode(self._dialect.payload(delivery), type=shape, strict=False)
+            payload = delivery.text if endpoint.whole else self._dialect.payload(delivery)
+            return msgspec.json.decode(payload, type=shape, strict=False)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             problem = str(error)
         raise self.unreadable(endpoint, problem)

@@ -9,21 +9,19 @@ exchange's own. Nothing of ccxt leaves this file.
 from __future__ import annotations
 
 import logging
-import ssl
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
-import certifi
 from ccxt import async_support
 from ccxt.base.errors import BaseError
 
 from basis_actors.config.secrets import ExchangeKeys
 from basis_actors.venues.wire.addresses import replaced
 from basis_actors.venues.wire.answers import Answer, Lost, Params
+from basis_actors.venues.wire.certificates import trusted
 
 __all__ = ["CcxtClient", "Deadline"]
 
@@ -120,7 +118,7 @@ class CcxtClient:
                 "timeout": int(timeout_seconds * _MS_PER_SECOND),
                 "enableRateLimit": False,
                 "timeout_on_exit": 0,
-                "ssl_context": _certificates(),
+                "ssl_context": trusted(),
                 "options": dict(options),
             }
         )
@@ -160,12 +158,6 @@ class CcxtClient:
         for secret in self._secrets:
             text = text.replace(secret, "[redacted]")
         return text
-
-
-@lru_cache(maxsize=1)
-def _certificates() -> ssl.SSLContext:
-    """Those that are trusted. Reading them takes longer than all else about a connection, so clients share them."""
-    return ssl.create_default_context(cafile=certifi.where())
 
 
 def _named(keys: ExchangeKeys | None) -> dict[str, str]:

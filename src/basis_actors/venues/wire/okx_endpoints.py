@@ -23,7 +23,11 @@ __all__ = [
     "FILLS",
     "FILLS_OF_MONTHS",
     "FIND",
+    "FUNDING_HISTORY",
     "LEVERAGE",
+    "MARK",
+    "MARK_CANDLES",
+    "OLD_MARK_CANDLES",
     "OPEN_ORDERS",
     "PLACE",
     "POSITIONS",
@@ -35,6 +39,7 @@ __all__ = [
     "RULES",
     "SET_LEVERAGE",
     "SET_POSITION_MODE",
+    "TICKER",
     "TRANSFER",
     "TRANSFER_STATE",
     "WITHDRAW",
@@ -44,6 +49,11 @@ __all__ = [
 _SECOND, _TWO = NS_PER_SECOND, 2 * NS_PER_SECOND
 RATES: Final[dict[str, tuple[int, int]]] = {
     "market": (20, _TWO),
+    "ticker": (20, _TWO),
+    "mark": (10, _TWO),
+    "funding-history": (10, _TWO),
+    "mark-candles": (20, _TWO),
+    "old-mark-candles": (10, _TWO),
     "place": (60, _TWO),
     "cancel": (60, _TWO),
     "countdown": (1, _SECOND),
@@ -82,6 +92,11 @@ def _post(path: str, host: str, refused_as: str = "VEN-001") -> Endpoint:
 
 CLOCK: Final = Endpoint("publicGetPublicTime", "market", 1, signed=False)
 RULES: Final = Endpoint("publicGetPublicInstruments", "market", 1, signed=False)
+TICKER: Final = Endpoint("publicGetMarketTicker", "ticker", 1, signed=False)
+MARK: Final = Endpoint("publicGetPublicMarkPrice", "mark", 1, signed=False)
+FUNDING_HISTORY: Final = Endpoint("publicGetPublicFundingRateHistory", "funding-history", 1, signed=False)
+MARK_CANDLES: Final = Endpoint("publicGetMarketMarkPriceCandles", "mark-candles", 1, signed=False)
+OLD_MARK_CANDLES: Final = Endpoint("publicGetMarketHistoryMarkPriceCandles", "old-mark-candles", 1, signed=False)
 
 CONFIG: Final = _get("AccountConfig", "config")
 SET_POSITION_MODE: Final = _post("AccountSetPositionMode", "position-mode")
