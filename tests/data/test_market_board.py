@@ -213,10 +213,18 @@ def test_funding_that_was_due_and_is_not_listed_is_missed_until_it_is() -> None:
     assert known.state(NOW, NOW + HOUR).funding_missed == {"binance:BTC-PERP": 0}
 
 
+def test_a_settlement_a_few_milliseconds_late_is_that_of_its_hour() -> None:
+    known = board()
+    late = 3_000_000
+    known.settle([stamp(NOW - 16 * HOUR + late), stamp(NOW - 8 * HOUR), stamp(NOW + late), stamp(NOW + 2 * late)])
+    assert [one.ns for one in known.settled("binance:BTC-PERP", 9)] == [NOW - 16 * HOUR, NOW - 8 * HOUR, NOW]
+    assert known.awaits(NOW - HOUR, NOW + HOUR) == ()
+
+
 def test_a_settlement_without_its_mark_gets_the_one_that_was_seen_then() -> None:
     known = board()
     see(known, "BTC-PERP", 99.0, kind=MARK)
-    known.settle([stamp(NOW - 1, mark=None), stamp(NOW - 8 * HOUR, mark=None)])
+    known.settle([stamp(NOW - NS_PER_SECOND, mark=None), stamp(NOW - 8 * HOUR, mark=None)])
     assert [one.mark for one in known.settled("binance:BTC-PERP", 5)] == [None, 99.0]
 
 

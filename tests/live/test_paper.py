@@ -23,10 +23,11 @@ from basis_actors.logs.queries.difference import difference
 from basis_actors.logs.queries.source import RunLog
 from basis_actors.logs.reader import EventLog
 from basis_actors.logs.replay import replay
-from basis_actors.messages.events import StrategyDecision, SystemErrorEvent
+from basis_actors.messages.events import PositionSnapshot, StrategyDecision, SystemErrorEvent
 from basis_actors.services.backtest import Backtest, Progress
 from basis_actors.services.live import LiveRun, on_paper
 from basis_actors.services.preparation import BacktestRequest, Prepared, prepare
+from basis_actors.services.state import Holder, StateDirectory
 
 MAIN = "from basis_actors.cli import main; main()"
 REAL = Path(__file__).parents[3] / "shared" / "data"
@@ -42,7 +43,9 @@ def market_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def prepared(folder: Path, out: Path, mode: str = "btc_basis", **asked: object) -> Prepared:
-    return prepare(BacktestRequest(mode=mode, data=folder, out=out, runtime="live", **asked))  # type: ignore[arg-type]
+    port = {"component_config": {"monitoring": {"port": 0}}}
+    request = BacktestRequest(mode=mode, data=folder, out=out, runtime="live", overrides=port, **asked)  # type: ignore[arg-type]
+    return prepare(request)
 
 
 def live_run(ready: Prepared, pace: float | None) -> LiveRun:
@@ -112,11 +115,36 @@ def test_a_stop_ends_the_run_after_the_tick_at_work(market_folder: Path, tmp_pat
     assert replay(live.record.run_dir).findings == []
 
 
+def test_a_stop_that_flattens_closes_the_book_first(market_folder: Path, tmp_path: Path) -> None:
+    ready = prepared(market_folder, tmp_path / "logs", always_in=True)
+    invested = 24
+    with StateDirectory(tmp_path / "state", Holder.this_process("btc_basis", datetime.now(UTC))) as state:
+        live = LiveRun(ready, on_paper(ready, 36_000.0)._replace(state=state), flattens=True)
+
+        def stop_when_invested(progress: Progress) -> None:
+            if progress.ticks >= invested:
+                live.cancel("told so")
+
+        summary = live.run(stop_when_invested)
+    (*_, last) = EventLog(live.record.run_dir).events(PositionSnapshot)
+    open_keys = {key for key, amount in last.positions.items() if abs(amount) > 1.0}
+    assert open_keys == {"wallet:BaseToken:USDT"}
+    assert summary.failure is None
+    assert summary.stopped == "RISK-008: told so: the book is closed before the process ends"
+    assert replay(live.record.run_dir).findings == []
+
+
+def test_a_stop_that_flattens_needs_a_state_directory(market_folder: Path, tmp_path: Path) -> None:
+    ready = prepared(market_folder, tmp_path)
+    with pytest.raises(ConfigError, match="needs a state directory"):
+        LiveRun(ready, on_paper(ready, 3600.0), flattens=True)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_the_process_with_everything_on_disk(number: int, market_folder: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", MAIN, "live", "btc_basis", "--paper", "--replay-feed", market_folder, "--json",
-         "--speed", "3600", "--correlation-id", "told"],
+         "--speed", "3600", "--correlation-id", "told", "--set", "component_config.monitoring.port=0"],
         cwd=tmp_path,
         env={**os.environ},
         stdout=subprocess.PIPE,
@@ -136,8 +164,12 @@ def test_a_signal_stops_the_process_with_everything_on_disk(number: int, market_
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "add --paper"),
-        (("--paper",), "--replay-feed DIR"),
+        ((), "with --state DIR"),
+        (("--state", "state", "--capital", "5"), "--capital is of --paper"),
+        (("--replay-feed", "MARKET", "--state", "state"), "add --paper to --replay-feed"),
+        (("--paper", "--speed", "2"), "give it with --replay-feed DIR"),
+        (("--paper", "--end", "2031-01-01"), "give it with --replay-feed DIR"),
+        (("--paper", "--replay-feed", "MARKET", "--flatten"), "needs a state directory"),
         (("--paper", "--replay-feed", "MARKET", "--speed", "fast"), "'fast'; a number above 0, or max"),
         (("--paper", "--replay-feed", "MARKET", "--speed", "0"), "the speed is 0.0"),
         (("--paper", "--replay-feed", "MARKET", "--speed", "nan"), "the speed is nan"),

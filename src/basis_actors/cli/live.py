@@ -188,7 +188,7 @@ def _run(
                 run = begin(request, held)
                 interruption.hold()
                 interruption.cancels(run.cancel)
-                return run.run(display.update)
+                return run.run(display.update, lambda why: complain(why, "Waiting"))
         except KeyboardInterrupt:
             complain("nothing was run", "Interrupted")
             return None

@@ -123,8 +123,10 @@ class MarketBoard:
         self._ranges[market] = (min(low, before[0]), max(high, before[1]))
 
     def settle(self, stamps: Iterable[FundingStamp]) -> None:
-        """Take settled funding, in any order and more than once."""
-        for stamp in stamps:
+        """Take settled funding, in any order and more than once. Some exchanges are milliseconds late with their hours:
+        stamps are those of whole seconds."""
+        for given in stamps:
+            stamp = replace(given, ns=round(given.ns / NS_PER_SECOND) * NS_PER_SECOND)
             known = self._stamps[stamp.perp]
             if any(stamp.ns == other.ns for other in known):
                 continue

@@ -144,11 +144,16 @@ class LiveRun:
         if self._wake is not None:
             self._wake()
 
-    def run(self, progress: Callable[[Progress], None] = lambda _: None) -> RunSummary:
-        """Run until the feed ends or somebody cancels, and return the summary."""
-        return anyio.run(self.run_async, progress)
+    def run(
+        self, progress: Callable[[Progress], None] = lambda _: None, waiting: Callable[[str], None] = lambda _: None
+    ) -> RunSummary:
+        """Run until the feed ends or somebody cancels, and return the summary. `waiting` is told each time why the
+        market cannot be opened yet."""
+        return anyio.run(self.run_async, progress, waiting)
 
-    async def run_async(self, progress: Callable[[Progress], None] = lambda _: None) -> RunSummary:
+    async def run_async(
+        self, progress: Callable[[Progress], None] = lambda _: None, waiting: Callable[[str], None] = lambda _: None
+    ) -> RunSummary:
         """The same inside an event loop."""
         clock = self._surroundings.clock
         bus = LiveBus(clock, log_sink=EVENT_LOGGER, correlation_id=self.record.correlation_id, stop_order=STOP_ORDER)
@@ -161,7 +166,7 @@ class LiveRun:
         started = time.perf_counter()
         failure: BaseException | None = None
         try:
-            if await self._market_is_open():
+            if await self._market_is_open(waiting):
                 await bus.start()
                 await self._until_the_end(bus, engine, started, progress)
                 await bus.stop()
@@ -177,7 +182,7 @@ class LiveRun:
         seconds = time.perf_counter() - started
         return await OnLoop().aside(lambda: self.record.finish(engine, failure, seconds, self._cancelled))
 
-    async def _market_is_open(self) -> bool:
+    async def _market_is_open(self, waiting: Callable[[str], None]) -> bool:
         """Wait for a market that exchanges publish, and let the strategy see its past; False when somebody stopped
         that."""
         market, prepared = self._surroundings.market, self._prepared
@@ -188,7 +193,12 @@ class LiveRun:
             self._wake = lambda: loop.call_soon_threadsafe(tasks.cancel_scope.cancel)
             if self._cancelled is not None:
                 tasks.cancel_scope.cancel()
-            await market.open(lambda why: self.record.components.announce("waiting for the market", why=why))
+
+            def wait(why: str) -> None:
+                self.record.components.announce("waiting for the market", why=why)
+                waiting(why)
+
+            await market.open(wait)
         if self._cancelled is not None:
             return False
         for perp in prepared.strategy.market_spec.perps:
