@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 from msgspec.structs import replace
-from tests.actors.desk import START, buy, market, short
+from tests.actors.desk import START, buy, market, short, transfer
 
 from basis_actors.actors.strategy_manager import StrategyManager
 from basis_actors.bus.testkit import Probe, Runtimes
@@ -22,7 +22,7 @@ from basis_actors.messages.book import (
     Trigger,
     Valuation,
 )
-from basis_actors.messages.commands import ExecuteOrders, StopTrading
+from basis_actors.messages.commands import ExecuteOrders, OrderResult, OrdersDone, StopTrading
 from basis_actors.messages.events import StrategyDecision
 from basis_actors.messages.market import MarketSpec
 from basis_actors.messages.orders import Order, Side
@@ -76,20 +76,21 @@ class Manager:
         wants: Sequence[Order] = (),
         action: str = "exit_partial",
         steps: int = 2,
+        strategy: type[Holder] = Holder,
     ) -> None:
         run = load_mode("btc_basis", settings=settings)
         self.bus = runtime.bus(START, log_sink="event_logger")
         self.engine, self.execution, self.log = Probe("engine"), Probe("execution_manager"), Probe("event_logger")
-        self._tick = 0
-        manager = StrategyManager(Holder(run, wants, action, steps), CONFIG, run.mode.risk_limits)
+        self.tick = 0
+        manager = StrategyManager(strategy(run, wants, action, steps), CONFIG, run.mode.risk_limits)
         for actor in (self.log, self.execution, self.engine, manager):
             self.bus.add(actor)
 
     async def decides(self, level: RiskLevel, code: str | None = None) -> StrategyDecision:
         """The decision of one tick at a level of risk."""
-        self._tick += 1
+        self.tick += 1
         critical = level is RiskLevel.CRITICAL
-        tick = TickStarted(self._tick, market())
+        tick = TickStarted(self.tick, market())
         book = PositionsView(tick, Trigger.TICK, HELD, {}, (), {}, Valuation({}, {}, 100.0, 0.0, ()))
         breaches = ("drawdown 0.06 above the limit 0.05",) if critical else ()
         risk = RiskView(
@@ -171,3 +172,32 @@ async def test_limits_that_are_not_enforced_decide_nothing(runtime: Runtimes) ->
     async with m.bus:
         for _ in range(5):
             assert (await m.decides(RiskLevel.CRITICAL, "RISK-005")).orders_generated == 1
+
+
+class Gatherer(Holder):
+    """Has nothing left to close but tokens to bring home."""
+
+    def close_all(self, situation: Situation) -> Decision:
+        return Decision(
+            decision_type="exit", action="exit_full", reasoning="gather", invested=True, orders=(transfer("home"),)
+        )
+
+
+@pytest.mark.parametrize(("code", "steps"), [("VEN-001", 1), ("VEN-003", 3), (None, 3)])
+async def test_tokens_that_a_venue_never_sends_stay_where_they_are_and_the_book_is_closed(
+    runtime: Runtimes, code: str | None, steps: int
+) -> None:
+    m = Manager(runtime, "risk_limits.escalation_ticks=1", strategy=Gatherer)
+    async with m.bus:
+        for _ in range(3):
+            before = len(m.execution.of(ExecuteOrders))
+            last = await m.decides(RiskLevel.CRITICAL)
+            if len(m.execution.of(ExecuteOrders)) > before:
+                done = OrdersDone(m.tick, (OrderResult("home", succeeded=code is None, error_code=code),))
+                m.bus.post("strategy_manager", done)
+                await m.bus.settled()
+    assert len(m.execution.of(ExecuteOrders)) == steps
+    assert len(m.engine.of(StopTrading)) == (code == "VEN-001")
+    if code == "VEN-001":
+        assert "stay where they are" in m.log.of(StrategyDecision)[1].reasoning
+        assert last.decision_type == "hold"

@@ -44,7 +44,7 @@ def test_no_way_of_printing_shows_a_secret(keys: pytest.MonkeyPatch) -> None:
     [
         ("BASIS_ACTORS_BYBIT__API_KEY", HUSH, "BASIS_ACTORS_BYBIT__API_SECRET missing or empty"),
         ("BASIS_ACTORS_OKX__API_KEY", HUSH, "BASIS_ACTORS_OKX__PASSPHRASE missing or empty"),
-        ("BASIS_ACTORS_BINANCE__API_KEY", "", "BASIS_ACTORS_BINANCE missing or empty"),
+        ("BASIS_ACTORS_BINANCE__API_KEY", "", "BASIS_ACTORS_BINANCE__API_KEY missing or empty"),
         ("BASIS_ACTORS_BINANCE__APIKEY", HUSH, "unknown variable BASIS_ACTORS_BINANCE__APIKEY"),
         ("BASIS_ACTORS_BYBYT__API_KEY", HUSH, "nearest: BASIS_ACTORS_BYBIT__API_KEY"),
         ("BASIS_ACTORS_BINANCE", HUSH, "unknown variable BASIS_ACTORS_BINANCE;"),

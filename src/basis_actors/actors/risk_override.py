@@ -4,7 +4,9 @@ that persists closes the book step by step and then ends trading. The kill switc
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from inspect import iscoroutine
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -12,12 +14,15 @@ from basis_actors.actors.risk_reduction import all_reduce
 from basis_actors.config import RiskLimits
 from basis_actors.errors import BasisError, Severity, severity_of
 from basis_actors.messages.book import RiskLevel, RiskView
-from basis_actors.messages.commands import StopTrading
-from basis_actors.messages.orders import Order
+from basis_actors.messages.commands import OrderResult, StopTrading
+from basis_actors.messages.orders import OperationType, Order
 from basis_actors.messages.safety import CloseBook, ReduceOnly
 from basis_actors.strategies.base import Decision, Situation, Strategy
 
 __all__ = ["RiskOverride"]
+
+_NO_WAY: Final = "VEN-001"
+"""Nothing leads from here to there, now or later."""
 
 
 class RiskOverride:
@@ -32,6 +37,8 @@ class RiskOverride:
         self._critical_ticks = 0
         self._cause: StopTrading | None = None
         self._reduce_only: ReduceOnly | None = None
+        self._gathers = self._is_refused = False
+        """Whether the last step of closing only moved tokens, and whether a venue does not send them there at all."""
         self.finished: StopTrading | None = None
 
     def reduce_only(self, command: ReduceOnly) -> None:
@@ -41,7 +48,12 @@ class RiskOverride:
     def close(self, command: CloseBook) -> None:
         """Close the book from the next tick on."""
         self._cause = StopTrading(command.reason, command.error_code)
+        self._gathers = self._is_refused = False
         self.finished = None
+
+    def note(self, results: Iterable[OrderResult]) -> None:
+        """What became of the orders of the last decision."""
+        self._is_refused = self._gathers and any(result.error_code == _NO_WAY for result in results)
 
     def release(self) -> None:
         """Let the strategy decide again. A book that risk was closing is measured anew."""
@@ -118,8 +130,14 @@ class RiskOverride:
         return replace(decision, reasoning=f"{reason}; {decision.reasoning}")
 
     def _close(self, situation: Situation, cause: StopTrading) -> Decision:
-        """The next step towards cash. Trading ends at the first tick at which there is nothing left to do."""
+        """The next step towards cash. Trading ends at the first tick at which there is nothing left to do, or nothing
+        but to gather tokens that a venue does not send: they are safe where they are."""
         decision = self._checked(self._strategy.close_all(situation))
+        orders = decision.orders
+        self._gathers = bool(orders) and all(order.operation is OperationType.TRANSFER for order in orders)
+        if self._gathers and self._is_refused:
+            text = f"{decision.reasoning}; venues refuse that, so the tokens stay where they are"
+            decision = replace(decision, orders=(), invested=False, reasoning=text)
         if not decision.invested and not decision.orders:
             self.finished = cause
         return replace(

@@ -74,6 +74,7 @@ class StrategyManager(Actor):
     @on(OrdersDone)
     def note_outcome(self, done: OrdersDone) -> None:
         """Remember whether a decision could be carried out; after one that could not, new risk waits ever longer."""
+        self._override.note(done.results)
         self._carried_out = all(result.succeeded for result in done.results)
         if self._carried_out:
             self._failures = 0 if self._added_risk else self._failures

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from basis_actors.config.environment import FILE, NEXT, PREFIX, file_variables
@@ -29,12 +29,12 @@ class ExchangeKeys(BaseModel):
     api_key: SecretStr
     api_secret: SecretStr
 
-    @model_validator(mode="after")
-    def _not_empty(self) -> ExchangeKeys:
-        for name in type(self).model_fields:
-            if not getattr(self, name).get_secret_value():
-                raise ValueError(f"{name} is empty")
-        return self
+    @field_validator("*")
+    @classmethod
+    def _not_empty(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value():
+            raise ValueError("is empty")
+        return value
 
 
 class PassphraseKeys(ExchangeKeys):

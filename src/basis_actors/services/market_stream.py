@@ -90,7 +90,7 @@ class _Stream:
                 try:
                     await ask()
                 except VenueError as error:
-                    self._tell(error.code, f"its prices cannot be asked for: {error.message}")
+                    self._tell(LOST, f"its prices cannot be asked for: {error.message}")
                 else:
                     if had_shown and self._shown:
                         self._relied_on = True

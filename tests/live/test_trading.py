@@ -1,0 +1,171 @@
+"""The command line as a process that trades on three exchanges over real sockets: enters, restarts, is killed, ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import anyio
+import pytest
+from tests.exchange.server import KEY
+from tests.live.street import KEYS, Street, street
+from typer.testing import CliRunner
+
+from basis_actors.cli.app import app
+from basis_actors.logs.reader import EventLog
+from basis_actors.logs.replay import replay
+from basis_actors.messages.events import PositionSnapshot, StrategyDecision
+
+pytestmark = pytest.mark.anyio
+LEGS = 6
+"""Two orders for each exchange that is hedged with: a purchase on spot and a short."""
+UNHEDGED = Decimal("0.003")
+"""BTC: as much as the mode leaves be, a fee of the purchase that is paid in it included."""
+DUST = Decimal("0.00001")
+"""BTC: less than a lot."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def there(tmp_path: Path) -> AsyncIterator[Street]:
+    """The exchanges, as they trade."""
+    async with street(tmp_path) as exchanges, anyio.create_task_group() as tasks:
+        tasks.start_soon(exchanges.publish)
+        yield exchanges
+        tasks.cancel_scope.cancel()
+
+
+def bought(street: Street) -> Decimal:
+    return street.exchanges["binance"].account.purses["spot"]["BTC"]
+
+
+def net(street: Street) -> Decimal:
+    return bought(street) + sum((street.position(venue) for venue in street.exchanges), Decimal(0))
+
+
+def ask(street: Street, command: str, *arguments: str) -> str:
+    """What a command about the process prints; `status` ends with 1 where trading is stopped."""
+    result = CliRunner().invoke(app, [command, "btc_basis", "--state", str(street.state), *arguments])
+    assert result.exit_code in (0, 1), result.stderr
+    return result.stdout
+
+
+async def entered(street: Street, *arguments: str) -> subprocess.Popen[str]:
+    """A process that has entered, and whose tick is over."""
+    process = street.start("--state", str(street.state), *arguments)
+    await street.until(process, lambda: street.orders >= LEGS)
+    await street.until(process, lambda: len(decisions(street, process)) >= 1 and street.orders == LEGS)
+    return process
+
+
+def decisions(street: Street, process: subprocess.Popen[str]) -> list[StrategyDecision]:
+    return list(EventLog(street.run_dir(process)).events(StrategyDecision))
+
+
+async def test_a_process_enters_hedged_and_its_stop_closes_the_book(there: Street) -> None:
+    process = await entered(there, "--flatten")
+    assert abs(net(there)) < UNHEDGED
+    assert bought(there) > 1
+    second = there.start("--state", str(there.state))
+    code, _, stderr = await there.ended(second)
+    assert code == 2
+    assert f"process {process.pid}" in stderr
+    code, stdout, stderr = await there.stopped(process)
+    assert code == 0, stderr
+    assert [there.position(venue) for venue in there.exchanges] == [0, 0, 0]
+    assert bought(there) < DUST
+    assert (there.orders, there.twice) == (2 * LEGS, {})
+    summary, run_dir = json.loads(stdout), there.run_dir(process)
+    assert summary["failure"] is None
+    tokens = [there.exchanges[venue].account.purses for venue in there.exchanges]
+    dollars = sum(purse["USDT"] for purses in tokens for purse in purses.values() if "USDT" in purse)
+    assert summary["equity_end"] == pytest.approx(float(dollars + bought(there) * 60_000), rel=1e-12)
+    assert replay(run_dir).findings == []
+    secrets = set(KEYS.values())
+    for file in run_dir.rglob("*"):
+        text = file.read_bytes() if file.is_file() else b""
+        assert not [secret for secret in secrets if secret.encode() in text], file
+
+
+@pytest.mark.long
+async def test_the_next_process_finds_the_book_and_a_kill_closes_it(there: Street) -> None:
+    first = await entered(there)
+    code, _, stderr = await there.stopped(first)
+    assert code == 0, stderr
+    second = there.start("--state", str(there.state))
+    await there.until(second, lambda: bool(list(there.folder.glob(f"logs/*/{second.pid}/events/positions.jsonl"))))
+    await there.until(second, lambda: bool(decisions(there, second)))
+    (*_, seen) = EventLog(there.run_dir(second)).events(PositionSnapshot)
+    assert seen.positions["okx:PerpPosition:BTC-PERP"] == float(there.position("okx"))
+    assert (decisions(there, second)[0].decision_type, there.orders) == ("hold", LEGS)
+    assert "running" in ask(there, "status")
+    ask(there, "kill", "--flatten", "--reason", "a test")
+    await there.until(second, lambda: all(not there.position(venue) for venue in there.exchanges))
+    await there.until(second, lambda: json.loads(ask(there, "status", "--json"))["status"]["book_closed"])
+    code, _, stderr = await there.stopped(second)
+    assert code == 0, stderr
+    third = there.start("--state", str(there.state))
+    await there.until(third, lambda: bool(list(there.folder.glob(f"logs/*/{third.pid}/events/positions.jsonl"))))
+    await there.until(third, lambda: bool(decisions(there, third)))
+    code, _, stderr = await there.stopped(third)
+    assert code == 0, stderr
+    assert there.orders == 2 * LEGS, "who was killed trades no more before somebody resumes"
+    assert there.twice == {}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("changed", "code", "said"),
+    [
+        ({"BASIS_ACTORS_BYBIT__API_SECRET": "another-secret-of-nobody"}, 1, "VEN-005"),
+        ({"BASIS_ACTORS_OKX__PASSPHRASE": ""}, 2, "BASIS_ACTORS_OKX__PASSPHRASE"),
+        ({"BASIS_ACTORS_BINANCE__API_KEYS": KEY}, 2, "BASIS_ACTORS_BINANCE__API_KEYS"),
+    ],
+)
+async def test_wrong_keys_end_the_process_before_any_order(
+    there: Street, changed: dict[str, str], code: int, said: str
+) -> None:
+    process = there.start("--state", str(there.state), keys=KEYS | changed)
+    ended, _, stderr = await there.ended(process)
+    assert (ended, said in stderr) == (code, True), stderr
+    assert not [value for value in (KEYS | changed).values() if value and value in stderr]
+    assert there.orders == 0
+
+
+@pytest.mark.long
+async def test_missing_keys_end_the_process_before_any_order(there: Street) -> None:
+    kept = {name: value for name, value in KEYS.items() if "OKX" not in name}
+    process = there.start("--state", str(there.state), keys=kept)
+    ended, _, stderr = await there.ended(process)
+    assert (ended, "VEN-005" in stderr) == (1, True), stderr
+    assert there.orders == 0
+
+
+@pytest.mark.long
+async def test_an_exchange_that_is_gone_from_the_configuration_is_refused(there: Street) -> None:
+    first = await entered(there)
+    assert (await there.stopped(first))[0] == 0
+    shares = "strategy_config.hedge_allocation={binance: 0.5, bybit: 0.5}"
+    second = there.start("--state", str(there.state), "--set", shares, without="okx")
+    code, _, stderr = await there.ended(second)
+    assert (code, "okx BTC-PERP" in stderr) == (2, True), stderr
+    assert there.orders == LEGS
+
+
+@pytest.mark.long
+async def test_an_exchange_in_maintenance_is_waited_for(there: Street) -> None:
+    there.exchanges["okx"].faults.answer(
+        "GET*", 503, {"code": "50001", "msg": "Service temporarily unavailable"}, times=3
+    )
+    process = await entered(there)
+    code, _, stderr = await there.stopped(process)
+    assert code == 0, stderr
+    assert "Waiting: okx" in stderr
+    assert abs(net(there)) < UNHEDGED
