@@ -102,6 +102,16 @@ def test_a_group_that_is_whole_stays() -> None:
     assert market.trades() == []
 
 
+def test_a_group_whose_amounts_are_not_to_the_last_digit_what_was_filled_is_whole() -> None:
+    legs = group(buy("a", 0.5680000000000001), short("b", 0.568))
+    market = Market()
+    for leg in legs:
+        market.trade(leg)
+    market.kill()
+    market.mend(legs)
+    assert market.trades() == []
+
+
 @pytest.mark.parametrize("shares", [(), (0.0,), (0.0, 0.0)])
 def test_a_group_of_which_nothing_is_done_stays(shares: tuple[float, ...]) -> None:
     market = cut(*shares)

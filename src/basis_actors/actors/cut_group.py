@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -13,6 +14,9 @@ from basis_actors.messages.orders import ExecutionMode, Order, OrderType
 from basis_actors.ports import OrderJournal
 
 __all__ = ["CutGroup"]
+
+_ROUNDING: Final = Decimal("1e-9")
+"""Relative."""
 
 
 class CutGroup:
@@ -61,8 +65,10 @@ class CutGroup:
         return await self._filled(legs) - await self._filled(undone)
 
     async def _rest_of(self, order: Order) -> Decimal:
-        """What is not done of a leg."""
-        return Decimal(repr(order.amount)) - await self._in_force(order)
+        """What is not done of a leg. Orders count in floats, exchanges in whole lots: their difference is nothing."""
+        wanted = Decimal(repr(order.amount))
+        left = wanted - await self._in_force(order)
+        return left if left > _ROUNDING * wanted else Decimal(0)
 
     async def _filled(self, operations: Sequence[tuple[int, str]]) -> Decimal:
         total = Decimal(0)

@@ -119,6 +119,25 @@ def replace_total(balance: WalletBalance, extra: int) -> WalletBalance:
     return WalletBalance(balance.wallet, balance.token, balance.total + extra, balance.free)
 
 
+@pytest.mark.parametrize("pair", ["BTC-PERP", "BTCUSD-PERP"])
+async def test_trades_that_were_shown_in_another_order_than_they_were_made_leave_the_exchanges_entry(pair: str) -> None:
+    """What they realise depends on their order, what they are worth together does not."""
+    book = await Book().open(Margin_USDT=50_000.0, Margin_BTC=2.0)
+    amounts = ("0.5", 0.1, "0.2") if pair == "BTC-PERP" else ("20000", 4_000.0, "8000")
+    await book.carry_out(book.trade(pair, Side.SHORT, float(amounts[0])))
+    await book.advance(1, btc=41_000.0)
+    await book.settle()
+    await book.by_hand(pair, amounts[2])
+    theirs = book.exchange._fills[-1]
+    book.api.next("fills", *[change(lambda fills: tuple(each for each in fills if each != theirs))])
+    await book.carry_out(book.trade(pair, Side.SHORT, amounts[1]))
+    settled = await book.settle()
+    assert [each.source for each in settled][-1] is DeltaSource.EXECUTION
+    assert book.entries == pytest.approx(book.exchange._exchange.entries, rel=1e-12)
+    await book.agrees()
+    assert [code for code, _ in book.errors()] == ["VEN-007", "VEN-007"]
+
+
 async def test_nothing_is_believed_while_an_order_of_ours_is_open(book: Book) -> None:
     await book.execute(book.trade("BTC/USDT", Side.BUY, 0.5, price=39_000.0, order_type=OrderType.LIMIT))
     lose(book, 10.0)

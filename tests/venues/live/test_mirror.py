@@ -278,3 +278,30 @@ def test_an_adjustment_of_cash_needs_no_price() -> None:
     made = mirror(binance__BaseToken__USDT=100.0)
     settlement = made.adjust(state({"spot USDT": "90"}), {CASH: (100.0, 90.0)})
     assert (settlement.source, settlement.deltas) == (DeltaSource.ADJUSTMENT, (PositionDelta(CASH, -10.0),))
+
+
+@pytest.mark.parametrize(
+    ("their_entry", "cash", "explains"),
+    [("41000", "900", True), ("41000", "900.01", False), ("41000.001", "900", True), ("40000", "900", False)],
+)
+def test_only_what_the_two_entries_are_worth_is_another_order_of_the_same_trades(
+    their_entry: str, cash: str, explains: bool
+) -> None:
+    """A short of 0.1 whose entry is 1,000 higher is worth 100 more, and cash is that much less."""
+    made = mirror(binance__Margin__USDT=1_000.0)
+    made.fill(fill("BTC-PERP", "-0.1", "40000"), None)
+    there = state({"linear USDT": cash}, holding("BTC-PERP", "-0.1", their_entry))
+    settlement = made.turned(there, made.differences(shown_by(account_terms(), there)))
+    assert (settlement is not None) is explains
+    if settlement is None:
+        return
+    assert sum(delta.delta_amount for delta in settlement.deltas if delta.position_key == PERP) == 0.0
+    assert made.entries[PERP] == 41_000.0
+    assert made.differences(shown_by(account_terms(), there)) == {}
+
+
+def test_a_difference_in_more_than_one_thing_is_no_matter_of_order() -> None:
+    made = mirror(binance__Margin__USDT=1_000.0, binance__BaseToken__USDT=1.0)
+    made.fill(fill("BTC-PERP", "-0.1", "40000"), None)
+    there = state({"linear USDT": "900"}, holding("BTC-PERP", "-0.1", "41000"))
+    assert made.turned(there, made.differences(shown_by(account_terms(), there))) is None

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from tests.venues.live.books import Book
 from tests.venues.live.scripts import (
+    CarryOut,
     Step,
     answer,
     be_away,
@@ -235,6 +236,32 @@ class TestOfAnEarlierProcess:
         assert state_of(book) is state
         assert await on_its_way(book) == expected
         await book.settle()
+        await book.agrees()
+
+    @pytest.mark.parametrize("look", [1, 2, 3, 4, 7])
+    async def test_one_that_comes_back_while_the_ledger_begins_is_in_it_once(self, book: Book, look: int) -> None:
+        """Before, between and after the reads of the account that the ledger begins with."""
+        book.exchange.withdrawal_state = TransferState.PENDING
+        await book.execute(away(book, target=WALLET))
+        book.kill()
+        await book.clock.sleep(1.0)
+        looks = 0
+
+        async def come_back(carry_out: CarryOut) -> object:
+            nonlocal looks
+            looks += 1
+            if looks == look:
+                await give_back(book)
+            return await carry_out()
+
+        book.api.always["account"] = come_back
+        await book.start()
+        await book.settle()
+        while looks < look:
+            await book.settle()
+        await book.settle()
+        assert state_of(book) is IntentState.REJECTED
+        assert book.positions[CASH] == 50_000.0
         await book.agrees()
 
     async def test_what_an_answer_from_an_old_copy_does_not_know_of_is_acknowledged_all_the_same(

@@ -11,9 +11,8 @@ from typing import Final
 
 from basis_actors.config import AccountConfig
 from basis_actors.errors import Rejected, Transient
-from basis_actors.messages.book import TickStarted, Trigger
+from basis_actors.messages.book import TickStarted
 from basis_actors.messages.commands import IncomingTransfer
-from basis_actors.messages.events import Mismatch, ReconciliationEvent
 from basis_actors.messages.exchange import AccountState, OrderReport, OrderTicket
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus, Settlement
 from basis_actors.messages.orders import OperationType, Order
@@ -124,11 +123,13 @@ class ExchangeAccount:
         """Begin the ledger with what the account holds. Raises Transient when it does not come to rest."""
         patience = self._terms.patience
         await self._transfers.strike_out()
+        await self._transfers.forget_ended()
         for _ in range(patience.steady_reads + 1):
             before = await self._intake.skip()
             began_ns = self._clock.now()
             state = await self._steady()
-            if state is not None and await self._intake.skip() == before:
+            at_rest = await self._intake.skip() == before and not await self._transfers.forget_ended()
+            if state is not None and at_rest:
                 # What was booked before, while an unfinished group was unwound, is in what was read now.
                 self.findings.settlements = []
                 self._intake.begin(began_ns)
@@ -155,6 +156,14 @@ class ExchangeAccount:
                 self.findings.error(self._clock.now(), error.code, text, passes=True)
         found, self.findings.settlements = tuple(self.findings.settlements), []
         return opened + found
+
+    async def look(self) -> None:
+        """Ask an account that could not be looked at whether it can be again. Raises AuthFailed as `settle`."""
+        try:
+            await self._account()
+        except Transient:
+            return
+        self._lost_since = None
 
     async def execute(self, order: Order) -> ExecutionHandshake:
         """Carry out one order. Raises a VenueError whose class says whether it may be sent again."""
@@ -276,27 +285,16 @@ class ExchangeAccount:
 
     def _adjust(self, state: AccountState, found: Mapping[str, tuple[float, float]]) -> None:
         """Believe the exchange, and say so."""
-        moment, tolerance = utc_from_ns(self._clock.now()), self.tolerance
-        mismatches = tuple(
-            Mismatch(key, booked, shown, shown - booked, tolerance * max(abs(booked), abs(shown), 1.0))
-            for key, (booked, shown) in found.items()
-        )
-        self.findings.note(
-            ReconciliationEvent(
-                timestamp=moment,
-                reconciliation_type="venue_wins",
-                success=False,
-                expected={key: booked for key, (booked, _) in found.items()},
-                actual={key: booked for key, (booked, _) in found.items()},
-                venue_reported={key: shown for key, (_, shown) in found.items()},
-                mismatches=mismatches,
-                trigger_source=Trigger.TICK,
-            )
-        )
-        what = "; ".join(f"{key} is {shown:.12g}, {booked:.12g} is booked" for key, (booked, shown) in found.items())
-        text = f"{self.domain} shows what no trade and no payment explains: {what}; the exchange is believed"
-        self.findings.error(self._clock.now(), "VEN-007", text)
-        self.findings.settlements.append(self._mirror.adjust(state, dict(found)))
+        now, findings = self._clock.now(), self.findings
+        turned = self._mirror.turned(state, found)
+        if turned is not None:
+            key = turned.deltas[0].position_key
+            text = f"{self.domain} counts trades of {key} in another order than it showed them; its entry is taken"
+            findings.error(now, "VEN-007", text)
+            findings.settlements.append(turned)
+            return
+        findings.disagree(now, self.domain, found, self.tolerance)
+        findings.settlements.append(self._mirror.adjust(state, dict(found)))
 
     async def _account(self) -> AccountState:
         """Balances and positions. Raises Transient VEN-003 for an answer that leaves out a position: that a perpetual

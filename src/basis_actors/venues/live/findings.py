@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from basis_actors.errors import Severity, severity_of
-from basis_actors.messages.events import DomainEvent, SystemErrorEvent
+from basis_actors.messages.book import Trigger
+from basis_actors.messages.events import DomainEvent, Mismatch, ReconciliationEvent, SystemErrorEvent
 from basis_actors.messages.execution import Settlement
 from basis_actors.times import utc_from_ns
 
@@ -40,6 +43,28 @@ class Findings:
                 operation_id=operation_id,
             )
         )
+
+    def disagree(self, now_ns: int, domain: str, found: Mapping[str, tuple[float, float]], tolerance: float) -> None:
+        """What is booked and what the exchange shows, by key, that no trade and no payment explains."""
+        booked = {key: ours for key, (ours, _) in found.items()}
+        self.note(
+            ReconciliationEvent(
+                timestamp=utc_from_ns(now_ns),
+                reconciliation_type="venue_wins",
+                success=False,
+                expected=booked,
+                actual=booked,
+                venue_reported={key: shown for key, (_, shown) in found.items()},
+                mismatches=tuple(
+                    Mismatch(key, ours, shown, shown - ours, tolerance * max(abs(ours), abs(shown), 1.0))
+                    for key, (ours, shown) in found.items()
+                ),
+                trigger_source=Trigger.TICK,
+            )
+        )
+        what = "; ".join(f"{key} is {shown:.12g}, {ours:.12g} is booked" for key, (ours, shown) in found.items())
+        text = f"{domain} shows what no trade and no payment explains: {what}; the exchange is believed"
+        self.error(now_ns, "VEN-007", text)
 
     def take_events(self) -> tuple[DomainEvent, ...]:
         """What was noted since the last time."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -20,6 +21,9 @@ from basis_actors.times import utc_from_ns
 from basis_actors.venues.live.terms import AccountTerms
 
 __all__ = ["Mirror", "shown_by"]
+
+_ENTRY_ROUNDING: Final = 1e-7
+"""Relative; exchanges show an average entry with seven digits or more."""
 
 
 class Mirror:
@@ -79,6 +83,32 @@ class Mirror:
         held = {self._terms.position_key(holding.pair): holding for holding in state.holdings}
         deltas = [self._step_to(key, booked, shown, held.get(key)) for key, (booked, shown) in found.items()]
         return self.book(DeltaSource.ADJUSTMENT, utc_from_ns(state.time_ns), deltas)
+
+    def turned(self, state: AccountState, found: Mapping[str, tuple[float, float]]) -> Settlement | None:
+        """Take the trades of one perpetual in the order in which the exchange counts them, if that is all of what is
+        `found`; None when it is not.
+
+        What trades realise and what they leave at work depends on their order, the sum does not: only cash differs, by
+        as much as the two average entries are worth. The position is closed and opened again at the exchange's.
+        """
+        if len(found) != 1:
+            return None
+        ((cash, (booked, shown)),) = found.items()
+        for holding in state.holdings:
+            key, size = self._terms.position_key(holding.pair), float(holding.size)
+            contract, entry = parse_key(key).contract, self.entries.get(key)
+            if contract is None or entry is None or self._terms.margin_key(holding.pair) != cash:
+                continue
+            apart = contract.upnl(size, entry, float(holding.entry))
+            if not apart or abs(apart - (shown - booked)) > _ENTRY_ROUNDING * abs(
+                contract.upnl(size, entry, 2 * entry)
+            ):
+                continue
+            price = contract.exit_price(size, entry, shown - booked)
+            again = (PositionDelta(key, -size, price), PositionDelta(key, size, price))
+            moved = (*again, PositionDelta(cash, shown - booked))
+            return self.book(DeltaSource.EXECUTION, utc_from_ns(state.time_ns), moved)
+        return None
 
     def differences(self, shown: dict[str, float]) -> dict[str, tuple[float, float]]:
         """What is booked and what is shown, by key, where the two are further apart than rounding."""

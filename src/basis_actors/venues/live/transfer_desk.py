@@ -114,6 +114,21 @@ class TransferDesk:
                     if is_transfer and entry.state in _NEVER_LEFT and _incoming(entry) == transfer:
                         await journal.arrived(venue, transfer)
 
+    async def forget_ended(self) -> bool:
+        """Before the ledger begins: look no more after withdrawals to the wallet that have ended by now, because an
+        account that is read from now on has in it what came of them. Returns whether there were any."""
+        watched = tuple(self._watched.items())
+        for client_id, entry in watched:
+            if _is_announced(entry):
+                continue
+            report = await self._moved(entry)
+            if report is not None and report.state is not TransferState.PENDING:
+                ended = await self._known(entry, report)
+                del self._watched[client_id]
+                text = f"{client_id} of an earlier process is {ended.state}: {ended.evidence}"
+                self._findings.error(self._clock.now(), "VEN-002", text, entry.intent.order.operation_id, passes=True)
+        return len(self._watched) < len(watched)
+
     async def watch(self) -> None:
         """Look after withdrawals that are under way: one that fails brings its tokens back."""
         for client_id, entry in tuple(self._watched.items()):
