@@ -11,13 +11,14 @@ from tests.actors.live_desk import World, running
 from tests.venues.live.scripts import CarryOut, be_away, change, fail, lose_the_reply
 
 from basis_actors.bus import AskTimeout, BusFailed
-from basis_actors.bus.testkit import Runtimes
+from basis_actors.bus.testkit import Probe, Runtimes
 from basis_actors.errors import AuthFailed
 from basis_actors.messages.commands import ExecuteOrder, OrdersDone, ReportVenue, ResolveOrder, StopTrading
 from basis_actors.messages.events import OperationExecutionEvent, ReconciliationEvent
 from basis_actors.messages.exchange import OrderTicket
 from basis_actors.messages.execution import ExecutionStatus
 from basis_actors.messages.orders import Side
+from basis_actors.messages.safety import LookAgain, VenueSeen
 
 pytestmark = pytest.mark.anyio
 PERP = "bybit:PerpPosition:BTC-PERP"
@@ -145,6 +146,28 @@ async def test_a_tick_is_settled_also_when_an_exchange_cannot_be_reached(world: 
         desk.apis["bybit"].always.clear()
         view = await desk.tick()
         await agree(world, view.positions)
+
+
+async def test_an_account_that_was_lost_is_found_again_between_two_ticks(world: World) -> None:
+    seen = Probe("seen", VenueSeen)
+    async with running(world, lambda desk: desk.bus.add(seen)) as desk:
+        began = desk.bus.clock.now()
+        desk.apis["bybit"].always["account"] = be_away
+        await desk.tick()
+        for _ in range(2):
+            await desk.bus.advance(30.0)
+            desk.bus.post("venue_bybit", LookAgain())
+            await desk.bus.settled()
+        desk.apis["bybit"].always.clear()
+        sent = desk.apis["bybit"].calls.total()
+        desk.bus.post("venue_bybit", LookAgain())
+        await desk.bus.settled()
+        assert desk.apis["bybit"].calls.total() == sent + 1, "one request is enough to see it"
+        told = [each.lost_since_ns for each in seen.of(VenueSeen) if each.domain == "bybit"]
+        assert told[0] is told[-1] is None
+        assert len(set(told[1:-1])) == 1
+        assert began <= (told[1] or 0) < began + 30 * 10**9
+        assert desk.codes() == ["VEN-003"], "said once"
 
 
 async def test_what_nothing_explains_is_logged_as_a_reconciliation(world: World) -> None:

@@ -36,6 +36,7 @@ from basis_actors.messages.safety import (
     CloseBook,
     Latch,
     LedgerCompared,
+    LookAgain,
     Pulse,
     ReduceOnly,
     RefreshCountdown,
@@ -80,8 +81,9 @@ class Room:
         self.countdown = Probe("countdown_binance", RefreshCountdown)
         self.canceller = Probe("order_canceller_binance", CancelOrders)
         # The switch starts first, as in a live process: what it says then waits for those who hear it.
+        self.venues = [Probe("venue_binance"), Probe("venue_ethereum")]
         accounts, traders = (self.countdown, self.canceller), (self.engine, self.manager, self.execution)
-        for actor in (self.log, switch(self.store, **more), *traders, *accounts):
+        for actor in (self.log, switch(self.store, **more), *traders, *accounts, *self.venues):
             self.bus.add(actor)
 
     async def pulse(self, ticks: int = 1, *, at_work: bool = False) -> None:
@@ -380,6 +382,22 @@ async def test_a_venue_that_is_lost_stops_trading_when_something_is_open_there(
             assert (latch.error_code, latch.who) == ("VEN-003", f"venue_{domain}")
             assert f"{domain} has not answered for 310 s, 300 s stop trading, with " in latch.reason
             assert " open" in latch.reason
+
+
+async def test_a_venue_that_is_lost_is_asked_again_with_every_heartbeat_until_it_answers(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus:
+        await room.pulse()
+        await room.tick(held=SHORT)
+        await room.bus.advance(20.0)
+        assert room.venues[0].of(LookAgain) == []
+        await room.says(VenueSeen("binance", room.bus.clock.now()))
+        await room.bus.advance(30.0)
+        assert len(room.venues[0].of(LookAgain)) == 3
+        await room.says(VenueSeen("binance", None))
+        await room.bus.advance(30.0)
+        assert len(room.venues[0].of(LookAgain)) == 3
+        assert room.venues[1].of(LookAgain) == []
 
 
 async def test_a_venue_that_answers_again_in_time_stops_nothing(runtime: Runtimes) -> None:

@@ -14,7 +14,7 @@ from basis_actors.messages.book import TickStarted, VenueReport
 from basis_actors.messages.commands import ExecuteOrder, IncomingTransfer, ReportVenue, ResolveOrder
 from basis_actors.messages.events import ReconciliationEvent
 from basis_actors.messages.execution import ExecutionHandshake
-from basis_actors.messages.safety import LedgerCompared, VenueSeen
+from basis_actors.messages.safety import LedgerCompared, LookAgain, VenueSeen
 from basis_actors.venues.live.account import ExchangeAccount
 
 __all__ = ["ExchangeAdapter"]
@@ -39,6 +39,12 @@ class ExchangeAdapter(VenueAdapter):
         if self._tell() and account.lost_since is None:
             self.publish(LedgerCompared(account.domain, None))
         self.publish(VenueSeen(account.domain, account.lost_since))
+
+    @on(LookAgain)
+    async def look_again(self, _command: LookAgain) -> None:
+        """See whether the account can be looked at again; what happened meanwhile is for the next tick."""
+        await self._account.look()
+        self.publish(VenueSeen(self._account.domain, self._account.lost_since))
 
     @on(ExecuteOrder)
     async def execute(self, request: ExecuteOrder) -> ExecutionHandshake:

@@ -27,6 +27,7 @@ from basis_actors.messages.safety import (
     CloseBook,
     Latch,
     LedgerCompared,
+    LookAgain,
     Pulse,
     ReduceOnly,
     RefreshCountdown,
@@ -182,8 +183,10 @@ class KillSwitch(Actor):
 
     @on(Beat)
     def beat(self, _beat: Beat) -> None:
-        """Ask for a sign of life, and look at what time alone has changed."""
+        """Ask for signs of life, and look at what time alone has changed."""
         self.tell("engine", AskPulse())
+        for domain in self._causes.lost:
+            self.tell(f"venue_{domain}", LookAgain())
         self._look()
         self._set_timer(self._config.heartbeat_seconds)
 

@@ -60,12 +60,17 @@ class StopCauses:
     # Evidence
 
     def see_venue(self, seen: VenueSeen, now: int) -> None:
-        """An account answers, or does not. What counts is how long it has not when it is asked: between two ticks
-        nobody asks."""
+        """An account answers, or does not. What counts is how long it has not when it is asked, which is at each tick
+        and, while it does not, with each heartbeat."""
         if seen.lost_since_ns is None:
             self._lost.pop(seen.domain, None)
         else:
             self._lost[seen.domain] = (seen.lost_since_ns, now)
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Domains that do not answer."""
+        return tuple(self._lost)
 
     def compare(self, compared: LedgerCompared, now: int) -> None:
         """Ledger and venue agree, or do not."""

@@ -15,6 +15,7 @@ __all__ = [
     "CloseBook",
     "Latch",
     "LedgerCompared",
+    "LookAgain",
     "Pulse",
     "ReduceOnly",
     "RefreshCountdown",
@@ -111,6 +112,10 @@ class VenueSeen(msgspec.Struct, frozen=True, gc=False):
     domain: str
     lost_since_ns: int | None
     """Since when it has not answered; None when it has."""
+
+
+class LookAgain(msgspec.Struct, frozen=True, gc=False):
+    """Asks for a VenueSeen of an account that could not be looked at."""
 
 
 class LedgerCompared(msgspec.Struct, frozen=True, gc=False):
