@@ -11,6 +11,7 @@ from tests.strategies.hedged_books import (
     LEVERED,
     LTV,
     PLAIN,
+    SHORT,
     SPOT,
     SPOT_CASH,
     SPOT_COST,
@@ -28,6 +29,7 @@ from tests.strategies.hedged_books import (
 )
 from tests.strategies.situations import CLAIM, COLLATERAL, ETH, RATE, WEETH, after, operations
 
+from basis_actors.actors.risk_reduction import all_reduce
 from basis_actors.messages.orders import Side
 
 BOTH = pytest.mark.parametrize("mode", [PLAIN, LEVERED])
@@ -133,6 +135,20 @@ class TestClosing:
         assert (owed.invested, paid.amount) == (True, 40.0)
         done = neutral.close_all(hedged({USDT: 89_957.0}))
         assert (done.orders, done.invested) == ((), False)
+
+    @BOTH
+    def test_ether_that_no_short_stands_against_is_sold_and_nothing_is_opened(self, mode: str) -> None:
+        """Whoever closes a book may only reduce, also where half of its hedge is gone."""
+        book = position() if mode == PLAIN else looped()
+        book[SHORT["okx"]] = book[SHORT["binance"]] = 0.0
+        released = strategy(mode).close_all(hedged(book, ltv=None if mode == PLAIN else LTV))
+        assert (ETH, SPOT) in [route(order) for order in of(released.orders, "transfer")]
+        assert of(released.orders, "perp_trade") == []
+        there = position(at=SPOT)
+        there[SHORT["okx"]] = there[SHORT["binance"]] = 0.0
+        sold = strategy(mode).close_all(hedged(there))
+        assert all_reduce(sold.orders, there)
+        assert abs(net_delta(after(there, sold.orders))) < 0.01
 
     @pytest.mark.parametrize("mode", [PLAIN, LEVERED])
     def test_it_sells_at_a_fresh_market_rate_while_the_protocol_is_silent(self, mode: str) -> None:

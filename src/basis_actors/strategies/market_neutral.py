@@ -165,7 +165,7 @@ _RULES: Final[tuple[Rule, ...]] = (
 """Risk first, then the owner, then the position. Only the first four act while money is on its way."""
 
 _CLOSING: Final[tuple[Rule, ...]] = (
-    NeutralMoves.level_delta,
+    NeutralMoves.reduce_delta,
     NeutralMoves.close,
     NeutralMoves.sell_dust,
     NeutralMoves.gather,

@@ -72,22 +72,32 @@ class Reductions(HedgeGrowth):
 
     def level_delta(self) -> Found | None:
         """Bring the shorts to the ether they hedge, with some room below the dust limit."""
+        gap = self._neutral.gap
+        if gap > 0.0 and not self._is_level:
+            orders = self._desk.add_short(gap, self._terms.margin_floor)
+            if orders or gap * self._neutral.price <= self._dust:
+                return self._levelled("the shorts are", gap, orders, "level_delta")
+        # Where no margin is left for more short, there is too much ether.
+        return self.reduce_delta()
+
+    def reduce_delta(self) -> Found | None:
+        """Cut back what is too large, shorts or ether."""
         book, gap = self._neutral, self._neutral.gap
-        if abs(gap) * book.price <= LEVEL_AT * self._dust or self.at_rest:
+        if self._is_level:
             return None
         desk = self._desk
         if gap < 0.0:
             orders = desk.cut_short(-gap, "level_delta")
             return self._levelled("the shorts are", gap, orders, "exit_partial")
-        orders = desk.add_short(gap, self._terms.margin_floor)
-        if orders or gap * book.price <= self._dust:
-            return self._levelled("the shorts are", gap, orders, "level_delta")
-        # No margin is left for more short, so there is too much ether.
         spot = desk.spot_lots(min(gap, book.hedge.spot))
         if spot * book.price >= self._terms.minimum_notional and book.hedge.spot_tradable:
             return self._levelled("ether is", gap, (desk.sell_spot(spot, "level_delta"),), "exit_partial")
         fetched = desk.fetch(gap - book.in_transit - book.claimed, self._band, queue=False)
         return self._levelled("ether is", gap, fetched.orders, "exit_partial")
+
+    @property
+    def _is_level(self) -> bool:
+        return self.at_rest or abs(self._neutral.gap) * self._neutral.price <= LEVEL_AT * self._dust
 
     def _levelled(self, what: str, gap: float, orders: tuple[Order, ...], action: str) -> Found | None:
         if not orders:
