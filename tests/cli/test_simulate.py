@@ -38,6 +38,7 @@ def test_the_same_seed_prints_the_same(run: Run) -> None:
         "problems",
         "processes",
         "seed",
+        "stops",
     }
     assert report["processes"] == 1 + report["kills"] + report["failures"]
 

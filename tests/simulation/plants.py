@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 
 import pytest
 
+from basis_actors.actors import kill_switch
+from basis_actors.actors.execution_manager import ExecutionManager
+from basis_actors.actors.risk_gate import RiskGate
+from basis_actors.actors.risk_override import RiskOverride
 from basis_actors.errors import AuthFailed, UnknownOutcome, VenueError
+from basis_actors.messages.commands import StopTrading
 from basis_actors.messages.execution import ExecutionHandshake, Settlement
 from basis_actors.messages.journal import IntentState, JournalEntry
 from basis_actors.messages.orders import Order
+from basis_actors.messages.safety import Latch, TradingState
+from basis_actors.ports import StateStore
 from basis_actors.services.simulation.frail_journal import FrailJournal
+from basis_actors.strategies.base import Decision, Situation
 from basis_actors.venues.journal.memory import JournalBook, MemoryJournal
 from basis_actors.venues.live.account import ExchangeAccount
 from basis_actors.venues.live.answers import failed
@@ -147,6 +156,56 @@ def write_a_deposit_in_two_steps(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FrailJournal, "book_payment", in_two_steps)
 
 
+def forget_the_latch(patch: pytest.MonkeyPatch) -> None:
+    """A restart begins as if nothing had stopped trading."""
+
+    def running(_store: StateStore, now: datetime) -> Latch:
+        return Latch(state=TradingState.RUNNING, reason="nothing has stopped trading", who="kill_switch", since=now)
+
+    patch.setattr(kill_switch, "read_latch", running)
+
+
+def ignore_a_kill(patch: pytest.MonkeyPatch) -> None:
+    """Whoever sends orders goes on with the decision that it is at work on."""
+
+    def ignore(_manager: ExecutionManager, _command: object) -> None:
+        return
+
+    for name in ("stop_trading", "reduce_only", "close_book"):
+        patch.setattr(ExecutionManager, name, ignore)
+
+
+def do_not_ask_the_switch(patch: pytest.MonkeyPatch) -> None:
+    """The gate lets everything through whatever was said."""
+
+    async def nothing(_gate: RiskGate, _request: object, _view: object) -> None:
+        return
+
+    patch.setattr(RiskGate, "_check_latch", nothing)
+
+
+def write_no_latch(patch: pytest.MonkeyPatch) -> None:
+    """A kill is answered and not on disk."""
+
+    def nothing(_store: StateStore, _latch: Latch) -> None:
+        return
+
+    patch.setattr(kill_switch, "write_latch", nothing)
+
+
+def close_the_first_step_only(patch: pytest.MonkeyPatch) -> None:
+    """A flatten is over once the first orders of it are done."""
+    close = RiskOverride._close
+
+    def once(override: RiskOverride, situation: Situation, cause: StopTrading) -> Decision:
+        decision = close(override, situation, cause)
+        if decision.orders:
+            override.finished = cause
+        return decision
+
+    patch.setattr(RiskOverride, "_close", once)
+
+
 PLANTS: Final[dict[str, Plant]] = {
     plant.__name__: plant
     for plant in (
@@ -161,5 +220,10 @@ PLANTS: Final[dict[str, Plant]] = {
         forget_what_came_back,
         believe_the_first_look,
         write_a_deposit_in_two_steps,
+        forget_the_latch,
+        ignore_a_kill,
+        do_not_ask_the_switch,
+        write_no_latch,
+        close_the_first_step_only,
     )
 }

@@ -34,7 +34,9 @@ FAULTS = {
     "filled in part",
     "keys revoked",
     "killed after a write",
+    "killed at work",
     "killed before a write",
+    "killed by hand",
     "killed early",
     "late trade",
     "no answer",
@@ -210,6 +212,15 @@ async def test_somebody_else_trades_a_little_of_what_there_is(book: Book) -> Non
     )
     await book.settle()
     await book.agrees()
+
+
+async def test_somebody_else_trades_no_less_than_a_lot(book: Book) -> None:
+    await book.by_hand("BTC-PERP", "0.005")
+    stranger, before = Stranger(book.exchange, fate(3)), dict(book.exchange.carried_out)
+    book.exchange._exchange._balances["binance:BaseToken:BTC"] = -1e-13
+    for _ in range(20):
+        await stranger.trade()
+    assert book.exchange.carried_out == before
 
 
 @pytest.mark.parametrize("end", [TransferState.DONE, TransferState.FAILED])

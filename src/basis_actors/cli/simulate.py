@@ -35,8 +35,9 @@ def simulate(
     """Run the live logic against exchanges that fail, in processes that are killed, all from a seed.
 
     The same seed tells the same story. Orders are lost, delayed, repeated and filled in part, exchanges cannot be
-    reached, processes are killed between any two messages and come again; then every account is compared with the
-    ledger, every order with the journal, and every log is replayed. Exit code 1 when an invariant does not hold.
+    reached, processes are killed between any two messages and come again, somebody stops trading and lets it go on;
+    then every account is compared with the ledger, every order with the journal and with what might be sent at its
+    time, and every log is replayed. Exit code 1 when an invariant does not hold.
     """
     from basis_actors.services.simulation.telling import setting_of, tell
 
@@ -92,6 +93,7 @@ def _print_text(reports: Iterator[Report], mode: str, hours: int) -> int:
         told += 1
         faults.update(report.faults)
         sums.update(processes=report.processes, kills=report.kills, failures=report.failures, orders=report.orders)
+        sums["stops"] += report.stops
         if not report.problems:
             continue
         failed += 1
@@ -104,6 +106,7 @@ def _print_text(reports: Iterator[Report], mode: str, hours: int) -> int:
     table.add_row(
         "processes", f"{sums['processes']:,}: {sums['kills']:,} killed, {sums['failures']:,} ended themselves"
     )
+    table.add_row("stops", f"{sums['stops']:,} by the kill switch or an operator")
     table.add_row("intents", f"{sums['orders']:,}")
     table.add_row("faults", ", ".join(f"{count:,} × {name}" for name, count in faults.most_common()) or "none")
     table.add_row("invariants", Text("all hold", "green") if not failed else Text(f"broken in {failed:,}", "bold red"))

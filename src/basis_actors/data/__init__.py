@@ -6,7 +6,7 @@ folder, `write_dataset` writes one. `SyntheticGenerator` makes data without any 
 
 from basis_actors.data.building import build_feed
 from basis_actors.data.dataset import Dataset, Series
-from basis_actors.data.feed import HistoricalFeed
+from basis_actors.data.feed import HistoricalFeed, between_ticks
 from basis_actors.data.feed_report import FeedReport
 from basis_actors.data.loading import load_dataset
 from basis_actors.data.report import DataReport, SeriesReport, check_dataset
@@ -24,6 +24,7 @@ __all__ = [
     "Series",
     "SeriesReport",
     "SyntheticGenerator",
+    "between_ticks",
     "build_feed",
     "check_dataset",
     "load_dataset",

@@ -51,6 +51,12 @@ class Rates(NamedTuple):
     """Per hour: somebody else trades on the account."""
     revoked: float = 0.001
     """Per hour: the exchange does not take the keys of this process any more."""
+    killed_by_hand: float = 0.01
+    """Per hour: somebody stops trading, with or without closing the book, and lets it go on after hours."""
+    killed_at_work: float = 0.04
+    """The same, of orders and groups that were carried out: within seconds, when the next one may be on its way."""
+    left_stopped: float = 0.3
+    """Of those: nobody lets it go on."""
     clock_difference: float = 2.0
     """Seconds by which the clock of an exchange is before or behind ours, at most."""
     killed_writing: float = 0.002

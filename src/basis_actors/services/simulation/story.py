@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -19,12 +18,16 @@ from basis_actors.logs.domain_event_logger import DomainEventLogger
 from basis_actors.logs.wall_clock import fixed_clock
 from basis_actors.messages.book import BookView, PositionsView
 from basis_actors.messages.market import MarketState
+from basis_actors.messages.safety import BookClosed
 from basis_actors.ports import OrderJournal, VenueClient
 from basis_actors.results.accumulator import RunStatistics
 from basis_actors.services.simulation.fate import Fate, Rates
 from basis_actors.services.simulation.faults import FaultyExchangeApi
 from basis_actors.services.simulation.frail_journal import FrailJournal, KilledWhileWriting
+from basis_actors.services.simulation.operator import Operator, Person
+from basis_actors.services.simulation.state_files import FrailStore, StateFiles
 from basis_actors.services.simulation.world import WalletClient, World
+from basis_actors.services.simulation.world_feed import WorldFeed
 from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER, add_engine
 from basis_actors.strategies.base import Strategy
 from basis_actors.strategies.registry import build_strategy
@@ -50,12 +53,18 @@ class Setting:
 
 
 class Watcher(Actor):
-    """Keeps every view of the book, and the last one of the ledger."""
+    """Keeps every view of the book, the last one of the ledger, and whether a book that was to be closed is."""
 
     def __init__(self) -> None:
         super().__init__("watcher")
         self.views: list[BookView] = []
         self.ledger: dict[str, float] = {}
+        self.closed = False
+
+    @on(BookClosed)
+    def note_closed(self, _closed: BookClosed) -> None:
+        """Keep that."""
+        self.closed = True
 
     @on(PositionsView)
     def look(self, view: PositionsView) -> None:
@@ -68,23 +77,6 @@ class Watcher(Actor):
         self.views.append(view)
 
 
-class WorldFeed:
-    """The market of the world from a moment on; taking a tick lets the world live up to it."""
-
-    def __init__(self, world: World, states: Sequence[MarketState], after_ns: int) -> None:
-        self._world = world
-        self._states = {state.ns: state for state in states if state.ns > after_ns}
-
-    def next_tick(self, after_ns: int | None) -> int | None:
-        """The next tick of the market that is left."""
-        return next((ns for ns in self._states if after_ns is None or ns > after_ns), None)
-
-    async def take(self, ns: int) -> MarketState:
-        """The market at a tick."""
-        await self._world.live_until(ns)
-        return self._states[ns]
-
-
 @dataclass
 class Ended:
     """How a process ended."""
@@ -95,6 +87,8 @@ class Ended:
     views: list[BookView]
     held: dict[str, float]
     """Its ledger at its end."""
+    closed: bool
+    """Whether it has closed a book that was to be closed."""
     ended_ns: int
     revoked_ns: int | None
     """When it was told that its keys are revoked; None when it was not."""
@@ -132,6 +126,8 @@ class Story:
         self.fate = Fate(self.random, self.rates, until)
         self.world = World(self.setting.run, states, self.setting.capital)
         self.journal = FrailJournal(f"story-{self.seed}", self._is_killed_here)
+        self.files = StateFiles(lambda: self.world.now_ns)
+        self.person = Person(self.fate)
         self.ended: list[Ended] = []
         self.hedged = build_strategy(self.setting.run).hedged
         """Whether the mode means to be delta neutral."""
@@ -154,6 +150,7 @@ class Story:
                 after = states[-1].ns - 2 * _HOUR
             world.clock.move_to(after)
             complete(world.live_until(after))
+            self.person.act_alone(self.files, after)
             self.journal = self.journal.reopened()
 
     def _begin(self, after_ns: int) -> Process:
@@ -182,8 +179,10 @@ class Story:
             stopwatch=Stopwatch(_zero),
             simulated=False,
             journal=self.journal,
+            state=FrailStore(self.files, self._is_killed_here),
         )
         bus.add(watcher)
+        bus.add(Operator(self.person))
         return Process(bus, apis, watcher, run_dir, sink, components)
 
     def _venues(self, bus: SimBus, *, opens: bool) -> tuple[list[FaultyExchangeApi], list[VenueClient]]:
@@ -252,6 +251,7 @@ class Story:
             failure,
             process.watcher.views,
             process.watcher.ledger,
+            process.watcher.closed,
             bus.clock.now(),
             min(revoked, default=None),
         )

@@ -33,11 +33,8 @@ class Stranger:
         pair = random.choice(pairs)
         lot = filters[pair].lot
         part = held[pair] * Decimal(repr(round(random.uniform(0.01, 0.1), 4)))
-        await self._exchange.place(
-            OrderTicket(
-                client_id=f"{MARK}{random.randrange(10**12)}",
-                pair=pair,
-                buys=random.random() < 0.5,
-                amount=(part / lot).to_integral_value(rounding=ROUND_FLOOR) * lot,
-            )
-        )
+        amount = (part / lot).to_integral_value(rounding=ROUND_FLOOR) * lot
+        if amount <= 0:
+            return
+        name, buys = f"{MARK}{random.randrange(10**12)}", random.random() < 0.5
+        await self._exchange.place(OrderTicket(client_id=name, pair=pair, buys=buys, amount=amount))

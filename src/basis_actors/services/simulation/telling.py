@@ -13,6 +13,7 @@ from typing import Final
 from basis_actors.config import ExchangeVenue
 from basis_actors.errors import ConfigError
 from basis_actors.services.preparation import BacktestRequest, prepare
+from basis_actors.services.simulation.stop_verdict import Stops
 from basis_actors.services.simulation.story import Setting, Story
 from basis_actors.services.simulation.verdict import verdict
 
@@ -23,6 +24,11 @@ HOURS: Final = 168
 _SHORTEST: Final = 24
 _START: Final = datetime(2024, 1, 10, tzinfo=UTC)
 """Far enough into the synthetic market that windows of settled funding are full."""
+_SETTINGS: Final = (
+    # A pulse every half minute of a week would be most of what a story does, and its exchanges have no countdown.
+    "component_config.kill_switch.heartbeat_seconds=300",
+    "component_config.kill_switch.countdown_seconds=null",
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,8 @@ class Report:
     kills: int
     failures: int
     """Processes that ended by themselves before the story was over, as they must when it is not safe to go on."""
+    stops: int
+    """How often trading was stopped, by the kill switch itself or by somebody."""
     faults: dict[str, int]
     """How often each fault struck."""
     orders: int
@@ -52,10 +60,10 @@ def setting_of(mode: str | Path, hours: int = HOURS) -> Setting:
     if hours < _SHORTEST:
         raise ConfigError("CONFIG-003", f"a story of {hours} hours cannot come to rest; {_SHORTEST} or more are needed")
     end = _START + timedelta(hours=hours)
-    prepared = prepare(BacktestRequest(mode=mode, start=_START, end=end))
+    prepared = prepare(BacktestRequest(mode=mode, start=_START, end=end, settings=_SETTINGS))
     run = prepared.run
     if "always_in" in type(run.mode.strategy_config).model_fields:
-        prepared = prepare(BacktestRequest(mode=mode, start=_START, end=end, always_in=True))
+        prepared = prepare(BacktestRequest(mode=mode, start=_START, end=end, settings=_SETTINGS, always_in=True))
         run = prepared.run
     if not any(isinstance(run.venues[name], ExchangeVenue) for name in run.mode.venues):
         raise ConfigError("CONFIG-003", f"mode {run.mode.mode} trades on no exchange, so none of its orders can fail")
@@ -85,6 +93,7 @@ def tell(setting: Setting, seeds: Iterable[int], keep: Path | None = None) -> It
             processes=len(story.ended),
             kills=sum(ended.killed for ended in story.ended),
             failures=sum(ended.failure is not None for ended in story.ended),
+            stops=Stops(story).times,
             faults=dict(Counter(story.fate.told)),
             orders=len(story.journal.entries),
             equity=views[-1].equity if views else None,

@@ -14,7 +14,9 @@ from basis_actors.messages.exchange import OrderTicket, TransferState, TransferT
 from basis_actors.messages.execution import DeltaSource
 from basis_actors.messages.journal import IntentState
 from basis_actors.messages.orders import Order
+from basis_actors.messages.safety import TradingState
 from basis_actors.results.verification import verify
+from basis_actors.services.simulation.stop_verdict import Stops, stop_verdict
 from basis_actors.services.simulation.story import Ended, Story
 from basis_actors.services.simulation.stranger import MARK
 from basis_actors.times import NS_PER_SECOND, utc_text
@@ -33,6 +35,7 @@ _TICKS_ADRIFT = 4
 
 def verdict(story: Story) -> list[str]:
     """Everything that is wrong with a story that has been told; empty when nothing is."""
+    stops = Stops(story)
     problems = [
         *_comes_to_rest(story),
         *_one_order_each(story),
@@ -41,7 +44,8 @@ def verdict(story: Story) -> list[str]:
         *_stops_without_keys(story),
         *_whole_groups(story),
         *_nothing_lost(story),
-        *_hedged(story),
+        *_hedged(story, stops),
+        *stop_verdict(story, stops),
     ]
     for number, ended in enumerate(story.ended):
         problems += [f"process {number}: {problem}" for problem in _log_is_whole(ended)]
@@ -134,7 +138,7 @@ def _whole_groups(story: Story) -> list[str]:
     problems = []
     for incarnation, orders in story.journal.groups:
         left = [(order, _left_of(order, incarnation, filled)) for order in orders]
-        whole = all(amount >= Decimal(repr(order.amount)) for order, amount in left)
+        whole = all(float(amount) >= order.amount * (1.0 - _ROUNDING) for order, amount in left)
         if whole or all(_is_dust(story, order, amount) for order, amount in left):
             continue
         legs = ", ".join(f"{amount} of {order.amount!r} {order.pair} at {order.venue}" for order, amount in left)
@@ -172,18 +176,24 @@ def _nothing_lost(story: Story) -> list[str]:
     return problems
 
 
-def _hedged(story: Story) -> list[str]:
+def _hedged(story: Story, stops: Stops) -> list[str]:
     """A mode that means to be neutral does not stay out of its drift: an order that failed or was filled in part is
-    made good by the next decisions."""
+    made good by the next decisions, unless somebody has seen to it that there are none."""
     if not story.hedged:
         return []
     share = story.setting.run.mode.risk_limits.max_delta_drift
+    hours = {state.ns for state in story.setting.states}
     problems = []
     for number, ended in enumerate(story.ended):
         adrift = 0
         for view in ended.views:
             book, delta = view.risk.exposure.book, view.risk.exposure.net_delta
-            if book.trigger is not Trigger.TICK or view.equity <= 0.0:
+            ns = book.tick.market.ns
+            if book.trigger is not Trigger.TICK or view.equity <= 0.0 or ns not in hours:
+                continue
+            hold = stops.at(ns)
+            if hold is not None and hold.state is TradingState.KILLED and not hold.flatten:
+                adrift = 0
                 continue
             adrift = adrift + 1 if delta is None or abs(delta) > share * view.equity else 0
             if adrift > _TICKS_ADRIFT:

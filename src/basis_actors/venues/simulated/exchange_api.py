@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -39,13 +40,21 @@ from basis_actors.venues.simulated.domain import VenueClock
 from basis_actors.venues.simulated.exchange import SimulatedExchange
 from basis_actors.venues.simulated.terms import ExchangeTerms, PerpMarket, SpotMarket
 
-__all__ = ["SimulatedExchangeApi"]
+__all__ = ["Placed", "SimulatedExchangeApi"]
 
 _PAYMENTS = {
     DeltaSource.FUNDING: PaymentKind.FUNDING,
     DeltaSource.TRANSFER: PaymentKind.DEPOSIT,
     DeltaSource.DEPOSIT: PaymentKind.DEPOSIT,
 }
+
+
+class Placed(NamedTuple):
+    """An order that was carried out, and what it met."""
+
+    client_id: str
+    held: float
+    """Of what it traded, right before it; signed."""
 
 
 class SimulatedExchangeApi:
@@ -65,6 +74,8 @@ class SimulatedExchangeApi:
         self._payments: list[Payment] = []
         self._transfers: dict[str, TransferReport] = {}
         self.leverage: dict[str, int] = {}
+        self.placed: list[Placed] = []
+        """Orders that were carried out, oldest first."""
 
     @property
     def carried_out(self) -> dict[str, Decimal]:
@@ -111,7 +122,10 @@ class SimulatedExchangeApi:
         """Fill an order at once, or refuse it."""
         if ticket.client_id in self._orders:
             raise Rejected("EXEC-004", f"{self.venue}: order {ticket.client_id} is there already")
-        handshake = await self._exchange.execute(self._order(ticket))
+        order = self._order(ticket)
+        held = (await self._exchange.report()).get(order.expected_deltas[0].position_key, 0.0)
+        handshake = await self._exchange.execute(order)
+        self.placed.append(Placed(ticket.client_id, held))
         price = Decimal(repr(handshake.execution_details["executed_price"]))
         report = OrderReport(
             client_id=ticket.client_id,
