@@ -23,6 +23,7 @@ SCRIPTS = (
     "memory_peak.py",
     "start_time.py",
     "loop_hold.py",
+    "order_latency.py",
 )
 
 

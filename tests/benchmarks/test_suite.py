@@ -48,6 +48,10 @@ def test_the_suite_measures_everything_that_it_promises(table: list[dict[str, ob
         "data load",
         "event loop, held",
         "logs trace",
+        "tick to order, p50",
+        "tick to order, p99",
+        "decision to order, p50",
+        "decision to order, p99",
     ):
         assert [name for name in measured if str(name).startswith(beginning)]
 
@@ -68,6 +72,14 @@ def test_a_script_alone_prints_a_table_for_people() -> None:
     assert market == "market: synthetic, seed 7"
     assert head.split()[:2] == ["measure", "value"]
     assert [row for row in rows if row.startswith("event logger, Sim runtime") and "×" in row]
+
+
+def test_an_order_takes_longer_from_its_tick_than_from_its_decision(table: list[dict[str, object]]) -> None:
+    """By which the beginnings are told apart; how long either takes is not asked."""
+    found = {str(row["measure"]).split(" of ")[0]: row for row in table if " to order, " in str(row["measure"])}
+    for share in ("p50", "p99"):
+        tick, decision = (float(str(found[f"{name} to order, {share}"]["value"])) for name in ("tick", "decision"))
+        assert tick > decision > 0.0
 
 
 def test_every_script_is_part_of_the_suite_or_serves_one_that_is() -> None:
