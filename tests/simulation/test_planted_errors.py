@@ -9,7 +9,7 @@ from tests.simulation.settings import setting
 from basis_actors.services.simulation.telling import tell
 
 MOST = 200
-SLOW = ("count_a_fill_twice", "forget_one_intent")
+SLOW = ("count_a_fill_twice", "forget_one_intent", "close_the_first_step_only")
 """Found as well, but after many stories, or in one in which processes end themselves again and again."""
 
 
@@ -28,8 +28,9 @@ def test_a_planted_error_is_found(plant: str) -> None:
     assert found(plant, "eth_basis", 168) is not None
 
 
-RARE = {("forget_one_intent", "usdt_market_neutral")}
-"""A mode that trades rarely seldom has an intent open when it is killed."""
+RARE = {("ignore_a_kill", "usdt_market_neutral"), ("do_not_ask_the_switch", "usdt_market_neutral")}
+"""A mode that sends little else than groups, whose legs hedge each other, goes on sending them after a kill. What each
+of those who keep to it would let through, another stops."""
 
 
 @pytest.mark.long
