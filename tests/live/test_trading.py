@@ -10,6 +10,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from tests.exchange.faults import FOREVER
 from tests.exchange.server import KEY
 from tests.live.street import KEYS, Street, street
 from typer.testing import CliRunner
@@ -99,6 +100,7 @@ async def test_the_next_process_finds_the_book_and_a_kill_closes_it(there: Stree
     first = await entered(there)
     code, _, stderr = await there.stopped(first)
     assert code == 0, stderr
+    assert f"Still open: binance:PerpPosition:BTC-PERP {float(there.position('binance')):.6g}, bybit:" in stderr
     second = there.start("--state", str(there.state))
     await there.until(second, lambda: bool(list(there.folder.glob(f"logs/*/{second.pid}/events/positions.jsonl"))))
     await there.until(second, lambda: bool(decisions(there, second)))
@@ -169,3 +171,14 @@ async def test_an_exchange_in_maintenance_is_waited_for(there: Street) -> None:
     assert code == 0, stderr
     assert "Waiting: okx" in stderr
     assert abs(net(there)) < UNHEDGED
+
+
+@pytest.mark.long
+async def test_a_stop_ends_a_start_that_waits_for_an_account(there: Street) -> None:
+    there.exchanges["bybit"].faults.hang("GET /v5/account/*", times=FOREVER, carried_out=False)
+    process = there.start("--state", str(there.state))
+    await there.exchanges["bybit"].faults.hanging.wait()
+    code, stdout, stderr = await there.stopped(process)
+    assert code == 0, stderr
+    assert json.loads(stdout)["failure"] is None
+    assert there.orders == 0

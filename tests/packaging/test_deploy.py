@@ -39,7 +39,8 @@ def test_the_unit_starts_a_command_with_options_that_exist(unit: ConfigParser) -
 @pytest.mark.parametrize("mode", mode_names())
 def test_a_stop_waits_for_the_orders_of_a_tick_and_for_the_log(mode: str, unit: ConfigParser) -> None:
     limit = load_mode(mode).mode.component_config.execution_manager.tight_loop_timeout
-    assert float(unit["Service"]["TimeoutStopSec"]) >= limit + LiveRun.BEYOND_SECONDS + 2 * DRAIN_SECONDS
+    closing = limit
+    assert float(unit["Service"]["TimeoutStopSec"]) >= limit + LiveRun.BEYOND_SECONDS + closing + 2 * DRAIN_SECONDS
 
 
 def test_bad_input_is_not_tried_again_and_a_failure_is(unit: ConfigParser) -> None:

@@ -188,10 +188,14 @@ def _run(
                 run = begin(request, held)
                 interruption.hold()
                 interruption.cancels(run.cancel)
-                return run.run(display.update, lambda why: complain(why, "Waiting"))
+                summary = run.run(display.update, lambda why: complain(why, "Waiting"))
         except KeyboardInterrupt:
             complain("nothing was run", "Interrupted")
             return None
+    left = run.record.statistics.open_positions
+    if left:
+        complain(", ".join(f"{key} {amount:.6g}" for key, amount in left.items()), "Still open")
+    return summary
 
 
 def _played_back(

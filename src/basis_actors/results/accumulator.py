@@ -6,7 +6,7 @@ One number a day is kept (flow-adjusted growth at 00:00 UTC); everything else is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -66,6 +66,8 @@ class RunStatistics:
         self.first: PnLCalculation | None = None
         """First calculation with any equity: the book after the capital landed, before the first order."""
         self.last: PnLCalculation | None = None
+        self.positions: Mapping[str, float] = {}
+        """The newest ledger."""
         self.equity_start: float | None = None
         self.growth = 1.0
         """Flow-adjusted equity now over that at the start."""
@@ -109,6 +111,11 @@ class RunStatistics:
         }
         if delta_band is not None:
             self._observers[ExposureSnapshot] = self._exposure
+
+    @property
+    def open_positions(self) -> dict[str, float]:
+        """What the newest ledger holds beside tokens that lie in accounts and wallets, by position key."""
+        return {key: amount for key, amount in self.positions.items() if amount and not self._is_idle(key)}
 
     def observe(self, event: DomainEvent) -> None:
         """Take one event into account."""
@@ -163,6 +170,7 @@ class RunStatistics:
 
     def _position(self, snapshot: PositionSnapshot) -> None:
         moment = self._seen = snapshot.timestamp
+        self.positions = snapshot.positions
         if self._begun is None:
             self._begun = moment
         idle = self._idle_keys

@@ -12,6 +12,7 @@ import msgspec
 
 from basis_actors.config import ExchangeVenue, RunConfig
 from basis_actors.errors import BasisError, ConfigError
+from basis_actors.messages.market import MarketSpec
 from basis_actors.ports import StateStore
 from basis_actors.venues.live.build import pairs_of
 
@@ -24,25 +25,29 @@ class _Traded(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the last process traded with."""
 
     share_class: str
-    markets: dict[str, list[str]]
-    """By exchange."""
+    markets: list[str]
+    """`binance BTC/USDT`: every one of its exchanges."""
+    followed: list[str]
+    """`binance:BTC-PERP`: those that its strategy looked at."""
     config_hash: str
 
 
-def require_continuity(store: StateStore, run: RunConfig, config_hash: str) -> str | None:
+def require_continuity(store: StateStore, run: RunConfig, spec: MarketSpec, config_hash: str) -> str | None:
     """Remember what this process trades with, and say if its configuration is another than that of the last one.
 
-    Raises ConfigError CONFIG-003 for another share class, and for an exchange or market that the last process could
-    trade on and this one could not; BasisError ENGINE-001 for a state that cannot be read, ENGINE-004 for one that
-    cannot be written.
+    Raises ConfigError CONFIG-003 for another share class, and for a market that the last process could trade on, or its
+    strategy looked at, and this one does not; BasisError ENGINE-001 for a state that cannot be read, ENGINE-004 for one
+    that cannot be written.
     """
     now = _Traded(
         run.share_class.name,
-        {
-            name: list(pairs_of(venue))
+        [
+            f"{name} {pair}"
             for name, venue in ((name, run.venues[name]) for name in run.mode.venues)
             if isinstance(venue, ExchangeVenue)
-        },
+            for pair in pairs_of(venue)
+        ],
+        [*spec.spot, *spec.perps],
         config_hash,
     )
     before = _read(store)
@@ -69,16 +74,12 @@ def _read(store: StateStore) -> _Traded | None:
 
 
 def _refuse(mode: str, before: _Traded, now: _Traded) -> None:
-    gone = [
-        f"{venue} {pair}"
-        for venue, pairs in before.markets.items()
-        for pair in pairs
-        if pair not in now.markets.get(venue, ())
-    ]
+    gone = [market for market in before.markets if market not in now.markets]
+    gone += [market for market in before.followed if market not in now.followed]
     if before.share_class != now.share_class:
         problem = f"counted in {before.share_class} and would count in {now.share_class}"
     elif gone:
-        problem = f"could trade {', '.join(gone)} and could not any more"
+        problem = f"traded {', '.join(gone)} and would not any more"
     else:
         return
     raise ConfigError(

@@ -167,9 +167,11 @@ class LiveRun:
         failure: BaseException | None = None
         try:
             if await self._market_is_open(waiting):
-                await bus.start()
-                await self._until_the_end(bus, engine, started, progress)
-                await bus.stop()
+                if await self._has_started(bus):
+                    await self._until_the_end(bus, engine, started, progress)
+                    await bus.stop()
+                else:
+                    await _stop_quietly(bus)  # what is given up need not come to its end
         except BaseException as error:  # noqa: BLE001 - the summary names it, and `finish` raises what is no failure
             failure = _innermost(error)
             if not isinstance(failure, BusError):
@@ -205,6 +207,17 @@ class LiveRun:
             prepared.strategy.warm_up(market.settled(perp, prepared.strategy.funding_history))
         return True
 
+    async def _has_started(self, bus: LiveBus) -> bool:
+        """Start the actors, which takes as long as accounts take to be brought into order; False when somebody stopped
+        that: then nothing was traded."""
+        async with anyio.create_task_group() as tasks:
+            loop = asyncio.get_running_loop()
+            self._wake = lambda: loop.call_soon_threadsafe(tasks.cancel_scope.cancel)
+            if self._cancelled is not None:
+                tasks.cancel_scope.cancel()
+            await bus.start()
+        return self._cancelled is None
+
     async def _until_the_end(
         self, bus: LiveBus, engine: Engine, started: float, progress: Callable[[Progress], None]
     ) -> None:
@@ -237,12 +250,14 @@ class LiveRun:
             await self._close_the_book(bus, engine)
 
     async def _close_the_book(self, bus: LiveBus, engine: Engine) -> None:
-        """Close everything step by step, as the kill switch does; what is left open after its ticks is said there."""
+        """Close everything step by step, as the kill switch does, for as long as the orders of one tick may take."""
         command = CloseBook(f"{self._cancelled}: the book is closed before the process ends", "RISK-008")
         for actor in TRADERS:
             bus.post(actor, command, lane=Lane.CONTROL)
-        await bus.until(lambda: engine.is_closing or engine.stopped is not None, "the closing of the book")
-        await bus.until(lambda: not (engine.is_closing or engine.at_work), "a closed book")
+        limit = self._prepared.run.mode.component_config.execution_manager.tight_loop_timeout
+        with anyio.move_on_after(limit):
+            await bus.until(lambda: engine.is_closing or engine.stopped is not None, "the closing of the book")
+            await bus.until(lambda: not (engine.is_closing or engine.at_work), "a closed book")
 
     def _assemble(self, bus: LiveBus) -> Engine:
         prepared, record, around = self._prepared, self.record, self._surroundings

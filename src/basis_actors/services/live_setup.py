@@ -10,6 +10,8 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from basis_actors.bus import WallClock
 from basis_actors.config import ExchangeVenue, RunConfig
 from basis_actors.config.secrets import load_secrets
@@ -33,6 +35,7 @@ from basis_actors.services.signals import refuse_live_signals
 from basis_actors.services.state import StateDirectory
 from basis_actors.strategies.registry import build_strategy
 from basis_actors.times import NS_PER_SECOND, ns_from_utc
+from basis_actors.venues.live.build import pairs_of
 from basis_actors.venues.simulated.build import try_own_venues
 
 if TYPE_CHECKING:
@@ -100,6 +103,7 @@ def live_market(
     """
     config = run.mode.component_config.market_feed
     exchanges = tuple(name for name in run.mode.venues if isinstance(run.venues[name], ExchangeVenue))
+    spec = _with_everything(run, spec, exchanges)
     needed = markets_of(spec, exchanges)
     gas = GasQuote(config.paper_gas.base_fee_gwei, config.paper_gas.priority_fee_gwei, fresh=True)
     shown = {
@@ -115,6 +119,20 @@ def live_market(
         now=clock.now,
         chance=chance,
     )
+
+
+def _with_everything(run: RunConfig, spec: MarketSpec, exchanges: tuple[str, ...]) -> MarketSpec:
+    """What a strategy wants to see, and every other market of its exchanges: an account may hold something there."""
+    assets, spot, perps = dict.fromkeys(spec.assets), dict.fromkeys(spec.spot), dict.fromkeys(spec.perps)
+    for name in exchanges:
+        for pair in pairs_of(_exchange(run, name)):
+            if pair.endswith("/USDT"):
+                spot.setdefault(f"{name}:{pair.removesuffix('/USDT')}")
+                if name == exchanges[0]:
+                    assets.setdefault(pair.removesuffix("/USDT"))
+            else:
+                perps.setdefault(f"{name}:{pair}")
+    return replace(spec, assets=tuple(assets), spot=tuple(spot), perps=tuple(perps))
 
 
 def live_on_paper(prepared: Prepared, state: StateDirectory | None, *, flattens: bool) -> LiveRun:
@@ -155,7 +173,7 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack,
     held.callback(journal.close)
     accounts = LiveAccounts(run, journal, secrets, requests.note)
     accounts.lock(state)
-    changed = require_continuity(state, run, prepared.config_hash)
+    changed = require_continuity(state, run, prepared.strategy.market_spec, prepared.config_hash)
     market = _published(prepared, clock, requests)
     live = LiveRun(
         prepared,

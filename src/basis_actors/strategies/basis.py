@@ -114,6 +114,7 @@ Rule = Callable[[BasisMoves], Found | None]
 _NOTHING: Final = Found("hold", "none", "within all bands")
 
 _RULES: Final[tuple[Rule, ...]] = (
+    BasisMoves.sell_longs,
     BasisMoves.level_delta,
     BasisMoves.obey_margin_limits,
     BasisMoves.wait_for_arrivals,
@@ -126,6 +127,6 @@ _RULES: Final[tuple[Rule, ...]] = (
     BasisMoves.resize,
     BasisMoves.deploy,
 )
-"""Risk first, then the owner, then the position. Only the first two act while money is on its way."""
+"""Risk first, then the owner, then the position. Only the first three act while money is on its way."""
 
-_CLOSING: Final[tuple[Rule, ...]] = (BasisMoves.level_delta, BasisMoves.close)
+_CLOSING: Final[tuple[Rule, ...]] = (BasisMoves.sell_longs, BasisMoves.level_delta, BasisMoves.close)
