@@ -40,8 +40,9 @@ from basis_actors.config.secrets import ExchangeKeys, Secrets
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import Order, Side
 from basis_actors.services.accounts import LiveAccounts
-from basis_actors.services.live import LiveRun, Surroundings
+from basis_actors.services.live import LiveRun
 from basis_actors.services.preparation import BacktestRequest, prepare
+from basis_actors.services.surroundings import Surroundings
 from basis_actors.strategies.base import Decision, Situation
 from basis_actors.strategies.order_writer import OrderWriter
 from basis_actors.times import utc_from_ns

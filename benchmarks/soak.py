@@ -33,8 +33,9 @@ from basis_actors.messages.orders import Order
 from basis_actors.ports import VenueClient
 from basis_actors.results.summary import RunSummary
 from basis_actors.results.verification import verify
-from basis_actors.services.live import LiveRun, on_paper
+from basis_actors.services.live import LiveRun
 from basis_actors.services.preparation import BacktestRequest, prepare
+from basis_actors.services.surroundings import on_paper
 from basis_actors.venues.simulated.build import build_simulated_venues
 from basis_actors.venues.simulated.domain import VenueClock
 from measuring import Row, quiet_start, render

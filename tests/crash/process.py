@@ -21,8 +21,9 @@ from basis_actors.config import ExchangeVenue, RunConfig
 from basis_actors.config.secrets import load_secrets
 from basis_actors.messages.market import MarketState
 from basis_actors.services.accounts import LiveAccounts
-from basis_actors.services.live import LiveRun, Surroundings
+from basis_actors.services.live import LiveRun
 from basis_actors.services.preparation import BacktestRequest, prepare
+from basis_actors.services.surroundings import Surroundings
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
 from basis_actors.venues.journal.sqlite import SqliteJournal
 

@@ -25,9 +25,10 @@ from basis_actors.logs.reader import EventLog
 from basis_actors.logs.replay import replay
 from basis_actors.messages.events import PositionSnapshot, StrategyDecision, SystemErrorEvent
 from basis_actors.services.backtest import Backtest, Progress
-from basis_actors.services.live import LiveRun, on_paper
+from basis_actors.services.live import LiveRun
 from basis_actors.services.preparation import BacktestRequest, Prepared, prepare
 from basis_actors.services.state import Holder, StateDirectory
+from basis_actors.services.surroundings import on_paper
 
 MAIN = "from basis_actors.cli import main; main()"
 REAL = Path(__file__).parents[3] / "shared" / "data"

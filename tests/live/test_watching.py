@@ -17,8 +17,9 @@ from basis_actors.logs.replay import replay
 from basis_actors.messages.events import HealthStatusEvent
 from basis_actors.services import extras
 from basis_actors.services.backtest import Progress
-from basis_actors.services.live import LiveRun, on_paper
+from basis_actors.services.live import LiveRun
 from basis_actors.services.preparation import BacktestRequest, prepare
+from basis_actors.services.surroundings import on_paper
 
 pytestmark = pytest.mark.anyio
 PACE = 3600.0

@@ -201,8 +201,9 @@ def _run(
 def _played_back(
     request: BacktestRequest, held: ExitStack, *, pace: float | None, root: Path | None, flattens: bool
 ) -> LiveRun:
-    from basis_actors.services.live import LiveRun, on_paper
+    from basis_actors.services.live import LiveRun
     from basis_actors.services.preparation import prepare
+    from basis_actors.services.surroundings import on_paper
 
     prepared = prepare(request)
     state = held.enter_context(_state_of(prepared, pace, root))

@@ -12,7 +12,7 @@ __all__ = ["GasAssumption", "MarketFeedConfig"]
 
 
 class GasAssumption(Model):
-    """What gas costs on paper, where no chain is read."""
+    """What gas is taken to cost: no chain is read live."""
 
     base_fee_gwei: NonNegative
     priority_fee_gwei: NonNegative
@@ -40,7 +40,7 @@ class MarketFeedConfig(Model):
     longest_reconnect_seconds: Seconds
     reconnect_jitter: Fraction
     """Pauses are longer by a random share of up to this, so that streams do not come back in step."""
-    paper_gas: GasAssumption
+    assumed_gas: GasAssumption
 
     @model_validator(mode="after")
     def _check(self) -> MarketFeedConfig:

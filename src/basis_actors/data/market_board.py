@@ -170,11 +170,6 @@ class MarketBoard:
         needed += [(market, kind) for market in self._perps.values() for kind in PriceKind]
         return tuple(dict.fromkeys(f"{key[0].name} ({key[1]})" for key in needed if key not in self._seen))
 
-    def stale(self, now_ns: int) -> tuple[str, ...]:
-        """Markets of which something is known and was not seen again for too long, by name."""
-        limit = now_ns - self._limit_ns
-        return tuple(f"{market.name} ({kind})" for (market, kind), seen in self._seen.items() if seen.seen_ns < limit)
-
     def state(self, since_ns: int, ns: int) -> MarketState:
         """The market at `ns`, with the funding since `since_ns` and the range of marks since it was forgotten."""
         prices, stale = {"USDT": 1.0}, []

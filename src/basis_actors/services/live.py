@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar
 
 import anyio
 
@@ -19,16 +19,13 @@ from basis_actors.actors.kill_switch import TRADERS
 from basis_actors.actors.log_keeper import LogKeeper
 from basis_actors.actors.market_watch import MarketWatch
 from basis_actors.actors.timing import Stopwatch
-from basis_actors.bus import BusError, Lane, LiveBus, ManualClock, ReplayClock, WallClock
-from basis_actors.config import RunConfig
+from basis_actors.bus import BusError, Lane, LiveBus, ReplayClock
 from basis_actors.errors import BasisError, ConfigError
 from basis_actors.logs.directory import RunKind
 from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger, DomainEventLogger
 from basis_actors.logs.retention import Retention
 from basis_actors.logs.wall_clock import system_clock
-from basis_actors.messages.book import Flow
 from basis_actors.messages.safety import CloseBook
-from basis_actors.ports import MarketFeed, OrderJournal, VenueClient
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Progress
 from basis_actors.services.control.server import control_server
@@ -36,75 +33,16 @@ from basis_actors.services.extras import require_monitoring
 from basis_actors.services.hosts import OnLoop
 from basis_actors.services.live_market import LiveMarket
 from basis_actors.services.preparation import Prepared
-from basis_actors.services.replay_feed import ReplayFeed
 from basis_actors.services.run_record import RunRecord
-from basis_actors.services.state import StateDirectory
+from basis_actors.services.surroundings import Surroundings
 from basis_actors.services.wiring import EVENT_LOGGER, FREELY, STOP_ORDER, add_engine
-from basis_actors.venues.simulated.build import build_simulated_venues
-from basis_actors.venues.simulated.domain import VenueClock
 
 if TYPE_CHECKING:
     from basis_actors.services.monitoring import Monitoring
-    from basis_actors.venues.wire.answers import ApiCall
 
-__all__ = ["LiveRun", "MakesVenues", "Requests", "Surroundings", "on_paper", "simulated_venues"]
+__all__ = ["LiveRun"]
 
-MakesVenues = Callable[[RunConfig, VenueClock], Sequence[VenueClient]]
 _LOOK_SECONDS = 0.2
-
-
-class Requests:
-    """Passes on what is asked of exchanges to whoever writes it down, once there is somebody."""
-
-    def __init__(self) -> None:
-        self.writer: Callable[[ApiCall], object] = lambda _: None
-
-    def note(self, call: ApiCall) -> None:
-        """A request and what came of it."""
-        self.writer(call)
-
-
-class Surroundings(NamedTuple):
-    """What a live process lives in."""
-
-    clock: WallClock | ReplayClock | ManualClock
-    feed: MarketFeed
-    make_venues: MakesVenues
-    flows: tuple[Flow, ...]
-    """Money that lands in the wallet; none where it is on the exchanges already."""
-    journal: OrderJournal | None = None
-    """Where accounts at exchanges write down their orders; None where there are none."""
-    real_time: bool = True
-    """Whether the market goes on while a tick is at work."""
-    market: LiveMarket | None = None
-    """Where the feed is what exchanges publish: the same, to be opened and listened to."""
-    requests: Requests | None = None
-    """What is asked of exchanges."""
-    closing: tuple[Callable[[], Awaitable[None]], ...] = ()
-    """What is to be closed when the process ends."""
-    state: StateDirectory | None = None
-    """With one there is a kill switch that listens for commands, in real time only; whoever made it releases it."""
-
-
-def on_paper(prepared: Prepared, pace: float | None, make_venues: MakesVenues | None = None) -> Surroundings:
-    """A recorded market, played back `pace` times as fast as it was, and simulated venues. A pace of None waits for
-    each tick to settle and leaves out none, as a backtest does.
-
-    Raises ConfigError CONFIG-003 for a pace that is none.
-    """
-    venues = make_venues or simulated_venues
-    start = prepared.feed.ticks[0]
-    if pace is None:
-        clock = ManualClock(start, auto=True)
-        return Surroundings(clock, prepared.feed, venues, prepared.flows, real_time=False)
-    if not 0.0 < pace < 1e9:
-        raise ConfigError("CONFIG-003", f"the speed is {pace}; a number above 0, or max, was expected")
-    return Surroundings(ReplayClock(start, pace), ReplayFeed(prepared.feed), venues, prepared.flows)
-
-
-def simulated_venues(run: RunConfig, clock: VenueClock) -> Sequence[VenueClient]:
-    """Those of a mode on paper."""
-    return build_simulated_venues(run, clock=clock)
 
 
 class LiveRun:
@@ -129,6 +67,8 @@ class LiveRun:
         self._flattens = flattens
         self._prepared = prepared
         self._surroundings = surroundings
+        self._market = surroundings.feed if isinstance(surroundings.feed, LiveMarket) else None
+        """Where exchanges publish it: to be opened, and listened to between ticks."""
         self._cancelled: str | None = None
         self._wake: Callable[[], object] | None = None
         self.bus: LiveBus | None = None
@@ -166,12 +106,9 @@ class LiveRun:
         started = time.perf_counter()
         failure: BaseException | None = None
         try:
-            if await self._market_is_open(waiting):
-                if await self._has_started(bus):
-                    await self._until_the_end(bus, engine, started, progress)
-                    await bus.stop()
-                else:
-                    await _stop_quietly(bus)  # what is given up need not come to its end
+            if await self._began(bus, waiting):
+                await self._until_the_end(bus, engine, started, progress)
+                await bus.stop()
         except BaseException as error:  # noqa: BLE001 - the summary names it, and `finish` raises what is no failure
             failure = _innermost(error)
             if not isinstance(failure, BusError):
@@ -184,39 +121,35 @@ class LiveRun:
         seconds = time.perf_counter() - started
         return await OnLoop().aside(lambda: self.record.finish(engine, failure, seconds, self._cancelled))
 
-    async def _market_is_open(self, waiting: Callable[[str], None]) -> bool:
-        """Wait for a market that exchanges publish, and let the strategy see its past; False when somebody stopped
-        that."""
-        market, prepared = self._surroundings.market, self._prepared
-        if market is None:
-            return True
-        async with anyio.create_task_group() as tasks:
-            loop = asyncio.get_running_loop()
-            self._wake = lambda: loop.call_soon_threadsafe(tasks.cancel_scope.cancel)
-            if self._cancelled is not None:
-                tasks.cancel_scope.cancel()
+    async def _began(self, bus: LiveBus, waiting: Callable[[str], None]) -> bool:
+        """Wait for the market, and then for the accounts to be in order; False when somebody stopped that: then no tick
+        has begun."""
+        market, prepared = self._market, self._prepared
+        if market is not None:
 
             def wait(why: str) -> None:
                 self.record.components.announce("waiting for the market", why=why)
                 waiting(why)
 
-            await market.open(wait)
-        if self._cancelled is not None:
-            return False
-        for perp in prepared.strategy.market_spec.perps:
-            prepared.strategy.warm_up(market.settled(perp, prepared.strategy.funding_history))
-        return True
+            if not await self._unless_stopped(lambda: market.open(wait)):
+                return False
+            for perp in prepared.strategy.market_spec.perps:
+                prepared.strategy.warm_up(market.settled(perp, prepared.strategy.funding_history))
+        if await self._unless_stopped(bus.start):
+            return True
+        await _stop_quietly(bus)  # what is given up need not come to its end
+        return False
 
-    async def _has_started(self, bus: LiveBus) -> bool:
-        """Start the actors, which takes as long as accounts take to be brought into order; False when somebody stopped
-        that: then nothing was traded."""
-        async with anyio.create_task_group() as tasks:
-            loop = asyncio.get_running_loop()
-            self._wake = lambda: loop.call_soon_threadsafe(tasks.cancel_scope.cancel)
+    async def _unless_stopped(self, work: Callable[[], Awaitable[object]]) -> bool:
+        """Whether `work` came to its end before somebody stopped the process."""
+        loop = asyncio.get_running_loop()
+        with anyio.CancelScope() as scope:
+            self._wake = lambda: loop.call_soon_threadsafe(scope.cancel)
             if self._cancelled is not None:
-                tasks.cancel_scope.cancel()
-            await bus.start()
-        return self._cancelled is None
+                scope.cancel()
+            await work()
+            return True
+        return False
 
     async def _until_the_end(
         self, bus: LiveBus, engine: Engine, started: float, progress: Callable[[Progress], None]
@@ -287,11 +220,11 @@ class LiveRun:
             watching.join()
             if around.requests is not None:
                 around.requests.writer = watching.api_log.note
-        if around.market is not None:
+        if self._market is not None:
             watch = MarketWatch()
             bus.add(watch, FREELY)
-            around.market.tell = lambda trouble: bus.post(watch.name, trouble)
-            for source in around.market.sources():
+            self._market.tell = lambda trouble: bus.post(watch.name, trouble)
+            for source in self._market.sources():
                 bus.add_source(watch.name, source)
         if isinstance(event_logger, LiveEventLogger):
             bus.add_source(event_logger.name, event_logger.write_events)

@@ -22,7 +22,7 @@ from basis_actors.messages.book import Flow
 from basis_actors.messages.market import GasQuote, MarketSpec
 from basis_actors.services.continuity import require_continuity
 from basis_actors.services.extras import require_monitoring
-from basis_actors.services.live import LiveRun, Requests, Surroundings, simulated_venues
+from basis_actors.services.live import LiveRun
 from basis_actors.services.live_market import LiveMarket
 from basis_actors.services.preparation import (
     BacktestRequest,
@@ -33,6 +33,7 @@ from basis_actors.services.preparation import (
 )
 from basis_actors.services.signals import refuse_live_signals
 from basis_actors.services.state import StateDirectory
+from basis_actors.services.surroundings import Requests, Surroundings, simulated_venues
 from basis_actors.strategies.registry import build_strategy
 from basis_actors.times import NS_PER_SECOND, ns_from_utc
 from basis_actors.venues.live.build import pairs_of
@@ -105,7 +106,7 @@ def live_market(
     exchanges = tuple(name for name in run.mode.venues if isinstance(run.venues[name], ExchangeVenue))
     spec = _with_everything(run, spec, exchanges)
     needed = markets_of(spec, exchanges)
-    gas = GasQuote(config.paper_gas.base_fee_gwei, config.paper_gas.priority_fee_gwei, fresh=True)
+    gas = GasQuote(config.assumed_gas.base_fee_gwei, config.assumed_gas.priority_fee_gwei, fresh=True)
     shown = {
         name: make(_exchange(run, name), tuple(market.pair for market in needed if market.venue == name))
         for name in dict.fromkeys(market.venue for market in needed)
@@ -146,7 +147,6 @@ def live_on_paper(prepared: Prepared, state: StateDirectory | None, *, flattens:
             market,
             simulated_venues,
             prepared.flows,
-            market=market,
             requests=requests,
             closing=(market.close,),
             state=state,
@@ -183,7 +183,6 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack,
             accounts.make,
             (),
             journal,
-            market=market,
             requests=requests,
             closing=(market.close, accounts.close),
             state=state,
