@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from asyncio import Condition
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,8 +86,10 @@ class Streams(ABC):
                 self.lose -= 1
                 continue
             for listener in list(self.listeners):
-                for _ in range(2 if self.twice else 1):
-                    await self.send(listener, topic, event)
+                # A customer that goes away at this moment is no matter of the exchange.
+                with suppress(ConnectionResetError):
+                    for _ in range(2 if self.twice else 1):
+                        await self.send(listener, topic, event)
 
     @abstractmethod
     def note(self, kind: str, what: Any) -> None:

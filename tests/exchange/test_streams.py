@@ -79,3 +79,19 @@ async def test_a_listen_key_ends_and_is_then_unknown(exchange: LocalBinance) -> 
         assert events == ["ORDER_TRADE_UPDATE", "ORDER_TRADE_UPDATE", "ACCOUNT_UPDATE"]
         with pytest.raises(aiohttp.WSServerHandshakeError):
             await session.ws_connect(address)
+
+
+async def test_a_customer_that_is_gone_keeps_nothing_from_others(
+    exchange: LocalBinance, listener: aiohttp.ClientWebSocketResponse
+) -> None:
+    address = f"{exchange.urls['spot_stream']}/ws/1"
+    async with aiohttp.ClientSession() as session, session.ws_connect(address) as other:
+        await other.send_json({"method": "SUBSCRIBE", "params": ["btcusdt@miniTicker"], "id": 1})
+        await other.receive_json()
+        first = exchange.streams.listeners[0].socket._req
+        assert first is not None
+        assert first.transport is not None
+        first.transport.abort()
+        exchange.account.set_price("BTC/USDT", "60001")
+        await exchange.streams.flush()
+        assert (await other.receive_json())["c"].startswith("60001")
