@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from basis_actors.actors.log_keeper import LogKeeper
+from basis_actors.bus import Actor, SimBus, VirtualClock, complete, on
 from basis_actors.logs.directory import LogDirectoryManager, RunStatus
 from basis_actors.logs.locate import find_run
 from basis_actors.logs.reader import EventLog
 from basis_actors.logs.replay import replay
-from basis_actors.logs.retention import unpacked
+from basis_actors.logs.retention import Retention, unpacked
 from basis_actors.logs.run_lock import RunLock
 from basis_actors.messages.events import PositionSnapshot, SystemErrorEvent
 from basis_actors.services.backtest import Backtest
@@ -86,15 +88,59 @@ def test_old_runs_are_deleted_and_those_in_progress_are_not(tmp_path: Path) -> N
     assert find_run("this", (tmp_path,)).exists()
 
 
-def test_what_cannot_be_packed_is_said_once_and_left(tmp_path: Path) -> None:
+def test_what_cannot_be_packed_is_said_and_left(tmp_path: Path) -> None:
     run = backtest(tmp_path)
-    obstacle = run.run_dir / "events" / "positions.000001.jsonl.gz.tmp"
-    obstacle.mkdir()
+    (run.run_dir / "events" / "positions.000001.jsonl.gz.tmp").mkdir()
     summary = run.run()
     assert summary.failure is None
-    assert any("LOG-005" in warning for warning in summary.warnings)
-    (error,) = EventLog(run.run_dir).events(SystemErrorEvent)
+    assert any("LOG-005" in warning and "positions.000001.jsonl" in warning for warning in summary.warnings)
+    assert [path.name for path in unpacked(run.run_dir)] == ["positions.000001.jsonl"]
+
+
+class Sink(Actor):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__("event_logger")
+        self.errors: list[SystemErrorEvent] = []
+
+    @on(SystemErrorEvent)
+    def take(self, event: SystemErrorEvent) -> None:
+        self.errors.append(event)
+
+
+@pytest.mark.parametrize(
+    ("wall_day", "packed"),
+    [
+        (timedelta(days=1), [0, 1, 2, 3, 4]),
+        (timedelta(hours=13), [0, 1, 2, 3, 4]),
+        (timedelta(hours=7), [0, 0, 2, 2, 4]),
+    ],
+)
+def test_it_looks_again_when_a_day_has_passed_for_the_engine_and_on_the_wall(
+    tmp_path: Path, wall_day: timedelta, packed: list[int]
+) -> None:
+    run_dir = LogDirectoryManager.create_run_logs("this", 1, "btc_basis", "basis", 1.0, tmp_path)
+    events = run_dir / "events"
+    now = datetime(2024, 1, 8, tzinfo=UTC)
+    sink, found = Sink(), []
+
+    async def live() -> None:
+        nonlocal now
+        bus = SimBus(VirtualClock(0), log_sink=sink.name)
+        bus.add(sink)
+        bus.add(LogKeeper(run_dir, tmp_path, Retention(timedelta(days=7), timedelta(days=30)), lambda: now))
+        async with bus:
+            (events / "positions.000001.jsonl.gz.tmp").mkdir()
+            for day in range(5):
+                (events / f"positions.{day + 1:06d}.jsonl").write_text("{}\n")
+                now += wall_day
+                await bus.advance(DAY_SECONDS)
+                found.append(len(list(events.glob("*.gz"))))
+
+    complete(live())
+    assert found == packed
+    (error,) = sink.errors
     assert error.error_code == "LOG-005"
     assert error.severity == "MEDIUM"
     assert "positions.000001.jsonl" in error.message
-    assert [path.name for path in unpacked(run.run_dir)] == ["positions.000001.jsonl"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,9 @@ from basis_actors.times import utc_from_ns
 
 __all__ = ["LogKeeper"]
 
-_SWEEP_SECONDS: Final = 86_400.0
+_LOOK_SECONDS: Final = 86_400.0
+_PAUSE: Final = timedelta(hours=12)
+"""Shorter than a day, so that of two looks a day apart on clocks that differ a little none is in vain."""
 _CAUSE: Final = Cause("log keeping")
 
 
@@ -32,11 +35,12 @@ class Step(msgspec.Struct, frozen=True, gc=False):
 
 
 class LogKeeper(Actor):
-    """Sweeps when it starts and once a day of engine time.
+    """Sweeps when it starts and then once a day.
 
-    Its work is done in small steps, each a message of its own. What was rotated since the last sweep is left to whoever
-    ends the run. What cannot be packed or deleted is logged once as
-    LOG-005 and left alone; the run goes on.
+    A day has to pass for the engine and on the wall clock: a backtest lives through years within seconds, and each look
+    reads the whole folder. What was rotated since the last sweep is left to whoever ends the run. The work is done in
+    small steps, each a message of its own. What cannot be packed or deleted is logged once as LOG-005 and left alone;
+    the run goes on.
     """
 
     def __init__(self, run_dir: Path, root: Path, retention: Retention, clock: WallClock) -> None:
@@ -46,6 +50,7 @@ class LogKeeper(Actor):
         self._retention = retention
         self._clock = clock
         self._work: Iterator[None] | None = None
+        self._swept: datetime | None = None
         self._refused: set[Path] = set()
 
     def pre_start(self) -> None:
@@ -54,11 +59,13 @@ class LogKeeper(Actor):
 
     @on(Sweep)
     def sweep(self, _message: Sweep) -> None:
-        """Begin a sweep, unless the last one is not over."""
-        if self._work is None:
+        """Begin a sweep, unless the last one is not over or was just now."""
+        now = self._clock()
+        if self._work is None and (self._swept is None or now - self._swept >= _PAUSE):
+            self._swept = now
             self._work = self._everything()
             self.tell(self.name, Step())
-        self.after(_SWEEP_SECONDS, Sweep(), new_cause=_CAUSE)
+        self.after(_LOOK_SECONDS, Sweep(), new_cause=_CAUSE)
 
     @on(Step)
     def step(self, _message: Step) -> None:
