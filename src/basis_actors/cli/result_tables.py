@@ -28,7 +28,7 @@ _STATUS = {
     RunStatus.PARTIAL: "yellow",
     RunStatus.FAILED: "bold red",
 }
-_NAMES = {"max_drawdown": "max drawdown, 00:00 UTC", "max_drawdown_intraday": "max drawdown, any time"}
+_NAMES = {"max_drawdown": "max drawdown, daily", "max_drawdown_intraday": "max drawdown, intraday"}
 _DECIMALS = 6
 _SHA256 = 64
 """Digits of a hash, and how many of them are shown."""
@@ -41,8 +41,8 @@ def print_list(found: Iterable[StoredResult]) -> None:
     """A row a result: of two lines on 80 columns, of one on a wide screen and in a pipe."""
     page = Page()
     grid = page.grid(
-        ("result", "mode"), ("first tick", "last tick"), ("return", "Sharpe"), ("drawdown 00:00", "at any time"),
-        ("status", "size"), right=("return", "Sharpe", "drawdown 00:00", "at any time"),
+        ("result", "mode"), ("first tick", "last tick"), ("return", "Sharpe"), ("drawdown daily", "intraday"),
+        ("status", "size"), right=("return", "Sharpe", "drawdown daily", "intraday"),
     )  # fmt: skip
     for result in found:
         summary, status = result.summary, result.metadata.status

@@ -116,7 +116,7 @@ def stress(
     - stale: hours, series
     - gas: hours, gwei
 
-    The drawdown is the deepest fall from a peak at any calculation, not only at 00:00 UTC.
+    The drawdown is intraday: the deepest fall from a peak at any calculation.
 
     Exit codes: 0 all ran, 1 a run failed, 2 bad input, 130 interrupted.
     """

@@ -125,7 +125,11 @@ def _side(result: LoadedResult) -> Side:
 
 
 def _settings(result: LoadedResult) -> dict[str, object]:
-    return {"options": result.metadata.options, **result.config}
+    """Keys of the configuration and how the run was asked for. What was set on the command line is left out: it is in
+    the configuration already, under the keys that it changed.
+    """
+    options = {name: value for name, value in result.metadata.options.items() if name != "settings"}
+    return {"options": options, **result.config}
 
 
 def _data(result: LoadedResult) -> dict[str, str]:

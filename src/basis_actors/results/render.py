@@ -144,8 +144,8 @@ def _result_rows(summary: RunSummary) -> list[tuple[str, str | Text]]:
         ("Annualised", _percent(summary.annualised_return, sign=True)),
         ("Sharpe", "n/a" if summary.sharpe is None else f"{summary.sharpe:.2f}"),
         ("Volatility", _percent(summary.volatility)),
-        ("Max drawdown, 00:00 UTC", _percent(summary.max_drawdown)),
-        ("  at any calculation", _percent(summary.max_drawdown_intraday)),
+        ("Max drawdown, daily", _percent(summary.max_drawdown)),
+        ("  intraday", _percent(summary.max_drawdown_intraday)),
         ("Time invested", _percent(summary.time_invested)),
     ]
     if summary.lowest_health_factor is not None:

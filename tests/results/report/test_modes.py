@@ -212,8 +212,8 @@ def test_a_drawdown_says_at_which_moments_it_was_looked_for(read: Read, run_of: 
     summary = json.loads((run_of("btc_basis") / "summary.json").read_text())
     daily, ever = (f"{summary[name] * 100:.2f} %" for name in ("max_drawdown", "max_drawdown_intraday"))
     text = " ".join(read("btc_basis").text.replace("\u202f", " ").replace("\xa0", " ").split())
-    assert f"Drawdown, 00:00 to 00:00 UTC{daily}{ever} at any calculation" in text
-    assert f"{ever} at the deepest of any calculation, {daily} if only 00:00 UTC is looked at" in text
+    assert f"Max drawdown, daily{daily}{ever} intraday" in text
+    assert f"{ever} intraday, at every calculation, {daily} daily, at 00:00 UTC alone" in text
 
 
 def test_exposure_is_said_to_be_known_after_each_group(read: Read) -> None:

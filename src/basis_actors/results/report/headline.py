@@ -132,9 +132,9 @@ def _numbers(record: RunRecord, money: Money) -> Iterator[tuple[str, str, str, s
         yield "Deposits − withdrawals", money.text(summary.external_flows, unit=False), money.currency, ""
     if summary.equity_end is not None:
         yield (
-            "Drawdown, 00:00 to 00:00 UTC",
+            "Max drawdown, daily",
             percent(summary.max_drawdown),
-            f"{percent(summary.max_drawdown_intraday)} at any calculation",
+            f"{percent(summary.max_drawdown_intraday)} intraday",
             "",
         )
     if summary.sharpe is not None:

@@ -43,8 +43,8 @@ def equity_chart(record: RunRecord, money: Money) -> Iterator[Chart]:
     text = (
         f"Equity in {money.currency}, from {money.text(equity.iloc[0])} to {money.text(equity.iloc[-1])}; lowest"
         f" {money.text(low)}, highest {money.text(high)}. Below it the fall from the highest equity so far, deposits"
-        f" and withdrawals taken out: {percent(worst)} at the deepest of any calculation,"
-        f" {percent(record.summary.max_drawdown)} if only 00:00 UTC is looked at"
+        f" and withdrawals taken out: {percent(worst)} intraday, at every calculation,"
+        f" {percent(record.summary.max_drawdown)} daily, at 00:00 UTC alone"
         + (f"; the limit is {percent(limit, decimals=0)}." if limit is not None else ".")
     )
     yield Chart("equity", "Equity and drawdown", text, figure, tall=True)
