@@ -13,6 +13,7 @@ BIN := $(VENV)/bin
 # A file's tests stay on one worker, so that what they share is made once; long files come early in this order.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 READY := $(VENV)/.ready
+DOCS_READY := $(VENV)/.docs-ready
 
 .PHONY: demo test test-long bench table simulate soak lint types layers docs
 
@@ -54,11 +55,16 @@ types: $(READY)
 layers: $(READY)
 	$(BIN)/lint-imports
 
-# What the documents take from the code.
-docs: $(READY)
-	$(BIN)/python docs/generate.py
+# What the documents take from the code, then the site of them in build/site, with every link followed.
+docs: $(DOCS_READY)
+	$(BIN)/python -m docs_build
+	$(BIN)/python -m docs_build.build_site
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $(READY)
+
+$(DOCS_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	touch $(DOCS_READY)

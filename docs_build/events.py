@@ -1,21 +1,15 @@
-"""Fills in what the documents take from the code: `python docs/generate.py`, or `--check` to see whether it is current.
-
-A document marks such a part with `<!-- generated: NAME -->` and `<!-- end -->`; what stands between them is replaced.
-"""
+"""What the documents say of events and error codes: every field, an example line of a real run, every code."""
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
 import re
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 
 import msgspec
@@ -26,9 +20,10 @@ from basis_actors.messages import events, execution, orders
 from basis_actors.messages.events import EVENT_TYPES, DomainEvent
 from basis_actors.services.backtest import Backtest
 from basis_actors.services.preparation import BacktestRequest, prepare
+from docs_build.docstrings import told
 
-DOCS: Final = Path(__file__).parent
-_PART: Final = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+__all__ = ["common_fields", "error_codes", "parts_of_events", "schemas"]
+
 _LONGEST: Final = 6
 """Entries of a dictionary or list that an example shows."""
 _LOGGED_BY: Final = {
@@ -47,23 +42,7 @@ _LOGGED_BY: Final = {
 }
 
 
-def main(arguments: list[str]) -> int:
-    """Write what is generated, or say what is not current."""
-    stale = []
-    for document in sorted(DOCS.glob("*.md")):
-        text = document.read_text(encoding="utf-8")
-        current = _PART.sub(lambda part: f"{part[1]}{PARTS[part[2]]()}{part[3]}", text)
-        if current != text:
-            stale.append(document.name)
-            if "--check" not in arguments:
-                document.write_text(current, encoding="utf-8")
-    if stale and "--check" in arguments:
-        sys.stderr.write(f"not current: {', '.join(stale)}; run `make docs`\n")
-        return 1
-    return 0
-
-
-def _schemas() -> str:
+def schemas() -> str:
     """A section for each event type: who logs it, every field, and a line of a real run."""
     with tempfile.TemporaryDirectory() as folder:
         examples = _example_run(Path(folder))
@@ -73,7 +52,7 @@ def _schemas() -> str:
 def _schema(kind: type[DomainEvent], example: Mapping[str, Any]) -> str:
     common = set(DomainEvent.__struct_fields__)
     rows = [
-        f"| `{field.name}` | {_type(field.type)} | {_told(kind, field.name)} |"
+        f"| `{field.name}` | {_type(field.type)} | {told(kind, field.name)} |"
         for field in msgspec.structs.fields(kind)
         if field.name not in common
     ]
@@ -86,18 +65,18 @@ def _schema(kind: type[DomainEvent], example: Mapping[str, Any]) -> str:
     )
 
 
-def _common_fields() -> str:
-    rows = [f"| `{name}` | {_told(DomainEvent, name)} |" for name in DomainEvent.__struct_fields__]
+def common_fields() -> str:
+    rows = [f"| `{name}` | {told(DomainEvent, name)} |" for name in DomainEvent.__struct_fields__]
     return "\n".join(["| field | |", "| --- | --- |", *rows, ""])
 
 
-def _parts_of_events() -> str:
+def parts_of_events() -> str:
     """The structures that stand inside events."""
     parts = (events.AssetExposure, events.Mismatch, execution.PositionDelta, orders.ExpectedDelta)
     blocks = []
     for part in parts:
         rows = [
-            f"| `{field.name}` | {_type(field.type)} | {_told(part, field.name)} |"
+            f"| `{field.name}` | {_type(field.type)} | {told(part, field.name)} |"
             for field in msgspec.structs.fields(part)
         ]
         head = [f"**{part.__name__}**: {inspect.getdoc(part)}\n", "| field | type | |", "| --- | --- | --- |"]
@@ -105,17 +84,9 @@ def _parts_of_events() -> str:
     return "\n".join(blocks)
 
 
-def _error_codes() -> str:
+def error_codes() -> str:
     rows = [f"| `{code.code}` | {code.severity} | {code.meaning} |" for code in REGISTRY.values()]
     return "\n".join(["| code | severity | meaning |", "| --- | --- | --- |", *rows, ""])
-
-
-PARTS: Final[Mapping[str, Callable[[], str]]] = {
-    "event-schemas": _schemas,
-    "common-fields": _common_fields,
-    "event-parts": _parts_of_events,
-    "error-codes": _error_codes,
-}
 
 
 def _example_run(folder: Path) -> dict[type[DomainEvent], dict[str, Any]]:
@@ -162,33 +133,3 @@ def _type(annotation: Any) -> str:
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
     text = re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Z])", "", text).replace("datetime.datetime", "datetime")
     return f"`{text}`".replace("|", "\\|")
-
-
-def _told(kind: type, name: str) -> str:
-    """What the docstring under a field says, of the class itself or of one it inherits from."""
-    for base in kind.__mro__:
-        if base.__module__.startswith("basis_actors.") and name in (told := _docstrings(base)):
-            return told[name].replace("|", "\\|")
-    return ""
-
-
-def _docstrings(kind: type) -> dict[str, str]:
-    module: ModuleType = sys.modules[kind.__module__]
-    return dict(_fields_with_text(ast.parse(inspect.getsource(module)), kind.__name__))
-
-
-def _fields_with_text(tree: ast.Module, name: str) -> Iterator[tuple[str, str]]:
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            for field, after in zip(node.body, node.body[1:], strict=False):
-                if (
-                    isinstance(field, ast.AnnAssign)
-                    and isinstance(field.target, ast.Name)
-                    and isinstance(after, ast.Expr)
-                    and isinstance(after.value, ast.Constant)
-                ):
-                    yield field.target.id, " ".join(str(after.value.value).split())
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Fills in what the documents take from the code, and builds the site."""

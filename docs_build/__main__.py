@@ -1,0 +1,53 @@
+"""Fills in what the documents take from the code: `python -m docs_build`, or `--check` to see whether it is current.
+
+A document marks such a part with `<!-- generated: NAME -->` and `<!-- end -->`; what stands between them is replaced.
+A name may say of what: `<!-- generated: messages position_monitor -->`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from docs_build import actors, commands, events, settings
+
+_PART: Final = re.compile(r"(<!-- generated: ([\w-]+)(?: ([\w. ]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+
+PARTS: Final[Mapping[str, Callable[..., str]]] = {
+    "event-schemas": events.schemas,
+    "common-fields": events.common_fields,
+    "event-parts": events.parts_of_events,
+    "error-codes": events.error_codes,
+    "messages": actors.messages,
+    "commands": commands.reference,
+    "settings": settings.reference,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Write what is generated in the documents of a folder, docs unless given, or say what is not current."""
+    folder = Path(next((word for word in arguments if not word.startswith("-")), "docs"))
+    stale = []
+    for document in sorted(folder.rglob("*.md")):
+        text = document.read_text(encoding="utf-8")
+        current = _PART.sub(_filled, text)
+        if current != text:
+            stale.append(str(document.relative_to(folder)))
+            if "--check" not in arguments:
+                document.write_text(current, encoding="utf-8")
+    if stale and "--check" in arguments:
+        sys.stderr.write(f"not current: {', '.join(stale)}; run `make docs`\n")
+        return 1
+    return 0
+
+
+def _filled(part: re.Match[str]) -> str:
+    head, name, of, end = part.groups()
+    return f"{head}{PARTS[name](*(of or '').split())}{end}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

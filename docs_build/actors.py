@@ -1,0 +1,105 @@
+"""What the documents say of actors: the messages each takes, and who sends them in two example runs.
+
+The runs are a backtest that does nearly everything and a story of the fault simulator, whose engine is the live one.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from basis_actors.bus.handlers import handler_names
+from basis_actors.bus.sim_strands import SimCell
+from basis_actors.messages.events import DomainEvent
+from basis_actors.services.backtest import Backtest
+from basis_actors.services.preparation import BacktestRequest, prepare
+from basis_actors.services.simulation.telling import setting_of, tell
+from docs_build.docstrings import opening
+
+__all__ = ["messages"]
+
+Delivered = tuple[str, type, str]
+"""Sender, type of message, receiver."""
+_KINDS: Final = {"venue": "venue adapters", "order_canceller": "order cancellers", "countdown": "countdowns"}
+"""Actors of which there is one for each account domain, by how their names begin."""
+_OF_STORIES: Final = ("operator", "watcher")
+"""Actors that only the fault simulator has."""
+
+
+def messages(name: str) -> str:
+    """The messages that the actor `name` takes and sends, each with what it is for."""
+    delivered, classes = _traffic()
+    actor = classes[name]
+    taken = handler_names(actor)
+    known = {kind for _, kind, receiver in delivered if receiver == name and kind in taken and _is_told(kind)}
+    rows_in = [
+        f"| `{kind.__name__}` | {_people(one for one, sent, to in delivered if to == name and sent is kind)} "
+        f"| {opening(kind)} |"
+        for kind in sorted({kind for kind in taken if _is_told(kind)} | known, key=lambda kind: kind.__name__)
+    ]
+    sent = sorted(
+        {kind for sender, kind, to in delivered if sender == name and to != name}, key=lambda kind: kind.__name__
+    )
+    rows_out = [
+        f"| `{kind.__name__}` | {_people(to for sender, one, to in delivered if sender == name and one is kind)} "
+        f"| {opening(kind)} |"
+        for kind in sent
+        if _is_told(kind)
+    ]
+    takes = ["**Takes**", "", "| message | from | |", "| --- | --- | --- |", *rows_in]
+    sends = ["**Sends**", "", "| message | to | |", "| --- | --- | --- |", *rows_out]
+    return "\n".join([*takes, "", *(sends if rows_out else ["**Sends** nothing but events."]), ""])
+
+
+def _is_told(kind: type) -> bool:
+    """Whether a message is one of the engine's; events are in the logging guide, and timers are nobody's business."""
+    return kind.__module__.startswith("basis_actors.messages") and not issubclass(kind, DomainEvent)
+
+
+def _people(names: Iterator[str]) -> str:
+    kinds = {_KINDS.get(name.rpartition("_")[0], name.replace("_", " ")) for name in names if name not in _OF_STORIES}
+    return ", ".join(sorted(kinds)) or "–"
+
+
+@cache
+def _traffic() -> tuple[frozenset[Delivered], dict[str, type]]:
+    """Every message that reached an actor in the example runs, and the class of each actor."""
+    delivered: set[Delivered] = set()
+    classes: dict[str, type] = {}
+    with tempfile.TemporaryDirectory() as folder, _watched(delivered, classes):
+        request = BacktestRequest(
+            mode="usdt_market_neutral",
+            start=datetime(2024, 1, 1, tzinfo=UTC),
+            end=datetime(2024, 1, 15, tzinfo=UTC),
+            out=Path(folder),
+            fixed_clock=True,
+        )
+        summary = Backtest(prepare(request)).run()
+        if summary.failure is not None:
+            raise RuntimeError(f"the example run failed: {summary.failure}")
+        for report in tell(setting_of("btc_basis"), range(3)):
+            if report.problems:
+                raise RuntimeError(f"the example story {report.seed} failed: {report.problems}")
+    return frozenset(delivered), classes
+
+
+@contextmanager
+def _watched(delivered: set[Delivered], classes: dict[str, type]) -> Iterator[None]:
+    """Note what is pushed to any actor of a simulated bus."""
+    push = SimCell.push
+
+    def noted(cell: SimCell, envelope: Any) -> None:
+        delivered.add((envelope.sender or "", type(envelope.message), cell.name))
+        classes[cell.name] = type(cell.actor)
+        push(cell, envelope)
+
+    SimCell.push = noted  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        SimCell.push = push  # type: ignore[method-assign]

@@ -1,0 +1,62 @@
+"""Builds the site of the documents, strictly, and follows every link in it: `python -m docs_build.build_site`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Final
+
+SITE: Final = Path("build/site")
+_MERMAID: Final = "mermaid@12.3.0"
+"""Draws the diagrams in the browser. The site carries it, so that it needs no other server."""
+_LINKS: Final = "[checking]\nmaxrequestspersecond=10000\n"
+"""Anchors are the builder's to check, which it does under --strict; the checker takes minutes for them."""
+
+
+def main() -> int:
+    """Build and check; 1 with what was said if either is not well."""
+    _fetch_mermaid(Path("docs/assets/mermaid.min.js"))
+    tools = Path(sys.executable).parent
+    built = subprocess.run([tools / "zensical", "build", "--clean", "--strict"], check=False)
+    return built.returncode or _follow_links(tools / "linkchecker")
+
+
+def _fetch_mermaid(target: Path) -> None:
+    if target.exists():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        install = ["npm", "install", "--prefix", folder, "--no-save", "--no-package-lock", "--silent", _MERMAID]
+        subprocess.run(install, check=True)
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(Path(folder) / "node_modules" / "mermaid" / "dist" / target.name, target)
+
+
+def _follow_links(checker: Path) -> int:
+    """Serve the site on this machine and have every link in it looked up."""
+    handler = partial(_Quiet, directory=str(SITE))
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
+        tempfile.NamedTemporaryFile("w", suffix=".ini") as rc,
+    ):
+        rc.write(_LINKS)
+        rc.flush()
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/"
+        done = subprocess.run([checker, "--config", rc.name, "--no-robots", "--no-status", address], check=False)
+        server.shutdown()
+    return done.returncode
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_told: object) -> None:
+        """Say nothing: the checker names what is wrong."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
