@@ -143,7 +143,14 @@ class Rejected(VenueError):
 
 
 class Transient(VenueError):
-    """The venue definitely did nothing, for a reason that passes: the same order may be sent again."""
+    """The venue definitely did nothing, for a reason that passes: the same order may be sent again.
+
+    `wait_seconds` is how long the venue wants to be left alone before that, as far as it is known.
+    """
+
+    def __init__(self, code: str, message: str, wait_seconds: float = 0.0) -> None:
+        super().__init__(code, message)
+        self.wait_seconds = wait_seconds
 
 
 class UnknownOutcome(VenueError):

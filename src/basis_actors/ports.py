@@ -180,6 +180,13 @@ class ExchangeApi(Protocol):
         """What each configured market requires of an order, by pair."""
         ...
 
+    async def require_room(self, tickets: Sequence[OrderTicket]) -> None:
+        """Whether orders like these would be sent now, all of them, by what is known here: the exchange is not asked.
+
+        Raises Transient VEN-006 while it wants to be left alone or has granted no more, VEN-003 while it bans us.
+        """
+        ...
+
     async def place(self, ticket: OrderTicket) -> OrderReport:
         """Send an order, once. UnknownOutcome VEN-002 for whatever happens after it has left, but for an answer."""
         ...

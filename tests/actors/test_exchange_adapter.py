@@ -12,9 +12,9 @@ from tests.venues.live.scripts import CarryOut, be_away, change, fail, lose_the_
 
 from basis_actors.bus import AskTimeout, BusFailed
 from basis_actors.bus.testkit import Probe, Runtimes
-from basis_actors.errors import AuthFailed
+from basis_actors.errors import AuthFailed, Transient
 from basis_actors.messages.commands import ExecuteOrder, OrdersDone, ReportVenue, ResolveOrder, StopTrading
-from basis_actors.messages.events import OperationExecutionEvent, ReconciliationEvent
+from basis_actors.messages.events import AtomicOperationGroupEvent, OperationExecutionEvent, ReconciliationEvent
 from basis_actors.messages.exchange import OrderTicket
 from basis_actors.messages.execution import ExecutionStatus
 from basis_actors.messages.orders import Side
@@ -51,6 +51,68 @@ async def test_a_group_over_two_accounts_leaves_the_ledger_as_the_accounts_are(w
         assert all(event.success for event in desk.logged(ReconciliationEvent))
         assert [event.reconciliation_type for event in desk.logged(ReconciliationEvent)][-1] == "periodic"
         assert desk.codes() == []
+
+
+async def test_a_group_of_which_one_exchange_takes_no_order_now_is_refused_before_its_first_leg(world: World) -> None:
+    async with running(world) as desk:
+        full = Transient("VEN-006", "bybit takes no request for 7000 more s", 7000.0)
+        desk.apis["bybit"].next("require_room", fail(full))
+        before = await world.held()
+        done = await desk.execute(*group(buy("a", 0.5), short("b", 0.5)), buy("c", 0.1))
+        assert [result.error_code for result in done.results] == ["VEN-006", "VEN-006", None]
+        assert [ticket.pair for ticket in desk.apis["binance"].sent] == ["BTC/USDT"], "what is no part of the group"
+        assert desk.apis["bybit"].sent == []
+        (event,) = desk.logged(AtomicOperationGroupEvent)
+        assert (event.group_status, event.rollback_occurred) == ("failed", False)
+        held = await world.held()
+        assert held["bybit:BaseToken:USDT"] == before["bybit:BaseToken:USDT"]
+
+
+async def test_a_ban_that_refuses_a_group_stops_no_trading(world: World) -> None:
+    async with running(world) as desk:
+        desk.apis["bybit"].next("require_room", fail(Transient("VEN-003", "bybit bans this address", 7000.0)))
+        await desk.execute(*group(buy("a", 0.5), short("b", 0.5)))
+        assert desk.engine.of(StopTrading) == []
+        done = await desk.execute(*group(buy("c", 0.5), short("d", 0.5)))
+        assert [result.succeeded for result in done.results] == [True, True]
+
+
+async def test_a_group_waits_a_moment_for_an_exchange_that_is_to_be_left_alone(world: World) -> None:
+    async with running(world) as desk:
+        full = [fail(Transient("VEN-006", "wait", seconds)) for seconds in (5.0, 20.0)]
+        desk.apis["bybit"].next("require_room", *full)
+        began = desk.bus.clock.now()
+        done = await desk.execute(*group(buy("a", 0.5), short("b", 0.5)))
+        assert [result.succeeded for result in done.results] == [True, True]
+        assert desk.bus.clock.now() - began >= 25 * 10**9
+        assert len(desk.apis["binance"].sent) == 1
+
+
+async def test_a_group_waits_for_exchanges_no_longer_than_one_try_may_take(world: World) -> None:
+    async with running(world) as desk:
+        desk.apis["bybit"].always["require_room"] = fail(Transient("VEN-006", "wait", 8.0))
+        began = desk.bus.clock.now()
+        done = await desk.execute(*group(buy("a", 0.5), short("b", 0.5)))
+        assert [result.error_code for result in done.results] == ["VEN-006", "VEN-006"]
+        assert desk.bus.clock.now() - began == 24 * 10**9, "three times 8 s, a fourth would be more than 30 s"
+        assert desk.apis["binance"].sent == []
+
+
+async def test_a_group_is_asked_for_by_what_each_leg_would_use(world: World) -> None:
+    asked = []
+
+    async with running(world) as desk:
+        for name, api in desk.apis.items():
+            require = api.exchange.require_room
+            api.exchange.require_room = lambda tickets, name=name, require=require: (  # type: ignore[method-assign]
+                asked.append((name, [(each.pair, each.buys, each.reduce_only) for each in tickets])) or require(tickets)
+            )
+        await desk.execute(*group(buy("a", 0.5), short("b", 0.5), short("c", 0.1, "binance")))
+        back = short("d", 0.5, side=Side.LONG, reduce_only=True)
+        await desk.execute(*group(buy("e", 0.5, side=Side.SELL, reduce_only=True), back))
+    spot, perp = ("BTC/USDT", True, False), ("BTC-PERP", False, False)
+    entering = [("binance", [spot, perp]), ("bybit", [perp])]
+    assert asked == [*entering, ("binance", [("BTC/USDT", False, False)]), ("bybit", [("BTC-PERP", True, True)])]
 
 
 async def test_what_happens_beside_an_order_is_booked_in_its_turn(world: World) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from tests.actors.desk import (
+    CONFIG,
     PRICE,
+    START,
     Desk,
     FakeVenue,
     buy,
@@ -25,7 +27,7 @@ from tests.actors.desk import (
 from basis_actors.bus import BusFailed
 from basis_actors.bus.testkit import Runtimes
 from basis_actors.errors import Rejected, Transient
-from basis_actors.messages.commands import GetPositions
+from basis_actors.messages.commands import GetPositions, OrdersDone, StopTrading
 from basis_actors.messages.events import AtomicOperationGroupEvent, ExecutionDeltaEvent, OperationExecutionEvent
 from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.orders import ExecutionMode, Order, Side
@@ -113,6 +115,46 @@ async def test_an_unwinding_that_passes_trouble_by_is_tried_again(runtime: Runti
         await d.execute(*group(short("short"), buy("spot")))
         assert d.bybit.sent == ["short"] + ["short-unwind"] * 3
         assert "bybit:PerpPosition:BTC-PERP" not in await positions(d)
+
+
+async def test_a_leg_whose_venue_wants_to_be_left_alone_for_a_moment_is_sent_then_and_nothing_is_undone(
+    runtime: Runtimes,
+) -> None:
+    async with desk(runtime) as d:
+        d.binance.script = [refuse(Transient("VEN-006", "slow down", 7.0)), refuse(Transient("VEN-006", "more", 2.5))]
+        done = await d.execute(*group(short("short"), buy("spot")))
+        assert [result.succeeded for result in done.results] == [True, True]
+        assert (d.bybit.sent, d.binance.sent) == (["short"], ["spot"] * 3)
+        assert d.bus.clock.now() - START == 9_500_000_000, "as long as it was told, and no longer"
+
+
+async def test_a_leg_whose_venue_wants_to_be_left_alone_for_long_is_given_up_at_once(runtime: Runtimes) -> None:
+    async with desk(runtime) as d:
+        d.binance.script = [refuse(Transient("VEN-006", "slow down", CONFIG.execution_timeout + 0.1))]
+        done = await d.execute(*group(short("short"), buy("spot")))
+        assert [result.error_code for result in done.results] == [None, "VEN-006"]
+        assert (d.bybit.sent, d.binance.sent) == (["short", "short-unwind"], ["spot"])
+        assert d.bus.clock.now() == START
+
+
+async def test_an_unwinding_waits_for_its_venue_as_long_as_there_is_time(runtime: Runtimes) -> None:
+    async with desk(runtime) as d:
+        d.binance.script = [refuse(REFUSED)]
+        d.bybit.script = [fill, refuse(Transient("VEN-006", "slow down", 70.0))]
+        await d.execute(*group(short("short"), buy("spot")))
+        assert d.bybit.sent == ["short", "short-unwind", "short-unwind"]
+        assert "bybit:PerpPosition:BTC-PERP" not in await positions(d)
+
+
+async def test_a_stop_while_a_single_order_waits_for_its_venue_is_heard(runtime: Runtimes) -> None:
+    async with desk(runtime) as d:
+        d.binance.script = [refuse(Transient("VEN-006", "slow down", 20.0))]
+        d.send(buy("a"))
+        await d.bus.until(lambda: d.binance.sent == ["a"], "the order to be refused")
+        d.bus.control("execution_manager", StopTrading("enough"))
+        done = await d.engine.next_of(OrdersDone)
+        assert [result.error_code for result in done.results] == ["VEN-006"]
+        assert d.binance.sent == ["a"]
 
 
 async def test_an_unwinding_that_fails_ends_the_run_and_names_the_open_leg(runtime: Runtimes) -> None:

@@ -12,6 +12,8 @@ from basis_actors.times import NS_PER_SECOND
 
 ENTERED = LEFT = ["perp confirmed", "spot confirmed", "group confirmed"]
 NOT_SENT = ["spot failed EXEC-001", "EXEC-001"]
+KEPT_BACK = ["perp failed VEN-006", "VEN-006", "spot failed VEN-006", "VEN-006", "group failed"]
+"""Nothing is sent of a group while it is known that one of its legs would be refused."""
 TOO_MANY = {"code": -1003, "msg": "Too many requests."}
 NO_KEY = {"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}
 WALLET = "GET /fapi/v3/account"
@@ -34,7 +36,35 @@ async def test_14_a_host_that_limits_is_left_alone_for_as_long_as_it_says(house:
     assert 7000 * NS_PER_SECOND <= pause <= (7000 + TICK_SECONDS) * NS_PER_SECOND
     assert not queries(house, struck.params["newClientOrderId"])
     refused = ["perp failed VEN-006", "VEN-006", *NOT_SENT, "group failed"]
-    assert story(process) == ["opening", *refused, "VEN-006", *refused, *ENTERED]
+    assert story(process) == ["opening", *refused, "VEN-006", *KEPT_BACK, *ENTERED]
+
+
+async def test_14_a_leg_that_is_refused_for_a_moment_is_waited_for_and_the_other_is_not_undone(house: House) -> None:
+    process = await house.start()
+    house.exchange.faults.answer(SPOT, 429, TOO_MANY, {"Retry-After": "20"})
+    await process.tick()
+    await process.stop()
+    assert_whole(house)
+    struck, again = house.exchange.journal.of(SPOT)
+    pause = again.time_ns - struck.time_ns
+    assert 20 * NS_PER_SECOND <= pause < 21 * NS_PER_SECOND
+    assert not after(house, struck, "/api")[: after(house, struck, "/api").index(again)], "the host is left alone"
+    assert len(sent_ids(house, PERP)) == 1
+    assert story(process) == ["opening", *ENTERED]
+
+
+async def test_14_a_group_of_which_a_later_leg_cannot_be_sent_now_costs_nothing(house: House) -> None:
+    process = await house.start()
+    await process.tick()
+    process.strategy.wanted = False
+    house.exchange.faults.answer("GET /api/v3/account", 429, TOO_MANY, {"Retry-After": "3000"})
+    await process.tick(2)
+    await process.stop()
+    assert_whole(house)
+    struck = next(each for each in house.exchange.journal.requests if each.status == 429)
+    first = after(house, struck, "/fapi/v1/order")[0]
+    assert first.time_ns - struck.time_ns >= 3000 * NS_PER_SECOND, "the perpetual waits for its other leg"
+    assert story(process) == ["opening", *ENTERED, "VEN-006", *KEPT_BACK, *LEFT]
 
 
 async def test_14_what_is_left_of_the_budget_is_kept_for_what_reduces_risk(house: House) -> None:
@@ -51,8 +81,7 @@ async def test_14_what_is_left_of_the_budget_is_kept_for_what_reduces_risk(house
     assert_whole(house)
     assert held_at(house.exchange).get(PERP_KEY) is None
     assert 429 not in {request.status for request in house.exchange.journal.requests}
-    refused = ["perp failed VEN-006", "VEN-006", *NOT_SENT, "group failed"]
-    assert story(process) == ["opening", *ENTERED, *refused, *LEFT]
+    assert story(process) == ["opening", *ENTERED, *KEPT_BACK, *LEFT]
 
 
 async def test_15_an_exchange_that_bans_is_asked_nothing_until_the_ban_is_over(house: House) -> None:
@@ -66,7 +95,7 @@ async def test_15_an_exchange_that_bans_is_asked_nothing_until_the_ban_is_over(h
     struck = next(request for request in house.exchange.journal.of(WALLET) if request.status == 418)
     pause = after(house, struck)[0].time_ns - struck.time_ns
     assert 9000 * NS_PER_SECOND <= pause <= (9000 + TICK_SECONDS) * NS_PER_SECOND
-    refused = ["perp failed VEN-003", "VEN-003", *NOT_SENT, "group failed"]
+    refused = [line.replace("006", "003") for line in KEPT_BACK]
     assert story(process) == ["opening", *ENTERED, "VEN-003", *refused, *refused, *refused, *LEFT]
 
 

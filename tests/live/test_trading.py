@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from basis_actors.cli.app import app
 from basis_actors.logs.reader import EventLog
 from basis_actors.logs.replay import replay
-from basis_actors.messages.events import PositionSnapshot, StrategyDecision
+from basis_actors.messages.events import AtomicOperationGroupEvent, PositionSnapshot, StrategyDecision
 
 pytestmark = pytest.mark.anyio
 LEGS = 6
@@ -171,6 +171,22 @@ async def test_an_exchange_in_maintenance_is_waited_for(there: Street) -> None:
     assert code == 0, stderr
     assert "Waiting: okx" in stderr
     assert abs(net(there)) < UNHEDGED
+
+
+@pytest.mark.long
+async def test_an_exchange_that_limits_in_the_middle_of_a_group_costs_no_unwinding(there: Street) -> None:
+    limited = {"code": -1003, "msg": "Too many requests."}
+    there.exchanges["binance"].faults.answer("POST /api/v3/order", 429, limited, {"Retry-After": "2"})
+    process = there.start("--state", str(there.state))
+    await there.until(process, lambda: there.orders > LEGS and bool(decisions(there, process)))
+    code, _, stderr = await there.stopped(process)
+    assert code == 0, stderr
+    assert abs(net(there)) < UNHEDGED
+    assert (there.orders, there.twice) == (LEGS + 1, {}), (
+        "the leg that was refused was sent once more, and nothing undone"
+    )
+    groups = list(EventLog(there.run_dir(process)).events(AtomicOperationGroupEvent))
+    assert [event.group_status for event in groups] == ["confirmed"] * 3
 
 
 @pytest.mark.long

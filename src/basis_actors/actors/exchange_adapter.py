@@ -11,7 +11,14 @@ from basis_actors.actors.venue_adapter import VenueAdapter
 from basis_actors.bus import on
 from basis_actors.errors import Transient
 from basis_actors.messages.book import TickStarted, VenueReport
-from basis_actors.messages.commands import ExecuteOrder, IncomingTransfer, ReportVenue, ResolveOrder
+from basis_actors.messages.commands import (
+    CheckRoom,
+    ExecuteOrder,
+    IncomingTransfer,
+    Objection,
+    ReportVenue,
+    ResolveOrder,
+)
 from basis_actors.messages.events import ReconciliationEvent
 from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.safety import LedgerCompared, LookAgain, VenueSeen
@@ -55,6 +62,15 @@ class ExchangeAdapter(VenueAdapter):
             text = f"{left:.3g} s are left to carry it out, {self._least:g} s are needed; not sent"
             return self._refusal(request.order, Transient("EXEC-001", text), self._engine_time())
         return self._complete(await super().execute(request))
+
+    @on(CheckRoom)
+    async def check_room(self, request: CheckRoom) -> Objection | None:
+        """Whether the exchange wants to be left alone, or has granted no more."""
+        try:
+            await self._account.require_room(request.orders)
+        except Transient as error:
+            return Objection(error.code, error.message, error.wait_seconds)
+        return None
 
     @on(ResolveOrder)
     async def resolve(self, request: ResolveOrder) -> ExecutionHandshake:

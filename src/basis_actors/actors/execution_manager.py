@@ -6,6 +6,8 @@ every order is answered, every group has its event, and the monitors see the boo
 
 from __future__ import annotations
 
+from math import inf
+
 from basis_actors.actors.execution_log import group_event
 from basis_actors.actors.execution_units import (
     MOST_UNWINDS,
@@ -149,9 +151,14 @@ class ExecutionManager(Actor):
         """Check a unit, carry it out, and show the book that it leaves."""
         started = self._stopwatch()
         refusal = await self._refusal(unit, tick)
-        unwound: list[Outcome] = []
+        full, unwound = None, list[Outcome]()
+        if refusal is None and unit.mode is ExecutionMode.COMPENSATED:
+            # What would keep a later leg back is better known before the first is sent.
+            full = await self._loop.room_for(unit.orders)
         if refusal is not None:
             outcomes = [self._loop.refuse(order, *refusal) for order in unit.orders]
+        elif full is not None:
+            outcomes = [self._loop.refuse(each, full.error_code, full.reason, passes=True) for each in unit.orders]
         elif unit.mode is ExecutionMode.ATOMIC:
             outcomes = await self._loop.run_atomic(unit.orders, lambda: self._may_go_on(unit.orders, tick))
         else:
@@ -243,7 +250,8 @@ class ExecutionManager(Actor):
         leg, undone = outcome.order, list[Outcome]()
         order = opposite(leg, outcome.handshake)
         while True:
-            unwound = await self._loop.run(order, _always)
+            # Nothing else can be done about a leg that stands alone: its venue is waited for as long as there is time.
+            unwound = await self._loop.run(order, _always, patience=inf)
             undone.append(unwound)
             if not unwound.handshake.was_successful():
                 break

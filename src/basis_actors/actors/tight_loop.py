@@ -14,7 +14,14 @@ from basis_actors.actors.reporting import error_event, say_mismatches
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Actor, AskFailed, AskTimeout
 from basis_actors.config import ExecutionManagerConfig
-from basis_actors.messages.commands import ApplySettlements, Reconcile, RouteGroup, RouteOrder
+from basis_actors.messages.commands import (
+    ApplySettlements,
+    AskRoom,
+    Objection,
+    Reconcile,
+    RouteGroup,
+    RouteOrder,
+)
 from basis_actors.messages.events import Mismatch
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.orders import Order
@@ -49,16 +56,34 @@ class TightLoop:
         self._stopwatch = stopwatch
         self._simulated = simulated
 
-    async def run(self, order: Order, may_retry: Callable[[], Awaitable[bool]]) -> Outcome:
-        """One order. `may_retry` is asked right before a transient failure is sent again."""
+    async def room_for(self, orders: tuple[Order, ...]) -> Objection | None:
+        """What keeps the venues of these orders from taking them now, once what passes within one try is waited for."""
+        actor = self._actor
+        end = actor.now + actor.span(self._config.execution_timeout)
+        while True:
+            try:
+                objection = await actor.ask(_ROUTER, AskRoom(orders), self._config.execution_timeout)
+            except (AskTimeout, AskFailed) as error:
+                return Objection("VEN-003", f"it is not known whether the venues take orders: {error}")
+            if objection is None or not 0.0 < objection.wait_seconds <= self._remaining(end) or self._is_ending():
+                return objection
+            await actor.sleep(objection.wait_seconds)
+
+    async def run(
+        self, order: Order, may_retry: Callable[[], Awaitable[bool]], *, patience: float | None = None
+    ) -> Outcome:
+        """One order. `may_retry` is asked right before a transient failure is sent again.
+
+        A venue that wants to be left alone is waited for as long as one try may take, or `patience` seconds.
+        """
         deadline = self._deadline()
         watch = self._stopwatch()
         retries = 0
         while True:
             handshake = await self._send(order, deadline)
-            if not self._goes_on(handshake, retries, deadline):
+            if not self._goes_on(handshake, retries, deadline, patience):
                 break
-            await self._actor.sleep(self._config.retry_delay_seconds)
+            await self._actor.sleep(self._pause_after(handshake))
             if not await may_retry():
                 break
             retries += 1
@@ -74,7 +99,7 @@ class TightLoop:
             failed = [handshake for handshake in handshakes if not handshake.was_successful()]
             if not any(self._goes_on(handshake, retries, deadline) for handshake in failed):
                 break
-            await self._actor.sleep(self._config.retry_delay_seconds)
+            await self._actor.sleep(max(self._pause_after(handshake) for handshake in failed))
             if not await may_retry():
                 break
             retries += 1
@@ -88,8 +113,8 @@ class TightLoop:
             for order, handshake in zip(orders, handshakes, strict=True)
         ]
 
-    def refuse(self, order: Order, code: str, reason: str) -> Outcome:
-        """Answer an order that is not sent."""
+    def refuse(self, order: Order, code: str, reason: str, *, passes: bool = False) -> Outcome:
+        """Answer an order that is not sent; `passes` where what keeps it back does."""
         now = utc_from_ns(self._actor.now)
         handshake = ExecutionHandshake(
             operation_id=order.operation_id,
@@ -98,16 +123,24 @@ class TightLoop:
             error_message=reason,
             submitted_at=now,
             simulated=self._simulated,
+            retryable=passes,
         )
         self._actor.log(operation_event(now, order, handshake, 0.0))
-        self._report(order, code, f"{handshake.status}: {reason}")
+        self._report(order, code, f"{handshake.status}: {reason}", passes=passes)
         return Outcome(order, handshake)
 
-    def _goes_on(self, handshake: ExecutionHandshake, retries: int, deadline: int) -> bool:
+    def _goes_on(
+        self, handshake: ExecutionHandshake, retries: int, deadline: int, patience: float | None = None
+    ) -> bool:
         """Whether a failed order may be sent again: nothing was done, there are attempts, and time for a whole one."""
-        config = self._config
-        needed = config.retry_delay_seconds + config.execution_timeout + config.reconciliation_timeout
-        return handshake.retryable and retries < config.max_retry_attempts and self._remaining(deadline) >= needed
+        config, pause = self._config, self._pause_after(handshake)
+        longest = config.execution_timeout if patience is None else patience
+        if not handshake.retryable or retries >= config.max_retry_attempts or handshake.wait_seconds > longest:
+            return False
+        return self._remaining(deadline) >= pause + config.execution_timeout + config.reconciliation_timeout
+
+    def _pause_after(self, handshake: ExecutionHandshake) -> float:
+        return max(self._config.retry_delay_seconds, handshake.wait_seconds)
 
     async def _send(self, order: Order, deadline: int) -> ExecutionHandshake:
         """Send an order once; what nobody knows afterwards is asked for until somebody does or time is up."""

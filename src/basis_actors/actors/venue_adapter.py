@@ -12,9 +12,11 @@ from basis_actors.bus import Actor, on
 from basis_actors.errors import Transient, UnknownOutcome, VenueError
 from basis_actors.messages.book import TickStarted, VenueReport
 from basis_actors.messages.commands import (
+    CheckRoom,
     ExecuteGroup,
     ExecuteOrder,
     IncomingTransfer,
+    Objection,
     ReportVenue,
     ResolveOrder,
     VenueSettled,
@@ -68,6 +70,11 @@ class VenueAdapter(Actor):
         except VenueError as error:
             return tuple(self._refusal(order, error, submitted) for order in request.orders)
 
+    @on(CheckRoom)
+    async def check_room(self, _request: CheckRoom) -> Objection | None:
+        """A domain that limits no requests takes them at any time."""
+        return None
+
     @on(ResolveOrder)
     async def resolve(self, request: ResolveOrder) -> ExecutionHandshake:
         """Find out what became of an order; still unknown when the venue cannot be asked now."""
@@ -111,6 +118,7 @@ class VenueAdapter(Actor):
     def _handshake(
         self, order: Order, status: ExecutionStatus, error: VenueError, submitted: datetime
     ) -> ExecutionHandshake:
+        passing = error if status is ExecutionStatus.FAILED and isinstance(error, Transient) else None
         return ExecutionHandshake(
             operation_id=order.operation_id,
             status=status,
@@ -118,7 +126,8 @@ class VenueAdapter(Actor):
             error_message=error.message,
             submitted_at=submitted,
             simulated=self._simulated,
-            retryable=status is ExecutionStatus.FAILED and isinstance(error, Transient),
+            retryable=passing is not None,
+            wait_seconds=0.0 if passing is None else passing.wait_seconds,
         )
 
     def _engine_time(self) -> datetime:

@@ -10,9 +10,12 @@ from basis_actors.bus import Actor, AskFailed, AskTimeout, on
 from basis_actors.errors import BasisError
 from basis_actors.messages.book import TickSettled, VenueReport
 from basis_actors.messages.commands import (
+    AskRoom,
+    CheckRoom,
     ExecuteGroup,
     ExecuteOrder,
     IncomingTransfer,
+    Objection,
     ReportVenue,
     ResolveOrder,
     RouteGroup,
@@ -73,6 +76,21 @@ class VenueInterfaceManager(Actor):
             return self._unknown(order, error)
         self._announce_arrival(order, handshake)
         return handshake
+
+    @on(AskRoom)
+    async def ask_room(self, request: AskRoom) -> Objection | None:
+        """Ask each domain once; what keeps one of them from its share keeps back all of them."""
+        shares: dict[str, list[Order]] = {}
+        for order in request.orders:
+            shares.setdefault(self._domain_of(order.venue, order), []).append(order)
+        for domain, orders in shares.items():
+            try:
+                objection = await self.ask(f"venue_{domain}", CheckRoom(tuple(orders)))
+            except (AskTimeout, AskFailed) as error:
+                return Objection("VEN-003", f"{domain} cannot be asked whether it takes orders: {error}")
+            if objection is not None:
+                return objection
+        return None
 
     @on(RouteGroup)
     async def route_group(self, request: RouteGroup) -> tuple[ExecutionHandshake, ...]:

@@ -13,9 +13,11 @@ from basis_actors.messages.safety import Latch, SwitchStatus
 
 __all__ = [
     "ApplySettlements",
+    "AskRoom",
     "AwaitRecovery",
     "CheckLedger",
     "CheckOrders",
+    "CheckRoom",
     "DecisionMade",
     "ExecuteGroup",
     "ExecuteOrder",
@@ -196,6 +198,8 @@ class Objection(msgspec.Struct, frozen=True, gc=False):
 
     error_code: str
     reason: str
+    wait_seconds: float = 0.0
+    """After which it may no longer hold; 0 where that is not known."""
 
 
 class CheckOrders(Request[Objection | None], frozen=True):
@@ -203,6 +207,18 @@ class CheckOrders(Request[Objection | None], frozen=True):
 
     orders: tuple[Order, ...]
     tick: TickStarted
+
+
+class CheckRoom(Request[Objection | None], frozen=True):
+    """Asks a venue what it knows that would keep it from sending orders like these now; None when nothing would."""
+
+    orders: tuple[Order, ...]
+
+
+class AskRoom(Request[Objection | None], frozen=True):
+    """Asks the venue interface manager the same of orders that go to several venues."""
+
+    orders: tuple[Order, ...]
 
 
 class GetLatch(Request[Latch], frozen=True):

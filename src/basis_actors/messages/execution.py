@@ -104,6 +104,8 @@ class ExecutionHandshake(msgspec.Struct, frozen=True, kw_only=True):
     simulated: bool
     retryable: bool = False
     """Whether a failed operation may be sent again: the venue definitely did nothing, for a reason that passes."""
+    wait_seconds: float = 0.0
+    """How long the venue wants to be left alone before that."""
     settlements: tuple[Settlement, ...] = ()
     """The balance changes behind `actual_deltas`, then those of fee and gas; what the ledger applies."""
 
@@ -126,6 +128,8 @@ class ExecutionHandshake(msgspec.Struct, frozen=True, kw_only=True):
                 raise ValueError(f"{who}: an operation that did not succeed needs an error_code")
         if self.retryable and self.status is not ExecutionStatus.FAILED:
             raise ValueError(f"{who}: only a failed operation can be retryable")
+        if not isfinite(self.wait_seconds) or self.wait_seconds < 0.0:
+            raise ValueError(f"{who}: wait_seconds must be finite and 0 or more, got {self.wait_seconds}")
         if self.executed_at is not None and self.executed_at < self.submitted_at:
             raise ValueError(f"{who}: executed_at {self.executed_at} is before submitted_at {self.submitted_at}")
 

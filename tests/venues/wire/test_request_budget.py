@@ -81,6 +81,30 @@ def test_a_ban_outlasts_a_pause_and_holds_for_every_host() -> None:
     assert take(budget, 1, 2 * MINUTE)
 
 
+def wait_of(budget: RequestBudget, weight: int, at_ns: int, host: str = "fapi") -> float:
+    with pytest.raises(Transient) as caught:
+        budget.require(host, weight, exchange_ns=at_ns, elapsed_ns=at_ns, urgent=False)
+    return caught.value.wait_seconds
+
+
+def test_what_is_refused_says_how_long_to_wait_and_room_that_is_only_asked_for_is_not_used() -> None:
+    budget = limited()
+    for _ in range(3):
+        budget.require("fapi", 75, exchange_ns=0, elapsed_ns=0, urgent=False)
+    assert take(budget, 75)
+    assert wait_of(budget, 1, 20 * NS_PER_SECOND) == 40.0, "the rest of the minute"
+    budget.set_rate("place", 4, NS_PER_SECOND)
+    assert take(budget, 3, 0, host="place")
+    assert wait_of(budget, 1, NS_PER_SECOND // 4, "place") == 0.75
+    budget.pause("fapi", 0, 90.0)
+    assert wait_of(budget, 1, 30 * NS_PER_SECOND) == 60.0
+    assert budget.left_alone_seconds("fapi", 30 * NS_PER_SECOND) == 60.0
+    budget.ban(0, 120.0)
+    assert wait_of(budget, 1, 30 * NS_PER_SECOND, "api") == 90.0
+    assert [budget.left_alone_seconds(host, 0) for host in ("fapi", "api")] == [120.0, 120.0]
+    assert budget.left_alone_seconds("fapi", 200 * NS_PER_SECOND) == 0.0
+
+
 def test_a_rate_counts_back_from_any_moment() -> None:
     budget = RequestBudget("bybit", 0.2)
     budget.set_rate("place", 5, NS_PER_SECOND)

@@ -6,7 +6,7 @@ a bad day on the internet.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from decimal import ROUND_FLOOR, Decimal
 from typing import TypeVar
@@ -78,6 +78,10 @@ class FaultyExchangeApi:
     async def move(self, ticket: TransferTicket) -> TransferReport:
         """Send a transfer into the weather."""
         return self._copies.transfer(await self._send("transfer", lambda: self._moved(ticket)))
+
+    async def require_room(self, tickets: Sequence[OrderTicket]) -> None:
+        """Nothing is asked, so nothing can fail."""
+        await self._exchange.require_room(tickets)
 
     async def cancel(self, pair: str, client_id: str) -> None:
         """Nothing rests here."""

@@ -6,7 +6,7 @@ and reported, once it has been seen several times while nothing of ours is under
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from basis_actors.config import AccountConfig
@@ -24,7 +24,7 @@ from basis_actors.venues.live.intents import Intents
 from basis_actors.venues.live.mirror import Mirror, shown_by
 from basis_actors.venues.live.order_desk import OrderDesk
 from basis_actors.venues.live.terms import AccountTerms, LiveClock
-from basis_actors.venues.live.tickets import is_ours
+from basis_actors.venues.live.tickets import is_ours, sketch_of
 from basis_actors.venues.live.transfer_desk import TransferDesk
 
 __all__ = ["ExchangeAccount"]
@@ -164,6 +164,10 @@ class ExchangeAccount:
         except Transient:
             return
         self._lost_since = None
+
+    async def require_room(self, orders: Sequence[Order]) -> None:
+        """Whether trades like these would be sent now. Raises Transient as `ExchangeApi.require_room`."""
+        await self._api.require_room([sketch_of(order) for order in orders])
 
     async def execute(self, order: Order) -> ExecutionHandshake:
         """Carry out one order. Raises a VenueError whose class says whether it may be sent again."""

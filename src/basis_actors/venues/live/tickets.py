@@ -12,7 +12,7 @@ from basis_actors.messages.exchange import MarketFilters, OrderTicket, TimeInFor
 from basis_actors.messages.orders import OperationType, Order, OrderType, Side
 from basis_actors.venues.live.terms import AccountTerms
 
-__all__ = ["client_id_of", "is_ours", "ticket_of"]
+__all__ = ["client_id_of", "is_ours", "sketch_of", "ticket_of"]
 
 _LOT_NOISE: Final = Decimal("1e-6")
 """Fraction of a lot that is rounding noise of floats and not an amount."""
@@ -59,6 +59,17 @@ def ticket_of(
             "EXEC-003", f"{_who(order)}: take_profit and stop_loss are not sent to {terms.venue}; leave them out"
         )
     return _trade(order, client_id, rules)
+
+
+def sketch_of(order: Order) -> OrderTicket:
+    """A trade as it would be sent, unchecked and without a name."""
+    return OrderTicket(
+        client_id="",
+        pair=order.pair or "",
+        buys=order.side in (Side.BUY, Side.LONG),
+        amount=Decimal(repr(order.amount)),
+        reduce_only=order.reduce_only and order.operation is OperationType.PERP_TRADE,
+    )
 
 
 def _trade(order: Order, client_id: str, rules: MarketFilters) -> OrderTicket:

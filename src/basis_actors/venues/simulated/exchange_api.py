@@ -6,7 +6,7 @@ stays. What tokens do on their way to another account is for whoever owns both: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -117,6 +117,9 @@ class SimulatedExchangeApi:
     async def filters(self) -> dict[str, MarketFilters]:
         """From the terms; prices have a step that never rounds."""
         return {pair: self._filters_of(pair, line) for pair, line in self._lines().items()}
+
+    async def require_room(self, tickets: Sequence[OrderTicket]) -> None:
+        """There always is."""
 
     async def place(self, ticket: OrderTicket) -> OrderReport:
         """Fill an order at once, or refuse it."""

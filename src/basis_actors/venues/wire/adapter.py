@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from basis_actors.config import ExchangeVenue
@@ -51,6 +51,8 @@ class _Markets(Protocol):
 
 
 class _Orders(Protocol):
+    def require_room(self, tickets: Sequence[OrderTicket]) -> None: ...
+
     async def place(self, ticket: OrderTicket) -> OrderReport: ...
 
     async def cancel(self, pair: str, client_id: str) -> None: ...
@@ -110,6 +112,10 @@ class Adapter:
     async def filters(self) -> dict[str, MarketFilters]:
         """What each configured market requires of an order, asked anew."""
         return await self._markets.refresh()
+
+    async def require_room(self, tickets: Sequence[OrderTicket]) -> None:
+        """Whether orders like these would be sent now, by what is known here."""
+        self._orders.require_room(tickets)
 
     async def place(self, ticket: OrderTicket) -> OrderReport:
         """Send an order, once. A cancellation while the answer is awaited leaves its outcome unknown."""

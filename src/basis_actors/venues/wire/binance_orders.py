@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -46,6 +47,11 @@ class BinanceOrders:
         self._caller = caller
         self._markets = markets
 
+    def require_room(self, tickets: Sequence[OrderTicket]) -> None:
+        """Whether orders like these would be sent now. Raises Transient as `Caller.require_room`."""
+        listings = [(ticket, self._markets.listing(ticket.pair)) for ticket in tickets]
+        self._caller.require_room((listing.family.place, _is_urgent(ticket, listing)) for ticket, listing in listings)
+
     async def place(self, ticket: OrderTicket) -> OrderReport:
         """Send an order, once. It is checked against lot and tick first: what does not fit is not sent."""
         listing = self._markets.listing(ticket.pair)
@@ -53,8 +59,7 @@ class BinanceOrders:
         require_whole(ticket, await self._markets.filters(ticket.pair))
         unit = await self._markets.contract(listing.family, listing.symbol)
         endpoint = listing.family.place
-        # A spot account holds no debt, so selling from it only ever brings it nearer to cash.
-        urgent = ticket.reduce_only or (listing.family is SPOT and not ticket.buys)
+        urgent = _is_urgent(ticket, listing)
         row = await self._caller.ask(endpoint, _parameters(ticket, listing, unit), OrderRow, urgent=urgent)
         if row.client_order_id != ticket.client_id:
             raise self._caller.unreadable(
@@ -165,6 +170,14 @@ class BinanceOrders:
             average_price=_average(row),
             updated_ns=time_ms * _NS_PER_MS,
         )
+
+
+def _is_urgent(ticket: OrderTicket, listing: Listing) -> bool:
+    """Whether an order may use what is reserved: it only reduces.
+
+    A spot account holds no debt, so selling from it only ever brings it nearer to cash.
+    """
+    return ticket.reduce_only or (listing.family is SPOT and not ticket.buys)
 
 
 def _average(row: OrderRow) -> Decimal | None:

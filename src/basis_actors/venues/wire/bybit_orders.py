@@ -5,7 +5,7 @@ An order is only acknowledged when it is sent; what became of it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -56,14 +56,16 @@ class BybitOrders:
         self._caller = caller
         self._markets = markets
 
+    def require_room(self, tickets: Sequence[OrderTicket]) -> None:
+        """Whether orders like these would be sent now. Raises Transient as `Caller.require_room`."""
+        self._caller.require_room((PLACE, _is_urgent(each, self._markets.listing(each.pair))) for each in tickets)
+
     async def place(self, ticket: OrderTicket) -> OrderReport:
         """Send an order, once. It is checked against lot and tick first: what does not fit is not sent."""
         listing = self._markets.listing(ticket.pair)
-        spot = listing.category is Category.SPOT
-        require_sense(ticket, spot=spot)
+        require_sense(ticket, spot=listing.category is Category.SPOT)
         require_whole(ticket, await self._markets.filters(ticket.pair))
-        # Nothing is borrowed to sell on spot, so selling there only ever brings the account nearer to cash.
-        urgent = ticket.reduce_only or (spot and not ticket.buys)
+        urgent = _is_urgent(ticket, listing)
         row = await self._caller.ask(PLACE, _parameters(ticket, listing), Acknowledged, urgent=urgent)
         if row.order_link_id != ticket.client_id:
             raise self._caller.unreadable(PLACE, f"it is about order {row.order_link_id!r}, not {ticket.client_id}")
@@ -177,6 +179,14 @@ class BybitOrders:
             average_price=_average(row),
             updated_ns=row.updated_time * _NS_PER_MS,
         )
+
+
+def _is_urgent(ticket: OrderTicket, listing: Listing) -> bool:
+    """Whether an order may use what is reserved: it only reduces.
+
+    Nothing is borrowed to sell on spot, so selling there only ever brings the account nearer to cash.
+    """
+    return ticket.reduce_only or (listing.category is Category.SPOT and not ticket.buys)
 
 
 def _average(row: OrderRow) -> Decimal | None:

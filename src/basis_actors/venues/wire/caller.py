@@ -6,7 +6,7 @@ Nothing here asks twice, whatever comes back.
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
 import msgspec
@@ -90,6 +90,19 @@ class Caller:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             problem = str(error)
         raise self.unreadable(endpoint, problem)
+
+    def require_room(self, wanted: Iterable[tuple[Endpoint, bool]]) -> None:
+        """Whether all these requests would be sent now; of each, whether it is urgent. Nothing is sent.
+
+        Raises Transient as `RequestBudget.require`.
+        """
+        weights: dict[tuple[str, bool], int] = {}
+        for endpoint, urgent in wanted:
+            weights[endpoint.host, urgent] = weights.get((endpoint.host, urgent), 0) + endpoint.weight
+        clock = self.clock
+        exchange_ns = clock.now_ns() if clock.is_set else None
+        for (host, urgent), weight in weights.items():
+            self.budget.require(host, weight, exchange_ns=exchange_ns, elapsed_ns=clock.elapsed_ns, urgent=urgent)
 
     async def now_ns(self) -> int:
         """The exchange's time, asked for if it is not known yet."""
@@ -220,9 +233,11 @@ class Caller:
         if fate is Fate.UNAUTHORISED:
             return AuthFailed("VEN-005", f"{what}; check key, permissions and address list, nothing is sent meanwhile")
         if fate is Fate.LIMITED:
-            return Transient("VEN-006", f"{what}; it was not carried out")
+            wait = self.budget.left_alone_seconds(endpoint.host, self.clock.elapsed_ns)
+            return Transient("VEN-006", f"{what}; it was not carried out", wait)
         if fate is Fate.BANNED:
-            return Transient("VEN-003", f"{what}; it was not carried out, and this address is banned")
+            wait = self.budget.left_alone_seconds(endpoint.host, self.clock.elapsed_ns)
+            return Transient("VEN-003", f"{what}; it was not carried out, and this address is banned", wait)
         if fate is Fate.LATE:
             return Transient("VEN-001", f"{what}; it was not carried out, the clock has been read again")
         if fate is Fate.PASSING or (fate is Fate.UNKNOWN and not endpoint.changes):

@@ -5,6 +5,7 @@ An order is only acknowledged when it is sent; what became of it is asked for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -42,6 +43,10 @@ class OkxOrders:
     def __init__(self, caller: Caller, markets: Markets) -> None:
         self._caller = caller
         self._markets = markets
+
+    def require_room(self, tickets: Sequence[OrderTicket]) -> None:
+        """Whether orders like these would be sent now. Raises Transient as `Caller.require_room`."""
+        self._caller.require_room((PLACE, ticket.reduce_only) for ticket in tickets)
 
     async def place(self, ticket: OrderTicket) -> OrderReport:
         """Send an order, once. It is checked against lot and tick first: what does not fit is not sent."""

@@ -51,33 +51,44 @@ class RequestBudget:
         self._rates[host] = RollingRate(weight, length_ns)
 
     def take(self, host: str, weight: int, *, exchange_ns: int | None, elapsed_ns: int, urgent: bool) -> None:
-        """Use `weight` of a host's budget; only what is `urgent` may use the last of it.
+        """Use `weight` of a host's budget. Raises as `require`."""
+        self.require(host, weight, exchange_ns=exchange_ns, elapsed_ns=elapsed_ns, urgent=urgent)
+        window = self._current(host, exchange_ns)
+        if window is not None:
+            window.used += weight
+        for rate in self._rates_of(host):
+            rate.take(weight, elapsed_ns)
+
+    def require(self, host: str, weight: int, *, exchange_ns: int | None, elapsed_ns: int, urgent: bool) -> None:
+        """Whether `weight` fits into a host's budget; only what is `urgent` may use the last of it.
 
         `exchange_ns` is the exchange's time, None while it is not known, `elapsed_ns` the local clock. Raises Transient
         VEN-006 for what does not fit and while a host wants to be left alone, VEN-003 while the exchange bans us.
         """
         if self._banned_until is not None and elapsed_ns < self._banned_until:
-            seconds = _seconds(self._banned_until - elapsed_ns)
-            raise Transient(
-                "VEN-003", f"{self._venue} bans this address for {seconds} more s; nothing is sent until then"
-            )
+            left = self._banned_until - elapsed_ns
+            text = f"{self._venue} bans this address for {_seconds(left)} more s; nothing is sent until then"
+            raise Transient("VEN-003", text, left / NS_PER_SECOND)
         until = self._paused_until.get(host, elapsed_ns)
         if elapsed_ns < until:
-            seconds = _seconds(until - elapsed_ns)
-            raise Transient(
-                "VEN-006", f"{self._venue} ({host}) takes no request for {seconds} more s; nothing was sent"
-            )
+            left = until - elapsed_ns
+            text = f"{self._venue} ({host}) takes no request for {_seconds(left)} more s; nothing was sent"
+            raise Transient("VEN-006", text, left / NS_PER_SECOND)
         if weight == 0:
             return
-        window, rates = self._current(host, exchange_ns), self._rates_of(host)
-        if window is not None:
-            self._require(host, weight, window.used, self._share(window.limit, urgent=urgent))
-        for rate in rates:
-            self._require(host, weight, rate.used(elapsed_ns), self._share(rate.limit, urgent=urgent))
-        if window is not None:
-            window.used += weight
-        for rate in rates:
-            rate.take(weight, elapsed_ns)
+        window = self._current(host, exchange_ns)
+        if window is not None and exchange_ns is not None:
+            left = window.length_ns - exchange_ns % window.length_ns
+            self._require(host, weight, window.used, self._share(window.limit, urgent=urgent), left)
+        for rate in self._rates_of(host):
+            limit = self._share(rate.limit, urgent=urgent)
+            left = rate.wait_ns(weight, limit, elapsed_ns)
+            self._require(host, weight, rate.used(elapsed_ns), limit, left)
+
+    def left_alone_seconds(self, host: str, elapsed_ns: int) -> float:
+        """How long a host is still to be left alone, because it limits or because the exchange bans us."""
+        until = max(self._paused_until.get(host, elapsed_ns), self._banned_until or elapsed_ns)
+        return max(until - elapsed_ns, 0) / NS_PER_SECOND
 
     def wait_ns(self, host: str, weight: int, elapsed_ns: int, *, urgent: bool) -> int:
         """How long it takes until `weight` fits into what is granted over any time; 0 when it does now."""
@@ -108,10 +119,10 @@ class RequestBudget:
     def _share(self, limit: int, *, urgent: bool) -> int:
         return limit if urgent else max(1, int(limit * self._open_share))
 
-    def _require(self, host: str, weight: int, used: int, limit: int) -> None:
+    def _require(self, host: str, weight: int, used: int, limit: int, left_ns: int) -> None:
         if used + weight > limit:
             text = f"{used} of {limit} in this window are used and {weight} were asked for; nothing was sent"
-            raise Transient("VEN-006", f"{self._venue} ({host}) budget: {text}")
+            raise Transient("VEN-006", f"{self._venue} ({host}) budget: {text}", left_ns / NS_PER_SECOND)
 
     def _current(self, host: str, exchange_ns: int | None) -> _Window | None:
         window = self._windows.get(host)
