@@ -50,6 +50,7 @@ CONFIG = ExecutionManagerConfig(
     max_retry_attempts=3,
     tight_loop_timeout=120.0,
     retry_delay_seconds=0.1,
+    longest_question_pause_seconds=3.0,
     execution_timeout=30.0,
     reconciliation_timeout=10.0,
 )

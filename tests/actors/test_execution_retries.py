@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
-from tests.actors.desk import START, buy, desk, fill_and_lose_the_answer, late, lose_the_order, refuse, supply
+from tests.actors.desk import CONFIG, START, buy, desk, fill_and_lose_the_answer, late, lose_the_order, refuse, supply
 
 from basis_actors.bus import BusFailed
 from basis_actors.bus.testkit import Runtimes
@@ -15,6 +17,8 @@ from basis_actors.messages.events import (
     SystemErrorEvent,
     TightLoopExecutionEvent,
 )
+from basis_actors.messages.execution import ExecutionHandshake
+from basis_actors.messages.orders import Order
 
 pytestmark = pytest.mark.anyio
 
@@ -74,6 +78,27 @@ async def test_an_unknown_outcome_is_resolved_and_never_sent_again(runtime: Runt
         assert done.results[0].succeeded
         view = await d.bus.ask("position_monitor", GetPositions())
         assert view.positions["binance:BaseToken:BTC"] == 1.0, "booked once"
+
+
+async def test_a_venue_that_is_back_is_asked_within_the_longest_pause(runtime: Runtimes) -> None:
+    async with desk(runtime) as d:
+        back = START + 50 * 10**9
+        resolve, asked = d.binance.resolve, []
+
+        async def away(order: Order) -> ExecutionHandshake:
+            asked.append(d.bus.clock.now())
+            d.binance.silent = int(asked[-1] < back)
+            return await resolve(order)
+
+        d.binance.resolve = away  # type: ignore[method-assign]
+        d.binance.script = [fill_and_lose_the_answer]
+        done = await d.execute(buy("a"))
+        assert done.results[0].succeeded
+        assert d.binance.sent == ["a"]
+        pauses = [(after - before) / 1e9 for before, after in pairwise([START, *asked])]
+        assert pauses[:5] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6]), "at first as often as an answer may take"
+        assert set(pauses[5:]) == {CONFIG.longest_question_pause_seconds}
+        assert asked[-1] - back < CONFIG.longest_question_pause_seconds * 1e9
 
 
 async def test_an_order_that_the_venue_never_got_may_be_sent_again(runtime: Runtimes) -> None:

@@ -75,6 +75,7 @@ def test_execution_manager_has_the_shared_defaults_in_every_mode() -> None:
         "max_retry_attempts": 3,
         "tight_loop_timeout": 120,
         "retry_delay_seconds": 0.1,
+        "longest_question_pause_seconds": 3,
         "execution_timeout": 30,
         "reconciliation_timeout": 10,
     }

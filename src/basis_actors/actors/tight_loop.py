@@ -158,13 +158,17 @@ class TightLoop:
         return tuple(resolved)
 
     async def _resolve(self, order: Order, handshake: ExecutionHandshake, deadline: int) -> ExecutionHandshake:
-        """Ask what became of an order, at growing intervals, as long as there is time to reconcile it afterwards."""
-        pause = self._config.retry_delay_seconds
+        """Ask what became of an order, at growing intervals, as long as there is time to reconcile it afterwards.
+
+        They do not grow far: all else waits for the answer, also when the venue has long been back.
+        """
+        longest = self._config.longest_question_pause_seconds
+        pause = min(self._config.retry_delay_seconds, longest)
         end = deadline - self._actor.span(self._config.reconciliation_timeout)
         while handshake.status in _UNDECIDED and self._remaining(end) > pause and not self._is_ending():
             await self._actor.sleep(pause)
             handshake = await self._ask_venue(order, end, resolve=True)
-            pause = min(max(2.0 * pause, 0.1), self._config.execution_timeout)
+            pause = min(max(2.0 * pause, 0.1), longest)
         return handshake
 
     async def _ask_venue(self, order: Order, deadline: int, *, resolve: bool) -> ExecutionHandshake:

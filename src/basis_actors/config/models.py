@@ -103,6 +103,8 @@ class ExecutionManagerConfig(Model):
     tight_loop_timeout: Seconds
     """Seconds for one order from validation to reconciliation."""
     retry_delay_seconds: SecondsOrZero
+    longest_question_pause_seconds: Seconds
+    """Seconds between two questions about an order of which nobody knows what became of it; they grow up to this."""
     execution_timeout: Seconds
     """Seconds for one try."""
     reconciliation_timeout: Seconds
