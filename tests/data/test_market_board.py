@@ -170,6 +170,120 @@ def test_a_price_that_jumps_about_is_never_believed() -> None:
     assert known.state(NOW, NOW).prices["BTC"] == 100.0
 
 
+def everywhere(to: MarketBoard, price: float, at: int, *, but: str = "") -> None:
+    """Every market of the spec shows a price, those of one exchange excepted."""
+    for venue, pair, kind in (
+        ("binance", "BTC/USDT", LAST),
+        ("binance", "BTC-PERP", LAST),
+        ("binance", "BTC-PERP", MARK),
+        ("okx", "BTC-PERP", LAST),
+        ("okx", "BTC-PERP", MARK),
+    ):
+        if venue != but:
+            see(to, pair, price, at, kind, venue)
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.94, 1.06, 10.0])
+def test_a_price_that_no_other_exchange_is_near_is_never_believed_and_counts_as_stale_at_once(factor: float) -> None:
+    known = board()
+    everywhere(known, 100.0, NOW)
+    said = []
+    for number in range(1, 40):
+        at = NOW + number * CONFIRM
+        everywhere(known, 100.0, at, but="okx")
+        said += [see(known, "BTC-PERP", 100.0 * factor, at, kind, "okx") for kind in (LAST, MARK)]
+        state = known.state(at, at)
+        wrong, right = state.perps["okx:BTC-PERP"], state.perps["binance:BTC-PERP"]
+        assert (wrong.last, wrong.last_fresh, wrong.mark, wrong.mark_fresh) == (100.0, False, 100.0, False)
+        assert (right.last_fresh, right.mark_fresh, state.spot["binance:BTC"].fresh) == (True, True, True)
+        assert state.stale_prices == ()
+    last, mark = (text for text in said if text is not None)
+    assert f"okx:BTC-PERP last price {100 * factor:g} is {factor - 1.0:+.1%} from 100 at binance" in last
+    assert "okx:BTC-PERP mark price" in mark
+    see(known, "BTC-PERP", 101.0, NOW + 40 * CONFIRM, venue="okx")
+    back = known.state(NOW, NOW + 40 * CONFIRM).perps["okx:BTC-PERP"]
+    assert (back.last, back.last_fresh, back.mark_fresh) == (101.0, True, False), "each price for itself"
+
+
+def test_a_price_that_the_others_follow_is_believed_as_any_jump_is() -> None:
+    known = board()
+    everywhere(known, 100.0, NOW)
+    see(known, "BTC-PERP", 200.0, NOW + 1, venue="okx")
+    everywhere(known, 200.0, NOW + 2)
+    half = known.state(NOW, NOW + 2).perps
+    assert not half["okx:BTC-PERP"].last_fresh or half["okx:BTC-PERP"].last == 100.0
+    everywhere(known, 200.0, NOW + 2 + CONFIRM)
+    state = known.state(NOW, NOW + 2 + CONFIRM)
+    assert {quote.last for quote in state.perps.values()} == {state.prices["BTC"]} == {200.0}
+    assert all(quote.last_fresh and quote.mark_fresh for quote in state.perps.values())
+
+
+def test_a_small_move_of_one_exchange_is_believed_at_once_when_another_makes_it_too() -> None:
+    known = board()
+    everywhere(known, 100.0, NOW)
+    see(known, "BTC-PERP", 93.0, NOW + 1, venue="okx")
+    assert not known.state(NOW, NOW + 1).perps["okx:BTC-PERP"].last_fresh
+    see(known, "BTC-PERP", 93.0, NOW + 2)
+    see(known, "BTC-PERP", 93.0, NOW + 3, venue="okx")
+    state = known.state(NOW, NOW + 3)
+    assert [quote.last for quote in state.perps.values()] == [93.0, 93.0]
+
+
+def test_a_price_that_walks_away_step_by_step_is_left_behind() -> None:
+    known = board()
+    everywhere(known, 100.0, NOW)
+    for number in range(1, 100):
+        everywhere(known, 100.0, NOW + number, but="okx")
+        see(known, "BTC-PERP", 100.0 + number, NOW + number, venue="okx")
+    quote = known.state(NOW, NOW + 99).perps["okx:BTC-PERP"]
+    assert (quote.last, quote.last_fresh) == (105.0, False)
+    assert known.state(NOW, NOW + 99).perps["binance:BTC-PERP"].last_fresh
+
+
+def test_of_two_exchanges_the_one_that_departed_speaks_not_against_the_other() -> None:
+    known = board()
+    everywhere(known, 100.0, NOW)
+    see(known, "BTC-PERP", 1000.0, NOW + 1, venue="okx")
+    assert see(known, "BTC/USDT", 94.0, NOW + 2) is not None, "the mark of okx is still what it was"
+    see(known, "BTC-PERP", 1000.0, NOW + 3, MARK, "okx")
+    assert see(known, "BTC/USDT", 94.0, NOW + 4) is None
+    assert known.state(NOW, NOW + 4).prices["BTC"] == 94.0
+
+
+def test_what_is_not_fresh_or_of_the_same_exchange_or_in_another_currency_proves_nothing() -> None:
+    known = board()
+    everywhere(known, 100.0, NOW)
+    late = NOW + FRESH + 1
+    see(known, "BTC/USDT", 94.0, late)
+    assert known.state(NOW, late).prices["BTC"] == 94.0, "okx has fallen silent"
+    see(known, "BTC-PERP", 85.0, late + 1)
+    assert known.state(NOW, late + 1).perps["binance:BTC-PERP"].last == 100.0
+    see(known, "BTC-PERP", 85.0, late + 1 + CONFIRM)
+    assert known.state(NOW, late + 1 + CONFIRM).perps["binance:BTC-PERP"].last == 85.0, "nobody else knows better"
+    dollars = board()
+    see(dollars, "BTCUSD-PERP", 50.0, venue="okx")
+    assert see(dollars, "BTC/USDT", 100.0) is None
+    assert see(dollars, "ETH/USDT", 2.0) is None
+
+
+def test_a_first_price_that_departs_is_not_known() -> None:
+    known = board()
+    everywhere(known, 100.0, NOW, but="okx")
+    assert see(known, "BTC-PERP", 1000.0, NOW + 1, venue="okx") is not None
+    assert "okx:BTC-PERP (last)" in known.unknown()
+    assert known.state(NOW, NOW + 1).perps["okx:BTC-PERP"].last is None
+
+
+def test_the_range_of_a_mark_that_departs_is_none() -> None:
+    known = board()
+    everywhere(known, 100.0, NOW)
+    known.forget_ranges()
+    see(known, "BTC-PERP", 1000.0, NOW + 1, MARK, "okx")
+    known.widen(Market("okx", "BTC-PERP"), 90.0, 1000.0)
+    quote = known.state(NOW, NOW + 1).perps["okx:BTC-PERP"]
+    assert (quote.mark_low, quote.mark_high) == (None, None)
+
+
 @given(st.lists(st.floats(95.5, 104.5), min_size=1, max_size=20))
 def test_the_range_of_marks_is_that_of_all_since_the_last_tick(marks: list[float]) -> None:
     known = board()

@@ -322,7 +322,10 @@ async def test_a_stream_of_nonsense_is_named_and_not_believed() -> None:
         await rest()
         state = world.board.state(START, world.now())
     assert (state.prices["BTC"], state.perps["okx:BTC-PERP"].last) == (100.0, 100.0)
-    jump = "binance:BTC last price 1 is -99.0% from 100 before; it is not believed unless it holds for 30 s"
+    jump = (
+        "binance:BTC last price 1 is -99.0% from 100 at okx, and no other exchange is near it; it counts as stale,"
+        " however long it lasts, until one is"
+    )
     assert logged == [
         "DATA-002 HIGH: okx: okx:BTC-PERP last price 0.0 is none; the last good one is kept",
         f"DATA-002 HIGH: binance: {jump}",

@@ -35,6 +35,8 @@ class MarketFeedConfig(Model):
     """A price that is further than this from the one before is not believed before it has held for a while."""
     confirm_seconds: Seconds
     """For so long."""
+    max_departure: Fraction
+    """A price that is further than this from what every other exchange shows of its asset is never believed."""
     reconnect_seconds: Seconds
     """Pause before the first new connection; doubled by each that fails."""
     longest_reconnect_seconds: Seconds

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from msgspec.structs import replace
 
 from basis_actors.data.funding import due_rows
+from basis_actors.data.other_exchanges import OtherExchanges
 from basis_actors.messages.market import FundingStamp, GasQuote, MarketSpec, MarketState, PerpQuote, SpotQuote
 from basis_actors.messages.quotes import Price, PriceKind
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
@@ -76,12 +77,18 @@ class MarketBoard:
         self._perps = {name: _named(name, spot=False) for name in spec.perps}
         self._seen: dict[tuple[Market, PriceKind], _Seen] = {}
         self._doubted: dict[tuple[Market, PriceKind], _Seen] = {}
+        self._others = OtherExchanges(config)
+        self._departed: set[tuple[Market, PriceKind]] = set()
+        """Whose newest price no other exchange bears out."""
         self._stamps: dict[str, list[FundingStamp]] = {name: [] for name in self._perps}
         self._ranges: dict[Market, tuple[float, float]] = {}
 
     def see(self, venue: str, price: Price, now_ns: int) -> str | None:
         """Take a price, unless it is older than what is known. Returns what is wrong with one that is not believed, the
         first time that this market says so; its last good price goes on ageing.
+
+        A jump is believed once it has held, but nothing that departs from what all other exchanges show, however long
+        it lasts: until they agree the market counts as stale at once, as whatever is sent there would be filled at it.
         """
         market = Market(venue, price.pair)
         key = (market, price.kind)
@@ -94,15 +101,28 @@ class MarketBoard:
         if known is not None and price.time_ns <= known.time_ns:
             return None
         seen = _Seen(price.price, price.time_ns, now_ns)
-        if known is None or self._near(price.price, known.price) or self._confirmed(doubted, seen):
+        against = self._others.against(venue, price.pair, price.price, now_ns)
+        holds = known is None or self._near(price.price, known.price) or self._confirmed(doubted, seen)
+        believed = holds and against is None
+        self._others.show(venue, price.pair, price.kind, price.price, now_ns, believed=believed)
+        had_departed = key in self._departed
+        if against is None:
+            self._departed.discard(key)
+        else:
+            self._departed.add(key)
+        if believed:
             self._doubted.pop(key, None)
             self._seen[key] = seen
             if price.kind is PriceKind.MARK:
                 self.widen(market, price.price, price.price)
             return None
-        if doubted is not None and isfinite(doubted.price) and self._near(price.price, doubted.price):
+        is_news = doubted is None or not isfinite(doubted.price) or not self._near(price.price, doubted.price)
+        if is_news:
+            self._doubted[key] = seen
+        if against is not None:
+            return None if had_departed else _departure(market, price, *against)
+        if not is_news or known is None:
             return None
-        self._doubted[key] = seen
         return (
             f"{market.name} {price.kind} price {price.price:g} is {price.price / known.price - 1.0:+.1%} from"
             f" {known.price:g} before; it is not believed unless it holds for {self._config.confirm_seconds:g} s"
@@ -118,7 +138,9 @@ class MarketBoard:
         return seen.seen_ns - doubted.seen_ns >= self._config.confirm_seconds * NS_PER_SECOND
 
     def widen(self, market: Market, low: float, high: float) -> None:
-        """Marks have been as low and as high since the last tick."""
+        """Marks have been as low and as high since the last tick, unless they are none to be believed."""
+        if (market, PriceKind.MARK) in self._departed:
+            return
         before = self._ranges.get(market, (low, high))
         self._ranges[market] = (min(low, before[0]), max(high, before[1]))
 
@@ -177,7 +199,7 @@ class MarketBoard:
             seen = self._seen.get((market, PriceKind.LAST))
             if seen is not None:
                 prices[asset] = seen.price
-                if not self._is_fresh(seen, ns):
+                if not self._is_fresh(market, PriceKind.LAST, ns):
                     stale.append(asset)
         due = {perp: list(self._due(perp, ns)) for perp in self._perps}
         return MarketState(
@@ -208,7 +230,7 @@ class MarketBoard:
         for name, market in self._spot.items():
             seen = self._seen.get((market, PriceKind.LAST))
             if seen is not None:
-                yield name, SpotQuote(seen.price, self._is_fresh(seen, ns))
+                yield name, SpotQuote(seen.price, self._is_fresh(market, PriceKind.LAST, ns))
 
     def _perp_quote(self, market: Market, ns: int) -> PerpQuote:
         last = self._seen.get((market, PriceKind.LAST))
@@ -216,9 +238,9 @@ class MarketBoard:
         low, high = self._ranges.get(market, (None, None))
         return PerpQuote(
             last=None if last is None else last.price,
-            last_fresh=last is not None and self._is_fresh(last, ns),
+            last_fresh=self._is_fresh(market, PriceKind.LAST, ns),
             mark=None if mark is None else mark.price,
-            mark_fresh=mark is not None and self._is_fresh(mark, ns),
+            mark_fresh=self._is_fresh(market, PriceKind.MARK, ns),
             mark_high=high,
             mark_low=low,
         )
@@ -229,12 +251,18 @@ class MarketBoard:
         for due_ns, row in zip(*due_rows([stamp.ns for stamp in stamps], ns), strict=True):
             yield FundingStamp(due_ns, perp, None, None) if row < 0 else stamps[row]
 
-    @property
-    def _limit_ns(self) -> int:
-        return round(self._config.fresh_seconds * NS_PER_SECOND)
+    def _is_fresh(self, market: Market, kind: PriceKind, ns: int) -> bool:
+        seen = self._seen.get((market, kind))
+        if seen is None or (market, kind) in self._departed:
+            return False
+        return ns - seen.seen_ns <= round(self._config.fresh_seconds * NS_PER_SECOND)
 
-    def _is_fresh(self, seen: _Seen, ns: int) -> bool:
-        return ns - seen.seen_ns <= self._limit_ns
+
+def _departure(market: Market, price: Price, venue: str, other: float) -> str:
+    return (
+        f"{market.name} {price.kind} price {price.price:g} is {price.price / other - 1.0:+.1%} from {other:g} at"
+        f" {venue}, and no other exchange is near it; it counts as stale, however long it lasts, until one is"
+    )
 
 
 def _missed_at_end(stamps: Sequence[FundingStamp]) -> int:
