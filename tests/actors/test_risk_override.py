@@ -26,6 +26,7 @@ from basis_actors.messages.commands import ExecuteOrders, OrderResult, OrdersDon
 from basis_actors.messages.events import StrategyDecision
 from basis_actors.messages.market import MarketSpec
 from basis_actors.messages.orders import Order, Side
+from basis_actors.messages.safety import ReduceOnly, ResumeTrading
 from basis_actors.strategies.base import Decision, Situation, Strategy
 
 pytestmark = pytest.mark.anyio
@@ -127,6 +128,25 @@ async def test_at_critical_only_what_reduces_goes_out(
         assert "drawdown 0.06 above the limit 0.05" in decision.reasoning
         assert decision.decision_type == ("rebalance" if sent else "hold")
         assert ("RISK-001" in decision.constraints_violated) is not bool(sent)
+
+
+class Careful(Holder):
+    """Knows what to do while it may only reduce."""
+
+    def de_risk(self, situation: Situation) -> Decision:
+        return Decision(decision_type="exit", action="exit_partial", reasoning="less", invested=True, orders=(SELL,))
+
+
+@pytest.mark.parametrize("critical", [False, True])
+async def test_a_strategy_that_may_only_reduce_is_asked_for_that(runtime: Runtimes, critical: bool) -> None:
+    m = Manager(runtime, wants=[BUY], action="entry_full", strategy=Careful)
+    async with m.bus:
+        if not critical:
+            m.bus.post("strategy_manager", ReduceOnly("a venue is lost", "VEN-003"))
+        decision = await m.decides(RiskLevel.CRITICAL if critical else RiskLevel.LOW)
+        assert (decision.orders_generated, decision.reasoning.endswith("; less")) == (1, True)
+        m.bus.post("strategy_manager", ResumeTrading())
+        assert (await m.decides(RiskLevel.LOW)).reasoning == "as ever"
 
 
 async def test_a_breach_that_persists_closes_step_by_step_and_then_stops_trading(runtime: Runtimes) -> None:

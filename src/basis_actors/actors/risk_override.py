@@ -69,18 +69,17 @@ class RiskOverride:
         risk = situation.book.risk
         if self._cause is None and (risk.level is not RiskLevel.CRITICAL or not self._limits.enforce):
             self._critical_ticks = 0
-            decision = self._checked(self._strategy.decide(situation))
             command = self._reduce_only
             if command is None:
-                return decision
-            return self._only_what_reduces(decision, situation, command.reason, command.error_code)
+                return self._checked(self._strategy.decide(situation))
+            return self._reduce(situation, command.reason, command.error_code)
         self._critical_ticks += 1
         if self._cause is None and self._escalates(risk):
             code = risk.code or "RISK-006"
             self._cause = StopTrading(f"risk was critical: {'; '.join(risk.breaches)}", code)
         if self._cause is not None:
             return self._close(situation, self._cause)
-        return self._reduce(situation)
+        return self._reduce(situation, f"risk is critical ({'; '.join(risk.breaches)})", risk.code or "RISK-006")
 
     def _checked(self, decision: Decision) -> Decision:
         """What the strategy returned. Raises BasisError STRAT-001 when it is no decision, STRAT-004 for no orders."""
@@ -110,15 +109,10 @@ class RiskOverride:
             return True
         return self._critical_ticks >= self._limits.escalation_ticks
 
-    def _reduce(self, situation: Situation) -> Decision:
+    def _reduce(self, situation: Situation, reason: str, code: str) -> Decision:
         """What reduces, and a hold instead of what does not."""
-        risk = situation.book.risk
         decision = self._strategy.de_risk(situation)
         decision = self._checked(self._strategy.decide(situation) if decision is None else decision)
-        reason = f"risk is critical ({'; '.join(risk.breaches)})"
-        return self._only_what_reduces(decision, situation, reason, risk.code or "RISK-006")
-
-    def _only_what_reduces(self, decision: Decision, situation: Situation, reason: str, code: str) -> Decision:
         if decision.adds_risk or not all_reduce(decision.orders, situation.positions):
             return Decision.hold(
                 f"{reason}; what the strategy wants adds to it: {decision.reasoning}",

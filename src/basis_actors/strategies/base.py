@@ -129,7 +129,7 @@ class Strategy(StrategyClass, ABC):
         """
 
     def de_risk(self, situation: Situation) -> Decision | None:  # noqa: ARG002 - for overriders
-        """What to do instead of `decide` while the risk level is critical: only orders that reduce.
+        """What to do instead of `decide` while only what reduces may be sent, by the risk level or the kill switch.
 
         None leaves it to `decide`, of which the manager then lets nothing through that adds risk.
         """

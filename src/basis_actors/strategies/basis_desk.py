@@ -34,10 +34,6 @@ class BasisDesk(HedgeDesk):
             orders += self._write.group((short, bought), ExecutionMode.COMPENSATED)
         return tuple(orders)
 
-    def sell_long(self, venue: str, amount: float, intent: str) -> Order:
-        """An order that only reduces a long perpetual."""
-        return self._write.perp(venue, self._terms.asset, Side.SHORT, amount, intent, reduce_only=True)
-
     def close(self, share: float, intent: str) -> tuple[Order, ...]:
         """A share of every leg that can be traded now; a leg without a price keeps its spot."""
         if not self._book.spot_tradable:

@@ -22,15 +22,6 @@ class BasisMoves(HedgeGrowth):
 
     # Risk: these act whatever else is going on.
 
-    def sell_longs(self) -> Found | None:
-        """The trade never buys a perpetual: a long one is somebody else's doing, and is sold before all else."""
-        legs = [leg for leg in self._book.legs.values() if leg.tradable and leg.short < 0.0]
-        if not legs:
-            return None
-        names = ", ".join(f"{leg.venue} {-leg.short:.6g}" for leg in legs)
-        orders = tuple(self._desk.sell_long(leg.venue, -leg.short, "level_delta") for leg in legs)
-        return Found("rebalance", "exit_partial", f"perpetuals are held long: {names}", orders)
-
     def level_delta(self) -> Found | None:
         """After a liquidation, or a fill that fell short, the longer side is cut back to the shorter."""
         book = self._book

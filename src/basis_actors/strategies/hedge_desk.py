@@ -126,7 +126,9 @@ class HedgeDesk(ABC):
 
     def exit_cost(self) -> float:
         """What closing everything and bringing the money to the wallet costs, USDT."""
-        trading = sum(leg.short * (self.spot_cost + self._perp_cost(venue)) for venue, leg in self._book.legs.items())
+        trading = sum(
+            abs(leg.short) * (self.spot_cost + self._perp_cost(venue)) for venue, leg in self._book.legs.items()
+        )
         return trading * self._book.price + sum(self._terms.withdrawal_fees.values())
 
     def spot_lots(self, amount: float) -> float:
@@ -167,6 +169,10 @@ class HedgeDesk(ABC):
     def buy_back(self, venue: str, amount: float, intent: str) -> Order:
         """Reduce a short."""
         return self._write.perp(venue, self._terms.asset, Side.LONG, amount, intent, reduce_only=True)
+
+    def sell_long(self, venue: str, amount: float, intent: str) -> Order:
+        """An order that only reduces a long perpetual."""
+        return self._write.perp(venue, self._terms.asset, Side.SHORT, amount, intent, reduce_only=True)
 
     def sell_spot(self, amount: float, intent: str) -> Order:
         """Reduce the spot leg."""

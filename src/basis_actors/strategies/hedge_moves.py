@@ -72,6 +72,15 @@ class HedgeMoves(ABC):
 
     # Risk
 
+    def sell_longs(self) -> Found | None:
+        """These strategies never buy a perpetual: a long one is somebody else's doing, and is sold before all else."""
+        legs = [leg for leg in self._book.legs.values() if leg.tradable and leg.short < 0.0]
+        if not legs:
+            return None
+        names = ", ".join(f"{leg.venue} {-leg.short:.6g}" for leg in legs)
+        orders = tuple(self._desk.sell_long(leg.venue, -leg.short, "level_delta") for leg in legs)
+        return Found("rebalance", "exit_partial", f"perpetuals are held long: {names}", orders)
+
     def wait_for_arrivals(self) -> Found | None:
         """A stage is open while money is on its way."""
         return Found("hold", "none", "waiting for a transfer to arrive") if self._book.in_transit else None

@@ -73,6 +73,10 @@ class MarketNeutral(Strategy):
         """The first rule that wants something decides, otherwise hold."""
         return self._decide(situation, _RULES)
 
+    def de_risk(self, situation: Situation) -> Decision:
+        """The rules that only reduce."""
+        return self._decide(situation, _REDUCING)
+
     def close_all(self, situation: Situation) -> Decision:
         """Sell all ether, close every short, gather the cash in the wallet; `invested` until nothing is left to do."""
         return self._decide(situation, _CLOSING)
@@ -144,6 +148,7 @@ def _state(book: NeutralBook) -> dict[str, object]:
 _NOTHING: Final = Found("hold", "none", "within all bands")
 
 _RULES: Final[tuple[Rule, ...]] = (
+    NeutralMoves.sell_longs,
     NeutralMoves.level_delta,
     NeutralMoves.keep_loan_healthy,
     NeutralMoves.obey_margin_limits,
@@ -162,9 +167,27 @@ _RULES: Final[tuple[Rule, ...]] = (
     NeutralMoves.resize,
     NeutralMoves.deploy,
 )
-"""Risk first, then the owner, then the position. Only the first four act while money is on its way."""
+"""Risk first, then the owner, then the position. Only the first five act while money is on its way."""
+
+_REDUCING: Final[tuple[Rule, ...]] = (
+    NeutralMoves.sell_longs,
+    NeutralMoves.reduce_delta,
+    NeutralMoves.keep_loan_healthy,
+    NeutralMoves.obey_margin_limits,
+    NeutralMoves.keep_ltv_band,
+    NeutralMoves.wait_for_arrivals,
+    NeutralMoves.leave,
+    NeutralMoves.top_up_margin,
+    NeutralMoves.pay_out,
+    NeutralMoves.settle_gas,
+    NeutralMoves.sell_dust,
+    NeutralMoves.release_margin,
+    NeutralMoves.resize,
+)
+"""The same without what builds: net delta is levelled by cutting back whichever side is too large."""
 
 _CLOSING: Final[tuple[Rule, ...]] = (
+    NeutralMoves.sell_longs,
     NeutralMoves.reduce_delta,
     NeutralMoves.close,
     NeutralMoves.sell_dust,

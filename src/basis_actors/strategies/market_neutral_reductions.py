@@ -287,12 +287,21 @@ class Reductions(HedgeGrowth):
             return None
         reason = "closing everything"
         found = self._reduce(self._neutral.long, "emergency_exit", "exit_full", reason, urgent=True)
-        return found or self._close_rest(reason) or Found("hold", "none", "waiting for ether that will be sold")
+        found = found or self._close_rest(reason)
+        what = "a long perpetual that cannot be sold now" if self._holds_long else "ether that will be sold"
+        return found or Found("hold", "none", f"waiting for {what}")
+
+    @property
+    def _holds_long(self) -> bool:
+        return any(leg.short < 0.0 for leg in self._book.legs.values())
 
     def _close_rest(self, reason: str) -> Found | None:
-        """Where no ether is left elsewhere: the last of the shorts, and of the ether on the exchange."""
+        """Where no ether is left elsewhere: the last of the shorts, and of the ether on the exchange.
+
+        While a long perpetual cannot be sold, what stands against it stays.
+        """
         book, desk = self._neutral, self._desk
-        if (book.long - book.hedge.spot) * book.price >= self._terms.minimum_notional:
+        if (book.long - book.hedge.spot) * book.price >= self._terms.minimum_notional or self._holds_long:
             return None
         legs = [leg for leg in self._book.legs.values() if leg.tradable and leg.short > 0.0]
         orders = [desk.buy_back(leg.venue, leg.short, "exit") for leg in legs]
