@@ -198,3 +198,26 @@ async def test_a_stop_ends_a_start_that_waits_for_an_account(there: Street) -> N
     assert code == 0, stderr
     assert json.loads(stdout)["failure"] is None
     assert there.orders == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("flatten", [False, True])
+async def test_a_start_can_be_asked_and_is_killed_before_it_trades(there: Street, flatten: bool) -> None:
+    busy = {"code": "50001", "msg": "Service temporarily unavailable"}
+    there.exchanges["okx"].faults.answer("GET*", 503, busy, times=FOREVER)
+    process = there.start("--state", str(there.state))
+    await there.until(process, (there.state / "btc_basis" / "control.sock").exists)
+    await there.until(process, lambda: "starting: waiting for the market: okx" in ask(there, "status"))
+    killed = ask(there, "kill", *(["--flatten"] if flatten else []))
+    assert "now      starting: waiting for the market: okx" in killed
+    there.exchanges["okx"].faults.clear()
+    there.exchanges["bybit"].faults.answer("GET /v5/account/*", 503, {}, times=FOREVER)
+    await there.until(process, lambda: "starting: bybit " in ask(there, "status"))
+    there.exchanges["bybit"].faults.clear()
+    await there.until(process, lambda: bool(list(there.folder.glob(f"logs/*/{process.pid}/events/positions.jsonl"))))
+    await there.until(process, lambda: bool(decisions(there, process)))
+    shown = ask(there, "status")
+    assert "state    killed" in shown
+    assert "starting" not in shown
+    await there.stopped(process)
+    assert there.orders == 0

@@ -77,6 +77,8 @@ class KillSwitch(Actor):
         self._causes = StopCauses(config, lambda seconds: self.span(seconds), domains, currency, enforce=enforce)
         self._latch: Latch
         self._halted: str | None = None
+        self._waits_for: str | None = None
+        """Why this process has not begun to trade; None where nobody has said so, and once it has."""
         self._book_closed = self._closing_slowly = False
         self._begun = False
         self._ticks = 0
@@ -192,10 +194,12 @@ class KillSwitch(Actor):
 
     @on(TradingStatus)
     def note_stop(self, status: TradingStatus) -> None:
-        """Remember whether this process has begun to trade, and why it trades no more."""
+        """Remember whether this process has begun to trade, what it waits for before, and why it trades no more."""
         if self.envelope.sender == self.name:
             return
-        self._begun = True
+        starts = status.phase is TradingPhase.STARTING
+        self._waits_for = status.reason if starts else None
+        self._begun = not starts
         if status.phase is TradingPhase.STOPPED:
             self._halted = status.reason if status.error_code is None else f"{status.error_code}: {status.reason}"
 
@@ -284,6 +288,7 @@ class KillSwitch(Actor):
         unpriced = book is None or book.valuation.unpriced
         return SwitchStatus(
             latch=self._latch,
+            instead=None if self._waits_for is None else f"starting: {self._waits_for}",
             halted=self._halted,
             book_closed=self._book_closed,
             closing_slowly=self._closing_slowly,

@@ -16,6 +16,7 @@ from basis_actors.bus import Actor, on
 from basis_actors.errors import BasisError, Rejected, Transient, UnknownOutcome
 from basis_actors.messages.commands import AwaitRecovery
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
+from basis_actors.messages.operations import TradingPhase, TradingStatus
 from basis_actors.messages.orders import Order
 from basis_actors.ports import OrderJournal
 from basis_actors.times import utc_from_ns
@@ -105,6 +106,7 @@ class RecoveryManager(Actor):
                 if self.now >= self._gives_up(account):
                     raise
                 self.log(error_event(utc_from_ns(self.now), self.name, error.code, error.message, passes=True))
+                self.publish(TradingStatus(TradingPhase.STARTING, error.message))
             await self.sleep(pause)
             pause = min(2.0 * pause, longest)
 

@@ -73,7 +73,7 @@ def resume(mode: _Mode = None, *, state: _State = _ROOT) -> None:
 def status(mode: _Mode = None, *, state: _State = _ROOT, as_json: _Json = False) -> None:
     """Show whether a process trades, and if not why.
 
-    Exit codes: 0 trading, 1 stopped or killed, 2 bad input, 3 no process.
+    Exit codes: 0 trading; 1 starting, stopping, stopped or killed; 2 bad input, 3 no process.
     """
     import msgspec
 
@@ -88,13 +88,14 @@ def status(mode: _Mode = None, *, state: _State = _ROOT, as_json: _Json = False)
         if as_json:
             typer.echo(msgspec.json.encode({"process": None, "latch": latch}).decode())
         else:
-            _print_rows([("process", nobody.message), *_latch_rows(latch)])
+            _print_rows([("process", nobody.message), *_latch_rows(latch, None)])
         raise typer.Exit(NOT_RUNNING) from None
     if as_json:
         typer.echo(msgspec.json.encode(answer).decode())
     else:
         _print_status(answer)
-    trades = answer.status.latch.state == "running" and answer.status.halted is None
+    now = answer.status
+    trades = now.latch.state == "running" and now.halted is None and now.instead is None
     raise typer.Exit(DONE if trades else FAILED)
 
 
@@ -121,7 +122,7 @@ def _done(answer: Answer) -> int:
 
 def _print_status(answer: Answer) -> None:
     now = answer.status
-    rows = [("process", str(answer.process)), *_latch_rows(now.latch)]
+    rows = [("process", str(answer.process)), *_latch_rows(now.latch, now.instead)]
     if now.latch.flatten:
         rows.append(("book", _closing(now)))
     stopped = now.latch.state != "running" or now.halted is not None
@@ -142,11 +143,16 @@ def _closing(now: SwitchStatus) -> str:
     return "is still open; a step towards its end at each tick" if now.closing_slowly else "is being closed"
 
 
-def _latch_rows(latch: Latch) -> list[tuple[str, str]]:
+def _latch_rows(latch: Latch, instead: str | None) -> list[tuple[str, str]]:
+    """What may be sent, and why; of a process that does something else `instead` that comes first."""
     from basis_actors.times import utc_text
 
+    if instead is not None and latch.state == "running":
+        return [("state", instead)]
+    also = [] if instead is None else [("now", instead)]
     code = "" if latch.error_code is None else f"{latch.error_code}: "
     return [
+        *also,
         ("state", f"{latch.state}, since {utc_text(latch.since.replace(microsecond=0))}"),
         ("reason", f"{code}{latch.reason}"),
         ("by", latch.who),

@@ -15,7 +15,6 @@ from basis_actors.cli.terminal import DONE, FAILED, INTERRUPTED, complain, resul
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     from basis_actors.results.summary import RunSummary
     from basis_actors.services.live import LiveRun
@@ -206,7 +205,7 @@ def _played_back(
     from basis_actors.services.surroundings import on_paper
 
     prepared = prepare(request)
-    state = held.enter_context(_state_of(prepared, pace, root))
+    state = _state_of(prepared, pace, root, held)
     return LiveRun(prepared, on_paper(prepared, pace)._replace(state=state), flattens=flattens)
 
 
@@ -214,35 +213,34 @@ def _on_paper(request: BacktestRequest, held: ExitStack, *, root: Path | None, f
     from basis_actors.services.live_setup import live_on_paper, prepare_live
 
     prepared = prepare_live(request)
-    return live_on_paper(prepared, held.enter_context(_state_of(prepared, 1.0, root)), flattens=flattens)
+    return live_on_paper(prepared, _state_of(prepared, 1.0, root, held), flattens=flattens)
 
 
 def _on_accounts(request: BacktestRequest, held: ExitStack, *, root: Path | None, flattens: bool) -> LiveRun:
     from basis_actors.services.live_setup import live_on_accounts, prepare_live
 
     prepared = prepare_live(request)
-    state = held.enter_context(_state_of(prepared, 1.0, root))
+    state = _state_of(prepared, 1.0, root, held)
     assert state is not None, "refused before"
     return live_on_accounts(prepared, state, held, flattens=flattens)
 
 
-def _state_of(
-    prepared: Prepared, pace: float | None, root: Path | None
-) -> AbstractContextManager[StateDirectory | None]:
-    """The state directory of a mode, taken; none where none is wanted."""
-    from contextlib import nullcontext
+def _state_of(prepared: Prepared, pace: float | None, root: Path | None, held: ExitStack) -> StateDirectory | None:
+    """The state directory of a mode, taken, with its door open, and given back by `held`; none where none is wanted."""
     from datetime import UTC, datetime
 
     from basis_actors.errors import ConfigError
     from basis_actors.services.state import Holder, StateDirectory
 
     if root is None:
-        return nullcontext()
+        return None
     if pace is None:
         raise ConfigError(
             "CONFIG-003", "--state needs a market that goes on in time, but --speed is max; give a number"
         )
-    return StateDirectory(root, Holder.this_process(prepared.run.mode.mode, datetime.now(UTC)))
+    state = held.enter_context(StateDirectory(root, Holder.this_process(prepared.run.mode.mode, datetime.now(UTC))))
+    state.listen()
+    return state
 
 
 def _show(summary: RunSummary, *, as_json: bool, quiet: bool) -> int:

@@ -131,19 +131,21 @@ class SwitchStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How things stand, for whoever operates the process."""
 
     latch: Latch
-    halted: str | None
+    instead: str | None = None
+    """What the process does instead of trading: starting, with what it waits for, or stopping; None while it runs."""
+    halted: str | None = None
     """Why this process trades no more whatever the latch says; None while it does."""
-    book_closed: bool
+    book_closed: bool = False
     """Whether a flatten has nothing left to do."""
     closing_slowly: bool = False
     """Whether it has used up the ticks that it had to itself and goes on with those of the market."""
-    causes: tuple[str, ...]
+    causes: tuple[str, ...] = ()
     """What would stop trading now, or keeps it from being resumed."""
-    ticks: int
+    ticks: int = 0
     """How many have begun."""
-    risk_level: str | None
+    risk_level: str | None = None
     """None before the first tick."""
-    equity: float | None
+    equity: float | None = None
     """Share class; None before the first tick and while a price is not known."""
-    positions: dict[str, float]
+    positions: dict[str, float] = {}
     """What is held, by position key."""

@@ -28,7 +28,7 @@ from basis_actors.logs.wall_clock import system_clock
 from basis_actors.messages.safety import CloseBook
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Progress
-from basis_actors.services.control.server import control_server
+from basis_actors.services.control.server import ControlServer, answering
 from basis_actors.services.extras import require_monitoring
 from basis_actors.services.hosts import OnLoop
 from basis_actors.services.live_market import LiveMarket
@@ -71,6 +71,7 @@ class LiveRun:
         """Where exchanges publish it: to be opened, and listened to between ticks."""
         self._cancelled: str | None = None
         self._wake: Callable[[], object] | None = None
+        self._control: ControlServer | None = None
         self.bus: LiveBus | None = None
         """The bus, once it runs."""
         self.monitoring: Monitoring | None = None
@@ -81,6 +82,7 @@ class LiveRun:
     def cancel(self, reason: str) -> None:
         """Stop when the tick that is at work is over: no more ticks, everything on disk."""
         self._cancelled = reason
+        self._show(None)
         if self._wake is not None:
             self._wake()
 
@@ -95,9 +97,17 @@ class LiveRun:
         self, progress: Callable[[Progress], None] = lambda _: None, waiting: Callable[[str], None] = lambda _: None
     ) -> RunSummary:
         """The same inside an event loop."""
-        clock = self._surroundings.clock
+        clock, state = self._surroundings.clock, self._surroundings.state
         bus = LiveBus(clock, log_sink=EVENT_LOGGER, correlation_id=self.record.correlation_id, stop_order=STOP_ORDER)
         self.bus = bus
+        if state is None:
+            return await self._live(bus, progress, waiting)
+        async with answering(state, bus) as self._control:
+            return await self._live(bus, progress, waiting)
+
+    async def _live(
+        self, bus: LiveBus, progress: Callable[[Progress], None], waiting: Callable[[str], None]
+    ) -> RunSummary:
         try:
             engine = self._assemble(bus)
         except BasisError as error:
@@ -129,13 +139,16 @@ class LiveRun:
 
             def wait(why: str) -> None:
                 self.record.components.announce("waiting for the market", why=why)
+                self._show(f"starting: waiting for the market: {why}")
                 waiting(why)
 
             if not await self._unless_stopped(lambda: market.open(wait)):
                 return False
             for perp in prepared.strategy.market_spec.perps:
                 prepared.strategy.warm_up(market.settled(perp, prepared.strategy.funding_history))
+        self._show("starting: bringing the accounts into order")
         if await self._unless_stopped(bus.start):
+            self._show(None)
             return True
         await _stop_quietly(bus)  # what is given up need not come to its end
         return False
@@ -192,6 +205,11 @@ class LiveRun:
             await bus.until(lambda: engine.is_closing or engine.stopped is not None, "the closing of the book")
             await bus.until(lambda: not (engine.is_closing or engine.at_work), "a closed book")
 
+    def _show(self, instead: str | None) -> None:
+        """What `status` says that the process does instead of trading; nothing but that it stops once it does."""
+        if self._control is not None:
+            self._control.instead = instead if self._cancelled is None else f"stopping: {self._cancelled}"
+
     def _assemble(self, bus: LiveBus) -> Engine:
         prepared, record, around = self._prepared, self.record, self._surroundings
         components, run = prepared.run.mode.component_config, prepared.run
@@ -214,8 +232,6 @@ class LiveRun:
             state=around.state,
             health=None if watching is None else watching.health,
         )
-        if around.state is not None:
-            bus.add_source("kill_switch", control_server(around.state))
         if watching is not None:
             watching.join()
             if around.requests is not None:

@@ -27,6 +27,9 @@ __all__ = ["FileStore", "Holder", "StateDirectory", "fingerprint_of", "holder_of
 
 _LOCK: Final = "state.lock"
 _SOCKET: Final = "control.sock"
+_FRESH_SOCKET: Final = ".control.new"
+_WAITING: Final = 64
+"""Connections that wait for somebody to accept them."""
 _ACCOUNTS: Final = "accounts"
 _LONGEST_SOCKET: Final = 107
 """Bytes in the path of a unix socket on Linux."""
@@ -106,6 +109,7 @@ class StateDirectory(FileStore):
             raise BasisError("ENGINE-001", text)
         self._root = root
         self._locks: list[_Lock] = []
+        self._door: socket.socket | None = None
         _make_private(self.path)
         if len(os.fsencode(socket_of(self.path).absolute())) > _LONGEST_SOCKET:
             text = f"{self.path.absolute()} is too long: a socket in it has more than {_LONGEST_SOCKET} bytes"
@@ -124,8 +128,19 @@ class StateDirectory(FileStore):
         _make_private(folder)
         self._locks.append(_Lock(folder / f"{name}.lock", f"the account at {venue}", self.holder))
 
+    def listen(self) -> socket.socket:
+        """The socket of commands to this process, open from the first call on: whoever connects is kept waiting until
+        somebody accepts. Raises BasisError ENGINE-001."""
+        if self._door is None:
+            self._door = _open_door(socket_of(self.path))
+        return self._door
+
     def release(self) -> None:
         """Give everything up; again changes nothing."""
+        if self._door is not None:
+            socket_of(self.path).unlink(missing_ok=True)
+            self._door.close()
+            self._door = None
         while self._locks:
             self._locks.pop().release()
 
@@ -219,6 +234,24 @@ def fingerprint_of(*credentials: str) -> str:
 def socket_of(path: Path) -> Path:
     """Where the process of a state directory listens."""
     return path / _SOCKET
+
+
+def _open_door(place: Path) -> socket.socket:
+    """Whoever finds the socket finds somebody who listens, and nobody finds it before its mode is set."""
+    fresh = place.with_name(_FRESH_SOCKET)
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # Whatever is there is left over: the lock says that nobody else listens.
+        fresh.unlink(missing_ok=True)
+        door.bind(str(fresh))
+        fresh.chmod(0o600)
+        door.listen(_WAITING)
+        door.setblocking(False)
+        fresh.replace(place)
+    except OSError as error:
+        door.close()
+        raise BasisError("ENGINE-001", f"{place} cannot be opened: {error}; choose another state directory") from error
+    return door
 
 
 def _make_private(path: Path) -> None:

@@ -25,6 +25,7 @@ from basis_actors.bus import LiveBus, WallClock
 from basis_actors.bus.testkit import Probe
 from basis_actors.errors import BasisError
 from basis_actors.messages.commands import StopTrading
+from basis_actors.messages.operations import TradingPhase, TradingStatus
 from basis_actors.messages.safety import CloseBook, Latch, TradingState
 from basis_actors.services.control.client import (
     NoProcess,
@@ -34,7 +35,7 @@ from basis_actors.services.control.client import (
     latch_without_process,
 )
 from basis_actors.services.control.protocol import Answer, AskStatus, KillRequest, Request, ResumeRequest
-from basis_actors.services.control.server import control_server
+from basis_actors.services.control.server import ControlServer, answering
 from basis_actors.services.state import Holder, StateDirectory, socket_of
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +52,6 @@ class Process:
         switch = KillSwitch(CONFIG, state, DOMAINS, "USDT", enforce=True)
         for actor in (Probe("event_logger"), switch, *self.traders):
             self.bus.add(actor)
-        self.bus.add_source(switch.name, control_server(state))
 
     async def ask(self, request: Request) -> Answer:
         return await anyio.to_thread.run_sync(lambda: ask(self.state.path, request))
@@ -73,19 +73,22 @@ class Process:
         return dict(json.loads(found))
 
 
-def _listens(place: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as connection:
-        return connection.connect_ex(str(place)) == 0
-
-
 @asynccontextmanager
 async def process(root: Path) -> AsyncIterator[Process]:
     with StateDirectory(root, Holder.this_process("btc_basis", NOW)) as state:
         here = Process(state)
-        async with here.bus:
-            while not _listens(socket_of(state.path)):
-                await anyio.sleep(0)
+        async with answering(state, here.bus) as control, here.bus:
+            control.instead = None
             yield here
+
+
+@asynccontextmanager
+async def starting(root: Path) -> AsyncIterator[tuple[Process, ControlServer]]:
+    """A process whose bus does not run yet."""
+    with StateDirectory(root, Holder.this_process("btc_basis", NOW)) as state:
+        here = Process(state)
+        async with answering(state, here.bus) as control:
+            yield here, control
 
 
 async def test_a_kill_arrives_with_who_sent_it_and_is_answered_once_it_is_on_disk(tmp_path: Path) -> None:
@@ -103,6 +106,109 @@ async def test_a_kill_arrives_with_who_sent_it_and_is_answered_once_it_is_on_dis
         await here.bus.settled()
         assert all(len(probe.of(CloseBook)) == 1 for probe in here.traders)
         assert (await here.ask(AskStatus())).status.latch == answer.status.latch
+
+
+async def test_a_process_that_starts_says_what_it_waits_for(tmp_path: Path) -> None:
+    async with starting(tmp_path) as (here, control):
+        assert (await here.ask(AskStatus())).status.instead == "starting"
+        control.instead = "starting: waiting for the market: okx does not answer"
+        status = (await here.ask(AskStatus())).status
+        assert status.instead == "starting: waiting for the market: okx does not answer"
+        assert (status.latch.state, status.ticks, status.positions) == (TradingState.RUNNING, 0, {})
+        async with here.bus:
+            control.instead = "starting: bringing the accounts into order"
+            assert (await here.ask(AskStatus())).status.instead == control.instead
+            here.bus.publish(TradingStatus(TradingPhase.STARTING, "okx: does not show its account"))
+            assert (await here.ask(AskStatus())).status.instead == "starting: okx: does not show its account"
+            here.bus.publish(TradingStatus(TradingPhase.TRADING))
+            control.instead = None
+            assert (await here.ask(AskStatus())).status.instead is None
+
+
+@pytest.mark.parametrize("flatten", [False, True])
+async def test_a_process_that_starts_can_be_killed_and_never_trades(flatten: bool, tmp_path: Path) -> None:
+    async with starting(tmp_path) as (here, control):
+        answer = await here.ask(KillRequest(reason="not today", flatten=flatten))
+        assert (answer.refusal, answer.status.latch.state) == (None, TradingState.KILLED)
+        assert latch_left_behind(here.state.path, NOW) == answer.status.latch
+        again = await here.ask(KillRequest(reason="again"))
+        assert again.status.latch == answer.status.latch
+        refused = await here.ask(ResumeRequest())
+        assert refused.refusal == (
+            "RISK-006: the process is starting, so risk was not assessed; resume it once it trades"
+        )
+        async with here.bus:
+            control.instead = None
+            await here.bus.settled()
+            command = CloseBook if flatten else StopTrading
+            assert all(len(probe.of(command)) >= 1 for probe in here.traders)
+            assert (await here.ask(AskStatus())).status.latch == answer.status.latch
+
+
+async def test_a_kill_of_a_process_that_starts_holds_also_where_it_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with starting(tmp_path) as (here, control):
+
+        def full(name: str, _content: bytes) -> None:
+            raise BasisError("ENGINE-004", f"{name} cannot be written: no space")
+
+        monkeypatch.setattr(here.state, "write", full)
+        answer = await here.ask(KillRequest(reason="not today"))
+        assert "the latch is not on disk" in (answer.refusal or "")
+        async with here.bus:
+            control.instead = None
+            await here.bus.settled()
+            assert all(len(probe.of(StopTrading)) == 1 for probe in here.traders)
+            assert (await here.ask(AskStatus())).status.latch.state is TradingState.KILLED
+
+
+async def test_a_kill_of_a_process_that_has_stopped_is_for_the_next_one(tmp_path: Path) -> None:
+    async with starting(tmp_path) as (here, control):
+        async with here.bus:
+            await here.bus.settled()
+        control.instead = "stopping: SIGTERM"
+        answer = await here.ask(KillRequest(reason="and stay away"))
+        assert (answer.refusal, answer.status.instead) == (None, "stopping: SIGTERM")
+        assert latch_left_behind(here.state.path, NOW) == answer.status.latch
+        assert answer.status.latch.state is TradingState.KILLED
+
+
+async def test_whoever_asks_before_anybody_accepts_is_answered_later(tmp_path: Path) -> None:
+    with StateDirectory(tmp_path, Holder.this_process("btc_basis", NOW)) as state:
+        state.listen()
+        here = Process(state)
+        async with anyio.create_task_group() as tasks:
+            answers: list[Answer] = []
+
+            async def kill() -> None:
+                answers.append(await here.ask(KillRequest(reason="at once")))
+
+            tasks.start_soon(kill)
+            await anyio.wait_all_tasks_blocked()
+            async with answering(state, here.bus):
+                while not answers:
+                    await anyio.sleep(0.001)
+        assert answers[0].status.latch.state is TradingState.KILLED
+
+
+def test_a_process_that_ends_before_it_has_answered_is_no_process(tmp_path: Path) -> None:
+    state = StateDirectory(tmp_path, Holder.this_process("btc_basis", NOW))
+    door = state.listen()
+    door.setblocking(True)
+
+    def end() -> None:
+        connection, _ = door.accept()
+        connection.makefile("rb").readline()
+        state.release()
+        connection.shutdown(socket.SHUT_RDWR)
+        connection.close()
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    with pytest.raises(NoProcess, match="ended before it answered"):
+        ask(state.path, AskStatus())
+    thread.join()
 
 
 async def test_a_resume_that_is_refused_says_why(tmp_path: Path) -> None:
@@ -235,7 +341,7 @@ def test_a_stale_socket_is_no_process(tmp_path: Path) -> None:
         ask(state.path, AskStatus())
 
 
-@pytest.mark.parametrize("said", [b"", b"{}\n", b"what?\n"])
+@pytest.mark.parametrize("said", [b"{}\n", b"what?\n"])
 def test_an_answer_that_is_none_is_told(said: bytes, tmp_path: Path) -> None:
     with (
         StateDirectory(tmp_path, Holder.this_process("btc_basis", NOW)) as state,

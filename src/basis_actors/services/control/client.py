@@ -49,6 +49,12 @@ def ask(path: Path, request: Request) -> Answer:
         last = "" if holder is None else f"; the last one was {holder}"
         raise NoProcess("ENGINE-002", f"no process runs on {path}{last}")
     line = _exchange(path, holder, msgspec.json.encode(request) + b"\n")
+    if not line:
+        _, is_held = holder_of(path)
+        text = f"{_named(holder)} ended before it answered"
+        if not is_held:
+            raise NoProcess("ENGINE-002", text)
+        raise BasisError("ENGINE-002", f"{_named(holder)} gave no answer: it is about to end; ask again")
     try:
         answer: Answer | Refused = msgspec.json.decode(line, type=Answer | Refused)
     except msgspec.DecodeError as error:

@@ -1,20 +1,30 @@
-"""Defines the source that listens for commands to a running process. Who may connect is whoever runs it, and root."""
+"""Defines who answers commands to a process, from the moment at which it has its state directory to its end.
+
+While the bus runs the kill switch answers. Before and after that the latch on disk is what can be told and changed.
+Who may connect is whoever runs the process, and root.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import socket
 import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import anyio
 import msgspec
-from anyio.abc import SocketAttribute, SocketStream
+from anyio.abc import SocketAttribute, SocketListener, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from basis_actors.bus import AskError, Lane, Outlet, Source, UnknownActor
+from basis_actors.actors.latch_file import read_latch, write_latch
+from basis_actors.bus import AskTimeout, BusError, Lane, LiveBus
+from basis_actors.errors import BasisError
 from basis_actors.messages.commands import GetStatus, Kill, Resume, SwitchAnswer
+from basis_actors.messages.safety import Latch, SwitchStatus, TradingState
 from basis_actors.services.control.protocol import (
     LONGEST_LINE,
     Answer,
@@ -24,62 +34,121 @@ from basis_actors.services.control.protocol import (
     Request,
     ResumeRequest,
 )
-from basis_actors.services.state import StateDirectory, socket_of
+from basis_actors.services.state import StateDirectory
+from basis_actors.times import utc_from_ns
 
-__all__ = ["control_server"]
+__all__ = ["ControlServer", "answering"]
 
 _PATIENCE_SECONDS: Final = 5.0
 """How long a connection may take to ask, and the kill switch to answer."""
-_FRESH: Final = ".control.new"
 _SWITCH: Final = "kill_switch"
 _CREDENTIALS: Final = struct.Struct("3i")
 
 
-def control_server(state: StateDirectory) -> Source:
-    """A source that answers one request a connection, on the socket of a state directory that this process holds."""
+@asynccontextmanager
+async def answering(state: StateDirectory, bus: LiveBus) -> AsyncIterator[ControlServer]:
+    """While it is entered, commands to the process are answered."""
+    server = ControlServer(state, bus)
+    task = asyncio.get_running_loop().create_task(server.serve(), name="control")
+    try:
+        yield server
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
-    async def listen(outlet: Outlet) -> None:
-        path = socket_of(state.path)
-        fresh = path.with_name(_FRESH)
-        # Whatever is there is left over: the lock says that nobody else listens.
-        fresh.unlink(missing_ok=True)
-        listener = await anyio.create_unix_listener(fresh, mode=0o600)
-        # Whoever finds the socket finds somebody who listens, and nobody finds it before its mode is set.
-        fresh.replace(path)
+
+class ControlServer:
+    """Answers one request a connection, on the socket of a state directory that this process holds."""
+
+    def __init__(self, state: StateDirectory, bus: LiveBus) -> None:
+        self._state = state
+        self._bus = bus
+        self.instead: str | None = "starting"
+        """What the process does instead of trading, as long as nobody on the bus knows better; None while it trades."""
+
+    async def serve(self) -> None:
+        """Answer until cancelled."""
+        async with await SocketListener.from_socket(self._state.listen()) as listener:
+            await listener.serve(self._serve)
+
+    async def _serve(self, stream: SocketStream) -> None:
+        """One connection. One that breaks or says nothing is nobody's error here."""
         try:
-            async with listener:
-                await listener.serve(lambda stream: _serve(stream, outlet, state))
-        finally:
-            path.unlink(missing_ok=True)
+            async with stream:
+                with anyio.fail_after(_PATIENCE_SECONDS):
+                    answer = await self._answer(stream)
+                    await stream.send(msgspec.json.encode(answer) + b"\n")
+        except (TimeoutError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
+            return
 
-    return listen
+    async def _answer(self, stream: SocketStream) -> Answer | Refused:
+        raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's, not Django's
+        pid, user, _ = _CREDENTIALS.unpack(raw.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        # Read in any case: a connection that is closed with something unread in it loses the answer.
+        request = await _request(stream)
+        if user not in (os.geteuid(), 0):
+            return Refused(f"user {user} may not command a process of user {os.geteuid()}")
+        if isinstance(request, Refused):
+            return request
+        try:
+            done = await self._carry_out(request, f"{_name(user)} (uid {user}, pid {pid})")
+        except AskTimeout as error:
+            return Refused(f"the kill switch does not answer: {error}")
+        status = msgspec.structs.replace(done.status, instead=done.status.instead or self.instead)
+        return Answer(process=self._state.holder, status=status, refusal=done.refusal)
 
+    async def _carry_out(self, request: Request, who: str) -> SwitchAnswer:
+        bus = self._bus
+        if bus.started and not bus.draining and bus.failure is None:
+            # What starts has no other lane yet: its first message is that it is to start.
+            lane = Lane.MESSAGES if self.instead is not None else Lane.CONTROL
+            try:
+                match request:
+                    case KillRequest(reason=reason, flatten=flatten):
+                        return await bus.ask(_SWITCH, Kill(reason, who, flatten), lane=lane)
+                    case ResumeRequest():
+                        return await bus.ask(_SWITCH, Resume(who), lane=lane)
+                    case AskStatus():
+                        return SwitchAnswer(await bus.ask(_SWITCH, GetStatus(), lane=lane))
+            except AskTimeout:
+                raise
+            except BusError:
+                pass  # it has come to its end meanwhile
+        return self._on_disk(request, who)
 
-async def _serve(stream: SocketStream, outlet: Outlet, state: StateDirectory) -> None:
-    """One connection. One that breaks or says nothing is nobody's error here."""
-    try:
-        async with stream:
-            with anyio.fail_after(_PATIENCE_SECONDS):
-                answer = await _answer(stream, outlet, state)
-                await stream.send(msgspec.json.encode(answer) + b"\n")
-    except (TimeoutError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
-        return
+    def _on_disk(self, request: Request, who: str) -> SwitchAnswer:
+        """What the kill switch, which does not run yet or any more, will find or leave."""
+        now = utc_from_ns(self._bus.clock.now())
+        latch, refusal = read_latch(self._state, now), None
+        match request:
+            case KillRequest(reason=reason, flatten=flatten):
+                latch, refusal = self._kill(latch, Kill(reason, who, flatten))
+            case ResumeRequest() if latch.state is not TradingState.RUNNING:
+                refusal = f"RISK-006: the process is {self.instead}, so risk was not assessed; resume it once it trades"
+            case _:
+                pass
+        return SwitchAnswer(SwitchStatus(latch=latch), refusal)
 
-
-async def _answer(stream: SocketStream, outlet: Outlet, state: StateDirectory) -> Answer | Refused:
-    raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - anyio's, not Django's
-    pid, user, _ = _CREDENTIALS.unpack(raw.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    # Read in any case: a connection that is closed with something unread in it loses the answer.
-    request = await _request(stream)
-    if user not in (os.geteuid(), 0):
-        return Refused(f"user {user} may not command a process of user {os.geteuid()}")
-    if isinstance(request, Refused):
-        return request
-    try:
-        done = await _carry_out(request, f"{_name(user)} (uid {user}, pid {pid})", outlet)
-    except (AskError, UnknownActor) as error:
-        return Refused(f"the kill switch does not answer: {error}")
-    return Answer(process=state.holder, status=done.status, refusal=done.refusal)
+    def _kill(self, latch: Latch, kill: Kill) -> tuple[Latch, str | None]:
+        if latch.state is TradingState.KILLED and (latch.flatten or not kill.flatten):
+            return latch, None
+        killed = Latch(
+            state=TradingState.KILLED,
+            reason=kill.reason,
+            who=kill.who,
+            since=utc_from_ns(self._bus.clock.now()),
+            flatten=kill.flatten,
+            mismatches=latch.mismatches,
+        )
+        if not self._bus.closed:
+            # For a kill switch that has yet to start, or is about to stop: what it writes last says so as well.
+            self._bus.post(_SWITCH, kill)
+        try:
+            write_latch(self._state, killed)
+        except BasisError as error:
+            return killed, f"{error.code}: the latch is not on disk, only this process knows of it: {error.message}"
+        return killed, None
 
 
 async def _request(stream: SocketStream) -> Request | Refused:
@@ -89,17 +158,6 @@ async def _request(stream: SocketStream) -> Request | Refused:
     except (anyio.IncompleteRead, anyio.DelimiterNotFound, msgspec.DecodeError) as error:
         return Refused(f"one line of JSON with a known request was expected: {error}")
     return request
-
-
-async def _carry_out(request: Request, who: str, outlet: Outlet) -> SwitchAnswer:
-    match request:
-        case KillRequest(reason=reason, flatten=flatten):
-            command: Kill | Resume = Kill(reason, who, flatten)
-        case ResumeRequest():
-            command = Resume(who)
-        case AskStatus():
-            return SwitchAnswer(await outlet.ask(_SWITCH, GetStatus(), lane=Lane.CONTROL))
-    return await outlet.ask(_SWITCH, command, lane=Lane.CONTROL)
 
 
 def _name(user: int) -> str:
