@@ -17,6 +17,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "ErrorCode",
+    "JournalError",
     "Rejected",
     "Severity",
     "Transient",
@@ -93,7 +94,8 @@ REGISTRY: Final[dict[str, ErrorCode]] = {
     ),
     **_family(
         "ENGINE",
-        "initialisation failed C | component failed H | inconsistent state C | unrecoverable C | ticks missed M",
+        "initialisation failed C | component failed H | inconsistent state C | unrecoverable C | ticks missed M"
+        " | state cannot be written C",
     ),
     **_family("LOG", "write failed H | buffer overflow H | directory C | serialisation M | rotation M | question M"),
     **_family(
@@ -151,6 +153,10 @@ class Transient(VenueError):
     def __init__(self, code: str, message: str, wait_seconds: float = 0.0) -> None:
         super().__init__(code, message)
         self.wait_seconds = wait_seconds
+
+
+class JournalError(Transient):
+    """What has to be on disk before something is sent is not, so it was not sent: it may be once the disk takes it."""
 
 
 class UnknownOutcome(VenueError):

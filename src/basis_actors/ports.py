@@ -244,9 +244,11 @@ class ExchangeApi(Protocol):
 
 
 class OrderJournal(Protocol):
-    """What must be known of orders after a kill: on disk before the call returns.
+    """What must be known of orders after a kill.
 
-    Every method raises BasisError ENGINE-004 when the journal cannot be written or read: without it nothing is sent.
+    What is about to happen (`intend`, the step to `sent`, `begin_group`) is on disk before the call returns, or
+    JournalError ENGINE-006 is raised and it must not happen. What has happened is known once the call returns; a disk
+    that does not take it gets it with the next change, as the exchange would tell it again to a process that asks.
     """
 
     @property

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
+from tests.actors.store import MemoryStore
 
 from basis_actors.actors.execution_manager import ExecutionManager
 from basis_actors.actors.position_monitor import PositionMonitor
@@ -230,6 +231,7 @@ class Desk:
         config: ExecutionManagerConfig = CONFIG,
         limits: OrderLimits = NO_LIMITS,
         kill_switch: str | None = None,
+        store: MemoryStore | None = None,
     ) -> None:
         self.bus = bus
         self.binance = FakeVenue(
@@ -254,7 +256,7 @@ class Desk:
             PositionMonitor("USDT", simulated=True),
             *(VenueAdapter(client, manager.name, simulated=True) for client in self.clients),
             manager,
-            RiskGate(GateRules(RULES, routes, limits, "USDT"), kill_switch),
+            RiskGate(GateRules(RULES, routes, limits, "USDT"), kill_switch, store),
             PositionUpdateHandler(1e-9, domains, {}),
             self.manager,
             Probe("strategy_manager"),
@@ -269,6 +271,11 @@ class Desk:
             held, client.balances = client.balances, {}
             settlements.append(client.settlement(DeltaSource.DEPOSIT, held))
         self.bus.post("position_monitor", TickSettled(self.tick, tuple(settlements)))
+        await self.bus.settled()
+
+    async def look(self) -> None:
+        """Show everybody the ledger of a tick at which nothing happened."""
+        self.bus.post("position_monitor", TickSettled(self.tick, ()))
         await self.bus.settled()
 
     async def execute(self, *orders: Order) -> OrdersDone:
@@ -290,12 +297,13 @@ async def desk(
     config: ExecutionManagerConfig = CONFIG,
     limits: OrderLimits = NO_LIMITS,
     kill_switch: Actor | None = None,
+    store: MemoryStore | None = None,
 ) -> AsyncIterator[Desk]:
     """A desk on a bus of the given runtime, one tick after the start."""
     bus = runtime.bus(START, log_sink="event_logger")
     if kill_switch is not None:
         bus.add(kill_switch)
-    here = Desk(bus, config, limits, None if kill_switch is None else kill_switch.name)
+    here = Desk(bus, config, limits, None if kill_switch is None else kill_switch.name, store)
     async with bus:
         await here.open()
         yield here

@@ -26,6 +26,7 @@ from basis_actors.messages.commands import ExecuteOrders, IncomingTransfer, Orde
 from basis_actors.messages.events import DomainEvent, ExecutionDeltaEvent, SystemErrorEvent
 from basis_actors.messages.orders import Order
 from basis_actors.venues.journal.memory import MemoryJournal
+from basis_actors.venues.journal.sqlite import SqliteJournal
 from basis_actors.venues.live.account import ExchangeAccount
 
 E = TypeVar("E", bound=DomainEvent)
@@ -56,10 +57,10 @@ class SharedClock:
 class World:
     """Two exchanges with money on them, and the journal of everybody who trades there."""
 
-    def __init__(self, runtime: Runtimes) -> None:
+    def __init__(self, runtime: Runtimes, journal: MemoryJournal | SqliteJournal | None = None) -> None:
         self.runtime = runtime
         self.clock = SharedClock()
-        self.journal = MemoryJournal("test")
+        self.journal = journal or MemoryJournal("test")
         self.exchanges = {
             name: RestingExchange(exchange_terms(name, unified=name == "bybit"), self.clock, lambda _ticket: None)
             for name in NAMES
@@ -78,6 +79,7 @@ class World:
     def process(self) -> LiveDesk:
         """The next process; the one before it is over."""
         if self._processes:
+            assert isinstance(self.journal, MemoryJournal), "one on disk is for one process"
             self.journal = self.journal.reopened()
         self._processes += 1
         return LiveDesk(self)

@@ -41,6 +41,7 @@ from basis_actors.messages.safety import (
     ReduceOnly,
     RefreshCountdown,
     ResumeTrading,
+    StateUnwritable,
     TradingState,
     VenueSeen,
 )
@@ -164,6 +165,17 @@ async def test_a_second_kill_changes_nothing_and_a_flatten_does(runtime: Runtime
         await room.says(BookClosed())
         assert (await room.bus.ask("kill_switch", GetStatus())).book_closed
         assert room.log.of(SystemErrorEvent)[-1].message == "the book is closed"
+
+
+async def test_whoever_asks_is_told_what_keeps_orders_from_being_sent(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus:
+        await room.tick()
+        for problem in ("the disk is full", None):
+            await room.says(StateUnwritable("order journal", problem))
+            status = await room.bus.ask("kill_switch", GetStatus())
+            assert status.unwritable == (() if problem is None else (problem,))
+            assert (status.halted, status.latch.state) == (None, TradingState.RUNNING)
 
 
 async def test_a_book_that_cannot_be_closed_is_told(runtime: Runtimes) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 from tests.actors.desk import BRACKETS, NO_LIMITS, PRICE, START, buy, desk, group, market, short, supply, transfer
+from tests.actors.store import MemoryStore
 
 from basis_actors.actors.risk_gate import GateRules, MarketRules, RiskGate
 from basis_actors.bus.testkit import Probe, Runtimes
 from basis_actors.messages.book import PositionsView, TickStarted, Trigger, Valuation
-from basis_actors.messages.commands import CheckOrders, GetPositions, Objection
-from basis_actors.messages.events import OperationExecutionEvent
+from basis_actors.messages.commands import CheckOrders, GetPositions, Objection, StopTrading
+from basis_actors.messages.events import OperationExecutionEvent, SystemErrorEvent
 from basis_actors.messages.orders import ExpectedDelta, OperationType, Order, Side
+from basis_actors.messages.safety import StateUnwritable
 from basis_actors.strategies.expected import inverse_trade_deltas, stake_deltas
 
 pytestmark = pytest.mark.anyio
@@ -39,6 +41,30 @@ async def test_it_is_refused_with_a_code_and_nothing_is_sent(
         (event,) = d.logged(OperationExecutionEvent)
         assert event.status == "failed"
         assert named in (event.error_message or "")
+
+
+async def test_losses_that_cannot_be_written_down_let_only_what_reduces_through(runtime: Runtimes) -> None:
+    store = MemoryStore()
+    async with desk(runtime, store=store) as d:
+        await d.execute(buy("a", 1.0))
+        seen = Probe("seen", StateUnwritable)
+        d.bus.add(seen)
+        store.broken = True
+        for _ in range(3):
+            await d.look()
+        done = await d.execute(buy("b", 0.1))
+        assert done.results[0].error_code == "ENGINE-006"
+        assert (await d.execute(buy("c", 0.4, Side.SELL))).results[0].succeeded
+        store.broken = False
+        await d.look()
+        assert (await d.execute(buy("d", 0.1))).results[0].succeeded
+        told = [event for event in d.logged(SystemErrorEvent) if event.component == "risk_gate"]
+        assert [(event.error_code, event.severity) for event in told] == [
+            ("ENGINE-006", "CRITICAL"),
+            ("ENGINE-006", "MEDIUM"),
+        ]
+        assert [state.problem is None for state in seen.of(StateUnwritable)] == [False, True]
+        assert d.engine.of(StopTrading) == [], "and nothing ends"
 
 
 async def test_an_order_below_the_minimum_is_refused(runtime: Runtimes) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,7 +19,12 @@ from typer.testing import CliRunner
 from basis_actors.cli.app import app
 from basis_actors.logs.reader import EventLog
 from basis_actors.logs.replay import replay
-from basis_actors.messages.events import AtomicOperationGroupEvent, PositionSnapshot, StrategyDecision
+from basis_actors.messages.events import (
+    AtomicOperationGroupEvent,
+    PositionSnapshot,
+    StrategyDecision,
+    SystemErrorEvent,
+)
 
 pytestmark = pytest.mark.anyio
 LEGS = 6
@@ -64,6 +70,11 @@ async def entered(street: Street, *arguments: str) -> subprocess.Popen[str]:
     await street.until(process, lambda: street.orders >= LEGS)
     await street.until(process, lambda: len(decisions(street, process)) >= 1 and street.orders == LEGS)
     return process
+
+
+def errors(street: Street, process: subprocess.Popen[str], code: str) -> list[SystemErrorEvent]:
+    """What was logged under a code."""
+    return [event for event in EventLog(street.run_dir(process)).events(SystemErrorEvent) if event.error_code == code]
 
 
 def decisions(street: Street, process: subprocess.Popen[str]) -> list[StrategyDecision]:
@@ -221,3 +232,36 @@ async def test_a_start_can_be_asked_and_is_killed_before_it_trades(there: Street
     assert "starting" not in shown
     await there.stopped(process)
     assert there.orders == 0
+
+
+@pytest.fixture
+def small_state(there: Street) -> Iterator[Path]:
+    """A state directory on a file system of its own, of a megabyte."""
+    there.state.mkdir(mode=0o700)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", str(there.state)]
+    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    yield there.state
+    there.end()
+    subprocess.run(["umount", "--lazy", there.state], check=True)
+
+
+@pytest.mark.long
+async def test_a_full_disk_sends_nothing_and_ends_nothing_and_is_got_over(there: Street, small_state: Path) -> None:
+    process = await entered(there)
+    filler = small_state / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"x" * 4096):
+            pass
+    killed = ask(there, "kill", "--flatten")
+    assert "is being closed" in killed
+    await there.until(process, lambda: "nothing sent" in ask(there, "status"))
+    await there.until(process, lambda: len(errors(there, process, "ENGINE-006")) > 2)
+    assert there.orders == LEGS, "nothing is sent"
+    assert [event.severity for event in errors(there, process, "ENGINE-006")].count("CRITICAL") <= 2, "once each"
+    filler.unlink()
+    await there.until(process, lambda: json.loads(ask(there, "status", "--json"))["status"]["book_closed"])
+    assert [there.position(venue) for venue in there.exchanges] == [0, 0, 0]
+    assert (there.orders, there.twice) == (2 * LEGS, {})
+    await there.stopped(process)

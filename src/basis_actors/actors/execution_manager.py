@@ -19,11 +19,12 @@ from basis_actors.actors.execution_units import (
     undoing,
     unwind_id,
 )
+from basis_actors.actors.reporting import STATE_CODE, error_event
 from basis_actors.actors.tight_loop import TightLoop
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Actor, Escalated, on
 from basis_actors.config import ExecutionManagerConfig
-from basis_actors.errors import BasisError, Severity, severity_of
+from basis_actors.errors import BasisError, JournalError, Severity, severity_of
 from basis_actors.messages.book import TickStarted, Trigger
 from basis_actors.messages.commands import (
     ApplySettlements,
@@ -203,7 +204,10 @@ class ExecutionManager(Actor):
         journal, group_id = self._journal, unit.group_id
         if journal is None or group_id is None or unit.mode is not ExecutionMode.COMPENSATED:
             return await self._run_in_turn(unit, tick)
-        await journal.begin_group(group_id, unit.orders)
+        try:
+            await journal.begin_group(group_id, unit.orders)
+        except JournalError as error:
+            return [self._loop.refuse(order, error.code, error.message) for order in unit.orders], []
         outcomes, unwound = await self._run_in_turn(unit, tick)
         if self._fatal is None and all(outcome.fatal is None for outcome in (*outcomes, *unwound)):
             await journal.end_group(journal.incarnation, group_id)
@@ -260,6 +264,12 @@ class ExecutionManager(Actor):
                 break
             left = outcome.filled - sum(each.filled for each in undone)
             order = undoing(leg, left, unwind_id(leg.operation_id, number))
+        if undone[-1].error_code == STATE_CODE:
+            # Nothing is sent while the disk takes nothing, whatever becomes of the process; then the strategy finds the
+            # book as it is, and so does the next process, for which the group is as open as on this disk.
+            text = f"{leg.operation_id} is not unwound, as nothing can be written down; the next decision has to"
+            self.log(error_event(utc_from_ns(self.now), self.name, "EXEC-006", text, leg.operation_id))
+            return undone
         # What is too small to be traded is too small to matter; the strategy sees it in the book.
         if undone[-1].fell_short or (not undone[-1].handshake.was_successful() and undone[-1].error_code != TOO_SMALL):
             text = f"{leg.operation_id} could not be unwound ({undone[-1].error_code}): the book is not hedged"

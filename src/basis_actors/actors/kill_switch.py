@@ -32,6 +32,7 @@ from basis_actors.messages.safety import (
     ReduceOnly,
     RefreshCountdown,
     ResumeTrading,
+    StateUnwritable,
     SwitchStatus,
     TradingState,
     VenueSeen,
@@ -79,6 +80,8 @@ class KillSwitch(Actor):
         self._halted: str | None = None
         self._waits_for: str | None = None
         """Why this process has not begun to trade; None where nobody has said so, and once it has."""
+        self._unwritable: dict[str, str] = {}
+        """Why state cannot be written that has to be before an order is sent, by its name."""
         self._book_closed = self._closing_slowly = False
         self._begun = False
         self._ticks = 0
@@ -203,6 +206,14 @@ class KillSwitch(Actor):
         if status.phase is TradingPhase.STOPPED:
             self._halted = status.reason if status.error_code is None else f"{status.error_code}: {status.reason}"
 
+    @on(StateUnwritable)
+    def note_unwritable(self, state: StateUnwritable) -> None:
+        """Whoever asks is told why nothing is sent."""
+        if state.problem is None:
+            self._unwritable.pop(state.what, None)
+        else:
+            self._unwritable[state.what] = state.problem
+
     @on(BookClosed)
     def note_closed(self, _closed: BookClosed) -> None:
         """There is nothing left to close."""
@@ -290,6 +301,7 @@ class KillSwitch(Actor):
             latch=self._latch,
             instead=None if self._waits_for is None else f"starting: {self._waits_for}",
             halted=self._halted,
+            unwritable=tuple(self._unwritable.values()),
             book_closed=self._book_closed,
             closing_slowly=self._closing_slowly,
             causes=tuple(f"{cause.code}: {cause.text}" for cause in causes),

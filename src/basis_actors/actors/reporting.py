@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from basis_actors.errors import Severity, severity_of
 from basis_actors.messages.events import Mismatch, SystemErrorEvent
 
-__all__ = ["error_event", "say_mismatches"]
+__all__ = ["STATE_CODE", "error_event", "say_mismatches"]
+
+STATE_CODE: Final = "ENGINE-006"
+"""Of what has to be on disk before an order is sent, and cannot be written."""
 
 
 def error_event(

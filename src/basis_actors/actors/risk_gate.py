@@ -25,17 +25,19 @@ from basis_actors.actors.gate_checks import (
 )
 from basis_actors.actors.loss_marks import LossMarks
 from basis_actors.actors.order_limits import RATE_SECONDS, Standing, check_limits
+from basis_actors.actors.reporting import STATE_CODE, error_event
 from basis_actors.actors.risk_reduction import all_reduce
 from basis_actors.actors.under_way import UnderWay
 from basis_actors.bus import Actor, on
 from basis_actors.config import OrderLimits
+from basis_actors.errors import BasisError
 from basis_actors.messages.book import PositionsView
 from basis_actors.messages.commands import CheckOrders, GetLatch, GetPositions, Objection
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import OperationType, Order
-from basis_actors.messages.safety import TradingState
+from basis_actors.messages.safety import StateUnwritable, TradingState
 from basis_actors.ports import StateStore
-from basis_actors.times import NS_PER_SECOND
+from basis_actors.times import NS_PER_SECOND, utc_from_ns
 
 __all__ = ["GateRules", "MarketRules", "RiskGate"]
 
@@ -60,7 +62,7 @@ class RiskGate(Actor):
     """Checks how orders go together, freshness of prices, sizes, balances, margin, and limits.
 
     `kill_switch` names the actor that says what may be sent at all; None where there is none, in a backtest. In a
-    `store` losses survive a restart.
+    `store` losses survive a restart; while that cannot be written only what reduces passes.
     """
 
     def __init__(self, rules: GateRules, kill_switch: str | None = None, store: StateStore | None = None) -> None:
@@ -69,6 +71,8 @@ class RiskGate(Actor):
         self._rules = rules
         self._kill_switch = kill_switch
         self._losses = LossMarks(rules.currency, store)
+        self._unwritten: str | None = None
+        """Why the losses are not on disk; None when they are."""
         self._under_way = UnderWay()
         self._sent: deque[int] = deque()
         """When orders were let through, oldest first; what is older than the rate looks at is left out."""
@@ -76,8 +80,13 @@ class RiskGate(Actor):
     @on(PositionsView)
     def follow(self, view: PositionsView) -> None:
         """Keep up with losses, and with what has arrived."""
-        self._losses.take(view)
         self._under_way.take(view)
+        try:
+            self._losses.take(view)
+        except BasisError as error:
+            self._note_losses(error.message)
+        else:
+            self._note_losses(None)
 
     @on(CheckOrders)
     async def check(self, request: CheckOrders) -> Objection | None:
@@ -90,7 +99,7 @@ class RiskGate(Actor):
         if together is not None:
             return Objection(*together)
         view = await self.ask("position_monitor", GetPositions())
-        latched = await self._check_latch(request, view)
+        latched = await self._check_latch(request, view) or self._check_losses(request, view)
         if latched is not None:
             return latched
         balances = dict(view.positions)
@@ -114,6 +123,21 @@ class RiskGate(Actor):
             return None
         text = f"trading is {latch.state} ({latch.reason}); {request.orders[0].operation_id} does not only reduce"
         return Objection("RISK-008", text)
+
+    def _check_losses(self, request: CheckOrders, view: PositionsView) -> Objection | None:
+        """Losses that a next process would not know of are no basis for new ones."""
+        if self._unwritten is None or all_reduce(request.orders, view.positions):
+            return None
+        return Objection(STATE_CODE, f"losses cannot be written down, so only what reduces is sent: {self._unwritten}")
+
+    def _note_losses(self, problem: str | None) -> None:
+        """Say once that losses cannot be written down, and once that they can."""
+        before, self._unwritten = self._unwritten, problem
+        if (before is None) == (problem is None):
+            return
+        self.publish(StateUnwritable("losses", problem))
+        text = "losses can be written down again" if problem is None else f"nothing that adds risk is sent: {problem}"
+        self.log(error_event(utc_from_ns(self.now), self.name, STATE_CODE, text, passes=problem is None))
 
     def _standing(self) -> Standing:
         sent, since = self._sent, self.now - round(RATE_SECONDS * NS_PER_SECOND)

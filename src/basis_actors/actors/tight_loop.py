@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from basis_actors.actors.execution_log import operation_event, tight_loop_event
 from basis_actors.actors.execution_units import Outcome
-from basis_actors.actors.reporting import error_event, say_mismatches
+from basis_actors.actors.reporting import STATE_CODE, error_event, say_mismatches
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Actor, AskFailed, AskTimeout
 from basis_actors.config import ExecutionManagerConfig
@@ -31,6 +31,7 @@ from basis_actors.times import utc_from_ns
 __all__ = ["TightLoop"]
 
 _ROUTER = "venue_interface_manager"
+"""Codes of what keeps an order from being sent now and is reported where it is found."""
 _UNDECIDED = (ExecutionStatus.UNKNOWN, ExecutionStatus.PENDING)
 
 
@@ -114,7 +115,8 @@ class TightLoop:
         ]
 
     def refuse(self, order: Order, code: str, reason: str, *, passes: bool = False) -> Outcome:
-        """Answer an order that is not sent; `passes` where what keeps it back does."""
+        """Answer an order that is not sent; `passes` where what keeps it back does, as a disk that takes nothing."""
+        passes = passes or code == STATE_CODE
         now = utc_from_ns(self._actor.now)
         handshake = ExecutionHandshake(
             operation_id=order.operation_id,

@@ -95,7 +95,7 @@ def status(mode: _Mode = None, *, state: _State = _ROOT, as_json: _Json = False)
     else:
         _print_status(answer)
     now = answer.status
-    trades = now.latch.state == "running" and now.halted is None and now.instead is None
+    trades = now.latch.state == "running" and not (now.halted or now.instead or now.unwritable)
     raise typer.Exit(DONE if trades else FAILED)
 
 
@@ -128,6 +128,7 @@ def _print_status(answer: Answer) -> None:
     stopped = now.latch.state != "running" or now.halted is not None
     if now.halted is not None and now.latch.state == "running":
         rows.append(("halted", now.halted))
+    rows += [("nothing sent", problem) for problem in now.unwritable]
     if stopped:
         rows += [("still holds", cause) for cause in now.causes]
     equity = "not known" if now.equity is None else f"{now.equity:,.2f}"

@@ -13,6 +13,7 @@ __all__ = [
     "BookStillOpen",
     "CancelOrders",
     "CloseBook",
+    "JournalReport",
     "Latch",
     "LedgerCompared",
     "LookAgain",
@@ -20,6 +21,7 @@ __all__ = [
     "ReduceOnly",
     "RefreshCountdown",
     "ResumeTrading",
+    "StateUnwritable",
     "SwitchStatus",
     "TradingState",
     "VenueSeen",
@@ -127,6 +129,22 @@ class LedgerCompared(msgspec.Struct, frozen=True, gc=False):
     """Where they disagree, with the numbers; None when they do not."""
 
 
+class JournalReport(msgspec.Struct, frozen=True, gc=False):
+    """A change could not be written into the order journal, or everything is written again."""
+
+    problem: str | None
+    """None once everything is."""
+
+
+class StateUnwritable(msgspec.Struct, frozen=True, gc=False):
+    """What has to be on disk before an order is sent cannot be written, or can be again."""
+
+    what: str
+    """Part of the state: `order journal`, `losses`."""
+    problem: str | None
+    """None once it can be written."""
+
+
 class SwitchStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How things stand, for whoever operates the process."""
 
@@ -135,6 +153,8 @@ class SwitchStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What the process does instead of trading: starting, with what it waits for, or stopping; None while it runs."""
     halted: str | None = None
     """Why this process trades no more whatever the latch says; None while it does."""
+    unwritable: tuple[str, ...] = ()
+    """Why state is not on disk that has to be before an order is sent; it goes on by itself once it is."""
     book_closed: bool = False
     """Whether a flatten has nothing left to do."""
     closing_slowly: bool = False

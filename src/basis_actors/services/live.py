@@ -232,6 +232,8 @@ class LiveRun:
             state=around.state,
             health=None if watching is None else watching.health,
         )
+        if around.watched is not None:
+            around.watched(bus)
         if watching is not None:
             watching.join()
             if around.requests is not None:

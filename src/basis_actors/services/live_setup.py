@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from basis_actors.bus import WallClock
+from basis_actors.actors.journal_watch import JournalWatch
+from basis_actors.bus import Bus, WallClock
 from basis_actors.config import ExchangeVenue, RunConfig
 from basis_actors.config.secrets import load_secrets
 from basis_actors.data import Dataset
@@ -20,6 +21,7 @@ from basis_actors.data.market_board import MarketBoard, markets_of
 from basis_actors.errors import ConfigError
 from basis_actors.messages.book import Flow
 from basis_actors.messages.market import GasQuote, MarketSpec
+from basis_actors.messages.safety import JournalReport
 from basis_actors.services.continuity import require_continuity
 from basis_actors.services.extras import require_monitoring
 from basis_actors.services.live import LiveRun
@@ -34,6 +36,7 @@ from basis_actors.services.preparation import (
 from basis_actors.services.signals import refuse_live_signals
 from basis_actors.services.state import StateDirectory
 from basis_actors.services.surroundings import Requests, Surroundings, simulated_venues
+from basis_actors.services.wiring import FREELY
 from basis_actors.strategies.registry import build_strategy
 from basis_actors.times import NS_PER_SECOND, ns_from_utc
 from basis_actors.venues.live.build import pairs_of
@@ -41,6 +44,7 @@ from basis_actors.venues.simulated.build import try_own_venues
 
 if TYPE_CHECKING:
     from basis_actors.ports import MarketData
+    from basis_actors.venues.journal.sqlite import SqliteJournal
 
 __all__ = ["live_market", "live_on_accounts", "live_on_paper", "prepare_live"]
 
@@ -185,6 +189,7 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack,
             journal,
             requests=requests,
             closing=(market.close, accounts.close),
+            watched=partial(_watch, journal, run.mode.component_config.kill_switch.heartbeat_seconds),
             state=state,
         ),
         flattens=flattens,
@@ -192,6 +197,13 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack,
     if changed is not None:
         live.record.components.announce(changed)
     return live
+
+
+def _watch(journal: SqliteJournal, seconds: float, bus: Bus) -> None:
+    """Have an actor say when the journal cannot be written."""
+    watch = JournalWatch(journal.try_again, seconds)
+    bus.add(watch, FREELY)
+    journal.tell = lambda problem: bus.post(watch.name, JournalReport(problem))
 
 
 def _published(prepared: Prepared, clock: WallClock, requests: Requests) -> LiveMarket:

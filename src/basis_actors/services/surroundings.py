@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from basis_actors.bus import ManualClock, ReplayClock, WallClock
+from basis_actors.bus import Bus, ManualClock, ReplayClock, WallClock
 from basis_actors.config import RunConfig
 from basis_actors.errors import ConfigError
 from basis_actors.messages.book import Flow
@@ -51,6 +51,8 @@ class Surroundings(NamedTuple):
     """What is asked of exchanges."""
     closing: tuple[Callable[[], Awaitable[None]], ...] = ()
     """What is to be closed when the process ends."""
+    watched: Callable[[Bus], object] | None = None
+    """Adds to the bus what watches over the surroundings themselves."""
     state: StateDirectory | None = None
     """With one there is a kill switch that listens for commands, in real time only; whoever made it releases it."""
 

@@ -13,9 +13,10 @@ from random import Random
 
 import anyio
 import pytest
+from tests.venues.journal.disk import fill_disk, free_disk
 from tests.venues.journal.intents import fill, incoming, intent, legs, payment, reading
 
-from basis_actors.errors import BasisError
+from basis_actors.errors import BasisError, JournalError
 from basis_actors.messages.journal import IntentState
 from basis_actors.venues.journal.sqlite import SqliteJournal
 
@@ -197,8 +198,11 @@ async def test_a_full_disk_is_said_and_what_was_written_stays(disk: Path) -> Non
             await journal.intend(intent(f"c{number}", f"op{number}"))
             names.append(f"op{number}")
 
-    with pytest.raises(BasisError, match=r"ENGINE-004: .* cannot be written: .*(full|I/O).*; nothing is sent without"):
+    said: list[str | None] = []
+    journal.tell = said.append
+    with pytest.raises(JournalError, match=r"ENGINE-006: .* cannot be written: .*(full|I/O).*; nothing is sent"):
         await fill_up()
+    assert "cannot be written" in (said[0] or "")
     assert len(names) > 10
     operations = [(1, name) for name in (*names, f"op{len(names)}")]
     before = await reading(journal, operations)
@@ -209,6 +213,66 @@ async def test_a_full_disk_is_said_and_what_was_written_stays(disk: Path) -> Non
     assert await reading(after, operations) == before | {"incarnation": 2}
     await after.intend(intent(f"c{len(names)}", "now"))
     after.close()
+
+
+async def test_what_has_happened_is_known_while_the_disk_is_full_and_written_when_it_is_not(path: Path) -> None:
+    journal = SqliteJournal(path)
+    await journal.begin_group("g", legs("g"))
+    for name in ("c1", "c2"):
+        await journal.intend(intent(name, name))
+    await journal.advance("c1", IntentState.SENT, Decimal(0), "sent", 1)
+    said: list[str | None] = []
+    journal.tell = said.append
+    fill_disk(journal)
+    for write in (
+        journal.intend(intent("c3", "c3")),
+        journal.advance("c2", IntentState.SENT, Decimal(0), "sent", 2),
+        journal.begin_group("h", legs("h")),
+    ):
+        with pytest.raises(JournalError):
+            await write
+    await journal.advance("c1", IntentState.FILLED, Decimal("0.1"), "filled", 3)
+    assert await journal.book_fill("binance", fill("f1"))
+    assert not await journal.book_fill("binance", fill("f1"))
+    assert await journal.book_payment("binance", payment("p1"))
+    await journal.expect("bybit", incoming("t1"))
+    await journal.arrived("bybit", incoming("t1"))
+    await journal.expect("bybit", incoming("t2"))
+    await journal.end_group(1, "g")
+    await journal.try_again()
+    assert all(problem is not None for problem in said)
+    known = await reading(journal, [(1, "c1"), (1, "c2"), (1, "c3")])
+    free_disk(journal)
+    await journal.try_again()
+    assert said[-1] is None
+    journal.close()
+    after = SqliteJournal(path)
+    assert await reading(after, [(1, "c1"), (1, "c2"), (1, "c3")]) == known | {"incarnation": 2}
+    assert not await after.book_fill("binance", fill("f1"))
+    after.close()
+
+
+async def test_what_a_full_disk_never_took_is_as_before_for_the_next_process(path: Path) -> None:
+    journal = SqliteJournal(path)
+    await journal.intend(intent("c1", "c1"))
+    await journal.advance("c1", IntentState.SENT, Decimal(0), "sent", 1)
+    fill_disk(journal)
+    await journal.advance("c1", IntentState.FILLED, Decimal("0.1"), "filled", 3)
+    journal.close()
+    after = SqliteJournal(path)
+    (entry,) = await after.attempts(1, "c1")
+    assert entry.state is IntentState.SENT, "so it is asked for"
+    after.close()
+
+
+async def test_nothing_is_sent_before_what_the_disk_is_owed_is_on_it(path: Path, journal: SqliteJournal) -> None:
+    fill_disk(journal)
+    await journal.expect("bybit", incoming("t1"))
+    free_disk(journal)
+    await journal.intend(intent("c1", "c1"))
+    other = sqlite3.connect(path)
+    assert other.execute("SELECT count(*) FROM expected").fetchone() == (1,)
+    other.close()
 
 
 async def test_a_disk_that_is_read_only_is_said(disk: Path) -> None:

@@ -1,5 +1,5 @@
 """Defines the order journal on disk: SQLite in WAL mode, synchronised in full, so that what returned survives a kill
-and a loss of power.
+and a loss of power; but for what has become known while the disk takes nothing, which is owed to it.
 
 Rules and reading are `JournalBook`'s; the file is read once, when it is opened. Each change is one transaction, made in
 a worker thread while no other change is, and only then part of the book.
@@ -10,48 +10,36 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 import anyio
 import anyio.to_thread
 import msgspec
 
-from basis_actors.errors import BasisError
+from basis_actors.errors import BasisError, JournalError
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.exchange import Payment, VenueFill
 from basis_actors.messages.journal import Intent, IntentState, JournalEntry
 from basis_actors.messages.orders import Order
 from basis_actors.venues.journal.memory import JournalBook
+from basis_actors.venues.journal.tables import (
+    SCHEMA,
+    TOUCH,
+    VERSION,
+    Statement,
+    encoded,
+    state_of,
+    strike_out,
+    transition,
+)
 
 __all__ = ["SqliteJournal"]
 
-_VERSION: Final = 1
-_SCHEMA: Final = """
-CREATE TABLE journal (deployment TEXT NOT NULL, incarnation INTEGER NOT NULL);
-CREATE TABLE intents (
-    client_id TEXT PRIMARY KEY, intent TEXT NOT NULL,
-    state TEXT NOT NULL, filled TEXT NOT NULL, evidence TEXT NOT NULL, changed_ns INTEGER NOT NULL, venue_id TEXT
-);
-CREATE TABLE transitions (
-    client_id TEXT NOT NULL,
-    state TEXT NOT NULL, filled TEXT NOT NULL, evidence TEXT NOT NULL, at_ns INTEGER NOT NULL, venue_id TEXT
-);
-CREATE TABLE fills (
-    domain TEXT NOT NULL, pair TEXT NOT NULL, trade_id TEXT NOT NULL, fill TEXT NOT NULL,
-    PRIMARY KEY (domain, pair, trade_id)
-);
-CREATE TABLE payments (
-    domain TEXT NOT NULL, payment_id TEXT NOT NULL, payment TEXT NOT NULL, PRIMARY KEY (domain, payment_id)
-);
-CREATE TABLE expected (domain TEXT NOT NULL, transfer TEXT NOT NULL);
-CREATE TABLE groups (incarnation INTEGER NOT NULL, group_id TEXT NOT NULL, orders TEXT NOT NULL);
-"""
-_encode = msgspec.json.encode
-_Statement: TypeAlias = tuple[str, tuple[object, ...]]
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError)
 """What contents that no process of ours wrote raise when they are decoded."""
 
@@ -65,7 +53,12 @@ class SqliteJournal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._turn = anyio.Lock()
-        with self._named("opened", *_UNREADABLE):
+        self._owed: list[Statement] = []
+        """What is in the book and not in the file, oldest first."""
+        self._failing = False
+        self.tell: Callable[[str | None], object] = lambda _: None
+        """Told why a change is not on disk, and None once everything is."""
+        with self._named("opened", partial(BasisError, "ENGINE-004"), *_UNREADABLE):
             # The file holds orders and amounts; nobody else has to read them.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -91,15 +84,23 @@ class SqliteJournal:
         return tuple(self._book.entries.values())
 
     def close(self) -> None:
-        """Let go of the file; every change is in it already."""
+        """Let go of the file. What it has not taken yet is tried once more; whoever asks the exchange is told it."""
+        with suppress(JournalError):
+            self._commit(self._owed)
         self._connection.close()
+
+    async def try_again(self) -> None:
+        """Write what is owed, or see whether anything can be written; `tell` is told what came of it."""
+        async with self._turn:
+            with suppress(JournalError):
+                await self._write(TOUCH)
 
     async def intend(self, intent: Intent) -> JournalEntry:
         """Write down an intent."""
         async with self._turn:
             entry = self._book.entry_of(intent)
-            row = (intent.client_id, _encode(intent).decode(), *_state(entry))
-            await self._write(("INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?, ?)", row), _transition(entry))
+            row = (intent.client_id, encoded(intent), *state_of(entry))
+            await self._write(("INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?, ?)", row), transition(entry))
             return self._book.put(entry)
 
     async def advance(
@@ -111,14 +112,15 @@ class SqliteJournal:
         now_ns: int,
         venue_id: str | None = None,
     ) -> JournalEntry:
-        """Write down what has become known."""
+        """Write down what has become known, or is about to be sent."""
         async with self._turn:
+            write = self._write if state is IntentState.SENT else self._note
             entry = self._book.advanced(client_id, state, filled, evidence, now_ns, venue_id)
             update = (
                 "UPDATE intents SET state = ?, filled = ?, evidence = ?, changed_ns = ?, venue_id = ?"
                 " WHERE client_id = ?"
             )
-            await self._write((update, (*_state(entry), client_id)), _transition(entry))
+            await write((update, (*state_of(entry), client_id)), transition(entry))
             return self._book.put(entry)
 
     async def attempts(self, incarnation: int, operation_id: str) -> tuple[JournalEntry, ...]:
@@ -142,8 +144,8 @@ class SqliteJournal:
         async with self._turn:
             if (domain, fill.pair, fill.trade_id) in self._book.fills:
                 return False
-            row = (domain, fill.pair, fill.trade_id, _encode(fill).decode())
-            await self._write(("INSERT INTO fills VALUES (?, ?, ?, ?)", row))
+            row = (domain, fill.pair, fill.trade_id, encoded(fill))
+            await self._note(("INSERT INTO fills VALUES (?, ?, ?, ?)", row))
             return self._book.add_fill(domain, fill)
 
     async def book_payment(self, domain: str, payment: Payment, arrived: IncomingTransfer | None = None) -> bool:
@@ -151,25 +153,25 @@ class SqliteJournal:
         async with self._turn:
             if (domain, payment.payment_id) in self._book.payments:
                 return False
-            row = (domain, payment.payment_id, _encode(payment).decode())
-            statements: list[_Statement] = [("INSERT INTO payments VALUES (?, ?, ?)", row)]
+            row = (domain, payment.payment_id, encoded(payment))
+            statements: list[Statement] = [("INSERT INTO payments VALUES (?, ?, ?)", row)]
             if arrived is not None:
                 self._book.require_expected(domain, arrived)
-                statements.append(_strike_out(domain, arrived))
-            await self._write(*statements)
+                statements.append(strike_out(domain, arrived))
+            await self._note(*statements)
             return self._book.add_payment(domain, payment, arrived)
 
     async def expect(self, domain: str, transfer: IncomingTransfer) -> None:
         """Write down what is on its way."""
         async with self._turn:
-            await self._write(("INSERT INTO expected VALUES (?, ?)", (domain, _encode(transfer).decode())))
+            await self._note(("INSERT INTO expected VALUES (?, ?)", (domain, encoded(transfer))))
             self._book.expected.append((domain, transfer))
 
     async def arrived(self, domain: str, transfer: IncomingTransfer) -> None:
         """It is there."""
         async with self._turn:
             self._book.require_expected(domain, transfer)
-            await self._write(_strike_out(domain, transfer))
+            await self._note(strike_out(domain, transfer))
             self._book.expected.remove((domain, transfer))
 
     async def expected(self, domain: str) -> tuple[IncomingTransfer, ...]:
@@ -180,27 +182,44 @@ class SqliteJournal:
         """Write down a group."""
         async with self._turn:
             group = (self._book.incarnation, group_id, tuple(orders))
-            await self._write(("INSERT INTO groups VALUES (?, ?, ?)", (*group[:2], _encode(group[2]).decode())))
+            await self._write(("INSERT INTO groups VALUES (?, ?, ?)", (*group[:2], encoded(group[2]))))
             self._book.groups.append(group)
 
     async def end_group(self, incarnation: int, group_id: str) -> None:
         """Strike it out."""
         async with self._turn:
             strike = "DELETE FROM groups WHERE incarnation = ? AND group_id = ?"
-            await self._write((strike, (incarnation, group_id)))
+            await self._note((strike, (incarnation, group_id)))
             self._book.end_group(incarnation, group_id)
 
     async def open_groups(self) -> tuple[tuple[int, tuple[Order, ...]], ...]:
         """What began and did not end."""
         return self._book.open_groups()
 
-    async def _write(self, *statements: _Statement) -> None:
-        """One transaction. A cancellation waits for its end, so that the book is what the file is."""
-        await anyio.to_thread.run_sync(self._commit, statements)
+    async def _write(self, *statements: Statement) -> None:
+        """One transaction, with what is owed before it. A cancellation waits for its end, so that the book is what the
+        file is. Raises JournalError ENGINE-006."""
+        try:
+            await anyio.to_thread.run_sync(self._commit, (*self._owed, *statements))
+        except JournalError as error:
+            self._failing = True
+            self.tell(error.message)
+            raise
+        self._owed.clear()
+        if self._failing:
+            self._failing = False
+            self.tell(None)
 
-    def _commit(self, statements: Sequence[_Statement]) -> None:
+    async def _note(self, *statements: Statement) -> None:
+        """The same of what has happened, whether the file takes it now or later."""
+        try:
+            await self._write(*statements)
+        except JournalError:
+            self._owed += statements
+
+    def _commit(self, statements: Sequence[Statement]) -> None:
         connection = self._connection
-        with self._named("written"):
+        with self._named("written", partial(JournalError, "ENGINE-006")):
             connection.execute("BEGIN IMMEDIATE")
             try:
                 for statement, values in statements:
@@ -220,13 +239,13 @@ class SqliteJournal:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if version == 0 and tables == 0:
-            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION};")
+            connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION};")
             connection.execute("INSERT INTO journal VALUES (?, 0)", (secrets.token_hex(8),))
             connection.execute("COMMIT")
-        elif version != _VERSION:
+        elif version != VERSION:
             raise BasisError(
                 "ENGINE-004",
-                f"order journal {self._path} has the layout {version}, this program writes {_VERSION}; run the version"
+                f"order journal {self._path} has the layout {version}, this program writes {VERSION}; run the version"
                 " of the program that wrote it until nothing is open, then begin a new state directory",
             )
         connection.execute("UPDATE journal SET incarnation = incarnation + 1")
@@ -271,27 +290,12 @@ class SqliteJournal:
                 raise ValueError(f"intent {client_id!r} cannot be read, with {filled!r} filled: {error}") from error
 
     @contextmanager
-    def _named(self, what: str, *also: type[Exception]) -> Iterator[None]:
+    def _named(self, what: str, make: Callable[[str], BasisError], *also: type[Exception]) -> Iterator[None]:
         named: tuple[type[Exception], ...] = (OSError, sqlite3.Error, *also)
         try:
             yield
         except named as error:
-            raise BasisError(
-                "ENGINE-004",
+            raise make(
                 f"order journal {self._path} cannot be {what}: {error}; nothing is sent without it: free space, make"
                 " its folder writable, or bring back an intact copy",
             ) from error
-
-
-def _state(entry: JournalEntry) -> tuple[str, str, str, int, str | None]:
-    return entry.state.value, str(entry.filled), entry.evidence, entry.changed_ns, entry.venue_id
-
-
-def _strike_out(domain: str, transfer: IncomingTransfer) -> _Statement:
-    first = "SELECT min(rowid) FROM expected WHERE domain = ? AND transfer = ?"
-    row = (domain, _encode(transfer).decode())
-    return f"DELETE FROM expected WHERE rowid = ({first})", row  # noqa: S608 (no value is in it)
-
-
-def _transition(entry: JournalEntry) -> _Statement:
-    return "INSERT INTO transitions VALUES (?, ?, ?, ?, ?, ?)", (entry.intent.client_id, *_state(entry))

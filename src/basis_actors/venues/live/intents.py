@@ -78,7 +78,10 @@ class Intents:
         return await self._journal.named(self._terms.venue, pair, venue_order_id) is not None
 
     async def send(self, entry: JournalEntry, request: Callable[[], Awaitable[R]]) -> tuple[JournalEntry, R]:
-        """Send it, once; what is known then, and the answer. What the exchange raises is written down first."""
+        """Send it, once; what is known then, and the answer. What the exchange raises is written down first.
+
+        Raises JournalError where it cannot be written down that it is sent: then it was not.
+        """
         entry = await self.advance(entry, IntentState.SENT, "handed to the exchange")
         try:
             return entry, await request()
