@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from aiohttp import ClientSession
+from tests.logs.conftest import put_behind as put_behind
 from tests.telemetry.receiver import receiver
 
 from basis_actors.errors import ConfigError
 from basis_actors.logs.reader import EventLog
 from basis_actors.logs.replay import replay
-from basis_actors.messages.events import HealthStatusEvent
+from basis_actors.messages.events import HealthStatusEvent, SystemErrorEvent
+from basis_actors.results.summary import RunSummary
 from basis_actors.services import extras
 from basis_actors.services.backtest import Progress
 from basis_actors.services.live import LiveRun
@@ -43,15 +46,19 @@ class Life:
     def __init__(self, live: LiveRun) -> None:
         self.live = live
         self._answers = anyio.Event()
+        self.summary: RunSummary | None = None
 
     def note(self, progress: Progress) -> None:
         if progress.ticks and self.live.monitoring is not None and self.live.monitoring.url is not None:
             self._answers.set()
 
+    async def _run(self) -> None:
+        self.summary = await self.live.run_async(self.note)
+
     async def ask(self, *paths: str) -> list[tuple[int, str]]:
         """What it says to each path while it lives."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.live.run_async, self.note)
+            tasks.start_soon(self._run)
             await self._answers.wait()
             assert self.live.monitoring is not None
             said = []
@@ -78,6 +85,29 @@ async def test_it_answers_while_it_lives_and_its_log_is_whole(tmp_path: Path) ->
     line = json.loads((run_dir / "metrics.log").read_text().splitlines()[-2])
     assert line["event"] == "the process can be asked how it is"
     assert line["health"].endswith("/health")
+
+
+@pytest.mark.parametrize("names", [("engine",), ("api", "event_logger", "engine", "metrics")])
+async def test_a_component_log_that_cannot_be_written_is_said_once_and_ends_nothing(
+    tmp_path: Path, put_behind: Callable[[Path, Path], None], names: tuple[str, ...]
+) -> None:
+    live = live_run(tmp_path)
+    said: list[str] = []
+    live.warn = said.append
+    for name in names:
+        live.record.components.logger(name).info("opened")
+        put_behind(live.record.run_dir / f"{name}.log", Path("/dev/full"))
+    life = Life(live)
+    (health,) = await life.ask("/health")
+    (line,) = said
+    assert line.startswith("LOG-001: component log ")
+    assert "No space left" in line
+    assert json.loads(health[1])["problems"][:1] == ["errors of component_logs: 1"]
+    summary = life.summary
+    assert summary is not None
+    assert (summary.failure, summary.warnings[-1][1:]) == (None, " lines of component logs could not be written")
+    events = EventLog(live.record.run_dir).events(SystemErrorEvent)
+    assert [event.error_code for event in events if event.component == "component_logs"] == ["LOG-001"]
 
 
 async def test_its_stop_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import time
@@ -131,3 +132,20 @@ def test_one_that_cannot_be_deleted_is_named(tmp_path: Path) -> None:
     os.utime(obstacle, (0, 0))
     with pytest.raises(BasisError, match=r"LOG-005: old segment .*api\.000002\.log cannot be deleted"):
         drop_old_segments(run_dir, datetime.now(UTC), Retention(timedelta(days=7), timedelta(days=30)))
+
+
+def test_a_line_that_is_torn_by_a_full_disk_tears_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = LineFile(tmp_path, "engine", 1_000)
+    write = os.write
+    answers = iter([lambda fd, data: write(fd, data[:4]), _no_space])
+    monkeypatch.setattr(os, "write", lambda fd, data: next(answers, write)(fd, data))
+    with pytest.raises(BasisError, match=r"LOG-001: .* No space left"):
+        file.msg(b"the first line\n")
+    file.msg(b"the second\n")
+    file.msg(b"the third\n")
+    file.close()
+    assert (tmp_path / "engine.log").read_bytes() == b"the \nthe second\nthe third\n"
+
+
+def _no_space(_descriptor: int, _data: bytes) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -10,6 +10,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, MutableMapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,7 +60,8 @@ class ComponentLogs:
     Secrets are taken out of all of it; `secrets` are values to look for besides what looks like one. A file that has
     `segment_bytes` is renamed to a numbered segment before its next line.
 
-    Raises ConfigError CONFIG-003 for an unknown level, BasisError LOG-003 when the files cannot be made.
+    Raises ConfigError CONFIG-003 for an unknown level, BasisError LOG-003 when the files cannot be made. A line that
+    cannot be written raises BasisError LOG-001, unless somebody wants to be told of that: then it is left out.
     """
 
     def __init__(
@@ -83,6 +85,10 @@ class ComponentLogs:
         self._level = level.lower()
         self._clock = clock
         self._context = {"correlation_id": correlation_id, "pid": pid}
+        self.tell: Callable[[BasisError], object] | None = None
+        """Told of the first line that could not be written; None where that is to be raised."""
+        self._lost = 0
+        self._closed = False
         self._files: dict[str, LineFile] = {}
         self._loggers: dict[str, FilteringBoundLogger] = {}
         for component in COMPONENTS:
@@ -111,8 +117,14 @@ class ComponentLogs:
             stack_trace=event.stack_trace,
         )
 
+    @property
+    def lost(self) -> int:
+        """Lines that were left out, as they could not be written."""
+        return self._lost
+
     def close(self) -> None:
         """Close the files; closing again changes nothing."""
+        self._closed = True
         while self._files:
             self._files.popitem()[1].close()
         self._loggers.clear()
@@ -121,17 +133,34 @@ class ComponentLogs:
         import structlog
 
         stem = re.sub(r"[^A-Za-z0-9_-]", "_", component)
-        file = self._files.get(stem)
-        if file is None:
-            file = self._files[stem] = LineFile(self._run_dir, stem, self._segment_bytes)
+        if self.tell is None:
+            self._open(stem)
         logger: FilteringBoundLogger = structlog.wrap_logger(
-            file,
+            _Lines(partial(self._write, stem)),
             processors=[_exception_text, self._complete(component), self.redactor, _as_json],
             wrapper_class=structlog.make_filtering_bound_logger(self._level),
             context_class=dict,
             cache_logger_on_first_use=False,
         ).bind()
         return logger
+
+    def _open(self, stem: str) -> LineFile:
+        if self._closed:
+            raise BasisError("LOG-001", f"component log {self._run_dir / stem}.log is closed")
+        file = self._files.get(stem)
+        if file is None:
+            file = self._files[stem] = LineFile(self._run_dir, stem, self._segment_bytes)
+        return file
+
+    def _write(self, stem: str, line: bytes) -> None:
+        try:
+            self._open(stem).msg(line)
+        except BasisError as error:
+            if self.tell is None:
+                raise
+            self._lost += 1
+            if self._lost == 1:
+                self.tell(error)
 
     def _complete(self, component: str) -> Callable[[Any, str, Any], dict[str, Any]]:
         def complete(_logger: object, method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
@@ -151,6 +180,13 @@ class ComponentLogs:
             }
 
         return complete
+
+
+class _Lines:
+    """The end of a structlog chain."""
+
+    def __init__(self, msg: Callable[[bytes], None]) -> None:
+        self.debug = self.info = self.warning = self.error = self.critical = self.exception = self.msg = msg
 
 
 def _exception_text(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

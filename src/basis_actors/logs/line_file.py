@@ -19,7 +19,7 @@ _COMPLETE: Final = re.compile(r"(?P<stem>[\w-]+)\.(?P<number>\d{6,})\.log(?P<pac
 
 
 class LineFile:
-    """The end of a structlog chain: appends each line to a file at once.
+    """Appends each line to a file at once.
 
     Raises BasisError LOG-003 when the file cannot be made, and on a line LOG-001 when it cannot be written.
     """
@@ -27,6 +27,8 @@ class LineFile:
     def __init__(self, folder: Path, stem: str, segment_bytes: int) -> None:
         self._path = folder / f"{stem}.log"
         self._segment_bytes = segment_bytes
+        self._torn = False
+        """Whether the last line is there in part only."""
         try:
             numbers = [int(match["number"]) for _, match in _segments(folder) if match["stem"] == stem]
             self._next = max(numbers, default=0) + 1
@@ -39,13 +41,15 @@ class LineFile:
         try:
             if self._size and self._size + len(line) > self._segment_bytes:
                 self._rotate()
-            self._size += len(line)
+            if self._torn:
+                line = b"\n" + line
             while line:
-                line = line[os.write(self._descriptor, line) :]
+                taken = os.write(self._descriptor, line)
+                self._size += taken
+                line = line[taken:]
+                self._torn = bool(line)
         except OSError as error:
             raise BasisError("LOG-001", f"component log {self._path} cannot be written: {error}") from error
-
-    debug = info = warning = error = critical = exception = msg
 
     def close(self) -> None:
         """Append no more."""

@@ -18,6 +18,7 @@ from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
 from basis_actors.actors.kill_switch import TRADERS
 from basis_actors.actors.log_keeper import LogKeeper
 from basis_actors.actors.market_watch import MarketWatch
+from basis_actors.actors.reporting import error_event
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import BusError, Lane, LiveBus, ReplayClock
 from basis_actors.errors import BasisError, ConfigError
@@ -25,6 +26,7 @@ from basis_actors.logs.directory import RunKind
 from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger, DomainEventLogger
 from basis_actors.logs.retention import Retention
 from basis_actors.logs.wall_clock import system_clock
+from basis_actors.messages.events import SystemErrorEvent
 from basis_actors.messages.safety import CloseBook
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Progress
@@ -36,6 +38,7 @@ from basis_actors.services.preparation import Prepared
 from basis_actors.services.run_record import RunRecord
 from basis_actors.services.surroundings import Surroundings
 from basis_actors.services.wiring import EVENT_LOGGER, FREELY, STOP_ORDER, add_engine
+from basis_actors.times import utc_from_ns
 
 if TYPE_CHECKING:
     from basis_actors.services.monitoring import Monitoring
@@ -78,6 +81,10 @@ class LiveRun:
         """What watches the process, once it runs; None where the market waits for each tick, as in a backtest."""
         self.record = RunRecord(prepared, RunKind.LIVE)
         """Where the run is kept."""
+        self.warn: Callable[[str], object] = lambda _: None
+        """Told what whoever started the process is to see at once."""
+        self._untold: list[SystemErrorEvent] = []
+        self.record.components.tell = self._note_lost_line
 
     def cancel(self, reason: str) -> None:
         """Stop when the tick that is at work is over: no more ticks, everything on disk."""
@@ -205,6 +212,20 @@ class LiveRun:
             await bus.until(lambda: engine.is_closing or engine.stopped is not None, "the closing of the book")
             await bus.until(lambda: not (engine.is_closing or engine.at_work), "a closed book")
 
+    def _note_lost_line(self, error: BasisError) -> None:
+        """A component log that cannot be written ends nothing: what counts is in the event log."""
+        text = f"{error.message}; the process goes on, and this is said once"
+        self.warn(f"{error.code}: {text}")
+        at = utc_from_ns(self._surroundings.clock.now())
+        self._tell_log(error_event(at, "component_logs", error.code, text))
+
+    def _tell_log(self, *events: SystemErrorEvent) -> None:
+        """Have events logged, now or as soon as there is somebody who does."""
+        self._untold += events
+        if self.bus is not None and EVENT_LOGGER in self.bus.actors:
+            while self._untold:
+                self.bus.post(EVENT_LOGGER, self._untold.pop(0))
+
     def _show(self, instead: str | None) -> None:
         """What `status` says that the process does instead of trading; nothing but that it stops once it does."""
         if self._control is not None:
@@ -232,6 +253,7 @@ class LiveRun:
             state=around.state,
             health=None if watching is None else watching.health,
         )
+        self._tell_log()
         if around.watched is not None:
             around.watched(bus)
         if watching is not None:

@@ -163,6 +163,8 @@ class RunRecord:
         prepared, last = self._prepared, self.statistics.last
         cautions = ["frictionless: no fees, no gas, no impact"] if prepared.request.frictionless else []
         cautions.extend(self._unpacked)
+        if self.components.lost:
+            cautions.append(f"{self.components.lost:,} lines of component logs could not be written")
         asked = sum(flow.amount for flow in prepared.flows[1:])
         unpaid = (0.0 if last is None else last.external_flows) - asked
         if unpaid > _CENT:
