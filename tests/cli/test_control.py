@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -144,11 +145,31 @@ def test_a_kill_is_there_after_a_restart_also_when_nobody_ran_to_hear_it(house: 
     assert "the next one begins killed: it restarts and restarts" in killed.stderr
     as_json = house.say("status", "--json")
     assert (as_json.exit_code, json.loads(as_json.stdout)["process"]) == (3, None)
-    assert json.loads(as_json.stdout)["latch"]["flatten"] is True
+    assert json.loads(as_json.stdout)["next_latch"]["flatten"] is True
     house.start()
     assert house.until(lambda status: status.ticks > 3).book_closed
     shown = house.say("status", "--json")
     assert (shown.exit_code, json.loads(shown.stdout)["status"]["latch"]["flatten"]) == (1, True)
+
+
+def test_a_process_that_is_gone_does_not_run_and_what_it_held_is_told(house: House) -> None:
+    house.start()
+    assert house.say("status").exit_code in (1, 2), "it starts"
+    house.until(invested)
+    house.until(lambda status: status.ticks > 50)
+    house.end()
+    shown = house.say("status")
+    assert (shown.exit_code, shown.stderr) == (3, "")
+    assert "running" not in shown.stdout
+    assert "next     begins free to trade" in shown.stdout
+    held = json.loads(house.say("status", "--json").stdout)["last_seen"]
+    assert f"held {held['at']}, by {house.folder}/logs/" in " ".join(shown.stdout.split())
+    short = held["positions"]["binance:PerpPosition:BTC-PERP"]
+    assert short < 0.0
+    assert f"  binance:PerpPosition:BTC-PERP  {short:,.6g}" in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    shutil.rmtree(house.folder / "logs")
+    assert "not known, " in " ".join(house.say("status").stdout.split())
 
 
 def test_a_second_process_of_a_mode_is_refused_and_leaves_no_trace(house: House) -> None:

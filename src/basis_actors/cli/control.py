@@ -12,6 +12,7 @@ from basis_actors.cli.terminal import DONE, FAILED, NOT_RUNNING, complain, resul
 
 if TYPE_CHECKING:
     from basis_actors.messages.safety import Latch, SwitchStatus
+    from basis_actors.services.control.left_behind import LastSeen
     from basis_actors.services.control.protocol import Answer
 
 __all__ = ["kill", "resume", "status"]
@@ -78,17 +79,18 @@ def status(mode: _Mode = None, *, state: _State = _ROOT, as_json: _Json = False)
     import msgspec
 
     from basis_actors.services.control.client import NoProcess, ask, find_state, latch_left_behind
+    from basis_actors.services.control.left_behind import last_seen
     from basis_actors.services.control.protocol import AskStatus
 
     path = find_state(state, mode)
     try:
         answer = ask(path, AskStatus())
     except NoProcess as nobody:
-        latch = latch_left_behind(path, datetime.now(UTC))
+        latch, last = latch_left_behind(path, datetime.now(UTC)), last_seen(path)
         if as_json:
-            typer.echo(msgspec.json.encode({"process": None, "latch": latch}).decode())
+            typer.echo(msgspec.json.encode({"process": None, "next_latch": latch, "last_seen": last}).decode())
         else:
-            _print_rows([("process", nobody.message), *_latch_rows(latch, None)])
+            _print_left_behind(nobody.message, latch, last)
         raise typer.Exit(NOT_RUNNING) from None
     if as_json:
         typer.echo(msgspec.json.encode(answer).decode())
@@ -135,7 +137,29 @@ def _print_status(answer: Answer) -> None:
     rows.append(("ticks", f"{now.ticks:,}; risk {now.risk_level or 'not known'}, equity {equity}"))
     _print_rows(rows)
     if now.positions:
-        _print_rows([(f"  {key}", f"{amount:,.6g}") for key, amount in sorted(now.positions.items())])
+        _print_positions(now.positions)
+
+
+def _print_left_behind(nobody: str, latch: Latch, last: LastSeen | None) -> None:
+    """What is known where no process runs: how the next one begins, and what the last one held when it was seen."""
+    from basis_actors.times import utc_text
+
+    rows = [("process", nobody)]
+    if latch.state == "running":
+        rows.append(("next", "begins free to trade"))
+    else:
+        rows += _latch_rows(latch, None)
+    if last is None or last.at is None or last.positions is None:
+        rows.append(("held", "not known" if last is None else f"not known, {last.run_dir} does not say it"))
+    else:
+        rows.append(("held", f"{utc_text(last.at)}, by {last.run_dir}"))
+    _print_rows(rows)
+    if last is not None and last.positions:
+        _print_positions(last.positions)
+
+
+def _print_positions(positions: dict[str, float]) -> None:
+    _print_rows([(f"  {key}", f"{amount:,.6g}") for key, amount in sorted(positions.items())])
 
 
 def _closing(now: SwitchStatus) -> str:

@@ -30,6 +30,7 @@ from basis_actors.messages.events import SystemErrorEvent
 from basis_actors.messages.safety import CloseBook
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Progress
+from basis_actors.services.control.left_behind import note_run
 from basis_actors.services.control.server import ControlServer, answering
 from basis_actors.services.extras import require_monitoring
 from basis_actors.services.hosts import OnLoop
@@ -116,6 +117,8 @@ class LiveRun:
         self, bus: LiveBus, progress: Callable[[Progress], None], waiting: Callable[[str], None]
     ) -> RunSummary:
         try:
+            if self._surroundings.state is not None:
+                note_run(self._surroundings.state, self.record.run_dir)
             engine = self._assemble(bus)
         except BasisError as error:
             self.record.abandon(str(error))
