@@ -31,7 +31,6 @@ from basis_actors.times import utc_from_ns
 __all__ = ["TightLoop"]
 
 _ROUTER = "venue_interface_manager"
-"""Codes of what keeps an order from being sent now and is reported where it is found."""
 _UNDECIDED = (ExecutionStatus.UNKNOWN, ExecutionStatus.PENDING)
 
 
