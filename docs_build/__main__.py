@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from docs_build import actors, commands, events, settings
+from docs_build import actors, commands, events, measures, settings
 
 _PART: Final = re.compile(r"(<!-- generated: ([\w-]+)(?: ([\w. ]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -21,6 +21,7 @@ PARTS: Final[Mapping[str, Callable[..., str]]] = {
     "common-fields": events.common_fields,
     "event-parts": events.parts_of_events,
     "error-codes": events.error_codes,
+    "measures": measures.table,
     "messages": actors.messages,
     "commands": commands.reference,
     "settings": settings.reference,
@@ -28,10 +29,12 @@ PARTS: Final[Mapping[str, Callable[..., str]]] = {
 
 
 def main(arguments: list[str]) -> int:
-    """Write what is generated in the documents of a folder, docs unless given, or say what is not current."""
-    folder = Path(next((word for word in arguments if not word.startswith("-")), "docs"))
+    """Write what is generated in the README and the documents, or in those of a folder, or say what is not current."""
+    given = [Path(word) for word in arguments if not word.startswith("-")]
+    folder = given[0] if given else Path()
+    documents = folder.rglob("*.md") if given else [Path("README.md"), *Path("docs").rglob("*.md")]
     stale = []
-    for document in sorted(folder.rglob("*.md")):
+    for document in sorted(documents):
         text = document.read_text(encoding="utf-8")
         current = _PART.sub(_filled, text)
         if current != text:
