@@ -230,7 +230,8 @@ async def test_a_start_can_be_asked_and_is_killed_before_it_trades(there: Street
     shown = ask(there, "status")
     assert "state    killed" in shown
     assert "starting" not in shown
-    await there.stopped(process)
+    code, _, stderr = await there.stopped(process)
+    assert code == 0, stderr
     assert there.orders == 0
 
 

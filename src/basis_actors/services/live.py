@@ -15,19 +15,17 @@ import anyio
 
 from basis_actors.actors.engine import Engine
 from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
-from basis_actors.actors.kill_switch import TRADERS
 from basis_actors.actors.log_keeper import LogKeeper
 from basis_actors.actors.market_watch import MarketWatch
 from basis_actors.actors.reporting import error_event
 from basis_actors.actors.timing import Stopwatch
-from basis_actors.bus import BusError, Lane, LiveBus, ReplayClock
+from basis_actors.bus import BusError, LiveBus, ReplayClock, StopTimeout
 from basis_actors.errors import BasisError, ConfigError
 from basis_actors.logs.directory import RunKind
 from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger, DomainEventLogger
 from basis_actors.logs.retention import Retention
 from basis_actors.logs.wall_clock import system_clock
 from basis_actors.messages.events import SystemErrorEvent
-from basis_actors.messages.safety import CloseBook
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Progress
 from basis_actors.services.control.left_behind import note_run
@@ -37,6 +35,7 @@ from basis_actors.services.hosts import OnLoop
 from basis_actors.services.live_market import LiveMarket
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.run_record import RunRecord
+from basis_actors.services.stopping import close_the_book, loses_nothing, not_closed
 from basis_actors.services.surroundings import Surroundings
 from basis_actors.services.wiring import EVENT_LOGGER, FREELY, STOP_ORDER, add_engine
 from basis_actors.times import utc_from_ns
@@ -57,6 +56,8 @@ class LiveRun:
 
     BEYOND_SECONDS: ClassVar[float] = 5.0
     """What a stop waits for a tick beyond the time that its orders may take."""
+    DRAIN_SECONDS: ClassVar[float] = 10.0
+    """What it waits for everybody to end, and for the log again."""
 
     def __init__(self, prepared: Prepared, surroundings: Surroundings, *, flattens: bool = False) -> None:
         """Makes the run directory and opens its logs. One that `flattens` closes the book before it stops.
@@ -106,7 +107,13 @@ class LiveRun:
     ) -> RunSummary:
         """The same inside an event loop."""
         clock, state = self._surroundings.clock, self._surroundings.state
-        bus = LiveBus(clock, log_sink=EVENT_LOGGER, correlation_id=self.record.correlation_id, stop_order=STOP_ORDER)
+        bus = LiveBus(
+            clock,
+            log_sink=EVENT_LOGGER,
+            correlation_id=self.record.correlation_id,
+            stop_order=STOP_ORDER,
+            drain_seconds=self.DRAIN_SECONDS,
+        )
         self.bus = bus
         if state is None:
             return await self._live(bus, progress, waiting)
@@ -125,15 +132,26 @@ class LiveRun:
             raise
         started = time.perf_counter()
         failure: BaseException | None = None
+        unclosed: str | None = None
+        """Why a book that was to be closed is not."""
         try:
             if await self._began(bus, waiting):
-                await self._until_the_end(bus, engine, started, progress)
+                unclosed = await self._until_the_end(bus, engine, started, progress)
                 await bus.stop()
+            elif self._flattens and self._surroundings.journal is not None:
+                unclosed = "the process had not begun to trade"
+        except StopTimeout as error:
+            if self._cancelled is not None and loses_nothing(error):
+                self.record.note(f"the stop did not wait for {'; '.join(map(str, error.lost))}")
+            else:
+                failure = error
         except BaseException as error:  # noqa: BLE001 - the summary names it, and `finish` raises what is no failure
             failure = _innermost(error)
             if not isinstance(failure, BusError):
                 with anyio.CancelScope(shield=True):
                     await _stop_quietly(bus)
+        if failure is None and unclosed is not None:
+            failure = not_closed(unclosed)
         with anyio.CancelScope(shield=True):
             for close in self._surroundings.closing:
                 await close()
@@ -176,8 +194,9 @@ class LiveRun:
 
     async def _until_the_end(
         self, bus: LiveBus, engine: Engine, started: float, progress: Callable[[Progress], None]
-    ) -> None:
-        """Wait for the last tick or for a stop, whichever comes first, and let the tick at work come to its end."""
+    ) -> str | None:
+        """Wait for the last tick or for a stop, whichever comes first, and let the tick at work come to its end.
+        Returns why a book that was to be closed then is not."""
         stop = anyio.Event()
         loop = bus.loop
         self._wake = lambda: loop.call_soon_threadsafe(stop.set)
@@ -202,18 +221,11 @@ class LiveRun:
         limit = self._prepared.run.mode.component_config.execution_manager.tight_loop_timeout + self.BEYOND_SECONDS
         with anyio.move_on_after(limit):
             await bus.until(lambda: not engine.at_work, "the tick at work")
-        if self._flattens and self._cancelled is not None and engine.stopped is None:
-            await self._close_the_book(bus, engine)
-
-    async def _close_the_book(self, bus: LiveBus, engine: Engine) -> None:
-        """Close everything step by step, as the kill switch does, for as long as the orders of one tick may take."""
-        command = CloseBook(f"{self._cancelled}: the book is closed before the process ends", "RISK-008")
-        for actor in TRADERS:
-            bus.post(actor, command, lane=Lane.CONTROL)
-        limit = self._prepared.run.mode.component_config.execution_manager.tight_loop_timeout
-        with anyio.move_on_after(limit):
-            await bus.until(lambda: engine.is_closing or engine.stopped is not None, "the closing of the book")
-            await bus.until(lambda: not (engine.is_closing or engine.at_work), "a closed book")
+        if self._flattens and self._cancelled is not None:
+            limit = self._prepared.run.mode.component_config.execution_manager.tight_loop_timeout
+            statistics = self.record.statistics
+            return await close_the_book(bus, engine, self._cancelled, limit, lambda: statistics.open_positions)
+        return None
 
     def _note_lost_line(self, error: BasisError) -> None:
         """A component log that cannot be written ends nothing: what counts is in the event log."""

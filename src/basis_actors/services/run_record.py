@@ -57,6 +57,7 @@ class RunRecord:
         """Name of the run."""
         self._unpacked: tuple[str, ...] = ()
         """What kept segments of the log from being packed."""
+        self._notes: list[str] = []
         limits = run.mode.risk_limits
         self.statistics = RunStatistics(limits.max_delta_drift if prepared.strategy.hedged else None)
         self.run_dir = LogDirectoryManager.create_run_logs(
@@ -92,6 +93,10 @@ class RunRecord:
         except BasisError as error:
             LogDirectoryManager.finish(self.run_dir, RunStatus.FAILED, failure=str(error), clock=self.clock)
             raise
+
+    def note(self, caution: str) -> None:
+        """Have the summary say something that its owner should know."""
+        self._notes.append(self.components.redactor.text(caution))
 
     def abandon(self, failure: str) -> None:
         """The run cannot begin."""
@@ -162,6 +167,7 @@ class RunRecord:
         """What the owner should know: costs left out, money asked back and not paid."""
         prepared, last = self._prepared, self.statistics.last
         cautions = ["frictionless: no fees, no gas, no impact"] if prepared.request.frictionless else []
+        cautions.extend(self._notes)
         cautions.extend(self._unpacked)
         if self.components.lost:
             cautions.append(f"{self.components.lost:,} lines of component logs could not be written")

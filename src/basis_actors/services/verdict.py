@@ -18,9 +18,10 @@ def failure_of(statistics: RunStatistics, stop: StopTrading | None) -> str | Non
     """What keeps a run from being called done; None when nothing does.
 
     A broken limit, a liquidation, and trading that risk has stopped are what the market did to the book: the engine
-    has then done its part. Any other stop and any other critical error is a failure, and so is an order that was wrong.
+    has then done its part, and so it has when a person has stopped trading. Any other stop and any other critical error
+    is a failure, and so is an order that was wrong.
     """
-    if stop is not None and not _is_risk(stop.error_code):
+    if stop is not None and stop.error_code is not None and not _is_risk(stop.error_code):
         return f"trading was stopped: {stop.reason}"
     errors, criticals = statistics.errors, statistics.criticals
     critical = [code for code in criticals if not _is_risk(code)]
