@@ -123,7 +123,7 @@ def test_a_leg_without_the_other_is_undone() -> None:
     market = cut(1.0)
     market.mend()
     assert market.trades() == [("a-undone-1-0", Side.SELL, 0.5)]
-    assert "was cut in two by the end of an earlier process; 0.000 of 0.500 BTC/USDT are left to do" in market.said[0]
+    assert "was cut in two by the end of an earlier process; nothing of 0.5 BTC/USDT is left to do" in market.said[0]
 
 
 def test_legs_are_undone_newest_first_as_far_as_they_are_filled() -> None:

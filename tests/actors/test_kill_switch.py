@@ -616,4 +616,6 @@ async def test_a_kill_ends_what_has_not_been_sent_of_a_decision(runtime: Runtime
         await d.bus.advance(10.0)
         assert d.binance.sent == ["a"]
         codes = [event.error_code for event in d.logged(OperationExecutionEvent)]
-        assert codes == [None, "EXEC-002"]
+        assert codes == [None, "RISK-008"]
+        refused = [event for event in d.logged(SystemErrorEvent) if event.component == "execution_manager"]
+        assert [(event.error_code, event.severity) for event in refused] == [("RISK-008", "MEDIUM")]

@@ -30,7 +30,7 @@ from basis_actors.actors.engine import Engine
 from basis_actors.actors.recovery_manager import RecoveryManager
 from basis_actors.bus import BusFailed
 from basis_actors.bus.testkit import Probe, Runtimes
-from basis_actors.errors import AuthFailed, Rejected
+from basis_actors.errors import AuthFailed, Rejected, Transient
 from basis_actors.messages.book import TickStarted
 from basis_actors.messages.events import OperationExecutionEvent, SystemErrorEvent
 from basis_actors.messages.exchange import OrderReport, OrderState, OrderTicket
@@ -186,6 +186,13 @@ async def test_an_exchange_that_never_answers_is_given_up(world: World) -> None:
     with pytest.raises(BusFailed, match=r"recovery_manager.* VEN-003: cannot be reached"):
         await started(world, prepare)
     assert world.clock.now() >= START + 900 * 10**9
+
+
+async def test_what_goes_on_in_the_same_words_is_said_once(world: World) -> None:
+    banned = fail(Transient("VEN-006", "bybit bans this address for 120 s"))
+    steps = [banned] * 5 + [be_away] * 3 + [banned] * 2
+    async with running(world, lambda desk: desk.apis["bybit"].next("account", *steps)) as desk:
+        assert desk.codes() == ["VEN-006", "VEN-003", "VEN-006"]
 
 
 @pytest.mark.parametrize(

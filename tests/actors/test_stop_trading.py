@@ -9,7 +9,7 @@ from basis_actors.bus import Actor, on
 from basis_actors.bus.testkit import Runtimes
 from basis_actors.errors import Transient
 from basis_actors.messages.commands import GetLatch, GetPositions, OrdersDone, StopTrading
-from basis_actors.messages.events import OperationExecutionEvent
+from basis_actors.messages.events import OperationExecutionEvent, SystemErrorEvent
 from basis_actors.messages.orders import ExecutionMode, Side
 from basis_actors.messages.safety import CloseBook, Latch, ReduceOnly, TradingState
 from basis_actors.times import utc_from_ns
@@ -32,13 +32,13 @@ async def test_the_order_in_flight_is_resolved_and_the_unsent_ones_fail_with_a_c
         done = await d.engine.next_of(OrdersDone)
         assert d.binance.sent == ["a"]
         assert [(r.operation_id, r.succeeded) for r in done.results] == [("a", True), ("b", False), ("c", False)]
-        assert done.results[1].error_code in ("EXEC-001", "EXEC-002")
+        assert done.results[1].error_code in ("EXEC-001", "RISK-008")
         view = await d.bus.ask("position_monitor", GetPositions())
         assert view.positions["binance:BaseToken:BTC"] == 0.1, "the fill is on the books"
         statuses = {o.operation_id: (o.status, o.error_code) for o in d.logged(OperationExecutionEvent)}
         assert statuses["a"] == ("confirmed", None)
         assert statuses["b"][0] == statuses["c"][0] == "failed"
-        assert statuses["b"][1] == "EXEC-002"
+        assert statuses["b"][1] == "RISK-008"
 
 
 async def test_an_unknown_outcome_is_still_resolved_after_the_stop(runtime: Runtimes) -> None:
@@ -82,8 +82,8 @@ async def test_after_a_stop_every_order_of_a_new_decision_is_answered(runtime: R
         d.bus.control("execution_manager", STOP)
         await d.bus.settled()
         done = await d.execute(buy("a", 0.1), *group(short("short"), buy("spot")))
-        assert {result.error_code for result in done.results} <= {"EXEC-001", "EXEC-002"}
-        assert done.results[0].error_code == "EXEC-002"
+        assert {result.error_code for result in done.results} <= {"EXEC-001", "RISK-008"}
+        assert done.results[0].error_code == "RISK-008"
         assert len(done.results) == 3
         assert d.binance.sent == d.bybit.sent == []
 
@@ -106,7 +106,7 @@ async def test_a_stop_while_the_gate_looks_at_an_order_keeps_it_from_being_sent(
         await d.bus.advance(0.5)
         d.bus.control("execution_manager", STOP)
         done = await d.engine.next_of(OrdersDone)
-        assert {result.error_code for result in done.results} <= {"EXEC-001", "EXEC-002"}
+        assert {result.error_code for result in done.results} <= {"EXEC-001", "RISK-008"}
         assert d.binance.sent == d.bybit.sent == []
 
 
@@ -206,3 +206,18 @@ async def stop_between(d: Desk, switch: Switch, state: TradingState, command: ob
     await d.bus.until(lambda: bool(d.binance.sent), "an order to be sent")
     switch.state = state
     d.bus.control("execution_manager", command)
+
+
+@pytest.mark.parametrize(
+    ("stop", "code", "severity"),
+    [(STOP, "RISK-008", "MEDIUM"), (StopTrading("the ledger disagrees", "POS-005"), "EXEC-002", "CRITICAL")],
+)
+async def test_what_is_refused_because_somebody_asked_for_it_is_no_fault(
+    runtime: Runtimes, stop: StopTrading, code: str, severity: str
+) -> None:
+    async with desk(runtime) as d:
+        d.bus.control("execution_manager", stop)
+        done = await d.execute(buy("a", 0.1))
+        assert done.results[0].error_code == code
+        (event,) = d.logged(SystemErrorEvent)
+        assert (event.error_code, event.severity) == (code, severity)

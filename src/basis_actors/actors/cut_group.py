@@ -98,7 +98,9 @@ class CutGroup:
                 self._say(following.operation_id, f"{left} {order.pair} stay as they are: {error.message}")
                 return
             text = f"group {order.atomic_group_id} was cut in two by the end of an earlier process"
-            self._say(following.operation_id, f"{text}; {await left_of(order)} of {left} {order.pair} are left to do")
+            rest = await left_of(order)
+            to_do = f"{rest.normalize():f} of {left.normalize():f}" if rest > 0 else f"nothing of {left.normalize():f}"
+            self._say(following.operation_id, f"{text}; {to_do} {order.pair} is left to do")
         left = await left_of(order)
         if left > 0:
             raise BasisError(

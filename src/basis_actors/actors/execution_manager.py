@@ -7,6 +7,7 @@ every order is answered, every group has its event, and the monitors see the boo
 from __future__ import annotations
 
 from math import inf
+from typing import Final
 
 from basis_actors.actors.execution_log import group_event
 from basis_actors.actors.execution_units import (
@@ -19,7 +20,7 @@ from basis_actors.actors.execution_units import (
     undoing,
     unwind_id,
 )
-from basis_actors.actors.reporting import STATE_CODE, error_event
+from basis_actors.actors.reporting import STATE_CODE, STOPPED_CODE, error_event
 from basis_actors.actors.tight_loop import TightLoop
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Actor, Escalated, on
@@ -41,6 +42,8 @@ from basis_actors.ports import OrderJournal
 from basis_actors.times import utc_from_ns
 
 __all__ = ["ExecutionManager"]
+
+_UNAVAILABLE: Final = "EXEC-002"
 
 
 class ExecutionManager(Actor):
@@ -69,6 +72,8 @@ class ExecutionManager(Actor):
         self._loop = TightLoop(self, config, stopwatch, is_ending=lambda: self._ending, simulated=simulated)
         self._stopwatch = stopwatch
         self._stopped: str | None = None
+        self._refused_as = _UNAVAILABLE
+        """Code of what is not sent because of it: a stop that a person asked for is no fault."""
         self._commands = 0
         """How often somebody has said that less may be sent."""
         self._checked = 0
@@ -93,7 +98,7 @@ class ExecutionManager(Actor):
     def stop_trading(self, command: StopTrading) -> None:
         """Begin no unit from now on."""
         self._commands += 1
-        self._stopped = command.reason
+        self._stopped, self._refused_as = command.reason, STOPPED_CODE if command.error_code is None else _UNAVAILABLE
 
     @on(ReduceOnly)
     def reduce_only(self, _command: ReduceOnly) -> None:
@@ -115,7 +120,7 @@ class ExecutionManager(Actor):
     def run_is_ending(self, end: Escalated) -> None:
         """The run is failing: the same as a stop."""
         self._commands += 1
-        self._stopped = f"{end.actor} has failed"
+        self._stopped, self._refused_as = f"{end.actor} has failed", _UNAVAILABLE
         self._ending = True
 
     @on(ExecuteOrders)
@@ -188,7 +193,7 @@ class ExecutionManager(Actor):
                 return objection.error_code, objection.reason
             if self._checked == self._commands:
                 return None
-        return "EXEC-002", f"trading is stopped: {self._stopped}"
+        return self._refused_as, f"trading is stopped: {self._stopped}"
 
     async def _objection_since(self, orders: tuple[Order, ...], tick: TickStarted) -> tuple[str, str] | None:
         """The same of orders that were checked, where anything was said since."""
@@ -295,7 +300,7 @@ class ExecutionManager(Actor):
             self._stop(self._fatal[1], self._fatal[0])
 
     def _stop(self, reason: str, code: str) -> None:
-        self._stopped = reason
+        self._stopped, self._refused_as = reason, _UNAVAILABLE
         self.tell("engine", StopTrading(reason, code))
 
     def _go_on(self) -> None:

@@ -99,14 +99,17 @@ class RecoveryManager(Actor):
     async def _patiently(self, account: ExchangeAccount, step: Callable[[], Awaitable[R]]) -> R:
         pause = account.patience.read_pause_seconds
         longest = _MOST_PAUSES * pause
+        said: str | None = None
         while True:
             try:
                 return await step()
             except Transient as error:
                 if self.now >= self._gives_up(account):
                     raise
-                self.log(error_event(utc_from_ns(self.now), self.name, error.code, error.message, passes=True))
-                self.publish(TradingStatus(TradingPhase.STARTING, error.message))
+                if error.message != said:
+                    said = error.message
+                    self.log(error_event(utc_from_ns(self.now), self.name, error.code, said, passes=True))
+                    self.publish(TradingStatus(TradingPhase.STARTING, said))
             await self.sleep(pause)
             pause = min(2.0 * pause, longest)
 

@@ -75,7 +75,7 @@ def test_a_ban_outlasts_a_pause_and_holds_for_every_host() -> None:
     budget.ban(0, 120)
     budget.ban(0, 5)
     for host in ("fapi", "api"):
-        with pytest.raises(Transient, match="bans this address for 60 more s") as caught:
+        with pytest.raises(Transient, match="bans this address for 120 s;") as caught:
             budget.take(host, 1, exchange_ns=None, elapsed_ns=MINUTE, urgent=True)
         assert caught.value.code == "VEN-003"
     assert take(budget, 1, 2 * MINUTE)
@@ -196,7 +196,7 @@ async def test_429_silences_its_host_for_as_long_as_it_says_and_no_other(
     assert caught.value.code == "VEN-006"
     sent = len(exchange.journal.requests)
     for ask in (api.place(buy("BTC-PERP", "0.1")), api.cancel("BTC-PERP", "order1")):
-        with pytest.raises(Transient, match=r"\(fapi\) takes no request for 17 more s"):
+        with pytest.raises(Transient, match=r"\(fapi\) takes no request for 17 s;"):
             await ask
     assert len(exchange.journal.requests) == sent
     assert (await api.place(buy("BTC/USDT", "0.1"))).has_ended
@@ -210,7 +210,7 @@ async def test_429_without_a_time_silences_its_host_for_a_window(exchange: Local
     with pytest.raises(Transient):
         await api.place(buy("BTC-PERP", "0.1"))
     exchange.clock.advance(59)
-    with pytest.raises(Transient, match="for 1 more s"):
+    with pytest.raises(Transient, match="for 60 s"):
         await api.place(buy("BTC-PERP", "0.1"))
     exchange.clock.advance(1)
     assert (await api.place(buy("BTC-PERP", "0.1"))).has_ended
@@ -228,7 +228,7 @@ async def test_418_silences_the_whole_exchange_until_the_ban_is_over(
     sent = len(exchange.journal.requests)
     exchange.clock.advance(seconds - 1)
     for ask in (api.account(), api.place(buy("BTC/USDT", "0.1")), api.cancel("BTCUSD-PERP", "order1"), api.filters()):
-        with pytest.raises(Transient, match="bans this address for 1 more s; nothing is sent"):
+        with pytest.raises(Transient, match=f"bans this address for {seconds} s; nothing is sent"):
             await ask
     assert len(exchange.journal.requests) == sent
     exchange.clock.advance(1)

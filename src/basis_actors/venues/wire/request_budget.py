@@ -37,8 +37,10 @@ class RequestBudget:
         self._open_share = 1.0 - reserved_share
         self._windows: dict[str, _Window] = {}
         self._rates: dict[str, RollingRate] = {}
-        self._paused_until: dict[str, int] = {}
+        self._paused: dict[str, tuple[int, float]] = {}
+        """Until when each host is left alone, and for how many seconds it is in all."""
         self._banned_until: int | None = None
+        self._ban_seconds = 0.0
 
     def set_limit(self, host: str, weight: int, length_ns: int) -> None:
         """What the exchange grants a host in each window of `length_ns`, counted from whole multiples of it."""
@@ -66,14 +68,13 @@ class RequestBudget:
         VEN-006 for what does not fit and while a host wants to be left alone, VEN-003 while the exchange bans us.
         """
         if self._banned_until is not None and elapsed_ns < self._banned_until:
-            left = self._banned_until - elapsed_ns
-            text = f"{self._venue} bans this address for {_seconds(left)} more s; nothing is sent until then"
-            raise Transient("VEN-003", text, left / NS_PER_SECOND)
-        until = self._paused_until.get(host, elapsed_ns)
+            # The same words for as long as it lasts: whoever repeats them to a person does so once.
+            text = f"{self._venue} bans this address for {self._ban_seconds:g} s; nothing is sent until that is over"
+            raise Transient("VEN-003", text, (self._banned_until - elapsed_ns) / NS_PER_SECOND)
+        until, seconds = self._paused.get(host, (elapsed_ns, 0.0))
         if elapsed_ns < until:
-            left = until - elapsed_ns
-            text = f"{self._venue} ({host}) takes no request for {_seconds(left)} more s; nothing was sent"
-            raise Transient("VEN-006", text, left / NS_PER_SECOND)
+            text = f"{self._venue} ({host}) takes no request for {seconds:g} s; nothing is sent until that is over"
+            raise Transient("VEN-006", text, (until - elapsed_ns) / NS_PER_SECOND)
         if weight == 0:
             return
         window = self._current(host, exchange_ns)
@@ -87,7 +88,8 @@ class RequestBudget:
 
     def left_alone_seconds(self, host: str, elapsed_ns: int) -> float:
         """How long a host is still to be left alone, because it limits or because the exchange bans us."""
-        until = max(self._paused_until.get(host, elapsed_ns), self._banned_until or elapsed_ns)
+        until, _ = self._paused.get(host, (elapsed_ns, 0.0))
+        until = max(until, self._banned_until or elapsed_ns)
         return max(until - elapsed_ns, 0) / NS_PER_SECOND
 
     def wait_ns(self, host: str, weight: int, elapsed_ns: int, *, urgent: bool) -> int:
@@ -105,13 +107,14 @@ class RequestBudget:
 
     def pause(self, host: str, elapsed_ns: int, seconds: float) -> None:
         """Leave a host alone from now on for `seconds`."""
-        until = elapsed_ns + int(seconds * NS_PER_SECOND)
-        self._paused_until[host] = max(self._paused_until.get(host, until), until)
+        pause = (elapsed_ns + int(seconds * NS_PER_SECOND), seconds)
+        self._paused[host] = max(self._paused.get(host, pause), pause)
 
     def ban(self, elapsed_ns: int, seconds: float) -> None:
         """Leave the whole exchange alone from now on for `seconds`."""
         until = elapsed_ns + int(seconds * NS_PER_SECOND)
-        self._banned_until = until if self._banned_until is None else max(self._banned_until, until)
+        if self._banned_until is None or until > self._banned_until:
+            self._banned_until, self._ban_seconds = until, seconds
 
     def _rates_of(self, host: str) -> list[RollingRate]:
         return [self._rates[name] for name in (host, EVERYTHING) if name in self._rates]
@@ -132,7 +135,3 @@ class RequestBudget:
         if number != window.number:
             window.number, window.used = number, 0
         return window
-
-
-def _seconds(ns: int) -> int:
-    return -(-ns // NS_PER_SECOND)
