@@ -266,3 +266,18 @@ async def test_a_full_disk_sends_nothing_and_ends_nothing_and_is_got_over(there:
     assert [there.position(venue) for venue in there.exchanges] == [0, 0, 0]
     assert (there.orders, there.twice) == (2 * LEGS, {})
     await there.stopped(process)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("emptied", [True, False])
+async def test_a_journal_that_is_gone_beside_a_used_state_ends_the_start(there: Street, emptied: bool) -> None:
+    first = await entered(there)
+    assert (await there.stopped(first))[0] == 0
+    journal = there.state / "btc_basis" / "orders.sqlite"
+    journal.unlink()
+    if emptied:
+        journal.touch(mode=0o600)
+    for _ in range(2):
+        code, _, stderr = await there.ended(there.start("--state", str(there.state)))
+        assert (code, "ENGINE-004: order journal" in stderr, "another --state" in stderr) == (2, True, True), stderr
+    assert there.orders == LEGS

@@ -16,7 +16,7 @@ from basis_actors.messages.market import MarketSpec
 from basis_actors.ports import StateStore
 from basis_actors.venues.live.build import pairs_of
 
-__all__ = ["require_continuity"]
+__all__ = ["has_traded", "require_continuity"]
 
 _FILE: Final = "traded.json"
 
@@ -57,6 +57,11 @@ def require_continuity(store: StateStore, run: RunConfig, spec: MarketSpec, conf
     if before is None or before.config_hash == config_hash:
         return None
     return f"the configuration has changed since the process before: {before.config_hash[:12]} to {config_hash[:12]}"
+
+
+def has_traded(store: StateStore) -> bool:
+    """Whether an earlier process has traded with a state. Raises BasisError ENGINE-004."""
+    return store.read(_FILE) is not None
 
 
 def _read(store: StateStore) -> _Traded | None:

@@ -22,7 +22,7 @@ from basis_actors.errors import ConfigError
 from basis_actors.messages.book import Flow
 from basis_actors.messages.market import GasQuote, MarketSpec
 from basis_actors.messages.safety import JournalReport
-from basis_actors.services.continuity import require_continuity
+from basis_actors.services.continuity import has_traded, require_continuity
 from basis_actors.services.extras import require_monitoring
 from basis_actors.services.live import LiveRun
 from basis_actors.services.live_market import LiveMarket
@@ -163,7 +163,8 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack,
     """A process that trades on its accounts, with what has to survive it in `state`; `held` closes the journal.
 
     Raises ConfigError CONFIG-003 for keys that are missing or wrong, CONFIG-004 for a venue that is not traded live,
-    BasisError ENGINE-001 for an account that another process has, or a journal that cannot be read.
+    BasisError ENGINE-001 for an account that another process has, ENGINE-004 for a journal that cannot be read, or is
+    not there although an earlier process has traded.
     """
     from basis_actors.services.accounts import LiveAccounts
     from basis_actors.venues.journal.sqlite import SqliteJournal
@@ -173,7 +174,7 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack,
         text = f"mode {run.mode.mode} protects its orders by stops, which are not sent to exchanges yet; use --paper"
         raise ConfigError("CONFIG-004", text)
     secrets = load_secrets()
-    journal = SqliteJournal(state.path / JOURNAL_FILE)
+    journal = SqliteJournal(state.path / JOURNAL_FILE, used=has_traded(state))
     held.callback(journal.close)
     accounts = LiveAccounts(run, journal, secrets, requests.note)
     accounts.lock(state)

@@ -169,6 +169,23 @@ def test_a_database_of_somebody_else_is_left_alone(path: Path) -> None:
         SqliteJournal(path)
 
 
+@pytest.mark.parametrize(
+    ("left", "what"),
+    [(None, "is gone"), (b"", "is empty"), ("PRAGMA journal_mode = WAL", "is empty")],
+)
+def test_a_journal_that_was_used_is_not_begun_anew(path: Path, left: bytes | str | None, what: str) -> None:
+    if isinstance(left, bytes):
+        path.write_bytes(left)
+    elif left is not None:
+        say(left)(path)
+    for _ in range(2):
+        with pytest.raises(BasisError, match=f"ENGINE-004: order journal .*journal.db {what}, and an earlier process"):
+            SqliteJournal(path, used=True)
+    assert path.exists() is (left is not None)
+    SqliteJournal(path).close()
+    SqliteJournal(path, used=True).close()
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(BasisError, match=r"ENGINE-004: order journal .*nowhere/journal.db cannot be opened: .*No such"):
         SqliteJournal(tmp_path / "nowhere" / "journal.db")

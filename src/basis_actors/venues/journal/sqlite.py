@@ -45,13 +45,14 @@ _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, TypeError, ArithmeticErr
 
 
 class SqliteJournal:
-    """The order journal at `path`, made when it is not there.
+    """The order journal at `path`, made when it is not there; unless it has to be, as somebody has traded with it.
 
     Raises BasisError ENGINE-004 when the file cannot be used: without the journal nobody knows what was sent.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, used: bool = False) -> None:
         self._path = path
+        self._used = used
         self._turn = anyio.Lock()
         self._owed: list[Statement] = []
         """What is in the book and not in the file, oldest first."""
@@ -59,6 +60,8 @@ class SqliteJournal:
         self.tell: Callable[[str | None], object] = lambda _: None
         """Told why a change is not on disk, and None once everything is."""
         with self._named("opened", partial(BasisError, "ENGINE-004"), *_UNREADABLE):
+            if used and not path.exists():
+                raise self._lost("is gone")
             # The file holds orders and amounts; nobody else has to read them.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -238,6 +241,8 @@ class SqliteJournal:
         self._require_whole()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if version == 0 and tables == 0 and self._used:
+            raise self._lost("is empty")
         if version == 0 and tables == 0:
             connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION};")
             connection.execute("INSERT INTO journal VALUES (?, 0)", (secrets.token_hex(8),))
@@ -265,6 +270,14 @@ class SqliteJournal:
         for number, group_id, orders in connection.execute("SELECT * FROM groups ORDER BY rowid"):
             book.groups.append((number, group_id, decode_orders(orders)))
         return deployment, book
+
+    def _lost(self, what: str) -> BasisError:
+        return BasisError(
+            "ENGINE-004",
+            f"order journal {self._path} {what}, and an earlier process has traded with this state directory: nobody"
+            " knows what it sent. Bring the file back from a copy; or see to it that nothing is open at the exchanges,"
+            " and begin with another --state directory",
+        )
 
     def _require_whole(self) -> None:
         """Raises ValueError for a file whose pages do not hang together: half a journal is worse than none."""
