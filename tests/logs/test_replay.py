@@ -13,12 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from basis_actors.bus import complete
 from basis_actors.errors import BasisError
+from basis_actors.logs.directory import LogDirectoryManager
+from basis_actors.logs.domain_event_logger import DomainEventLogger
 from basis_actors.logs.locate import find_run
 from basis_actors.logs.queries.runs import runs_in
 from basis_actors.logs.replay import Replay, replay
 from basis_actors.logs.run_lock import RunLock
 from basis_actors.messages.book import Flow
+from basis_actors.messages.events import ExecutionDeltaEvent, PnLCalculation
+from basis_actors.messages.execution import DeltaSource, PositionDelta
 from basis_actors.services.backtest import Backtest
 from basis_actors.services.preparation import BacktestRequest, prepare
 
@@ -364,3 +369,32 @@ def test_findings_of_one_kind_are_counted_beyond_the_first(run_dir: Path) -> Non
 
 def test_a_run_is_replayed_by_its_name(original: Path) -> None:
     assert replay(find_run("btc_basis", (original.parent.parent,))).findings == []
+
+
+def test_what_the_owner_brings_is_worth_what_the_next_calculation_says(tmp_path: Path) -> None:
+    """Tokens of another kind than the share class are no amount of it."""
+    run_dir = LogDirectoryManager.create_run_logs("this", 1, "btc_basis", "basis", 1.0, tmp_path, currency="USDT")
+    then = datetime(2024, 1, 1, tzinfo=UTC)
+
+    def brought(number: int, key: str, amount: float) -> ExecutionDeltaEvent:
+        deltas = (PositionDelta(key, amount),)
+        return ExecutionDeltaEvent(then, DeltaSource.DEPOSIT, deltas, "wallet", number, None)
+
+    def worth(equity: float, flows: float, eth: float) -> PnLCalculation:
+        return PnLCalculation(
+            timestamp=then, equity=equity, total_pnl=0.0, realized_pnl=0.0, unrealized_pnl=0.0, attribution={},
+            attribution_total={}, residual=0.0, residual_total=0.0, external_flows=flows, fees_paid=0.0,
+            funding_received=0.0, pnl_by_venue={}, pnl_by_asset={}, marks={"S:USDT": 1.0, "S:ETH": eth}, trigger_source="tick",
+        )  # fmt: skip
+
+    logger = DomainEventLogger(run_dir, "this", 1)
+    for event in (
+        brought(0, "wallet:BaseToken:USDT", 1_000.0),
+        worth(1_000.0, 0.0, 2_000.0),
+        brought(1, "wallet:BaseToken:ETH", 0.5),
+        worth(2_000.0, 1_000.0, 2_000.0),
+    ):
+        logger.log(event)
+    complete(logger.close())
+    assert [finding for finding in replay(run_dir).findings if finding.check == "pnl"] == []
+    assert replay(run_dir).calculations == 2

@@ -18,7 +18,7 @@ from basis_actors.logs.reader import EventLog, require_event_files
 from basis_actors.logs.seals import SEALS_STEM
 from basis_actors.logs.segments import SUFFIX, segments
 from basis_actors.messages.events import DomainEvent, ExecutionDeltaEvent, PnLCalculation, PositionSnapshot
-from basis_actors.messages.execution import DeltaSource, Settlement
+from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource, PositionDelta, Settlement
 
 __all__ = ["ENDED", "Replay", "replay"]
 
@@ -132,6 +132,8 @@ class _Books:
         self._domains: dict[str, int] = {}
         self._capital: float | None = None
         self._flows = 0.0
+        self._moved: list[PositionDelta] = []
+        """What the owner brought or took since the last calculation, whose prices value it."""
         self._opened = False
         """Whether the ledger began with what an account held already, which only the log's own prices value."""
         self._attribution: dict[str, float] = {}
@@ -175,8 +177,8 @@ class _Books:
                     self._alone[delta.position_key] = total
         if event.source is DeltaSource.OPENING:
             self._opened = True
-        if event.source in (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL):
-            self._flows += sum(delta.delta_amount for delta in event.deltas)
+        if event.source in OWNERS_FLOWS:
+            self._moved += event.deltas
 
     def _snapshot(self, number: int, event: PositionSnapshot) -> None:
         self.snapshots += 1
@@ -196,6 +198,8 @@ class _Books:
         self.calculations += 1
         self.last = event
         equity, gross = self._valued(event.marks)
+        self._flows += sum(self._worth(delta.position_key, delta.delta_amount, event.marks) for delta in self._moved)
+        self._moved.clear()
         if self._capital is None and event.equity != 0.0:
             earned = sum(event.attribution.values()) + event.residual
             self._capital = equity - earned if self._opened else self._flows
@@ -231,14 +235,18 @@ class _Books:
             if info.contract is not None:
                 mark, entry = marks.get(info.perp or ""), self._entries.get(key)
                 value = info.contract.upnl(amount, entry, mark) if mark and entry else 0.0
-                price = self._price(info.paid_in, marks)
+                worth = value * self._price(info.paid_in, marks)
             else:
-                rate = 1.0 if info.lst is None else marks.get(f"rate:{info.lst}", 0.0)
-                value, price = amount * info.sign * rate, self._price(info.asset, marks)
-            worth = value * price
+                worth = self._worth(key, amount, marks)
             equity += worth
             gross += abs(worth)
         return equity, gross
+
+    def _worth(self, key: str, amount: float, marks: Mapping[str, float]) -> float:
+        """Of an amount under a token key, in the share class."""
+        info = parse_key(key)
+        rate = 1.0 if info.lst is None else marks.get(f"rate:{info.lst}", 0.0)
+        return amount * info.sign * rate * self._price(info.asset, marks)
 
     def _price(self, asset: str, marks: Mapping[str, float]) -> float:
         """One unit in the share class; 0 where there was no price, as in the balance sheet."""

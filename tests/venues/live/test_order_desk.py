@@ -537,6 +537,22 @@ async def test_a_sale_that_may_only_reduce_sells_no_more_than_is_there(book: Boo
     await book.agrees()
 
 
+async def test_a_close_closes_no_more_than_is_open(book: Book) -> None:
+    """As when a leg is undone, and the owner has closed a part of it by hand."""
+    await book.carry_out(book.trade("BTC-PERP", Side.SHORT, 0.5))
+    await book.by_hand("BTC-PERP", "0.2")
+    book.kill()
+    await book.account.prepare()
+    close = book.trade("BTC-PERP", Side.LONG, 0.5, reduce_only=True)
+    handshake = await book.account.execute(close)
+    assert handshake.actual_deltas["binance:PerpPosition:BTC-PERP"] == pytest.approx(0.3)
+    again = replace(close, operation_id="again")
+    with pytest.raises(Rejected, match=r"EXEC-009: .* a position of 0 leaves nothing"):
+        await book.account.execute(again)
+    with pytest.raises(Rejected, match=r"EXEC-009: .* leaves nothing"):
+        await book.account.execute(replace(again, operation_id="other", side=Side.SHORT))
+
+
 async def test_before_the_ledger_begins_what_is_there_is_read_until_it_is_steady(book: Book) -> None:
     """As when a group is undone that an earlier process began."""
     await book.by_hand("BTC/USDT", "0.3")

@@ -93,7 +93,7 @@ def _only_what_reduces(story: Story, stops: Stops) -> Iterator[str]:
     """After a kill nothing is sent, after any other stop only what reduces what the exchange holds."""
     intents = {entry.intent.client_id: entry.intent for entry in story.journal.entries}
     for name, exchange in story.world.exchanges.items():
-        held = {placed.client_id: placed.held for placed in exchange.placed}
+        held = {placed.ticket.client_id: placed.held for placed in exchange.placed}
         for client_id, done in exchange.carried_out.items():
             intent = intents.get(client_id)
             hold = None if intent is None else stops.at(intent.created_ns)

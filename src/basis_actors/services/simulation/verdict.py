@@ -13,7 +13,7 @@ from basis_actors.messages.events import ExecutionDeltaEvent, PnLCalculation
 from basis_actors.messages.exchange import OrderTicket, TransferState, TransferTicket
 from basis_actors.messages.execution import DeltaSource
 from basis_actors.messages.journal import IntentState
-from basis_actors.messages.orders import Order
+from basis_actors.messages.orders import Order, Side
 from basis_actors.messages.safety import TradingState
 from basis_actors.results.verification import verify
 from basis_actors.services.simulation.stop_verdict import Stops, stop_verdict
@@ -130,7 +130,8 @@ def _stops_without_keys(story: Story) -> list[str]:
 
 
 def _whole_groups(story: Story) -> list[str]:
-    """Of each compensated group all legs are done, or none is, but for what is too small to be traded."""
+    """Of each compensated group all legs are done, or none is, but for what is too small to be traded and for what
+    somebody else has undone."""
     filled: dict[tuple[int, str], Decimal] = {}
     for entry in story.journal.entries:
         operation = (entry.intent.incarnation, entry.intent.order.operation_id)
@@ -139,7 +140,7 @@ def _whole_groups(story: Story) -> list[str]:
     for incarnation, orders in story.journal.groups:
         left = [(order, _left_of(order, incarnation, filled)) for order in orders]
         whole = all(float(amount) >= order.amount * (1.0 - _ROUNDING) for order, amount in left)
-        if whole or all(_is_dust(story, order, amount) for order, amount in left):
+        if whole or all(_is_dust(story, order, amount - _undone_by_hand(story, order)) for order, amount in left):
             continue
         legs = ", ".join(f"{amount} of {order.amount!r} {order.pair} at {order.venue}" for order, amount in left)
         problems.append(f"group {orders[0].atomic_group_id} of process {incarnation - 1} is in two parts: {legs}")
@@ -157,6 +158,19 @@ def _left_of(order: Order, incarnation: int, filled: Mapping[tuple[int, str], De
         if own or operation.startswith(f"{leg}-undone-{incarnation}-"):
             amount -= done
     return amount
+
+
+def _undone_by_hand(story: Story, order: Order) -> Decimal:
+    """What a stranger traded against a leg."""
+    exchange = story.world.exchanges[order.venue]
+    against = [
+        placed.ticket.client_id
+        for placed in exchange.placed
+        if placed.ticket.client_id.startswith(MARK)
+        and placed.ticket.pair == order.pair
+        and placed.ticket.buys is not (order.side in (Side.BUY, Side.LONG))
+    ]
+    return sum((exchange.carried_out[name] for name in against), Decimal(0))
 
 
 def _is_dust(story: Story, order: Order, amount: Decimal) -> bool:

@@ -86,20 +86,23 @@ class OrderDesk:
             return undecided(sent, self._clock.now(), error.message, pending=True)
 
     async def _within_reach(self, order: Order) -> Order:
-        """A spot sale that may only reduce, cut down to the whole lots that are there."""
+        """A trade that may only reduce, cut down to the whole lots that are there: the owner may have reduced as well.
+
+        Raises Rejected EXEC-009 where not a lot is there.
+        """
         rules = self.filters.get(order.pair or "")
-        if rules is None or order.side is not Side.SELL or not order.reduce_only:
+        if rules is None or not order.reduce_only or order.side in (None, Side.BUY):
             return order
-        base = rules.pair.split("/")[0]
-        held = await self._held(self._terms.spot_key(base))
-        lots = (Decimal(repr(held)) / rules.lot + _LOT_NOISE).to_integral_value(rounding=ROUND_FLOOR)
-        there = float(lots * rules.lot)
+        is_sale = order.side is Side.SELL
+        what = rules.pair.split("/")[0]
+        held = await self._held(self._terms.spot_key(what) if is_sale else self._terms.position_key(rules.pair))
+        lots = Decimal(repr(-held if order.side is Side.LONG else held)) / rules.lot + _LOT_NOISE
+        there = float(lots.to_integral_value(rounding=ROUND_FLOOR) * rules.lot)
         if there >= order.amount:
             return order
         if there <= 0.0:
-            raise Rejected(
-                "EXEC-009", f"{order.operation} {order.operation_id!r}: {held:.12g} {base} is less than a lot"
-            )
+            left = f"{held:.12g} {what} is less than a lot" if is_sale else f"a position of {held:.12g} leaves nothing"
+            raise Rejected("EXEC-009", f"{order.operation} {order.operation_id!r}: {left}")
         return replace(order, amount=there)
 
     async def ask(self, entry: JournalEntry) -> ExecutionHandshake:

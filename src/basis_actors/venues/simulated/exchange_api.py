@@ -52,7 +52,7 @@ _PAYMENTS = {
 class Placed(NamedTuple):
     """An order that was carried out, and what it met."""
 
-    client_id: str
+    ticket: OrderTicket
     held: float
     """Of what it traded, right before it; signed."""
 
@@ -128,7 +128,7 @@ class SimulatedExchangeApi:
         order = self._order(ticket)
         held = (await self._exchange.report()).get(order.expected_deltas[0].position_key, 0.0)
         handshake = await self._exchange.execute(order)
-        self.placed.append(Placed(ticket.client_id, held))
+        self.placed.append(Placed(ticket, held))
         price = Decimal(repr(handshake.execution_details["executed_price"]))
         report = OrderReport(
             client_id=ticket.client_id,
