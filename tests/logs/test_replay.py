@@ -384,7 +384,8 @@ def test_what_the_owner_brings_is_worth_what_the_next_calculation_says(tmp_path:
         return PnLCalculation(
             timestamp=then, equity=equity, total_pnl=0.0, realized_pnl=0.0, unrealized_pnl=0.0, attribution={},
             attribution_total={}, residual=0.0, residual_total=0.0, external_flows=flows, fees_paid=0.0,
-            funding_received=0.0, pnl_by_venue={}, pnl_by_asset={}, marks={"S:USDT": 1.0, "S:ETH": eth}, trigger_source="tick",
+            funding_received=0.0, pnl_by_venue={}, pnl_by_asset={}, marks={"S:USDT": 1.0, "S:ETH": eth},
+            trigger_source="tick",
         )  # fmt: skip
 
     logger = DomainEventLogger(run_dir, "this", 1)
