@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from docs_build import actors, commands, events, measures, settings
+from docs_build import actors, commands, events, measures, modes, results, settings, strategies
 
 _PART: Final = re.compile(r"(<!-- generated: ([\w-]+)(?: ([\w. ]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -25,6 +25,12 @@ PARTS: Final[Mapping[str, Callable[..., str]]] = {
     "messages": actors.messages,
     "commands": commands.reference,
     "settings": settings.reference,
+    "modes": modes.overview,
+    "behaviour": modes.behaviour,
+    "families": strategies.families,
+    "rules": strategies.rules,
+    "contract": strategies.contract,
+    "result": results.table,
 }
 
 

@@ -20,7 +20,7 @@ def told(kind: type, name: str) -> str:
     return ""
 
 
-def opening(kind: type) -> str:
+def opening(kind: object) -> str:
     """First sentence of a docstring."""
     text = " ".join((inspect.getdoc(kind) or "").split())
     return in_a_cell(text.partition(". ")[0].removesuffix(".") + ".")
