@@ -26,6 +26,7 @@ PARTS: Final[Mapping[str, Callable[..., str]]] = {
     "commands": commands.reference,
     "settings": settings.reference,
     "modes": modes.overview,
+    "earnings": modes.earnings,
     "behaviour": modes.behaviour,
     "families": strategies.families,
     "rules": strategies.rules,

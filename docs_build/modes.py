@@ -9,7 +9,7 @@ from typing import Any, Final
 from basis_actors.config import RunConfig, load_mode, mode_names
 from docs_build.results import recorded
 
-__all__ = ["SPECS", "behaviour", "family_of", "overview"]
+__all__ = ["SPECS", "behaviour", "earnings", "family_of", "overview"]
 
 SPECS: Final = {
     "pure_lending_usdt": "01_PURE_LENDING_STRATEGY",
@@ -37,12 +37,19 @@ _TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "sizes": (
         "strategy_config.leverage", "strategy_config.stake_allocation_percentage", "strategy_config.loop.target_ltv",
-        "strategy_config.max_position_size", "strategy_config.hedge_allocation", "strategy_config.gas_reserve_eth",
+        "strategy_config.max_position_size",
     ),
-    "bands": (
-        "strategy_config.position_deviation_threshold", "strategy_config.dust_delta",
-        "strategy_config.margin_band_low", "strategy_config.margin_band_high", "strategy_config.delta_drift_threshold",
-        "strategy_config.loop.ltv_band", "strategy_config.loop.min_hold_days",
+    "dust": (
+        "strategy_config.dust_delta", "strategy_config.position_deviation_threshold",
+        "strategy_config.gas_reserve_eth",
+    ),
+    "hedge": (
+        "strategy_config.hedge_allocation", "strategy_config.margin_band_low", "strategy_config.margin_band_high",
+        "strategy_config.delta_drift_threshold",
+    ),
+    "loop": (
+        "strategy_config.loop.max_ltv", "strategy_config.loop.target_ltv", "strategy_config.loop.ltv_band",
+        "strategy_config.loop.rebalance", "strategy_config.loop.min_hold_days",
     ),
     "staking": (
         "strategy_config.lst_type", "strategy_config.unwind_route", "strategy_config.reward_venue",
@@ -53,15 +60,22 @@ _TOPICS: Final[Mapping[str, tuple[str, ...]]] = {
         "strategy_config.sd_cap_bps",
     ),
     "risk": (
-        "risk_limits.max_drawdown", "risk_limits.margin_ratio_reduce", "risk_limits.margin_ratio_exit_half",
-        "risk_limits.margin_emergency_multiple", "risk_limits.health_factor_reduce",
-        "risk_limits.health_factor_emergency", "risk_limits.max_peg_deviation", "risk_limits.max_delta_drift",
-        "risk_limits.max_venue_share", "risk_limits.max_asset_exposure",
+        "risk_limits.max_drawdown", "risk_limits.max_venue_share", "risk_limits.max_asset_exposure",
+        "risk_limits.escalation_ticks",
+    ),
+    "margin": (
+        "risk_limits.margin_ratio_reduce", "risk_limits.margin_ratio_exit_half",
+        "risk_limits.margin_emergency_multiple", "risk_limits.max_delta_drift",
+    ),
+    "loan": (
+        "risk_limits.health_factor_reduce", "risk_limits.health_factor_emergency", "risk_limits.max_peg_deviation",
     ),
     "orders": (
         "order_limits.max_order_equity", "order_limits.max_venue_share", "order_limits.max_asset_exposure",
-        "order_limits.max_leverage", "order_limits.max_daily_loss", "order_limits.max_drawdown",
-        "order_limits.max_orders_per_minute",
+        "order_limits.max_leverage",
+    ),
+    "losses": (
+        "order_limits.max_daily_loss", "order_limits.max_drawdown", "order_limits.max_orders_per_minute",
     ),
 }  # fmt: skip
 """Keys of a mode file by what they are about."""
@@ -71,28 +85,39 @@ _ABSENT: Final = "–"
 
 
 def overview() -> str:
-    """A row for each mode: what it is, and what it earned on the history."""
-    head = ("mode", "share class", "family", "venues", "tick", "earns; pays", "a year", "drawdown", "spec")
-    rows = []
-    for name, page in SPECS.items():
-        mode, result = _run(name).mode, recorded()[name]
-        rows.append(
-            (
-                f"`{name}`",
-                f"`{mode.share_class}`",
-                f"`{mode.strategy}`",
-                ", ".join(mode.venues),
-                f"{mode.tick_interval_seconds / 3600:g} h",
-                _components(result),
-                f"{result['annualised_return']:+.2%}",
-                f"{result['max_drawdown']:.2%}",
-                f"[{page[:2]}](specs/strategies/{page}.md#result-on-real-data)",
-            )
-        )
+    """A row for each mode: what it is."""
     missing = set(mode_names()) - set(SPECS)
     if missing:
         raise RuntimeError(f"modes without a page: {', '.join(sorted(missing))}")
-    return _table(head, rows)
+    modes = [(name, _run(name).mode) for name in SPECS]
+    rows = [
+        (
+            f"`{name}`",
+            f"`{mode.share_class}`",
+            f"[`{mode.strategy}`](STRATEGY_MODES.md#{mode.strategy})",
+            f"{mode.tick_interval_seconds / 3600:g} h",
+            ", ".join(mode.venues),
+        )
+        for name, mode in modes
+    ]
+    return _table(("mode", "share class", "family", "tick", "venues"), rows)
+
+
+def earnings() -> str:
+    """A row for each mode: what it earned on the history, and where that is told."""
+    rows = []
+    for name, page in SPECS.items():
+        result = recorded()[name]
+        rows.append(
+            (
+                f"`{name}`",
+                *_components(result),
+                f"{result['annualised_return']:+.2%}",
+                f"{result['max_drawdown']:.2%}",
+                f"[{page[:2]}](specs/strategies/{page}.md), [result](specs/strategies/{page}.md#result-on-real-data)",
+            )
+        )
+    return _table(("mode", "earns", "pays", "a year", "drawdown", "spec"), rows)
 
 
 def family_of(name: str) -> str:
@@ -100,23 +125,23 @@ def family_of(name: str) -> str:
     return _run(name).mode.strategy
 
 
-def _components(result: Mapping[str, Any]) -> str:
-    """Components of PnL, the largest first: what came in; what went out."""
+def _components(result: Mapping[str, Any]) -> tuple[str, str]:
+    """Components of PnL, the largest first: what came in, and what went out."""
     shares = {name: amount / result["equity_start"] for name, amount in result["attribution"].items()}
     largest = sorted((name for name in shares if abs(shares[name]) >= _SHOWN), key=lambda name: -abs(shares[name]))
-    parts = [", ".join(name for name in largest if (shares[name] > 0.0) is earned) for earned in (True, False)]
-    return "; ".join(part for part in parts if part)
+    earned, paid = ([name for name in largest if (shares[name] > 0.0) is sign] for sign in (True, False))
+    return ", ".join(earned) or _ABSENT, ", ".join(paid) or _ABSENT
 
 
 def behaviour(topic: str) -> str:
-    """The settings of one topic, a row for each mode that has any of them."""
+    """The settings of one topic; modes that have the same share a row, those that have none are left out."""
     paths = _TOPICS[topic]
-    values = {name: [_at(_run(name), path) for path in paths] for name in SPECS}
-    rows = [
-        (f"`{name}`", *(_ABSENT if value is None else _word(value) for value in found))
-        for name, found in values.items()
-        if any(value is not None for value in found)
-    ]
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name in SPECS:
+        found = [_at(_run(name), path) for path in paths]
+        if any(value is not None for value in found):
+            alike.setdefault(tuple(_ABSENT if value is None else _word(value) for value in found), []).append(name)
+    rows = [(", ".join(f"`{name}`" for name in names), *values) for values, names in alike.items()]
     return _table(("mode", *(f"`{path.rpartition('.')[2]}`" for path in paths)), rows)
 
 
