@@ -19,6 +19,7 @@ HTTP = (
     f"strategy_config.signal.http={{url: 'http://localhost/', {ENDPOINT}}}",
 )
 """The signal comes from a hand, as it would from an endpoint."""
+PERP, KEY = "binance:BTCUSD-PERP", "binance:InversePerp:BTCUSD-PERP"
 INVERSE, LINEAR = "ml_btc_directional_btc_margin", "ml_btc_directional_usdt_margin"
 
 
@@ -33,13 +34,18 @@ def decide(given: Given, mode: str, margin: str, perp: str, *more: str) -> tuple
 
 
 def inverse(given: Given) -> tuple[Numbers, list[Delta]]:
-    _, order = decide(given, INVERSE, "binance:Margin:BTC", "binance:BTCUSD-PERP")
-    config = run_of(INVERSE).mode.strategy_config
+    _, order = decide(given, INVERSE, "binance:Margin:BTC", PERP)
+    run = run_of(INVERSE, *HTTP)
+    config = run.mode.strategy_config
     assert isinstance(config, DirectionalConfig)
-    terms = directional_terms(run_of(INVERSE), config)
+    terms = directional_terms(run, config)
     assert order.price is not None
     assert order.take_profit is not None
     assert order.stop_loss is not None
+    later = market({"BTC": given["P_exit"], "ETH": 2_300.0}, gwei=20.0, perps={PERP: given["P_exit"]})
+    held = {"binance:Margin:BTC": given["margin"], KEY: order.amount}
+    (closing,) = build_strategy(run).close_all(situation(run, later, held, entries={KEY: order.price})).orders
+    assert closing.price is not None
     numbers = {
         "N": order.amount,
         "F": order.price,
@@ -48,13 +54,15 @@ def inverse(given: Given) -> tuple[Numbers, list[Delta]]:
         "fee_btc": terms.value(order.amount, order.price) * terms.fee,
         "won": inverse_upnl(order.amount, order.price, order.take_profit),
         "lost": inverse_upnl(order.amount, order.price, order.stop_loss),
+        "F_exit": closing.price,
+        "realised": inverse_upnl(order.amount, order.price, closing.price),
     }
-    return numbers, deltas_of((order,))
+    return numbers, deltas_of((order, closing))
 
 
 def inverse_by_hand(given: Given) -> tuple[Numbers, list[Delta]]:
     size = down(given["margin"] * given["P"] / 100, 1) * 100
-    fill = given["P"] * (1 + 4e-4)
+    fill, left = given["P"] * (1 + 4e-4), given["P_exit"] * (1 - 4e-4)
     target, stop = fill * (1 + 2 * given["sd"]), fill * (1 - 2 * given["sd"])
     numbers = {
         "N": size,
@@ -64,8 +72,14 @@ def inverse_by_hand(given: Given) -> tuple[Numbers, list[Delta]]:
         "fee_btc": size / fill * given["fee"],
         "won": size * (1 / fill - 1 / target),
         "lost": size * (1 / fill - 1 / stop),
+        "F_exit": left,
+        "realised": size * (1 / fill - 1 / left),
     }
-    return numbers, [("perp_trade", "binance:InversePerp:BTCUSD-PERP", size)]
+    return numbers, [
+        ("perp_trade", KEY, size),
+        ("perp_trade", KEY, -size),
+        ("perp_trade", "binance:Margin:BTC", numbers["realised"]),
+    ]
 
 
 def linear(given: Given) -> tuple[Numbers, list[Delta]]:
