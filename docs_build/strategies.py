@@ -18,7 +18,7 @@ __all__ = ["contract", "families", "rules"]
 
 _LISTS: Final = {
     "_RULES": "At each tick",
-    "_REDUCING": "While the risk level is critical",
+    "_REDUCING": "While only what reduces may be sent",
     "_CLOSING": "Closing for good",
 }
 
