@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from docs_build import actors, commands, events, measures, modes, results, settings, strategies
+from docs_build import actors, commands, components, events, measures, modes, results, settings, strategies, structure
 
-_PART: Final = re.compile(r"(<!-- generated: ([\w-]+)(?: ([\w. ]+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+_PART: Final = re.compile(r"(<!-- generated: ([\w-]+)(?: ([\w. -]+?))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 PARTS: Final[Mapping[str, Callable[..., str]]] = {
     "event-schemas": events.schemas,
@@ -32,6 +32,13 @@ PARTS: Final[Mapping[str, Callable[..., str]]] = {
     "rules": strategies.rules,
     "contract": strategies.contract,
     "result": results.table,
+    "settings-of": components.settings,
+    "example": components.example,
+    "errors": components.error_codes,
+    "unused-codes": components.unused_codes,
+    "layers": structure.layers,
+    "modules": structure.modules,
+    "ports": structure.port_table,
 }
 
 

@@ -6,13 +6,14 @@ The runs are a backtest that does nearly everything and a story of the fault sim
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from basis_actors.bus import ActorFailed, Request
 from basis_actors.bus.handlers import handler_names
 from basis_actors.bus.sim_strands import SimCell
 from basis_actors.messages.events import DomainEvent
@@ -21,7 +22,7 @@ from basis_actors.services.preparation import BacktestRequest, prepare
 from basis_actors.services.simulation.telling import setting_of, tell
 from docs_build.docstrings import opening
 
-__all__ = ["messages"]
+__all__ = ["messages", "traffic"]
 
 Delivered = tuple[str, type, str]
 """Sender, type of message, receiver."""
@@ -38,7 +39,7 @@ def messages(name: str) -> str:
     taken = handler_names(actor)
     known = {kind for _, kind, receiver in delivered if receiver == name and kind in taken and _is_told(kind)}
     rows_in = [
-        f"| `{kind.__name__}` | {_people(one for one, sent, to in delivered if to == name and sent is kind)} "
+        f"| `{kind.__name__}` | {_senders(kind, (one for one, sent, to in delivered if to == name and sent is kind))} "
         f"| {opening(kind)} |"
         for kind in sorted({kind for kind in taken if _is_told(kind)} | known, key=lambda kind: kind.__name__)
     ]
@@ -56,14 +57,26 @@ def messages(name: str) -> str:
     return "\n".join([*takes, "", *(sends if rows_out else ["**Sends** nothing but events."]), ""])
 
 
+def traffic() -> frozenset[tuple[str, str, str]]:
+    """Sender, name of the message, and receiver of everything that reached an actor in the example runs."""
+    return frozenset((sender, kind.__name__, receiver) for sender, kind, receiver in _traffic()[0])
+
+
 def _is_told(kind: type) -> bool:
-    """Whether a message is one of the engine's; events are in the logging guide, and timers are nobody's business."""
+    """Whether a message is one of the engine's or a report of the bus; events are in the logging guide, and timers are
+    nobody's business."""
+    if kind.__module__ == ActorFailed.__module__:
+        return kind is not Request
     return kind.__module__.startswith("basis_actors.messages") and not issubclass(kind, DomainEvent)
+
+
+def _senders(kind: type, names: Iterator[str]) -> str:
+    return "the bus" if kind.__module__ == ActorFailed.__module__ else _people(names)
 
 
 def _people(names: Iterator[str]) -> str:
     kinds = {_KINDS.get(name.rpartition("_")[0], name.replace("_", " ")) for name in names if name not in _OF_STORIES}
-    return ", ".join(sorted(kinds)) or "–"
+    return ", ".join(sorted(kinds, key=str.lower)).replace("pnl", "PnL") or "–"
 
 
 @cache
@@ -90,16 +103,21 @@ def _traffic() -> tuple[frozenset[Delivered], dict[str, type]]:
 
 @contextmanager
 def _watched(delivered: set[Delivered], classes: dict[str, type]) -> Iterator[None]:
-    """Note what is pushed to any actor of a simulated bus."""
-    push = SimCell.push
+    """Note what is pushed to any actor of a simulated bus, through either lane."""
+    lanes = {"push": SimCell.push, "push_control": SimCell.push_control}
 
-    def noted(cell: SimCell, envelope: Any) -> None:
-        delivered.add((envelope.sender or "", type(envelope.message), cell.name))
-        classes[cell.name] = type(cell.actor)
-        push(cell, envelope)
+    def noting(push: Callable[[SimCell, Any], None]) -> Callable[[SimCell, Any], None]:
+        def noted(cell: SimCell, envelope: Any) -> None:
+            delivered.add((envelope.sender or "", type(envelope.message), cell.name))
+            classes[cell.name] = type(cell.actor)
+            push(cell, envelope)
 
-    SimCell.push = noted  # type: ignore[method-assign]
+        return noted
+
+    for lane, push in lanes.items():
+        setattr(SimCell, lane, noting(push))
     try:
         yield
     finally:
-        SimCell.push = push  # type: ignore[method-assign]
+        for lane, push in lanes.items():
+            setattr(SimCell, lane, push)

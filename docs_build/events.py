@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from basis_actors.services.backtest import Backtest
 from basis_actors.services.preparation import BacktestRequest, prepare
 from docs_build.docstrings import told
 
-__all__ = ["common_fields", "error_codes", "parts_of_events", "schemas"]
+__all__ = ["common_fields", "error_codes", "example_lines", "parts_of_events", "schemas"]
 
 _LONGEST: Final = 6
 """Entries of a dictionary or list that an example shows."""
@@ -44,9 +45,8 @@ _LOGGED_BY: Final = {
 
 def schemas() -> str:
     """A section for each event type: who logs it, every field, and a line of a real run."""
-    with tempfile.TemporaryDirectory() as folder:
-        examples = _example_run(Path(folder))
-        return "\n".join(_schema(kind, examples[kind]) for kind in EVENT_TYPES)
+    examples = example_lines()
+    return "\n".join(_schema(kind, examples[kind]) for kind in EVENT_TYPES)
 
 
 def _schema(kind: type[DomainEvent], example: Mapping[str, Any]) -> str:
@@ -89,8 +89,14 @@ def error_codes() -> str:
     return "\n".join(["| code | severity | meaning |", "| --- | --- | --- |", *rows, ""])
 
 
-def _example_run(folder: Path) -> dict[type[DomainEvent], dict[str, Any]]:
+@cache
+def example_lines() -> dict[type[DomainEvent], dict[str, Any]]:
     """A line of each event type from the run that the logging guide makes: the longest of the first fifty."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _example_run(Path(folder))
+
+
+def _example_run(folder: Path) -> dict[type[DomainEvent], dict[str, Any]]:
     run = Backtest(
         prepare(
             BacktestRequest(

@@ -1,0 +1,178 @@
+"""What the documents say of one component: an event as it logs it, the error codes it names, the settings it has."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from types import NoneType
+from typing import Any, Final, get_args
+
+import basis_actors
+from basis_actors.config import load_mode, mode_table
+from basis_actors.config.model import Model
+from basis_actors.config.models import ModeConfig
+from basis_actors.errors import REGISTRY
+from basis_actors.messages.events import EVENT_TYPES, DomainEvent
+from docs_build.docstrings import in_a_cell, told
+from docs_build.events import example_lines
+
+__all__ = ["error_codes", "example", "settings", "sources", "unused_codes"]
+
+_PACKAGE: Final = Path(basis_actors.__file__).parent
+_LEFT_OUT: Final = frozenset(DomainEvent.__struct_fields__) - {"timestamp", "sequence"}
+"""What every event has, and what tells nothing about this one."""
+_LONGEST: Final = 2
+"""Entries of a dictionary or list that a short example shows."""
+_MOST_PLACES: Final = 6
+"""Functions that name a code and are told one by one."""
+_MOST_VALUES: Final = 3
+"""Values of a setting that are told one by one."""
+
+
+def example(name: str) -> str:
+    """Where events of a type are, and one of them, shortened, a field a line."""
+    kind = next(kind for kind in EVENT_TYPES if kind.__name__ == name)
+    event = {key: value for key, value in example_lines()[kind].items() if key not in _LEFT_OUT}
+    shown = ",\n".join(
+        f"  {json.dumps(key)}: {json.dumps(_short(value), ensure_ascii=False)}" for key, value in event.items()
+    )
+    where = f"`events/{kind.FILE}.jsonl`, fields in [{name}](../LOGGING_GUIDE.md#{name.lower()}):"
+    return f"{where}\n\n```json\n{{\n{shown}\n}}\n```\n"
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, dict):
+        rows = list(value.items())
+        shown = {key: _short(inner) for key, inner in rows[:_LONGEST]}
+        return shown | ({"…": f"{len(rows) - _LONGEST} more"} if len(rows) > _LONGEST else {})
+    if isinstance(value, list):
+        more = [f"… {len(value) - _LONGEST} more"] if len(value) > _LONGEST else []
+        return [*(_short(inner) for inner in value[:_LONGEST]), *more]
+    return value
+
+
+def error_codes(*modules: str) -> str:
+    """The registered codes that some modules, as `actors.risk_monitor`, name, and in which of their functions.
+
+    A module that ends in `.` stands for all that is below it.
+    """
+    named: dict[str, list[str]] = {}
+    for module in modules:
+        for path in _files(module):
+            for code, place in _codes_in(path):
+                places = named.setdefault(code, [])
+                if place and place not in places:
+                    places.append(place)
+    rows = [
+        f"| `{code.code}` | {code.severity} | {code.meaning} | {_places(named[name])} |"
+        for name, code in REGISTRY.items()
+        if named.get(name)
+    ]
+    return "\n".join(["| code | severity | meaning | named in |", "| --- | --- | --- | --- |", *rows, ""])
+
+
+def _places(found: list[str]) -> str:
+    more = [f"{len(found) - _MOST_PLACES} more"] if len(found) > _MOST_PLACES else []
+    return ", ".join([*(f"`{place}`" for place in found[:_MOST_PLACES]), *more])
+
+
+def unused_codes() -> str:
+    """Codes that are registered and that no module names."""
+    used = {code for path in sources() for code, _ in _codes_in(path)}
+    return f"{', '.join(f'`{code}`' for code in REGISTRY if code not in used)}\n"
+
+
+def sources() -> list[Path]:
+    """Every module of the package."""
+    return sorted(_PACKAGE.rglob("*.py"))
+
+
+def _files(module: str) -> list[Path]:
+    path = _PACKAGE.joinpath(*module.rstrip(".").split("."))
+    found = sorted(path.rglob("*.py")) if module.endswith(".") else [path.with_suffix(".py")]
+    if not found or not all(file.is_file() for file in found):
+        raise FileNotFoundError(f"there is no module {module} in {_PACKAGE}")
+    return found
+
+
+def _codes_in(path: Path) -> Iterator[tuple[str, str]]:
+    """Codes that a module names itself or by a constant, each with the function that does; empty outside of any."""
+    if path.name == "errors.py" and path.parent == _PACKAGE:
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    yield from _below(tree, "", _shared_constants() | dict(_constants(tree)))
+
+
+def _below(node: ast.AST, place: str, constants: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for child in ast.iter_child_nodes(node):
+        inner = place
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            inner = f"{place}.{child.name}".lstrip(".")
+        elif isinstance(child, ast.Constant) and child.value in REGISTRY:
+            yield str(child.value), place
+        elif isinstance(child, ast.Name) and child.id in constants and isinstance(child.ctx, ast.Load):
+            yield constants[child.id], place
+        yield from _below(child, inner, constants)
+
+
+@cache
+def _shared_constants() -> dict[str, str]:
+    """Public constants of all modules that are a code, by name."""
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in sources())
+    return {name: code for tree in trees for name, code in _constants(tree) if not name.startswith("_")}
+
+
+def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    for node in tree.body:
+        if (
+            isinstance(node, ast.AnnAssign)
+            and isinstance(node.target, ast.Name)
+            and isinstance(node.value, ast.Constant)
+        ):
+            if node.value.value in REGISTRY:
+                yield node.target.id, str(node.value.value)
+
+
+def settings(path: str) -> str:
+    """The keys of a section of mode files, as `component_config.kill_switch`, with what the package's modes say."""
+    model: type[Model] = ModeConfig
+    for key in path.split("."):
+        model = _section(model, key)
+    rows = [f"| `{name}` | {_said(path, name)} | {in_a_cell(told(model, name))} |" for name in model.model_fields]
+    where = f"`{path}` ([types and bounds](../reference/mode_settings.md#{model.__name__.lower()})):"
+    return "\n".join([where, "", "| key | in the package's modes | |", "| --- | --- | --- |", *rows, ""])
+
+
+def _section(model: type[Model], key: str) -> type[Model]:
+    annotation = model.model_fields[key].annotation
+    kinds = [kind for kind in (annotation, *get_args(annotation)) if kind is not NoneType]
+    return next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Model))
+
+
+def _said(path: str, name: str) -> str:
+    values: dict[str, None] = {}
+    for mode in _modes():
+        section: Any = mode
+        for key in path.split("."):
+            section = getattr(section, key)
+        values.setdefault(_yaml(getattr(section, name)))
+    shown = list(values)
+    if len(shown) > _MOST_VALUES:
+        return f"{len(shown)} values"
+    return ", ".join(f"`{value}`" for value in shown)
+
+
+def _yaml(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Mapping):
+        return "{}" if not value else "{…}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@cache
+def _modes() -> tuple[ModeConfig, ...]:
+    return tuple(load_mode(row.mode).mode for row in mode_table())
