@@ -1,14 +1,17 @@
 """Fills in what the documents take from the code: `python -m docs_build`, or `--check` to see whether it is current.
 
 A document marks such a part with `<!-- generated: NAME -->` and `<!-- end -->`; what stands between them is replaced.
-A name may say of what: `<!-- generated: messages position_monitor -->`.
+A name may say of what: `<!-- generated: messages position_monitor -->`. A link in such a part begins with `docs:`, the
+folder of the documents.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +25,7 @@ PARTS: Final[Mapping[str, Callable[..., str]]] = {
     "event-parts": events.parts_of_events,
     "error-codes": events.error_codes,
     "measures": measures.table,
+    "actors": actors.table,
     "messages": actors.messages,
     "commands": commands.reference,
     "settings": settings.reference,
@@ -47,10 +51,12 @@ def main(arguments: list[str]) -> int:
     given = [Path(word) for word in arguments if not word.startswith("-")]
     folder = given[0] if given else Path()
     documents = folder.rglob("*.md") if given else [Path("README.md"), *Path("docs").rglob("*.md")]
+    root = folder if given else Path("docs")
     stale = []
     for document in sorted(documents):
         text = document.read_text(encoding="utf-8")
-        current = _PART.sub(_filled, text)
+        above = "".join(f"{part}/" for part in _path_to(root, document.parent))
+        current = _PART.sub(partial(_filled, above), text)
         if current != text:
             stale.append(str(document.relative_to(folder)))
             if "--check" not in arguments:
@@ -61,9 +67,13 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _filled(part: re.Match[str]) -> str:
+def _path_to(target: Path, folder: Path) -> tuple[str, ...]:
+    return Path(os.path.relpath(target, folder)).parts
+
+
+def _filled(above: str, part: re.Match[str]) -> str:
     head, name, of, end = part.groups()
-    return f"{head}{PARTS[name](*(of or '').split())}{end}"
+    return f"{head}{PARTS[name](*(of or '').split()).replace('](docs:', f']({above}')}{end}"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ The runs are a backtest that does nearly everything and a story of the fault sim
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,12 +23,13 @@ from basis_actors.services.preparation import BacktestRequest, prepare
 from basis_actors.services.simulation.telling import setting_of, tell
 from docs_build.docstrings import opening
 
-__all__ = ["messages", "traffic"]
+__all__ = ["messages", "table", "traffic"]
 
 Delivered = tuple[str, type, str]
 """Sender, type of message, receiver."""
 _KINDS: Final = {"venue": "venue adapters", "order_canceller": "order cancellers", "countdown": "countdowns"}
 """Actors of which there is one for each account domain, by how their names begin."""
+_OPENING: Final = "Defines the actor that "
 _OF_STORIES: Final = ("operator", "watcher")
 """Actors that only the fault simulator has."""
 
@@ -57,6 +59,16 @@ def messages(name: str) -> str:
     return "\n".join([*takes, "", *(sends if rows_out else ["**Sends** nothing but events."]), ""])
 
 
+def table() -> str:
+    """Every actor of the example runs, with what its module says of it."""
+    rows = dict.fromkeys(
+        f"| {_kind_of(name)} | `{actor.__name__}` | {opening(sys.modules[actor.__module__]).removeprefix(_OPENING)} |"
+        for name, actor in sorted(_traffic()[1].items())
+        if name not in _OF_STORIES
+    )
+    return "\n".join(["| actor | class | |", "| --- | --- | --- |", *rows, ""])
+
+
 def traffic() -> frozenset[tuple[str, str, str]]:
     """Sender, name of the message, and receiver of everything that reached an actor in the example runs."""
     return frozenset((sender, kind.__name__, receiver) for sender, kind, receiver in _traffic()[0])
@@ -75,8 +87,12 @@ def _senders(kind: type, names: Iterator[str]) -> str:
 
 
 def _people(names: Iterator[str]) -> str:
-    kinds = {_KINDS.get(name.rpartition("_")[0], name.replace("_", " ")) for name in names if name not in _OF_STORIES}
-    return ", ".join(sorted(kinds, key=str.lower)).replace("pnl", "PnL") or "–"
+    kinds = {_kind_of(name) for name in names if name not in _OF_STORIES}
+    return ", ".join(sorted(kinds, key=str.lower)) or "–"
+
+
+def _kind_of(name: str) -> str:
+    return _KINDS.get(name.rpartition("_")[0], name.replace("_", " ").replace("pnl", "PnL"))
 
 
 @cache

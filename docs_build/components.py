@@ -39,7 +39,7 @@ def example(name: str) -> str:
     shown = ",\n".join(
         f"  {json.dumps(key)}: {json.dumps(_short(value), ensure_ascii=False)}" for key, value in event.items()
     )
-    where = f"`events/{kind.FILE}.jsonl`, fields in [{name}](../LOGGING_GUIDE.md#{name.lower()}):"
+    where = f"`events/{kind.FILE}.jsonl`, fields in [{name}](docs:LOGGING_GUIDE.md#{name.lower()}):"
     return f"{where}\n\n```json\n{{\n{shown}\n}}\n```\n"
 
 
@@ -127,13 +127,9 @@ def _shared_constants() -> dict[str, str]:
 
 def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
     for node in tree.body:
-        if (
-            isinstance(node, ast.AnnAssign)
-            and isinstance(node.target, ast.Name)
-            and isinstance(node.value, ast.Constant)
-        ):
-            if node.value.value in REGISTRY:
-                yield node.target.id, str(node.value.value)
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.Constant(value=str(code))) if code in REGISTRY:
+                yield name, code
 
 
 def settings(path: str) -> str:
@@ -142,7 +138,7 @@ def settings(path: str) -> str:
     for key in path.split("."):
         model = _section(model, key)
     rows = [f"| `{name}` | {_said(path, name)} | {in_a_cell(told(model, name))} |" for name in model.model_fields]
-    where = f"`{path}` ([types and bounds](../reference/mode_settings.md#{model.__name__.lower()})):"
+    where = f"`{path}` ([types and bounds](docs:reference/mode_settings.md#{model.__name__.lower()})):"
     return "\n".join([where, "", "| key | in the package's modes | |", "| --- | --- | --- |", *rows, ""])
 
 
