@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.exchange.hand_clock import HandClock
-from tests.exchange.market import ZERO, Kind, Market, Order, Position, Settled, Trade
+from tests.exchange.market import ZERO, Fill, Kind, Market, Order, Position, Settled
 
 EPS = Decimal("0.00000001")
 
@@ -92,7 +92,7 @@ class Account:
         self.markets = {(market.kind, market.symbol): market for market in markets}
         self.purses: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
         self.orders: list[Order] = []
-        self.trades: list[Trade] = []
+        self.trades: list[Fill] = []
         self.positions: dict[str, Position] = {m.pair: Position() for m in markets if m.kind is not Kind.SPOT}
         self.income: list[Income] = []
         self.transfers: list[Transfer] = []
@@ -372,7 +372,7 @@ class Account:
             signed = amount if order.buys else -amount
             realised = _rounded(self.positions[market.pair].take(market, signed, price))
         purse[currency] -= fee
-        trade = Trade(self.number(), order, amount, price, fee, currency, maker, realised, self.clock.ms)
+        trade = Fill(self.number(), order, amount, price, fee, currency, maker, realised, self.clock.ms)
         self.trades.append(trade)
         order.trades.append(trade)
         if market.kind is not Kind.SPOT:

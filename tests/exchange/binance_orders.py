@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.exchange.account import Account, Refused
 from tests.exchange.binance_words import Refusal, digits, refusal_of
-from tests.exchange.market import Kind, Market, Order, Trade
+from tests.exchange.market import Fill, Kind, Market, Order
 
 TIF = {"GTC", "IOC", "GTX"}
 
@@ -173,7 +173,7 @@ class OrderDesk:
         row["cumBase" if self.kind is Kind.INVERSE else "cumQuote"] = text(order.paid)
         return row
 
-    def _spot_fill(self, trade: Trade) -> dict[str, Any]:
+    def _spot_fill(self, trade: Fill) -> dict[str, Any]:
         return {
             "price": text(trade.price),
             "qty": text(trade.amount),
@@ -182,7 +182,7 @@ class OrderDesk:
             "tradeId": trade.trade_id,
         }
 
-    def _trade(self, trade: Trade) -> dict[str, Any]:
+    def _trade(self, trade: Fill) -> dict[str, Any]:
         row: dict[str, Any] = {
             "symbol": trade.order.market.symbol,
             "id": trade.trade_id,

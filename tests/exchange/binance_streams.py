@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 from tests.exchange.account import Account
 from tests.exchange.binance_orders import text
-from tests.exchange.market import Kind, Market, Order, Trade
+from tests.exchange.market import Fill, Kind, Market, Order
 from tests.exchange.streams import Listener, Streams
 
 SPOT = "spot/"
@@ -93,7 +93,7 @@ class BinanceStreams(Streams):
             self._mark(what)
         elif isinstance(what, Order):
             self._order(what, None)
-        elif isinstance(what, Trade):
+        elif isinstance(what, Fill):
             self._order(what.order, what)
 
     def _price(self, market: Market) -> None:
@@ -111,7 +111,7 @@ class BinanceStreams(Streams):
         mark |= {"T": (now // eight_hours + 1) * eight_hours}
         self.waiting += [(f"{market.symbol.lower()}@markPrice{pace}", mark) for pace in ("", "@1s")]
 
-    def _order(self, order: Order, trade: Trade | None) -> None:
+    def _order(self, order: Order, trade: Fill | None) -> None:
         spot = order.market.kind is Kind.SPOT
         row: dict[str, Any] = {
             "s": order.market.symbol,

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.exchange.account import Account, Refused
 from tests.exchange.bybit_words import Refusal, digits, page, refusal_of, span, text
-from tests.exchange.market import Kind, Market, Order, Trade
+from tests.exchange.market import Fill, Kind, Market, Order
 
 DAY_MS = 86_400_000
 KINDS = {"spot": Kind.SPOT, "linear": Kind.LINEAR}
@@ -208,7 +208,7 @@ def _order(order: Order) -> dict[str, Any]:
     return row if spot else row | {"tpslMode": ""}
 
 
-def _execution(trade: Trade) -> dict[str, Any]:
+def _execution(trade: Fill) -> dict[str, Any]:
     order, spot = trade.order, trade.order.market.kind is Kind.SPOT
     by_exchange = order.client_id.startswith(("autoclose", "adl_autoclose"))
     kind = "AdlTrade" if order.client_id.startswith("adl") else "BustTrade"

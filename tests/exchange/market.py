@@ -109,7 +109,7 @@ class Order:
     status: str = "NEW"
     filled: Decimal = ZERO
     paid: Decimal = ZERO
-    trades: list[Trade] = field(default_factory=list)
+    trades: list[Fill] = field(default_factory=list)
 
     @property
     def left(self) -> Decimal:
@@ -131,7 +131,7 @@ class Order:
 
 
 @dataclass
-class Trade:
+class Fill:
     """One fill."""
 
     trade_id: int

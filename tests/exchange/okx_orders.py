@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.exchange.account import Account, Refused
-from tests.exchange.market import Kind, Market, Order, Trade
+from tests.exchange.market import Fill, Kind, Market, Order
 from tests.exchange.okx_words import Refusal, contracts, digits, kind_of, page, parameter, refusal_of, text
 
 DAY_MS = 86_400_000
@@ -187,7 +187,7 @@ def _order(order: Order) -> dict[str, Any]:
     }
 
 
-def _fill(trade: Trade) -> dict[str, Any]:
+def _fill(trade: Fill) -> dict[str, Any]:
     """What the exchange did of itself has a number below 0."""
     order = trade.order
     by_exchange = _name(order) != order.client_id
