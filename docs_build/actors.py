@@ -29,7 +29,6 @@ Delivered = tuple[str, type, str]
 """Sender, type of message, receiver."""
 _KINDS: Final = {"venue": "venue adapters", "order_canceller": "order cancellers", "countdown": "countdowns"}
 """Actors of which there is one for each account domain, by how their names begin."""
-_OPENING: Final = "Defines the actor that "
 _OF_STORIES: Final = ("operator", "watcher")
 """Actors that only the fault simulator has."""
 
@@ -62,11 +61,16 @@ def messages(name: str) -> str:
 def table() -> str:
     """Every actor of the example runs, with what its module says of it."""
     rows = dict.fromkeys(
-        f"| {_kind_of(name)} | `{actor.__name__}` | {opening(sys.modules[actor.__module__]).removeprefix(_OPENING)} |"
+        f"| {_kind_of(name)} | `{actor.__name__}` | {_job(actor)} |"
         for name, actor in sorted(_traffic()[1].items())
         if name not in _OF_STORIES
     )
     return "\n".join(["| actor | class | |", "| --- | --- | --- |", *rows, ""])
+
+
+def _job(actor: type) -> str:
+    """What its module says that it does."""
+    return opening(sys.modules[actor.__module__]).removeprefix("Defines the actor ").removeprefix("that ")
 
 
 def traffic() -> frozenset[tuple[str, str, str]]:

@@ -16,7 +16,7 @@ from basis_actors.config.model import Model
 from basis_actors.config.models import ModeConfig
 from basis_actors.errors import REGISTRY
 from basis_actors.messages.events import EVENT_TYPES, DomainEvent
-from docs_build.docstrings import in_a_cell, told
+from docs_build.docstrings import told
 from docs_build.events import example_lines
 
 __all__ = ["error_codes", "example", "settings", "sources", "unused_codes"]
@@ -137,7 +137,7 @@ def settings(path: str) -> str:
     model: type[Model] = ModeConfig
     for key in path.split("."):
         model = _section(model, key)
-    rows = [f"| `{name}` | {_said(path, name)} | {in_a_cell(told(model, name))} |" for name in model.model_fields]
+    rows = [f"| `{name}` | {_said(path, name)} | {told(model, name)} |" for name in model.model_fields]
     where = f"`{path}` ([types and bounds](docs:reference/mode_settings.md#{model.__name__.lower()})):"
     return "\n".join([where, "", "| key | in the package's modes | |", "| --- | --- | --- |", *rows, ""])
 

@@ -26,7 +26,8 @@ def layers() -> str:
     rows = []
     for layer in names:
         parts = [part.strip(" ()") for part in layer.split(":")]
-        rows.append(f"| {', '.join(f'`{part}`' for part in parts)} | {'<br>'.join(map(_about, parts))} |")
+        told = [_about(part) if len(parts) == 1 else f"`{part}`: {_about(part)}" for part in parts]
+        rows.append(f"| {', '.join(f'`{part}`' for part in parts)} | {'<br>'.join(told)} |")
     return "\n".join(["| layer | |", "| --- | --- |", *rows, ""])
 
 
@@ -59,7 +60,7 @@ def _verbs(kind: type) -> Iterator[str]:
 
 def _about(part: str) -> str:
     package = _ROOT / part / "__init__.py"
-    return f"`{part}`: {_first_sentence(package if package.exists() else _ROOT / f'{part}.py')}"
+    return _first_sentence(package if package.exists() else _ROOT / f"{part}.py")
 
 
 def _first_sentence(path: Path) -> str:
