@@ -15,7 +15,7 @@ BY_FILE := --dist loadfile --no-loadscope-reorder
 READY := $(VENV)/.ready
 DOCS_READY := $(VENV)/.docs-ready
 
-.PHONY: demo test test-long bench table simulate soak lint types layers docs
+.PHONY: demo test test-long bench peers table simulate soak lint types layers docs
 
 # A basis strategy on ninety days of the embedded synthetic market.
 demo: $(READY)
@@ -27,9 +27,14 @@ test: $(READY)
 test-long: $(READY)
 	$(BIN)/python -m pytest -n 2 --import-mode=importlib -m long --form $(FORM)
 
-# One table of every benchmark, on the real history of DATA where there is some. BENCH=--quick only shows that it works.
+# One table of every benchmark, on the real history of DATA where there is some. BENCH=--quick only shows that it works;
+# with BENCH=--json the rows are those that docs/assets/benchmarks.json has.
 bench: $(READY)
 	$(BIN)/python benchmarks/suite.py $(if $(DATA),--data $(DATA)) $(BENCH)
+
+# The same year in other engines, which are installed for it. Its rows with PEERS=--json are docs/assets/peers.json.
+peers: $(READY)
+	$(BIN)/python benchmarks/peers.py $(PEERS)
 
 # What every mode came to, on the real history of DATA where there is some. TABLE=--json for all the numbers.
 table: $(READY)

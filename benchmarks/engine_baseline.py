@@ -31,6 +31,7 @@ from basis_actors.messages.events import EVENT_TYPES, DomainEvent
 from basis_actors.results.accumulator import RunStatistics
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.wiring import EVENT_LOGGER, add_engine
+from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.simulated.build import build_simulated_venues
 from bus_baseline import StreamActor, StreamBus
 
@@ -112,6 +113,9 @@ class NaiveBus:
 
     def now(self) -> int:
         return self._now
+
+    def span(self, seconds: float) -> int:
+        return round(seconds * NS_PER_SECOND)
 
     def rest(self) -> None:
         self.at_work -= 1

@@ -39,7 +39,8 @@ __all__ = [
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 _YEAR_END = datetime(2025, 1, 1, tzinfo=UTC)
-_QUICK_DAYS = 7
+_QUICK_DAYS = 14
+"""Long enough for the first orders."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +61,7 @@ class Options:
     """How to measure."""
 
     quick: bool
-    """A week instead of a year, and one repetition: shows that everything works, and measures nothing."""
+    """Two weeks instead of a year, and one repetition: shows that everything works, and measures nothing."""
     repeats: int
     data: Path | None
     """Folder of real history; the synthetic market where there is none."""
@@ -71,7 +72,7 @@ class Options:
         return f"synthetic, seed {DEFAULT_SEED}" if self.data is None else str(self.data)
 
     def request(self, out: Path, *, write_events: bool = True, runtime: Runtime = "sim") -> BacktestRequest:
-        """The year 2024 of hourly `btc_basis`, or its first week."""
+        """The year 2024 of hourly `btc_basis`, or its first two weeks."""
         return BacktestRequest(
             mode="btc_basis",
             data=self.data,
@@ -83,7 +84,7 @@ class Options:
         )
 
     def mode_request(self, mode: str, out: Path, **overrides: object) -> BacktestRequest:
-        """The widest window of hourly `mode` that the data give, the year 2024 of the synthetic market, or a week."""
+        """The widest window of hourly `mode` that the data give, the year 2024 of the synthetic market, or two weeks."""
         request = BacktestRequest(mode=mode, data=self.data, out=out, overrides=overrides)
         if self.data is None:
             request = replace(request, start=START, end=_YEAR_END)

@@ -91,7 +91,7 @@ def test_every_script_is_part_of_the_suite_or_serves_one_that_is() -> None:
 
 
 def test_the_naive_engine_stays_small() -> None:
-    assert len((BENCHMARKS / "engine_baseline.py").read_text(encoding="utf-8").splitlines()) <= 150
+    assert len((BENCHMARKS / "engine_baseline.py").read_text(encoding="utf-8").splitlines()) <= 155
 
 
 def test_the_table_of_modes_has_a_row_for_each_with_its_window_and_its_numbers() -> None:
