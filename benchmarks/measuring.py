@@ -84,7 +84,7 @@ class Options:
         )
 
     def mode_request(self, mode: str, out: Path, **overrides: object) -> BacktestRequest:
-        """The widest window of hourly `mode` that the data give, the year 2024 of the synthetic market, or two weeks."""
+        """The widest window of hourly `mode` that the data give, the synthetic year 2024, or two weeks."""
         request = BacktestRequest(mode=mode, data=self.data, out=out, overrides=overrides)
         if self.data is None:
             request = replace(request, start=START, end=_YEAR_END)
