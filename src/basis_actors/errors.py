@@ -90,7 +90,8 @@ REGISTRY: Final[dict[str, ErrorCode]] = {
     **_family(
         "VEN",
         "routing failed H | timeout, outcome unknown H | unavailable C | venue not configured M"
-        " | authentication failed C | rate limited M | trade or payment of somebody else M",
+        " | authentication failed C | rate limited M | trade or payment of somebody else M"
+        " | halted H",
     ),
     **_family(
         "ENGINE",
@@ -164,4 +165,4 @@ class UnknownOutcome(VenueError):
 
 
 class AuthFailed(VenueError):
-    """The venue does not accept the credentials: it is halted, no retry."""
+    """The venue does not accept the credentials: it is halted, nothing is sent there."""

@@ -10,18 +10,24 @@ from tests.actors.desk import buy, group, short
 from tests.actors.live_desk import World, running
 from tests.venues.live.scripts import CarryOut, be_away, change, fail, lose_the_reply
 
-from basis_actors.bus import AskTimeout, BusFailed
+from basis_actors.bus import AskTimeout
 from basis_actors.bus.testkit import Probe, Runtimes
-from basis_actors.errors import AuthFailed, Transient
+from basis_actors.errors import AuthFailed, Rejected, Transient
 from basis_actors.messages.commands import ExecuteOrder, OrdersDone, ReportVenue, ResolveOrder, StopTrading
-from basis_actors.messages.events import AtomicOperationGroupEvent, OperationExecutionEvent, ReconciliationEvent
+from basis_actors.messages.events import (
+    AtomicOperationGroupEvent,
+    OperationExecutionEvent,
+    ReconciliationEvent,
+    SystemErrorEvent,
+)
 from basis_actors.messages.exchange import OrderTicket
 from basis_actors.messages.execution import ExecutionStatus
 from basis_actors.messages.orders import Side
-from basis_actors.messages.safety import LookAgain, VenueSeen
+from basis_actors.messages.safety import KeyRefused, LookAgain, VenueSeen
 
 pytestmark = pytest.mark.anyio
-PERP = "bybit:PerpPosition:BTC-PERP"
+PERP, COIN = "bybit:PerpPosition:BTC-PERP", "binance:BaseToken:BTC"
+REVOKED = fail(AuthFailed("VEN-005", "the key was revoked"))
 
 
 @pytest.fixture
@@ -246,26 +252,74 @@ async def test_what_nothing_explains_is_logged_as_a_reconciliation(world: World)
         assert desk.deltas("bybit")[-1].source.value == "adjustment"
 
 
-async def test_a_revoked_key_ends_the_process(world: World) -> None:
-    async def trade() -> None:
-        async with running(world) as desk:
-            desk.apis["bybit"].next("account", fail(AuthFailed("VEN-005", "the key was revoked")))
-            await desk.tick()
+async def test_a_revoked_key_halts_its_exchange_and_nothing_else(world: World) -> None:
+    seen = Probe("seen", KeyRefused)
+    async with running(world, lambda desk: desk.bus.add(seen)) as desk:
+        await desk.execute(buy("a", 0.5), short("b", 0.5))
+        desk.apis["bybit"].always.update(dict.fromkeys(("account", "fills", "payments"), REVOKED))
+        for _ in range(3):
+            assert (await desk.tick(reconcile=True)).positions[PERP] == -0.5, "what was held is known"
+        before = {name: len(api.sent) for name, api in desk.apis.items()}
+        legs = group(buy("c", 0.5, Side.SELL), short("d", 0.5, side=Side.LONG, reduce_only=True))
+        done = await desk.execute(*legs)
+        assert {result.error_code for result in done.results} == {"VEN-008"}
+        cover = short("e", 0.5, side=Side.LONG, reduce_only=True)
+        done = await desk.execute(cover, buy("f", 0.2, Side.SELL))
+        assert [result.error_code for result in done.results] == ["VEN-008", None], "elsewhere it goes on"
+        assert {name: len(api.sent) - before[name] for name, api in desk.apis.items()} == {"binance": 1, "bybit": 0}
+        assert desk.engine.of(StopTrading) == []
+        told = [event for event in desk.logged(SystemErrorEvent) if event.error_code == "VEN-005"]
+        assert [event.severity for event in told] == ["CRITICAL"], "said once"
+        assert {event.severity for event in desk.logged(SystemErrorEvent)} == {"CRITICAL", "MEDIUM"}
 
-    with pytest.raises(BusFailed, match=r"actor 'venue_bybit' failed .* VEN-005: the key was revoked"):
-        await trade()
-    assert world.journal.entries == ()
+        desk.apis["bybit"].always.clear()
+        await by_hand(world, "bybit", "BTC-PERP", "0.1")
+        desk.bus.post("venue_bybit", LookAgain())
+        await desk.bus.settled()
+        assert [(each.domain, each.problem) for each in seen.of(KeyRefused)] == [
+            ("bybit", "the key was revoked"),
+            ("bybit", None),
+        ]
+        await agree(world, (await desk.tick()).positions)
+        assert (await desk.execute(short("g", 0.4, side=Side.LONG, reduce_only=True))).results[0].succeeded
 
 
-async def test_an_order_with_a_revoked_key_stops_trading(world: World) -> None:
+async def test_a_key_that_may_not_send_halts_its_exchange_until_the_process_is_started_again(world: World) -> None:
+    seen = Probe("seen", KeyRefused)
+    async with running(world, lambda desk: desk.bus.add(seen)) as desk:
+        desk.apis["bybit"].next("place", REVOKED)
+        done = await desk.execute(*group(buy("a", 0.5), short("b", 0.5)))
+        assert [result.succeeded for result in done.results] == [True, False]
+        view = await desk.tick()
+        assert COIN not in view.positions, "the other leg is undone"
+        desk.bus.post("venue_bybit", LookAgain())
+        await desk.bus.settled()
+        assert [each.problem is None for each in seen.of(KeyRefused)] == [False], "that it may be read says nothing"
+        sent = [len(api.sent) for api in desk.apis.values()]
+        done = await desk.execute(*group(buy("c", 0.5), short("d", 0.5)))
+        assert {result.error_code for result in done.results} == {"VEN-008"}
+        assert [len(api.sent) for api in desk.apis.values()] == sent
+        assert desk.engine.of(StopTrading) == []
     async with running(world) as desk:
-        desk.apis["bybit"].next("place", fail(AuthFailed("VEN-005", "the key was revoked")))
-        done = await desk.execute(short("a", 0.5), buy("b", 0.5))
-        assert [result.succeeded for result in done.results] == [False, False]
-        stop = await desk.engine.next_of(StopTrading)
-        assert stop.error_code == "VEN-005"
-        assert len(desk.apis["bybit"].sent) == 1
-        assert desk.apis["binance"].sent == []
+        assert (await desk.execute(short("f", 0.5))).results[0].succeeded
+
+
+async def test_a_leg_that_cannot_be_undone_for_want_of_a_key_is_said_and_ends_nothing(world: World) -> None:
+    async with running(world) as desk:
+
+        async def then_revoke(carry_out: CarryOut) -> object:
+            report = await carry_out()
+            desk.apis["bybit"].always["place"] = REVOKED
+            return report
+
+        desk.apis["bybit"].next("place", then_revoke)
+        desk.apis["binance"].next("place", fail(Rejected("EXEC-001", "no")))
+        done = await desk.execute(*group(short("a", 0.5), buy("b", 0.5)))
+        assert [result.succeeded for result in done.results] == [True, False]
+        assert (await desk.tick()).positions[PERP] == -0.5
+        assert desk.engine.of(StopTrading) == []
+        (event,) = [each for each in desk.logged(SystemErrorEvent) if each.error_code == "EXEC-006"]
+        assert event.message.startswith("a could not be unwound, so the book is not hedged: the key was revoked")
 
 
 async def test_an_unknown_leg_is_found_and_its_group_is_whole(world: World) -> None:

@@ -34,6 +34,7 @@ from basis_actors.messages.safety import (
     BookStillOpen,
     CancelOrders,
     CloseBook,
+    KeyRefused,
     Latch,
     LedgerCompared,
     LookAgain,
@@ -165,6 +166,24 @@ async def test_a_second_kill_changes_nothing_and_a_flatten_does(runtime: Runtime
         await room.says(BookClosed())
         assert (await room.bus.ask("kill_switch", GetStatus())).book_closed
         assert room.log.of(SystemErrorEvent)[-1].message == "the book is closed"
+
+
+async def test_a_key_that_is_refused_stops_trading_until_it_is_taken_and_somebody_resumes(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus:
+        await room.tick(held=CASH)
+        latch = await room.says(KeyRefused("binance", "the key was revoked"))
+        assert (latch.state, latch.error_code, latch.who) == (TradingState.STOPPED, "VEN-005", "venue_binance")
+        assert latch == latched(room.store)
+        assert room.told(ReduceOnly) == ["execution_manager", "strategy_manager"]
+        assert room.told(StopTrading) == []
+        await room.bus.advance(CONFIG.heartbeat_seconds)
+        assert room.venues[0].of(LookAgain), "it is looked at again and again"
+        refused = await room.resume()
+        assert "VEN-005: binance does not take our key: the key was revoked" in (refused.refusal or "")
+        assert (await room.says(KeyRefused("binance", None))).state is TradingState.STOPPED
+        await room.pulse()
+        assert (await room.resume()).refusal is None
 
 
 async def test_whoever_asks_is_told_what_keeps_orders_from_being_sent(runtime: Runtimes) -> None:

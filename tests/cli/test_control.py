@@ -170,7 +170,7 @@ def test_a_process_that_is_gone_does_not_run_and_what_it_held_is_told(house: Hou
     assert f"  binance:PerpPosition:BTC-PERP  {short:,.6g}" in shown.stdout
     assert max(map(len, shown.stdout.splitlines())) <= 80
     shutil.rmtree(house.folder / "logs")
-    assert "not known, " in " ".join(house.say("status").stdout.split())
+    assert "heldnotknown," in "".join(house.say("status").stdout.split())
 
 
 def test_a_second_process_of_a_mode_is_refused_and_leaves_no_trace(house: House) -> None:

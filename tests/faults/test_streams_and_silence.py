@@ -139,4 +139,4 @@ async def test_18_a_position_that_is_not_shown_at_a_start_is_waited_for(house: H
     await process.stop()
     assert_whole(house)
     assert held_at(house.exchange)[PERP_KEY] == -0.01
-    assert story(process) == ["VEN-003", "opening"]
+    assert story(process) == ["VEN-003", "opening"], "said once for as long as it lasts"

@@ -281,3 +281,23 @@ async def test_a_journal_that_is_gone_beside_a_used_state_ends_the_start(there: 
         code, _, stderr = await there.ended(there.start("--state", str(there.state)))
         assert (code, "ENGINE-004: order journal" in stderr, "another --state" in stderr) == (2, True, True), stderr
     assert there.orders == LEGS
+
+
+@pytest.mark.long
+async def test_a_key_that_is_revoked_halts_one_exchange_and_the_others_go_on(there: Street) -> None:
+    process = await entered(there)
+    there.exchanges["bybit"].revoked = True
+    ask(there, "kill", "--flatten")
+    await there.until(process, lambda: not there.position("okx") and not there.position("binance"))
+    shown = " ".join(ask(there, "status").split())
+    assert "VEN-005: bybit does not take our key" in shown
+    await there.until(process, lambda: bool(errors(there, process, "VEN-008")))
+    assert there.position("bybit") < 0
+    refused = [event for event in errors(there, process, "VEN-005") if event.component == "venue_bybit"]
+    assert [event.severity for event in refused] == ["CRITICAL"]
+    there.exchanges["bybit"].revoked = False
+    await there.until(process, lambda: json.loads(ask(there, "status", "--json"))["status"]["book_closed"])
+    assert there.position("bybit") == 0
+    assert bought(there) < DUST
+    assert there.twice == {}
+    await there.stopped(process)

@@ -12,9 +12,9 @@ from basis_actors.actors import kill_switch
 from basis_actors.actors.execution_manager import ExecutionManager
 from basis_actors.actors.risk_gate import RiskGate
 from basis_actors.actors.risk_override import RiskOverride
-from basis_actors.errors import AuthFailed, UnknownOutcome, VenueError
+from basis_actors.errors import AuthFailed, Transient, UnknownOutcome, VenueError
 from basis_actors.messages.commands import StopTrading
-from basis_actors.messages.execution import ExecutionHandshake, Settlement
+from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.journal import IntentState, JournalEntry
 from basis_actors.messages.orders import Order
 from basis_actors.messages.safety import Latch, TradingState
@@ -111,15 +111,12 @@ def believe_one_answer(patch: pytest.MonkeyPatch) -> None:
 
 def go_on_without_keys(patch: pytest.MonkeyPatch) -> None:
     """A key that was revoked is taken for an exchange that cannot be reached for a while."""
-    settle = ExchangeAccount.settle
+    lose = ExchangeAccount._lose
 
-    async def patient(account: ExchangeAccount, tick: Any) -> tuple[Settlement, ...]:
-        try:
-            return await settle(account, tick)
-        except AuthFailed:
-            return ()
+    def patiently(account: ExchangeAccount, error: AuthFailed | Transient) -> None:
+        lose(account, Transient("VEN-003", str(error)))
 
-    patch.setattr(ExchangeAccount, "settle", patient)
+    patch.setattr(ExchangeAccount, "_lose", patiently)
 
 
 def forget_what_came_back(patch: pytest.MonkeyPatch) -> None:

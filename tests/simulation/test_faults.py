@@ -271,4 +271,12 @@ def test_without_its_keys_a_process_is_answered_nothing() -> None:
     for request in requests:
         with pytest.raises(AuthFailed, match="VEN-005: binance does not know the key"):
             at_once(request())
-    assert api.revoked_ns == world.now_ns
+    ((since, until),) = api.revoked
+    assert since == world.now_ns < until
+    world.clock.move_to(until)
+    with pytest.raises(AuthFailed):
+        api._require_reachable("they are revoked again: each hour decides anew")
+    assert len(api.revoked) == 2
+    world.clock.move_to(api.revoked[-1][1])
+    api._checked_hour = world.now_ns // (3600 * 10**9)
+    api._require_reachable("nothing is done")

@@ -21,7 +21,7 @@ from basis_actors.messages.commands import (
 )
 from basis_actors.messages.events import ReconciliationEvent
 from basis_actors.messages.execution import ExecutionHandshake
-from basis_actors.messages.safety import LedgerCompared, LookAgain, VenueSeen
+from basis_actors.messages.safety import KeyRefused, LedgerCompared, LookAgain, VenueSeen
 from basis_actors.venues.live.account import ExchangeAccount
 
 __all__ = ["ExchangeAdapter"]
@@ -37,6 +37,8 @@ class ExchangeAdapter(VenueAdapter):
         super().__init__(account, manager, simulated=False)
         self._account = account
         self._least = least_seconds
+        self._refused: str | None = None
+        """Why our key is refused, as everybody was told."""
 
     @on(TickStarted)
     async def settle(self, tick: TickStarted) -> None:
@@ -51,6 +53,7 @@ class ExchangeAdapter(VenueAdapter):
     async def look_again(self, _command: LookAgain) -> None:
         """See whether the account can be looked at again; what happened meanwhile is for the next tick."""
         await self._account.look()
+        self._tell()
         self.publish(VenueSeen(self._account.domain, self._account.lost_since))
 
     @on(ExecuteOrder)
@@ -90,6 +93,8 @@ class ExchangeAdapter(VenueAdapter):
         await super().expect(transfer)
 
     async def _report(self) -> VenueReport | None:
+        if self._account.key_refused is not None and self._account.lost_since is not None:
+            return None  # said already, and asked at the next tick
         report = await super()._report()
         found = tuple(self._account.findings.settlements)
         return report if report is None else replace(report, settlements=found)
@@ -103,8 +108,11 @@ class ExchangeAdapter(VenueAdapter):
         return replace(handshake, settlements=tuple(turns[number] for number in sorted(turns)))
 
     def _tell(self) -> bool:
-        """Log what was found out, and say where the ledger disagreed; whether it did not."""
+        """Log what was found out, say where the ledger disagreed and whether our key is taken; whether it agreed."""
         agrees = True
+        if (self._account.key_refused is None) is not (self._refused is None):
+            self._refused = self._account.key_refused
+            self.publish(KeyRefused(self._account.domain, self._refused))
         for event in self._account.findings.take_events():
             self.log(event)
             if isinstance(event, ReconciliationEvent) and not event.success:

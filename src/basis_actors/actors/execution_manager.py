@@ -20,7 +20,7 @@ from basis_actors.actors.execution_units import (
     undoing,
     unwind_id,
 )
-from basis_actors.actors.reporting import STATE_CODE, STOPPED_CODE, error_event
+from basis_actors.actors.reporting import HALTED_CODE, STATE_CODE, STOPPED_CODE, error_event
 from basis_actors.actors.tight_loop import TightLoop
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Actor, Escalated, on
@@ -44,6 +44,7 @@ from basis_actors.times import utc_from_ns
 __all__ = ["ExecutionManager"]
 
 _UNAVAILABLE: Final = "EXEC-002"
+_REFUSED_KEY: Final = "VEN-005"
 
 
 class ExecutionManager(Actor):
@@ -127,9 +128,9 @@ class ExecutionManager(Actor):
     async def execute(self, request: ExecuteOrders) -> None:
         """Work through a decision.
 
-        A compensated group that failed leaves the book as it was, so what follows goes on; after any other unit that
-        failed, what follows is answered `failed` and not sent. Of a decision whose orders are put together wrongly
-        nothing is sent at all.
+        A compensated group that failed leaves the book as it was, so what follows goes on, and so it does past what a
+        halted venue would have had to do; after any other unit that failed, what follows is answered `failed` and not
+        sent. Of a decision whose orders are put together wrongly nothing is sent at all.
         """
         outcomes: list[Outcome] = []
         units = split_into_units(request.orders)
@@ -141,7 +142,7 @@ class ExecutionManager(Actor):
             ended = await self._run_unit(unit, request.tick)
             outcomes += ended
             failed = next((outcome for outcome in ended if not outcome.succeeded), None)
-            if failed is not None and unit.mode is not ExecutionMode.COMPENSATED:
+            if failed is not None and unit.mode is not ExecutionMode.COMPENSATED and failed.error_code != HALTED_CODE:
                 blocked = f"not sent, because {failed.order.operation_id} before it failed"
         self._finish(request.tick, outcomes)
 
@@ -269,10 +270,11 @@ class ExecutionManager(Actor):
                 break
             left = outcome.filled - sum(each.filled for each in undone)
             order = undoing(leg, left, unwind_id(leg.operation_id, number))
-        if undone[-1].error_code == STATE_CODE:
-            # Nothing is sent while the disk takes nothing, whatever becomes of the process; then the strategy finds the
-            # book as it is, and so does the next process, for which the group is as open as on this disk.
-            text = f"{leg.operation_id} is not unwound, as nothing can be written down; the next decision has to"
+        if undone[-1].error_code in (STATE_CODE, _REFUSED_KEY):
+            # The end of the process would not unwind it either. What keeps it from being sent is known to everybody;
+            # once it may be, the strategy finds the book as it is.
+            why = undone[-1].handshake.error_message
+            text = f"{leg.operation_id} could not be unwound, so the book is not hedged: {why}"
             self.log(error_event(utc_from_ns(self.now), self.name, "EXEC-006", text, leg.operation_id))
             return undone
         # What is too small to be traded is too small to matter; the strategy sees it in the book.
@@ -287,8 +289,8 @@ class ExecutionManager(Actor):
             if outcome.fatal is not None and self._fatal is None:
                 self._fatal = outcome.fatal
             code = outcome.error_code
-            if outcome.handshake.retryable:
-                continue  # it passes, and the strategy manager waits for that
+            if outcome.handshake.retryable or code == _REFUSED_KEY:
+                continue  # it passes, and the strategy manager waits for that; or the kill switch knows of it
             if (
                 self._fatal is None
                 and code is not None

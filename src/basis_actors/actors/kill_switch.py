@@ -25,6 +25,7 @@ from basis_actors.messages.safety import (
     BookStillOpen,
     CancelOrders,
     CloseBook,
+    KeyRefused,
     Latch,
     LedgerCompared,
     LookAgain,
@@ -168,6 +169,12 @@ class KillSwitch(Actor):
     def see_venue(self, seen: VenueSeen) -> None:
         """A venue that is lost with something open there stops trading."""
         self._causes.see_venue(seen, self.now)
+        self._look()
+
+    @on(KeyRefused)
+    def see_key(self, seen: KeyRefused) -> None:
+        """A venue that refuses our key stops trading at once: what adds risk anywhere may need it."""
+        self._causes.see_key(seen)
         self._look()
 
     @on(LedgerCompared)

@@ -25,7 +25,7 @@ from basis_actors.actors.gate_checks import (
 )
 from basis_actors.actors.loss_marks import LossMarks
 from basis_actors.actors.order_limits import RATE_SECONDS, Standing, check_limits
-from basis_actors.actors.reporting import STATE_CODE, error_event
+from basis_actors.actors.reporting import HALTED_CODE, STATE_CODE, error_event
 from basis_actors.actors.risk_reduction import all_reduce
 from basis_actors.actors.under_way import UnderWay
 from basis_actors.bus import Actor, on
@@ -35,7 +35,7 @@ from basis_actors.messages.book import PositionsView
 from basis_actors.messages.commands import CheckOrders, GetLatch, GetPositions, Objection
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import OperationType, Order
-from basis_actors.messages.safety import StateUnwritable, TradingState
+from basis_actors.messages.safety import KeyRefused, StateUnwritable, TradingState
 from basis_actors.ports import StateStore
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
 
@@ -71,6 +71,8 @@ class RiskGate(Actor):
         self._rules = rules
         self._kill_switch = kill_switch
         self._losses = LossMarks(rules.currency, store)
+        self._refused: dict[str, str] = {}
+        """Why each domain does not take our key."""
         self._unwritten: str | None = None
         """Why the losses are not on disk; None when they are."""
         self._under_way = UnderWay()
@@ -88,6 +90,14 @@ class RiskGate(Actor):
         else:
             self._note_losses(None)
 
+    @on(KeyRefused)
+    def note_key(self, seen: KeyRefused) -> None:
+        """Let nothing through to a venue that would refuse it: the other legs would be sent in vain."""
+        if seen.problem is None:
+            self._refused.pop(seen.domain, None)
+        else:
+            self._refused[seen.domain] = seen.problem
+
     @on(CheckOrders)
     async def check(self, request: CheckOrders) -> Objection | None:
         """The first objection against sending these orders one after the other.
@@ -98,6 +108,9 @@ class RiskGate(Actor):
         together = check_venues(orders, self._rules.domains) or check_flash(orders)
         if together is not None:
             return Objection(*together)
+        halted = self._check_keys(orders)
+        if halted is not None:
+            return halted
         view = await self.ask("position_monitor", GetPositions())
         latched = await self._check_latch(request, view) or self._check_losses(request, view)
         if latched is not None:
@@ -112,6 +125,15 @@ class RiskGate(Actor):
             return _objection(*broken)
         self._under_way.expect(orders)
         self._sent.extend([self.now] * len(orders))
+        return None
+
+    def _check_keys(self, orders: tuple[Order, ...]) -> Objection | None:
+        for order in orders:
+            for venue in (order.venue, order.source_venue, order.target_venue):
+                problem = self._refused.get(self._rules.domains.get(venue, venue))
+                if problem is not None:
+                    text = f"{venue} is halted, {order.operation_id} is not sent: {problem}"
+                    return Objection(HALTED_CODE, text)
         return None
 
     async def _check_latch(self, request: CheckOrders, view: PositionsView) -> Objection | None:

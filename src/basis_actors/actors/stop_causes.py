@@ -1,5 +1,5 @@
-"""Defines what stops trading by itself: critical risk, a ledger that disagrees with the venues again and again, a venue
-that is lost while something is open there, an engine without a sign of life.
+"""Defines what stops trading by itself: critical risk, a ledger that disagrees with the venues again and again, a key
+that is refused, a venue that is lost while something is open there, an engine without a sign of life.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from basis_actors.config import KillSwitchConfig
 from basis_actors.finance.keys import STABLE, parse_key
 from basis_actors.messages.book import PositionsView, RiskLevel, RiskView
-from basis_actors.messages.safety import LedgerCompared, Pulse, VenueSeen
+from basis_actors.messages.safety import KeyRefused, LedgerCompared, Pulse, VenueSeen
 
 __all__ = ["StopCause", "StopCauses"]
 
@@ -51,6 +51,8 @@ class StopCauses:
         """The last view of the ledger; None before the first tick."""
         self._lost: dict[str, tuple[int, int]] = {}
         """Since when each domain does not answer, and when it was asked last."""
+        self._refused: dict[str, str] = {}
+        """Why each domain refuses our key."""
         self._disagreeing: dict[str, str] = {}
         self.mismatches: tuple[int, ...] = ()
         """When ledger and venues disagreed within the window, oldest first."""
@@ -67,10 +69,17 @@ class StopCauses:
         else:
             self._lost[seen.domain] = (seen.lost_since_ns, now)
 
+    def see_key(self, seen: KeyRefused) -> None:
+        """A domain refuses our key, or takes it again."""
+        if seen.problem is None:
+            self._refused.pop(seen.domain, None)
+        else:
+            self._refused[seen.domain] = seen.problem
+
     @property
     def lost(self) -> tuple[str, ...]:
-        """Domains that do not answer."""
-        return tuple(self._lost)
+        """Domains that do not answer, or not us."""
+        return tuple(dict.fromkeys((*self._lost, *self._refused)))
 
     def compare(self, compared: LedgerCompared, now: int) -> None:
         """Ledger and venue agree, or do not."""
@@ -95,11 +104,12 @@ class StopCauses:
     def stops(self, now: int) -> StopCause | None:
         """The first thing that stops trading now."""
         repeated = self._repeated() if len(self.mismatches) >= self._config.mismatches else None
-        return next(self._critical(), None) or repeated or next(self._lost_venues(), None) or self._dead(now)
+        found = next(self._critical(), None) or repeated or next(self._refusing_venues(), None)
+        return found or next(self._lost_venues(), None) or self._dead(now)
 
     def hold(self, now: int) -> tuple[StopCause, ...]:
         """Everything that keeps trading from being resumed."""
-        found = [*self._critical(), *self._lost_venues()]
+        found = [*self._critical(), *self._refusing_venues(), *self._lost_venues()]
         if self.risk is None:
             found.append(StopCause("RISK-006", "risk was not assessed yet; wait for the first tick", "risk_monitor"))
         for place, differences in self._disagreeing.items():
@@ -122,10 +132,14 @@ class StopCauses:
         )
         return StopCause("POS-005", text, "position_update_handler")
 
+    def _refusing_venues(self) -> Iterator[StopCause]:
+        for domain, problem in self._refused.items():
+            yield StopCause("VEN-005", f"{domain} does not take our key: {problem}", f"venue_{domain}")
+
     def _lost_venues(self) -> Iterator[StopCause]:
         for domain, (since, asked) in self._lost.items():
             silent, limit = asked - since, self._config.venue_lost_seconds
-            exposed = self._open_at(domain)
+            exposed = "" if domain in self._refused else self._open_at(domain)
             if exposed and silent > self._span(limit):
                 seconds = silent / self._span(1.0)
                 text = f"{domain} has not answered for {seconds:.0f} s, {limit:g} s stop trading, with {exposed} open"

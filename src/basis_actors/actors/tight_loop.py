@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from basis_actors.actors.execution_log import operation_event, tight_loop_event
 from basis_actors.actors.execution_units import Outcome
-from basis_actors.actors.reporting import STATE_CODE, STOPPED_CODE, error_event, say_mismatches
+from basis_actors.actors.reporting import HALTED_CODE, STATE_CODE, STOPPED_CODE, error_event, say_mismatches
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Actor, AskFailed, AskTimeout
 from basis_actors.config import ExecutionManagerConfig
@@ -31,7 +31,7 @@ from basis_actors.times import utc_from_ns
 __all__ = ["TightLoop"]
 
 _ROUTER = "venue_interface_manager"
-_REPORTED = frozenset({STATE_CODE, STOPPED_CODE})
+_REPORTED = frozenset({HALTED_CODE, STATE_CODE, STOPPED_CODE})
 """Codes of what keeps orders from being sent, and is reported where it comes about: a refusal is no news."""
 _UNDECIDED = (ExecutionStatus.UNKNOWN, ExecutionStatus.PENDING)
 

@@ -14,6 +14,7 @@ __all__ = [
     "CancelOrders",
     "CloseBook",
     "JournalReport",
+    "KeyRefused",
     "Latch",
     "LedgerCompared",
     "LookAgain",
@@ -114,6 +115,14 @@ class VenueSeen(msgspec.Struct, frozen=True, gc=False):
     domain: str
     lost_since_ns: int | None
     """Since when it has not answered; None when it has."""
+
+
+class KeyRefused(msgspec.Struct, frozen=True, gc=False):
+    """An exchange does not take our key any more, or does again."""
+
+    domain: str
+    problem: str | None
+    """None once it does."""
 
 
 class LookAgain(msgspec.Struct, frozen=True, gc=False):

@@ -169,10 +169,21 @@ async def test_a_report_during_an_outage_is_none(book: Book) -> None:
 
 
 @pytest.mark.parametrize("method", ["fills", "payments", "account"])
-async def test_without_its_keys_an_account_gives_up(book: Book, method: str) -> None:
-    book.api.next(method, fail(AuthFailed("VEN-005", "the key was revoked")))
-    with pytest.raises(AuthFailed, match="VEN-005"):
+async def test_without_its_keys_an_account_is_halted_until_they_are_good_again(book: Book, method: str) -> None:
+    book.api.always[method] = fail(AuthFailed("VEN-005", "the key was revoked"))
+    for _ in range(2):
         await book.settle()
+        assert book.account.key_refused == "the key was revoked"
+    with pytest.raises(AuthFailed, match="VEN-005"):
+        await book.report()
+    book.api.always[method] = be_away
+    await book.settle()
+    assert book.account.key_refused is not None, "an outage says nothing of a key"
+    book.api.always.clear()
+    await book.settle()
+    assert (book.account.key_refused, book.account.lost_since) == (None, None)
+    assert [code for code, _ in book.errors()] == ["VEN-005", "VEN-005"], "that it is not taken, and that it is"
+    await book.agrees()
 
 
 async def test_what_is_not_said_of_a_position_is_not_flat(book: Book) -> None:

@@ -50,7 +50,8 @@ class Rates(NamedTuple):
     by_hand: float = 0.004
     """Per hour: somebody else trades on the account."""
     revoked: float = 0.001
-    """Per hour: the exchange does not take the keys of this process any more."""
+    """Per hour: the exchange does not take the keys of this process any more, for up to `revoked_seconds`."""
+    revoked_seconds: float = 43_200.0
     killed_by_hand: float = 0.01
     """Per hour: somebody stops trading, with or without closing the book, and lets it go on after hours."""
     killed_at_work: float = 0.04

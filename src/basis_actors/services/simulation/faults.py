@@ -53,8 +53,8 @@ class FaultyExchangeApi:
         self._number = 0
         self._out_until = 0
         self._checked_hour = -1
-        self.revoked_ns: int | None = None
-        """When the keys of this process were revoked, and it was told so; None while they are good."""
+        self.revoked: list[tuple[int, int]] = []
+        """From when on, and until when, the keys of this process were not good; it was told so at the beginning."""
 
     @property
     def venue(self) -> str:
@@ -225,7 +225,7 @@ class FaultyExchangeApi:
         return self._fate.random.uniform(0.002, self._fate.rates.longest_delay)
 
     def _require_reachable(self, consequence: str) -> None:
-        """Raises Transient VEN-003 during an outage, AuthFailed VEN-005 once the keys are revoked. Whether either
+        """Raises Transient VEN-003 during an outage, AuthFailed VEN-005 while the keys are revoked. Whether either
         begins, and whether somebody else trades, is decided once an hour."""
         now, rates, fate = self._now(), self._fate.rates, self._fate
         if now // _HOUR != self._checked_hour:
@@ -236,8 +236,9 @@ class FaultyExchangeApi:
                 due = now + round(fate.random.uniform(0.0, 20.0) * _SECOND)
                 self._late.append((due, self._stranger.trade))
             if fate.strikes("keys revoked", rates.revoked, now):
-                self.revoked_ns = now
-        if self.revoked_ns is not None:
+                span = fate.random.uniform(60.0, rates.revoked_seconds)
+                self.revoked.append((now, min(now + round(span * _SECOND), fate.until_ns)))
+        if any(now < until for _, until in self.revoked):
             raise AuthFailed("VEN-005", f"{self.venue} does not know the key: {consequence}")
         if now < self._out_until:
             raise Transient("VEN-003", f"{self.venue} cannot be reached: {consequence}")

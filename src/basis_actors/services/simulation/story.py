@@ -90,8 +90,8 @@ class Ended:
     closed: bool
     """Whether it has closed a book that was to be closed."""
     ended_ns: int
-    revoked_ns: int | None
-    """When it was told that its keys are revoked; None when it was not."""
+    revoked: list[tuple[str, int, int]]
+    """Where its keys were revoked, from when on and until when."""
 
 
 @dataclass
@@ -244,7 +244,7 @@ class Story:
         if killed is not None:
             process.sink.abandon()
         process.components.close()
-        revoked = [api.revoked_ns for api in process.apis if api.revoked_ns is not None]
+        revoked = [(api.venue, *times) for api in process.apis for times in api.revoked]
         return Ended(
             process.run_dir,
             killed is not None,
@@ -253,7 +253,7 @@ class Story:
             process.watcher.ledger,
             process.watcher.closed,
             bus.clock.now(),
-            min(revoked, default=None),
+            revoked,
         )
 
     def _is_killed_here(self, where: str) -> bool:

@@ -27,8 +27,8 @@ _ROUNDING = 1e-8
 """Relative; exchanges are compared with the ledger no more closely."""
 _UNEXPLAINED = 1e-9
 """Of equity."""
-_ONE_TICK = 3_700 * NS_PER_SECOND
-"""An hour, and the time that the last orders may take."""
+_AT_ONCE = 130 * NS_PER_SECOND
+"""The time that an order may take that is on its way, and a moment; less than it takes to call a venue lost."""
 _TICKS_ADRIFT = 4
 """Ticks in a row."""
 
@@ -41,7 +41,7 @@ def verdict(story: Story) -> list[str]:
         *_one_order_each(story),
         *_known_as_it_was(story),
         *_withdrawals_known(story),
-        *_stops_without_keys(story),
+        *_halts_without_keys(story, stops),
         *_whole_groups(story),
         *_nothing_lost(story),
         *_hedged(story, stops),
@@ -110,22 +110,21 @@ def _withdrawals_known(story: Story) -> list[str]:
     return problems
 
 
-def _stops_without_keys(story: Story) -> list[str]:
-    """A process whose keys are revoked ends, and begins nothing: what it still sends undoes what it had begun."""
+def _halts_without_keys(story: Story, stops: Stops) -> list[str]:
+    """A process whose keys are revoked somewhere sends nothing there, and stops trading at once: what it still sends
+    elsewhere is for `stop_verdict` to judge."""
     problems = []
     for number, ended in enumerate(story.ended):
-        if ended.revoked_ns is None:
-            continue
-        if ended.ended_ns > ended.revoked_ns + _ONE_TICK:
-            problems.append(f"process {number} goes on although its keys were revoked")
-        problems += [
-            f"process {number} sent {entry.intent.order.operation_id} after its keys were revoked"
-            for entry in story.journal.entries
-            if entry.intent.incarnation == number + 1
-            and entry.intent.created_ns > ended.revoked_ns
-            and entry.state is not IntentState.REJECTED
-            and "-unwind" not in entry.intent.order.operation_id
-        ]
+        for venue, since, until in ended.revoked:
+            problems += [
+                f"process {number} sent {entry.intent.order.operation_id} to {venue} while its keys were revoked"
+                for entry in story.journal.entries
+                if (entry.intent.incarnation, entry.intent.domain) == (number + 1, venue)
+                and since < entry.intent.created_ns < until
+                and entry.state is not IntentState.REJECTED
+            ]
+            if since + _AT_ONCE < min(until, ended.ended_ns) and stops.at(since + _AT_ONCE) is None:
+                problems.append(f"process {number} goes on although its keys were revoked at {venue}")
     return problems
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from basis_actors.config import AccountConfig
-from basis_actors.errors import Rejected, Transient
+from basis_actors.errors import AuthFailed, Rejected, Transient
 from basis_actors.messages.book import TickStarted
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.exchange import AccountState, OrderReport, OrderTicket
@@ -61,6 +61,10 @@ class ExchangeAccount:
         self._opened: tuple[Settlement, ...] = ()
         self._is_open = False
         self._lost_since: int | None = None
+        self._unread: str | None = None
+        """Why our key may not even read; None when it may."""
+        self._unsent: str | None = None
+        """Why our key may not send; what it may is looked up once, at the start of a process."""
         self._told: set[str] = set()
 
     @property
@@ -87,6 +91,15 @@ class ExchangeAccount:
     def lost_since(self) -> int | None:
         """Since when it could not be looked at, nanoseconds; None when it could."""
         return self._lost_since
+
+    @property
+    def key_refused(self) -> str | None:
+        """Why the exchange does not take our key: then nothing is begun there. None when it does.
+
+        What may not be read may be again once somebody has mended the key; what may not be sent, only in a process that
+        has looked up at its start what the key may do.
+        """
+        return self._unsent or self._unread
 
     # Before trading
 
@@ -142,36 +155,45 @@ class ExchangeAccount:
     # The port of a venue domain
 
     async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:  # noqa: ARG002 (the exchange knows the time)
-        """What happened on the account since it was last looked at; less when it cannot be looked at now.
-
-        Raises AuthFailed when it never can again: without its keys nothing can be done about what it holds.
-        """
+        """What happened on the account since it was last looked at; less when it cannot be looked at now."""
         opened, self._opened = self._opened, ()
         try:
             await self._catch_up()
+        except AuthFailed as error:
+            self._lose(error)
         except Transient as error:
             if self._lost_since is None:
-                self._lost_since = self._clock.now()
                 text = f"{self.domain} cannot be looked at: {error.message}"
                 self.findings.error(self._clock.now(), error.code, text, passes=True)
+            self._lose(error)
         found, self.findings.settlements = tuple(self.findings.settlements), []
         return opened + found
 
     async def look(self) -> None:
-        """Ask an account that could not be looked at whether it can be again. Raises AuthFailed as `settle`."""
+        """Ask an account that could not be looked at whether it can be again."""
         try:
             await self._account()
-        except Transient:
+        except (Transient, AuthFailed) as error:
+            self._lose(error)
             return
-        self._lost_since = None
+        self._find()
 
     async def require_room(self, orders: Sequence[Order]) -> None:
         """Whether trades like these would be sent now. Raises Transient as `ExchangeApi.require_room`."""
         await self._api.require_room([sketch_of(order) for order in orders])
 
     async def execute(self, order: Order) -> ExecutionHandshake:
-        """Carry out one order. Raises a VenueError whose class says whether it may be sent again."""
-        return await self._desk(order).send(order)
+        """Carry out one order. Raises a VenueError whose class says whether it may be sent again.
+
+        Also where our key is refused: what brings a group to its end that had begun may be what it still may send.
+        """
+        try:
+            return await self._desk(order).send(order)
+        except AuthFailed as error:
+            if self._unsent is None:
+                self._unsent = f"{error.message}; mend the key, then start the process again"
+                self._say_refused(self._unsent)
+            raise
 
     async def execute_group(self, orders: tuple[Order, ...]) -> tuple[ExecutionHandshake, ...]:
         """Refused: only a chain has transactions. Raises Rejected EXEC-004."""
@@ -185,7 +207,11 @@ class ExchangeAccount:
         """What became of an order that was sent."""
         attempts = await self._intents.attempts(order)
         if attempts:
-            return await self._desk(order).ask(attempts[-1])
+            try:
+                return await self._desk(order).ask(attempts[-1])
+            except AuthFailed as error:
+                self._lose(error)
+                raise
         return ExecutionHandshake(
             operation_id=order.operation_id,
             status=ExecutionStatus.FAILED,
@@ -197,7 +223,11 @@ class ExchangeAccount:
 
     async def report(self) -> dict[str, float]:
         """Every position as the exchange shows it and what is on its way to it, with the ledger's side up to date."""
-        return {**await self._catch_up(), **await self._under_way()}
+        try:
+            return {**await self._catch_up(), **await self._under_way()}
+        except AuthFailed as error:
+            self._lose(error)
+            raise
 
     async def expect(self, transfer: IncomingTransfer) -> None:
         """Take note of tokens that are on their way, unless their sender has.
@@ -248,8 +278,28 @@ class ExchangeAccount:
                 if not await self._is_trading():
                     self._adjust(state, found)
                 break
-        self._lost_since = None
+        self._find()
         return shown
+
+    def _lose(self, error: Transient | AuthFailed) -> None:
+        """The account cannot be looked at."""
+        if self._lost_since is None:
+            self._lost_since = self._clock.now()
+        if isinstance(error, AuthFailed):
+            if self.key_refused is None:
+                self._say_refused(error.message)
+            self._unread = error.message
+
+    def _find(self) -> None:
+        """It can be."""
+        self._lost_since = None
+        if self._unread is not None:
+            self._unread = None
+            self.findings.error(self._clock.now(), "VEN-005", f"{self.domain} takes our key again", passes=True)
+
+    def _say_refused(self, why: str) -> None:
+        text = f"{self.domain} does not take our key, so nothing is begun there: {why}"
+        self.findings.error(self._clock.now(), "VEN-005", text)
 
     async def _held(self, key: str) -> float:
         """How much there is of something: as booked, and before anything is booked as the account shows.
