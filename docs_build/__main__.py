@@ -15,7 +15,19 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from docs_build import actors, commands, components, events, measures, modes, results, settings, strategies, structure
+from docs_build import (
+    actors,
+    commands,
+    components,
+    events,
+    measures,
+    modes,
+    readmes,
+    results,
+    settings,
+    strategies,
+    structure,
+)
 
 _PART: Final = re.compile(r"(<!-- generated: ([\w-]+)(?: ([\w. -]+?))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -43,6 +55,7 @@ PARTS: Final[Mapping[str, Callable[..., str]]] = {
     "layers": structure.layers,
     "modules": structure.modules,
     "ports": structure.port_table,
+    "section": readmes.section,
 }
 
 

@@ -11,7 +11,10 @@ from typing import NamedTuple
 
 README = Path(__file__).parents[2] / "README.md"
 
-_BLOCK = re.compile(r"^## (?P<heading>[^\n]*)$|^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r'^## (?P<heading>[^\n]*)$|^```(?P<kind>\w+)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^```$',
+    re.MULTILINE | re.DOTALL,
+)
 _MARK = "@@ block"
 _VARIES = (
     (re.compile(r"\([\d,]+ a second\) *"), "(N a second) "),
@@ -30,7 +33,10 @@ class Snippet(NamedTuple):
 
 
 def sections(text: str) -> dict[str, list[Snippet]]:
-    """The `sh` and `python` blocks by section. A `text` block right after one of them is what it prints."""
+    """The `sh` and `python` blocks by section. A `text` block right after one of them is what it prints.
+
+    A block with a title is a file of that name, which is there for the blocks below it.
+    """
     found: dict[str, list[Snippet]] = {}
     heading, previous = "", None
     for match in _BLOCK.finditer(text):
@@ -38,12 +44,20 @@ def sections(text: str) -> dict[str, list[Snippet]]:
             heading, previous = match["heading"], None
             continue
         snippets = found.setdefault(heading, [])
+        if match["title"] is not None:
+            snippets.append(Snippet("sh", _writes(match["title"], match["text"]), None))
+            previous = None
+            continue
         if match["kind"] in ("sh", "python"):
             snippets.append(Snippet(match["kind"], match["text"], None))
         elif match["kind"] == "text" and previous in ("sh", "python"):
             snippets[-1] = snippets[-1]._replace(said=match["text"])
         previous = match["kind"]
     return {heading: snippets for heading, snippets in found.items() if snippets}
+
+
+def _writes(file: str, text: str) -> str:
+    return f"mkdir -p \"$(dirname '{file}')\"\ncat > '{file}' <<'END-OF-FILE'\n{text}END-OF-FILE\n"
 
 
 def run(snippets: list[Snippet], folder: Path) -> list[str]:
