@@ -1,4 +1,4 @@
-"""The pieces of code in docs/EXTENDING.md, put together as they say, run."""
+"""The pages on a strategy and a venue of one's own: their code, run in more ways than the pages show."""
 
 from __future__ import annotations
 
@@ -7,37 +7,39 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.docs.readme import Snippet, run, sections
 
 import basis_actors
-from basis_actors.config import CustomVenue, config_root, load_mode, load_venue
+from basis_actors.config import CustomVenue, load_mode, load_venue
 from basis_actors.finance.keys import parse_key
 from basis_actors.messages.events import DECISION_TYPES
 from basis_actors.strategies.base import Decision
 from basis_actors.strategies.order_writer import OrderWriter
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "EXTENDING.md"
-TEXT = PAGE.read_text(encoding="utf-8")
-LEND, VAULT = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-MODE_KEYS, VENUE_FILE = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
+CHECKOUT = Path(__file__).resolve().parents[2]
+TUTORIALS = CHECKOUT / "docs" / "tutorials"
+STRATEGY = (TUTORIALS / "my_own_strategy.md").read_text(encoding="utf-8")
+VENUE = (TUTORIALS / "my_own_venue.md").read_text(encoding="utf-8")
+
+
+def files_and_mode(page: str) -> list[Snippet]:
+    """What a page makes before it runs anything: its files, and the mode file that it derives from another."""
+    snippets = [snippet for section in sections(page).values() for snippet in section]
+    last = next(place for place, snippet in enumerate(snippets) if "config check" in snippet.text)
+    return snippets[: last + 1]
 
 
 @pytest.fixture
 def fund(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as the page describes it, with a mode made of `pure_lending_usdt` and the two keys of the page."""
+    """The folder that both pages make."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     for module in ("my_fund", "my_fund.carry", "my_fund.vault"):
         monkeypatch.delitem(sys.modules, module, raising=False)
-    folder = tmp_path / "my_fund"
-    (folder / "venues").mkdir(parents=True)
-    (folder / "carry.py").write_text(LEND)
-    (folder / "vault.py").write_text(VAULT)
-    (folder / "venues" / "vault.yaml").write_text(VENUE_FILE)
-    mode = (config_root() / "modes" / "pure_lending_usdt.yaml").read_text(encoding="utf-8")
-    kept = mode[: mode.index("strategy_config:")] + mode[mode.index("risk_limits:") :]
-    kept = kept.replace("strategy: pure_lending\n", MODE_KEYS).replace("venues: [", "venues: [vault, ")
-    (folder / "lend.yaml").write_text(kept)
-    return folder
+    for part in ("configs", "examples"):
+        (tmp_path / part).symlink_to(CHECKOUT / part)
+    run([*files_and_mode(STRATEGY), *files_and_mode(VENUE)], tmp_path)
+    return tmp_path / "my_fund"
 
 
 def test_the_strategy_lends_what_it_does_not_keep(fund: Path) -> None:
@@ -90,7 +92,7 @@ def test_a_decision_of_no_known_type_is_told_those_that_there_are(fund: Path) ->
 
 def column(heading: str) -> list[list[str]]:
     """What stands in backquotes in each row of the table below a heading."""
-    section = TEXT.split(f"\n### {heading}\n")[1].split("\n## ")[0].split("\n### ")[0]
+    section = STRATEGY.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     return [re.findall(r"`([^`]+)`", line) for line in section.splitlines() if line.startswith("| `")]
 
 
@@ -117,5 +119,22 @@ def test_every_method_that_writes_orders_is_named() -> None:
 def test_the_venue_is_read_with_its_settings(fund: Path) -> None:
     venue = load_venue(fund / "venues" / "vault.yaml")
     assert isinstance(venue, CustomVenue)
-    assert venue.settings.model_dump() == {"fee": 0.0}
-    assert load_mode(fund / "lend.yaml").venues["vault"] == venue
+    assert venue.settings.model_dump() == {"fee_per_year": 0.01}
+    assert load_mode(fund / "keep.yaml").venues["vault"] == venue
+
+
+def test_the_vault_takes_its_fee_and_no_more(fund: Path) -> None:
+    result = basis_actors.backtest(fund / "keep.yaml", end="2024-01-11", capital=1_000.0)
+    kept = result.positions["vault:BaseToken:USDT"]
+    hours = int((kept > 0.0).sum()) - 1
+    assert hours > 200
+    assert kept.iloc[-1] == pytest.approx(kept[kept > 0.0].iloc[0] * (1.0 - 0.01 / (365 * 24)) ** hours, rel=1e-12)
+    assert result.summary.max_residual is not None
+    assert result.summary.max_residual <= 1e-9
+
+
+def test_the_vault_gives_back_when_risk_wants_it(fund: Path) -> None:
+    limits = {"risk_limits.max_drawdown": 1e-6, "risk_limits.enforce": True}
+    result = basis_actors.backtest(fund / "keep.yaml", end="2024-01-11", capital=1_000.0, overrides=limits)
+    assert result.summary.stopped is not None
+    assert result.positions["vault:BaseToken:USDT"].iloc[-1] == pytest.approx(0.0, abs=1e-9)
