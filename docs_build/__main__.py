@@ -48,6 +48,7 @@ PARTS: Final[Mapping[str, Callable[..., str]]] = {
     "rules": strategies.rules,
     "contract": strategies.contract,
     "result": results.table,
+    "results": results.all_modes,
     "settings-of": components.settings,
     "example": components.example,
     "errors": components.error_codes,

@@ -25,7 +25,7 @@ from basis_actors.logs.reader import EventLog
 from basis_actors.results.equity import EQUITY_FILE, write_equity
 from docs_build.charts import chart
 
-__all__ = ["CONFIGURATIONS", "measured", "recorded", "table"]
+__all__ = ["CONFIGURATIONS", "all_modes", "measured", "recorded", "table"]
 
 _ASSETS: Final = Path(__file__).parents[1] / "docs" / "assets"
 _FROM_PAGES: Final = "../../assets"
@@ -38,6 +38,8 @@ _NUMBERS: Final = (
 )  # fmt: skip
 _SHOWN: Final = 5e-6
 """Share of the capital from which a component of PnL has a row."""
+_LARGEST: Final = 3
+"""Components that a row of all modes names."""
 _DIGITS: Final = 10
 """Significant digits that are kept."""
 CONFIGURATIONS: Final[Mapping[str, tuple[str, Mapping[str, object]]]] = {
@@ -102,6 +104,30 @@ def table(*names: str) -> str:
         *charts,
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def all_modes() -> str:
+    """A row a mode: window, returns, drawdown, Sharpe ratio, what it came from, orders, liquidations."""
+    head = (
+        "mode", "window", "in", "return", "a year", "drawdown", "Sharpe", "largest components", "orders", "liquidations"
+    )  # fmt: skip
+    rows = [
+        (
+            f"`{mode}`", f"{run['start'][:10]} – {run['end'][:10]}", run["currency"], f"{run['total_return']:+.2%}",
+            f"{run['annualised_return']:+.2%}", f"{run['max_drawdown']:.2%}", f"{run['sharpe']:.2f}", _largest(run),
+            f"{run['orders']:,}", f"{run['liquidations']:,}",
+        )
+        for mode, run in recorded().items()
+        if mode in mode_names()
+    ]  # fmt: skip
+    lines = (head, ("---",) * len(head), *rows)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def _largest(run: Mapping[str, Any]) -> str:
+    shares = {name: amount / run["equity_start"] for name, amount in run["attribution"].items()}
+    named = sorted(shares, key=lambda name: -abs(shares[name]))[:_LARGEST]
+    return ", ".join(f"{name} {shares[name]:+.2%}" for name in named if abs(shares[name]) >= _SHOWN)
 
 
 def _rows(runs: list[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:

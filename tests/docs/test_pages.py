@@ -33,6 +33,13 @@ def snippets(page: str) -> list[Snippet]:
     return [snippet for section in sections((DOCS / page).read_text(encoding="utf-8")).values() for snippet in section]
 
 
+def test_every_test_that_is_named_is_there() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (DOCS / "concepts" / "guarantees.md").read_text("utf-8"))
+    assert len(named) > 20
+    for file, function in named:
+        assert f"def {function}" in (CHECKOUT / file).read_text(encoding="utf-8"), f"{file}::{function}"
+
+
 def test_every_page_is_reached_from_the_navigation() -> None:
     config = tomllib.loads((CHECKOUT / "zensical.toml").read_text(encoding="utf-8"))
     assert sorted(navigated(config["project"]["nav"])) == PAGES

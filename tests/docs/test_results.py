@@ -13,7 +13,6 @@ from tests.docs.worked import Printed
 
 ASSETS = Path(__file__).parents[2] / "docs" / "assets"
 MOST_BYTES = 20_000
-CHEAP = "pure_lending_usdt"
 
 
 def test_every_configuration_has_numbers_and_a_chart_of_them() -> None:
@@ -70,11 +69,12 @@ def test_a_printed_number_shows_what_rounds_to_it() -> None:
 
 
 @pytest.mark.long
-def test_a_mode_still_gives_what_is_shown(history: Path, tmp_path: Path) -> None:
-    numbers, picture = measured(CHEAP, history, tmp_path)
-    shown = recorded()[CHEAP]
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_a_mode_still_gives_what_is_shown(name: str, history: Path, tmp_path: Path) -> None:
+    numbers, picture = measured(name, history, tmp_path)
+    shown = recorded()[name]
     assert numbers.keys() == shown.keys()
     for key, value in shown.items():
         near = pytest.approx(value, rel=1e-6, abs=1e-7) if isinstance(value, float | dict) else value
         assert numbers[key] == near, key
-    assert picture == (ASSETS / f"result_{CHEAP}.svg").read_text(encoding="utf-8")
+    assert picture == (ASSETS / f"result_{name}.svg").read_text(encoding="utf-8")

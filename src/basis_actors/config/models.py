@@ -55,11 +55,11 @@ class RiskLimits(Model):
     enforce: bool
     """Whether a breach makes anything happen; when false it is only reported."""
     margin_ratio_reduce: Fraction
-    """(cash + uPnL) / notional of a venue below which the position there is reduced."""
+    """(cash + uPnL) / notional of a venue at or below which the position there is reduced."""
     margin_ratio_exit_half: Fraction
-    """The same, below which half of it is closed."""
+    """The same, at or below which half of it is closed."""
     margin_emergency_multiple: Annotated[float, Field(ge=1.0)]
-    """Multiple of maintenance margin below which everything there is closed."""
+    """Multiple of maintenance margin at or below which everything there is closed."""
     max_delta_drift: Fraction
     """Net delta as a fraction of equity."""
     max_drawdown: Fraction
@@ -69,7 +69,7 @@ class RiskLimits(Model):
     health_factor_emergency: Annotated[float, Field(gt=1.0)] | None = None
     """Health factor below which everything is unwound."""
     max_peg_deviation: Fraction | None = None
-    """Market discount of the LST at which the position is reduced."""
+    """Market discount of the LST above which it is a breach, and nothing is added to the position."""
     max_venue_share: Fraction | None = None
     """What may sit at one exchange or protocol, as a fraction of equity; the wallet itself is no such place."""
     max_asset_exposure: Positive | None = None

@@ -229,7 +229,7 @@ class DirectionalConfig(Model):
     venue: str
     contract: Literal["linear", "inverse"]
     signal_threshold: Annotated[float, Field(gt=0.5, lt=1.0)]
-    """Probability above which a direction counts as a signal."""
+    """Probability at or above which a direction counts as a signal."""
     confidence_threshold: Fraction
     max_position_size: Annotated[float, Field(gt=0.0, le=20.0)]
     """Notional as a multiple of equity."""
