@@ -39,6 +39,13 @@ def test_no_way_of_printing_shows_a_secret(keys: pytest.MonkeyPatch) -> None:
     assert not any(HUSH in text for text in texts)
 
 
+def test_the_folder_of_the_control_commands_is_no_secret(keys: pytest.MonkeyPatch) -> None:
+    """Whoever sets it for `status` starts live processes with it too."""
+    before = load_secrets()
+    keys.setenv("BASIS_ACTORS_STATE", "state")
+    assert load_secrets() == before
+
+
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [

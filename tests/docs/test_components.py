@@ -27,7 +27,7 @@ SECTIONS: Final = [
     "Failure and restart",
 ]
 _PARTICIPANT: Final = re.compile(r"participant (\w+) as ([\w ]+)")
-_ARROW: Final = re.compile(r"(\w+)->>(\w+): (\w+)$", re.MULTILINE)
+_ARROW: Final = re.compile(r"(\w+)->>(\w+): ([A-Z][a-z]\w+)$", re.MULTILINE)
 
 
 def prose(page: Path) -> str:
@@ -60,7 +60,7 @@ def messages_of_diagrams() -> Iterator[tuple[str, str, str, str]]:
     """Page, sender, message and receiver of every arrow of a sequence diagram."""
     for page in sorted(DOCS.rglob("*.md")):
         for block in re.findall(r"^```mermaid\nsequenceDiagram\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S):
-            people = dict(_PARTICIPANT.findall(block))
+            people = {short: name.replace("_", " ") for short, name in _PARTICIPANT.findall(block)}
             for sender, receiver, message in _ARROW.findall(block):
                 yield page.name, people[sender], message, people[receiver]
 

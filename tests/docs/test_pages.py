@@ -45,7 +45,14 @@ def test_every_page_is_reached_from_the_navigation() -> None:
     assert sorted(navigated(config["project"]["nav"])) == PAGES
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in OF_THEIR_OWN and snippets(page)])
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.long] if page in SLOW else [])
+        for page in PAGES
+        if page not in OF_THEIR_OWN and snippets(page)
+    ],
+)
 def test_a_page_from_top_to_end(page: str, tmp_path: Path) -> None:
     """All in one shell, in a folder that has the configurations and the examples and nothing else."""
     shown = snippets(page)

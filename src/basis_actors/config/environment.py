@@ -11,13 +11,15 @@ from typing import Final
 
 from basis_actors.errors import ConfigError
 
-__all__ = ["FILE", "NEXT", "PREFIX", "file_variables", "secret_values"]
+__all__ = ["FILE", "NEXT", "PLAIN", "PREFIX", "file_variables", "secret_values"]
 
 PREFIX: Final = "BASIS_ACTORS_"
 NEXT: Final = "__"
 """Between the venue and the name of the secret."""
 FILE: Final = f"{PREFIX}SECRETS_FILE"
 """Names a file with lines `NAME=value`, for variables that are not in the environment itself."""
+PLAIN: Final = frozenset({FILE, f"{PREFIX}STATE"})
+"""Variables with our prefix that hold no secret; the second is the folder that `kill`, `resume` and `status` look at."""
 _SHORTEST: Final = 4
 """Characters. Anything shorter protects nothing, and hiding it would take words apart."""
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO

@@ -13,7 +13,7 @@ import os
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from basis_actors.config.environment import FILE, NEXT, PREFIX, file_variables
+from basis_actors.config.environment import FILE, NEXT, PLAIN, PREFIX, file_variables
 from basis_actors.config.spelling import hint
 from basis_actors.config.webhooks import WEBHOOK_PREFIX
 from basis_actors.errors import ConfigError
@@ -67,7 +67,7 @@ def load_secrets() -> Secrets:
     says what is wrong with the secrets file.
     """
     known = _variables()
-    _refuse_strangers("environment", {name for name in os.environ if name.startswith(PREFIX) and name != FILE}, known)
+    _refuse_strangers("environment", {name for name in os.environ if name.startswith(PREFIX)} - PLAIN, known)
     found = {name: value for name, value in file_variables().items() if not name.startswith(WEBHOOK_PREFIX)}
     _refuse_strangers(os.environ.get(FILE, ""), set(found), known)
     given: dict[str, dict[str, str]] = {}
