@@ -17,6 +17,7 @@ DOCS = CHECKOUT / "docs"
 PAGES = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
 OF_THEIR_OWN = {"LOGGING_GUIDE.md"}
 """Pages with a test file each, which runs them in its own way."""
+SLOW = {"tutorials/paper_then_live.md", "tutorials/restart_after_a_crash.md", "tutorials/stress_test.md"}
 
 
 def navigated(entry: Any) -> Iterator[str]:
