@@ -19,7 +19,7 @@ NEXT: Final = "__"
 FILE: Final = f"{PREFIX}SECRETS_FILE"
 """Names a file with lines `NAME=value`, for variables that are not in the environment itself."""
 PLAIN: Final = frozenset({FILE, f"{PREFIX}STATE"})
-"""Variables with our prefix that hold no secret; the second is the folder that `kill`, `resume` and `status` look at."""
+"""Variables with our prefix that hold no secret; the second is the folder of `kill`, `resume` and `status`."""
 _SHORTEST: Final = 4
 """Characters. Anything shorter protects nothing, and hiding it would take words apart."""
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
