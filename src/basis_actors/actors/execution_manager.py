@@ -6,7 +6,6 @@ every order is answered, every group has its event, and the monitors see the boo
 
 from __future__ import annotations
 
-from math import inf
 from typing import Final
 
 from basis_actors.actors.execution_log import group_event
@@ -260,8 +259,7 @@ class ExecutionManager(Actor):
         leg, undone = outcome.order, list[Outcome]()
         order = opposite(leg, outcome.handshake)
         while True:
-            # Nothing else can be done about a leg that stands alone: its venue is waited for as long as there is time.
-            unwound = await self._loop.run(order, _always, patience=inf)
+            unwound = await self._loop.insist(order)
             undone.append(unwound)
             if not unwound.handshake.was_successful():
                 break

@@ -105,8 +105,8 @@ def _marks(market: MarketState, positions: dict[str, float]) -> dict[str, float]
     marks = {f"S:{asset}": price for asset, price in market.prices.items()}
     for key, size in positions.items():
         perp = parse_key(key).perp
-        if perp is not None and size and (mark := market.perps[perp].mark) is not None:
-            marks[perp] = mark
+        if perp is not None and size and (quote := market.perps.get(perp)) is not None and quote.mark is not None:
+            marks[perp] = quote.mark
     for lst, staking in market.staking.items():
         marks[f"rate:{lst}"] = staking.eth_per_lst
     return marks

@@ -71,23 +71,37 @@ class TightLoop:
                 return objection
             await actor.sleep(objection.wait_seconds)
 
-    async def run(
-        self, order: Order, may_retry: Callable[[], Awaitable[bool]], *, patience: float | None = None
-    ) -> Outcome:
+    async def run(self, order: Order, may_retry: Callable[[], Awaitable[bool]]) -> Outcome:
         """One order. `may_retry` is asked right before a transient failure is sent again.
 
-        A venue that wants to be left alone is waited for as long as one try may take, or `patience` seconds.
+        A venue that wants to be left alone is waited for as long as one try may take.
         """
         deadline = self._deadline()
         watch = self._stopwatch()
         retries = 0
         while True:
             handshake = await self._send(order, deadline)
-            if not self._goes_on(handshake, retries, deadline, patience):
+            if not self._goes_on(handshake, retries, deadline):
                 break
             await self._actor.sleep(self._pause_after(handshake))
             if not await may_retry():
                 break
+            retries += 1
+        return await self._book(order, handshake, retries, watch, self._stopwatch.ms_since(watch), deadline)
+
+    async def insist(self, order: Order) -> Outcome:
+        """One order without which the book stays unhedged: what passes is waited for as long as there is time."""
+        deadline = self._deadline()
+        watch = self._stopwatch()
+        retries, longest = 0, self._config.longest_question_pause_seconds
+        pause = self._config.retry_delay_seconds
+        while True:
+            handshake = await self._send(order, deadline)
+            wait = max(pause, handshake.wait_seconds)
+            if not handshake.retryable or not self._has_time(wait, deadline) or self._is_ending():
+                break
+            await self._actor.sleep(wait)
+            pause = min(max(2.0 * pause, 0.1), longest)
             retries += 1
         return await self._book(order, handshake, retries, watch, self._stopwatch.ms_since(watch), deadline)
 
@@ -132,14 +146,17 @@ class TightLoop:
         self._report(order, code, f"{handshake.status}: {reason}", passes=passes or code in _REPORTED)
         return Outcome(order, handshake)
 
-    def _goes_on(
-        self, handshake: ExecutionHandshake, retries: int, deadline: int, patience: float | None = None
-    ) -> bool:
+    def _goes_on(self, handshake: ExecutionHandshake, retries: int, deadline: int) -> bool:
         """Whether a failed order may be sent again: nothing was done, there are attempts, and time for a whole one."""
-        config, pause = self._config, self._pause_after(handshake)
-        longest = config.execution_timeout if patience is None else patience
-        if not handshake.retryable or retries >= config.max_retry_attempts or handshake.wait_seconds > longest:
+        config = self._config
+        if not handshake.retryable or retries >= config.max_retry_attempts:
             return False
+        within_reach = handshake.wait_seconds <= config.execution_timeout
+        return within_reach and self._has_time(self._pause_after(handshake), deadline)
+
+    def _has_time(self, pause: float, deadline: int) -> bool:
+        """Whether a whole attempt fits in after a pause."""
+        config = self._config
         return self._remaining(deadline) >= pause + config.execution_timeout + config.reconciliation_timeout
 
     def _pause_after(self, handshake: ExecutionHandshake) -> float:

@@ -104,7 +104,8 @@ class ExecutionManagerConfig(Model):
     """Seconds for one order from validation to reconciliation."""
     retry_delay_seconds: SecondsOrZero
     longest_question_pause_seconds: Seconds
-    """Seconds between two questions about an order of which nobody knows what became of it; they grow up to this."""
+    """Seconds between two questions about an order of which nobody knows what became of it, and between two tries to
+    undo a leg that stands alone; they grow up to this."""
     execution_timeout: Seconds
     """Seconds for one try."""
     reconciliation_timeout: Seconds

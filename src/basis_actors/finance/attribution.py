@@ -324,7 +324,10 @@ def _booked(before: PricedBook, settlements: Sequence[Settlement]) -> tuple[Mapp
 def _worth_changed(
     settlement: Settlement, before: PricedBook, earlier: Sequence[Settlement], after: PricedBook
 ) -> Iterator[tuple[LedgerKey, float]]:
-    """By how much a settlement without a price of its own changes equity, key by key: perps by what is unrealised."""
+    """By how much a settlement without a price of its own changes equity, key by key: perps by what is unrealised.
+
+    A perp without a mark counts as nothing, as in the valuation: it is the owner's, in a market that nobody follows.
+    """
     sizes, entries = _booked(before, earlier)
     sizes_after, entries_after = book_settlement(settlement, sizes, entries)
     for delta in settlement.deltas:
@@ -332,7 +335,9 @@ def _worth_changed(
         if info.contract is None:
             yield info, worth_of(info, delta.delta_amount, after)
             continue
-        mark, upnl = _mark_of_fill(settlement, info, after), info.contract.upnl
+        mark, upnl = _mark(info, after), info.contract.upnl
+        if mark is None:
+            continue
         there, now = sizes.get(info.key, 0.0), sizes_after.get(info.key, 0.0)
         profit = (upnl(now, entries_after[info.key], mark) if now else 0.0) - (
             upnl(there, entries[info.key], mark) if there else 0.0
