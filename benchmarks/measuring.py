@@ -39,7 +39,7 @@ __all__ = [
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 _YEAR_END = datetime(2025, 1, 1, tzinfo=UTC)
-_QUICK_DAYS = 14
+_QUICK_DAYS = 10
 """Long enough for the first orders."""
 
 
@@ -61,7 +61,7 @@ class Options:
     """How to measure."""
 
     quick: bool
-    """Two weeks instead of a year, and one repetition: shows that everything works, and measures nothing."""
+    """Ten days instead of a year, and one repetition: shows that everything works, and measures nothing."""
     repeats: int
     data: Path | None
     """Folder of real history; the synthetic market where there is none."""
@@ -72,7 +72,7 @@ class Options:
         return f"synthetic, seed {DEFAULT_SEED}" if self.data is None else str(self.data)
 
     def request(self, out: Path, *, write_events: bool = True, runtime: Runtime = "sim") -> BacktestRequest:
-        """The year 2024 of hourly `btc_basis`, or its first two weeks."""
+        """The year 2024 of hourly `btc_basis`, or its first ten days."""
         return BacktestRequest(
             mode="btc_basis",
             data=self.data,
@@ -84,7 +84,7 @@ class Options:
         )
 
     def mode_request(self, mode: str, out: Path, **overrides: object) -> BacktestRequest:
-        """The widest window of hourly `mode` that the data give, the synthetic year 2024, or two weeks."""
+        """The widest window of hourly `mode` that the data give, the synthetic year 2024, or ten days."""
         request = BacktestRequest(mode=mode, data=self.data, out=out, overrides=overrides)
         if self.data is None:
             request = replace(request, start=START, end=_YEAR_END)

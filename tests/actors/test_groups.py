@@ -146,6 +146,16 @@ async def test_an_unwinding_waits_for_its_venue_as_long_as_there_is_time(runtime
         assert "bybit:PerpPosition:BTC-PERP" not in await positions(d)
 
 
+async def test_an_unwinding_is_tried_again_as_often_as_there_is_time_for(runtime: Runtimes) -> None:
+    """More often than any other order: nothing else levels the book."""
+    async with desk(runtime) as d:
+        d.binance.script = [refuse(REFUSED)]
+        d.bybit.script = [fill, *[refuse(Transient("VEN-003", "busy"))] * (2 * CONFIG.max_retry_attempts + 3)]
+        await d.execute(*group(short("short"), buy("spot")))
+        assert len(d.bybit.sent) == 1 + 2 * CONFIG.max_retry_attempts + 4
+        assert "bybit:PerpPosition:BTC-PERP" not in await positions(d)
+
+
 async def test_a_stop_while_a_single_order_waits_for_its_venue_is_heard(runtime: Runtimes) -> None:
     async with desk(runtime) as d:
         d.binance.script = [refuse(Transient("VEN-006", "slow down", 20.0))]

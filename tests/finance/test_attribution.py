@@ -168,3 +168,13 @@ def test_a_booking_that_its_formula_does_not_know_stays_unexplained() -> None:
     step = attribute(before, after, ())
     assert step.components["lending"] == pytest.approx(10.0)
     assert equity(after) - equity(before) - step.explained() == pytest.approx(10.0)
+
+
+def test_an_adjustment_of_a_perp_that_nobody_follows_is_worth_nothing() -> None:
+    """As it counts as nothing in the valuation: the owner has traded where the strategy does not."""
+    key = "bybit:PerpPosition:SOL-PERP"
+    before = PricedBook({}, {}, market(100.0, 100.0, 1.0, 1.0), {"USDT": 1.0})
+    after = PricedBook({key: 1.0}, {key: 150.0}, market(100.0, 100.0, 1.0, 1.0), {"USDT": 1.0})
+    settlement = Settlement(DeltaSource.ADJUSTMENT, NOW, "bybit", 0, (PositionDelta(key, 1.0, 150.0),), None)
+    step = attribute(before, after, (settlement,))
+    assert step.explained() == equity(after) - equity(before) == 0.0

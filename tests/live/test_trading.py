@@ -301,3 +301,18 @@ async def test_a_key_that_is_revoked_halts_one_exchange_and_the_others_go_on(the
     assert bought(there) < DUST
     assert there.twice == {}
     await there.stopped(process)
+
+
+async def test_a_perpetual_that_the_owner_buys_elsewhere_ends_nothing_and_is_left_to_the_owner(there: Street) -> None:
+    process = await entered(there)
+    account = there.exchanges["bybit"].account
+    account.purses["unified"]["USDT"] += 300
+    account.trade_by_hand("SOL-PERP", "1")
+    ask(there, "kill", "--flatten")
+    await there.until(process, lambda: not any(there.position(venue) for venue in there.exchanges))
+    await there.until(process, lambda: bought(there) < DUST)
+    assert account.positions["SOL-PERP"].size == 1
+    await there.until(process, lambda: bool(errors(there, process, "RISK-006")))
+    assert there.twice == {}
+    code, _, told = await there.stopped(process)
+    assert (code, "Still open: bybit:PerpPosition:SOL-PERP 1" in told) == (0, True)
