@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -31,10 +31,13 @@ def _fetch_mermaid(target: Path) -> None:
     if target.exists():
         return
     with tempfile.TemporaryDirectory() as folder:
-        install = ["npm", "install", "--prefix", folder, "--no-save", "--no-package-lock", "--silent", _MERMAID]
-        subprocess.run(install, check=True)
-        target.parent.mkdir(exist_ok=True)
-        shutil.copy(Path(folder) / "node_modules" / "mermaid" / "dist" / target.name, target)
+        subprocess.run(["npm", "pack", "--silent", "--pack-destination", folder, _MERMAID], check=True)
+        (package,) = Path(folder).glob("*.tgz")
+        with tarfile.open(package) as files:
+            script = files.extractfile(f"package/dist/{target.name}")
+            assert script is not None, "the package has its script"
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(script.read())
 
 
 def _follow_links(checker: Path) -> int:
