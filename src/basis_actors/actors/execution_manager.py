@@ -20,7 +20,7 @@ from basis_actors.actors.execution_units import (
     unwind_id,
 )
 from basis_actors.actors.reporting import HALTED_CODE, STATE_CODE, STOPPED_CODE, error_event
-from basis_actors.actors.tight_loop import TightLoop
+from basis_actors.actors.tight_loop import TightLoop, always
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Actor, Escalated, on
 from basis_actors.config import ExecutionManagerConfig
@@ -240,7 +240,7 @@ class ExecutionManager(Actor):
         """One order of a unit, if the `rest` of it, this one included, may still be sent; None stands for what has to
         be."""
         if rest is None:
-            return await self._loop.run(order, _always)
+            return await self._loop.run(order, always)
         refusal = await self._objection_since(rest, tick)
         if refusal is not None:
             return self._loop.refuse(order, *refusal)
@@ -307,7 +307,3 @@ class ExecutionManager(Actor):
         """Forget the stop, unless something has happened that nothing may follow."""
         if self._fatal is None and not self._ending:
             self._stopped = None
-
-
-async def _always() -> bool:
-    return True

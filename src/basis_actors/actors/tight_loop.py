@@ -28,7 +28,7 @@ from basis_actors.messages.orders import Order
 from basis_actors.messages.safety import LedgerCompared
 from basis_actors.times import utc_from_ns
 
-__all__ = ["TightLoop"]
+__all__ = ["TightLoop", "always"]
 
 _ROUTER = "venue_interface_manager"
 _REPORTED = frozenset({HALTED_CODE, STATE_CODE, STOPPED_CODE})
@@ -76,32 +76,30 @@ class TightLoop:
 
         A venue that wants to be left alone is waited for as long as one try may take.
         """
+        return await self._repeat(order, self._pause, may_retry)
+
+    async def insist(self, order: Order) -> Outcome:
+        """One order without which the book stays unhedged: what passes is waited for as long as there is time."""
+        return await self._repeat(order, self._pause_of_insisting, always)
+
+    async def _repeat(
+        self,
+        order: Order,
+        pause_before: Callable[[ExecutionHandshake, int, int], float | None],
+        may_retry: Callable[[], Awaitable[bool]],
+    ) -> Outcome:
+        """Send an order until `pause_before`, given handshake, retries and deadline, names no pause any more."""
         deadline = self._deadline()
         watch = self._stopwatch()
         retries = 0
         while True:
             handshake = await self._send(order, deadline)
-            if not self._goes_on(handshake, retries, deadline):
+            pause = pause_before(handshake, retries, deadline)
+            if pause is None:
                 break
-            await self._actor.sleep(self._pause_after(handshake))
+            await self._actor.sleep(pause)
             if not await may_retry():
                 break
-            retries += 1
-        return await self._book(order, handshake, retries, watch, self._stopwatch.ms_since(watch), deadline)
-
-    async def insist(self, order: Order) -> Outcome:
-        """One order without which the book stays unhedged: what passes is waited for as long as there is time."""
-        deadline = self._deadline()
-        watch = self._stopwatch()
-        retries, longest = 0, self._config.longest_question_pause_seconds
-        pause = self._config.retry_delay_seconds
-        while True:
-            handshake = await self._send(order, deadline)
-            wait = max(pause, handshake.wait_seconds)
-            if not handshake.retryable or not self._has_time(wait, deadline) or self._is_ending():
-                break
-            await self._actor.sleep(wait)
-            pause = min(max(2.0 * pause, 0.1), longest)
             retries += 1
         return await self._book(order, handshake, retries, watch, self._stopwatch.ms_since(watch), deadline)
 
@@ -158,6 +156,18 @@ class TightLoop:
         """Whether a whole attempt fits in after a pause."""
         config = self._config
         return self._remaining(deadline) >= pause + config.execution_timeout + config.reconciliation_timeout
+
+    def _pause(self, handshake: ExecutionHandshake, retries: int, deadline: int) -> float | None:
+        return self._pause_after(handshake) if self._goes_on(handshake, retries, deadline) else None
+
+    def _pause_of_insisting(self, handshake: ExecutionHandshake, retries: int, deadline: int) -> float | None:
+        """Longer each time, as between questions; attempts are not counted."""
+        delay = self._config.retry_delay_seconds
+        if retries:
+            delay = min(max(2.0 * delay, 0.1) * 2.0 ** (retries - 1), self._config.longest_question_pause_seconds)
+        pause = max(delay, handshake.wait_seconds)
+        goes_on = handshake.retryable and self._has_time(pause, deadline) and not self._is_ending()
+        return pause if goes_on else None
 
     def _pause_after(self, handshake: ExecutionHandshake) -> float:
         return max(self._config.retry_delay_seconds, handshake.wait_seconds)
@@ -288,3 +298,8 @@ class TightLoop:
 
     def _timeout(self, deadline: int) -> float:
         return min(self._config.execution_timeout, self._remaining(deadline))
+
+
+async def always() -> bool:
+    """Nothing can have come up that keeps an order back."""
+    return True
