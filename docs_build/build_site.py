@@ -6,11 +6,15 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Final
+
+__all__ = ["SITE", "served"]
 
 SITE: Final = Path("build/site")
 _MERMAID: Final = "mermaid@12.3.0"
@@ -41,19 +45,22 @@ def _fetch_mermaid(target: Path) -> None:
 
 
 def _follow_links(checker: Path) -> int:
-    """Serve the site on this machine and have every link in it looked up."""
-    handler = partial(_Quiet, directory=str(SITE))
-    with (
-        _Server(("127.0.0.1", 0), handler) as server,
-        tempfile.NamedTemporaryFile("w", suffix=".ini") as rc,
-    ):
+    """Have every link of the site looked up."""
+    with served(SITE) as address, tempfile.NamedTemporaryFile("w", suffix=".ini") as rc:
         rc.write(_LINKS)
         rc.flush()
-        Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}/"
         done = subprocess.run([checker, "--config", rc.name, "--no-robots", "--no-status", address], check=False)
-        server.shutdown()
     return done.returncode
+
+
+@contextmanager
+def served(site: Path) -> Iterator[str]:
+    """Serve a folder on this machine; yields its address, which ends with a slash."""
+    handler = partial(_Quiet, directory=str(site))
+    with _Server(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
 
 
 class _Server(ThreadingHTTPServer):

@@ -138,4 +138,4 @@ def _type(annotation: Any) -> str:
         return ", ".join(f"`{member.value}`" for member in annotation)
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
     text = re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Z])", "", text).replace("datetime.datetime", "datetime")
-    return f"`{text}`".replace("|", "\\|")
+    return f"`{text}`".replace(" | ", " or ")

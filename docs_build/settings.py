@@ -25,7 +25,7 @@ _ROOTS: Final = {
     "scenarios": [ScenarioConfig, *dict.fromkeys(SHOCK_KINDS.values())],
 }
 _LIMITS: Final = {"gt": "> {}", "ge": "≥ {}", "lt": "< {}", "le": "≤ {}", "min_length": "at least {}"}
-_YAML: Final = {str: "text", float: "number", int: "whole number", bool: "true | false", type(None): "null"}
+_YAML: Final = {str: "text", float: "number", int: "whole number", bool: "true or false", type(None): "null"}
 _SHARED: Final = set(_ROOTS["strategies"])
 
 
@@ -38,7 +38,7 @@ def reference(part: str) -> str:
 
 
 def _collect(model: type[Model], seen: dict[type[Model], None], apart: set[Any]) -> None:
-    if model in seen or model in apart:
+    if model in seen or model in apart or not model.model_fields:
         return
     seen[model] = None
     for field in model.model_fields.values():
@@ -78,9 +78,9 @@ def _words(annotation: Any) -> str:
     if outer is Annotated:
         return _words(inner[0])
     if outer in (Union, UnionType):
-        return " | ".join("null" if one is type(None) else _words(one) for one in inner)
+        return " or ".join("null" if one is type(None) else _words(one) for one in inner)
     if outer is Literal:
-        return " | ".join(map(str, inner))
+        return " or ".join(map(str, inner))
     if outer is tuple:
         return f"list of {_words(inner[0])}"
     if outer is dict:

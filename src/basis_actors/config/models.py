@@ -103,6 +103,7 @@ class ExecutionManagerConfig(Model):
     tight_loop_timeout: Seconds
     """Seconds for one order from validation to reconciliation."""
     retry_delay_seconds: SecondsOrZero
+    """Seconds before an order that may be repeated is; a venue that says how long to wait is given that time."""
     longest_question_pause_seconds: Seconds
     """Seconds between two questions about an order of which nobody knows what became of it, and between two tries to
     undo a leg that stands alone; they grow up to this."""
@@ -134,6 +135,7 @@ class StrategyManagerConfig(Model):
     failure_pause_seconds: SecondsOrZero
     """How long no new risk is taken after a decision whose orders failed; twice as long after each further one."""
     longest_pause_seconds: SecondsOrZero
+    """What that pause grows up to."""
 
 
 class PnLMonitorConfig(Model):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.results.report.browser import Box, Browser, Tab, binary, browser, colours
+from tests.browser import Box, Tab, colours
 from tests.results.report.conftest import Make, Page
 from tests.results.report.hostile import HOSTILE_TITLE
 
@@ -36,24 +34,6 @@ CUT_OFF = """
 [...document.querySelectorAll('.card, figcaption, h1, h2, h3, .banner')]
   .filter(element => element.scrollWidth > element.clientWidth + 1).map(element => element.textContent)
 """
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser. In CI its absence is a failure."""
-    if binary() is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("Chromium is not installed; .ci/run installs it")
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    with browser(tmp_path_factory.mktemp("profile")) as running:
-        yield running
-
-
-@pytest.fixture
-def tab(chromium: Browser) -> Iterator[Tab]:
-    opened = chromium.tab()
-    yield opened
-    opened.close()
 
 
 def empty(tab: Tab) -> list[str]:

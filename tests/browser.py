@@ -47,18 +47,25 @@ class Tab:
     def close(self) -> None:
         self.call("Page.close")
 
-    def open(self, page: Path, *, width: int = 1280, height: int = 900, dark: bool = False, wait: bool = True) -> None:
-        """Load the page and wait until it says that its charts are drawn."""
+    def visit(self, address: str, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+        """Load a page, at a size and in a colour scheme, and everything that it says it needs."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media="", features=[scheme])
-        self.call("Page.navigate", url=page.resolve().as_uri())
-        drawn = "document.documentElement.dataset.drawn"
+        self.call("Page.navigate", url=address)
+        self.until("document.readyState === 'complete'")
+
+    def open(self, page: Path, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+        """Visit a report and wait until it says that its charts are drawn."""
+        self.visit(page.resolve().as_uri(), width=width, height=height, dark=dark)
+        self.until("document.documentElement.dataset.drawn !== undefined")
+
+    def until(self, condition: str) -> None:
+        """Wait until a JavaScript expression is true."""
         self.value(
-            f"new Promise(done => {{ const look = () => {drawn} !== undefined ? done({drawn}) : setTimeout(look, 20);"
-            " if (document.readyState === 'complete') look(); else addEventListener('load', look); })"
+            f"new Promise(done => {{ const look = () => {condition} ? done() : setTimeout(look, 20); look(); }})"
         )
 
     def value(self, expression: str) -> Any:
