@@ -10,6 +10,8 @@ import pytest
 
 from basis_actors.config import mode_names
 
+pytestmark = pytest.mark.long
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 

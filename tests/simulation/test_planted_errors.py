@@ -9,7 +9,7 @@ from tests.simulation.settings import setting
 from basis_actors.services.simulation.telling import tell
 
 MOST = 200
-SLOW = ("count_a_fill_twice", "forget_one_intent", "close_the_first_step_only")
+SLOW = ("count_a_fill_twice", "forget_one_intent", "close_the_first_step_only", "ignore_a_kill")
 """Found as well, but after many stories, or in one in which processes end themselves again and again."""
 
 
