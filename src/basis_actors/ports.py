@@ -333,7 +333,7 @@ class OrderJournal(Protocol):
 class StateStore(Protocol):
     """Small facts that survive a kill: on disk, whole, before the call returns.
 
-    Both raise BasisError ENGINE-004 when that is not possible.
+    Reading and writing raise BasisError ENGINE-004 when that is not possible.
     """
 
     def read(self, name: str) -> bytes | None:
@@ -342,6 +342,10 @@ class StateStore(Protocol):
 
     def write(self, name: str, content: bytes) -> None:
         """Put `content` in the place of what was there: all of it, or none."""
+        ...
+
+    def lost(self) -> str | None:
+        """What became of the place, or of what else is kept in it; None while all is where this process put it."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -24,7 +26,8 @@ from basis_actors.venues.journal.memory import MemoryJournal
 from basis_actors.venues.wire.answers import ApiCall
 
 SINCE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-KEY = "an-api-key-of-binance"
+KEY = f"an-api-key-of-binance-{uuid4().hex}"
+"""Another one in each run of these tests: an account is locked for the whole machine."""
 HOLD = """
 import sys
 from pathlib import Path
@@ -40,8 +43,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def accounts(mode: str, key: str | None, calls: list[ApiCall] | None = None) -> LiveAccounts:
     """The accounts of a mode, with the key that they have at Binance."""
     keys = None if key is None else ExchangeKeys(api_key=key, api_secret="s3cret")
-    others = ExchangeKeys(api_key=f"bybit of {mode}", api_secret="s3cret")
-    okx = PassphraseKeys(api_key=f"okx of {mode}", api_secret="s3cret", passphrase="s3cret")
+    others = ExchangeKeys(api_key=f"bybit of {mode} beside {key}", api_secret="s3cret")
+    okx = PassphraseKeys(api_key=f"okx of {mode} beside {key}", api_secret="s3cret", passphrase="s3cret")
     secrets = Secrets(binance=keys, bybit=others, okx=okx)
     record = [].append if calls is None else calls.append
     return LiveAccounts(load_mode(mode), MemoryJournal("test"), secrets, record)
@@ -76,6 +79,16 @@ def test_a_second_process_on_an_account_is_told_who_has_it_and_asks_nothing(tmp_
         assert caught.value.code == "ENGINE-001"
         assert f"the account at binance is taken by {who}" in caught.value.message
         assert calls == []
+
+
+def test_an_account_stays_taken_when_the_state_directory_is_deleted_and_for_another_root(tmp_path: Path) -> None:
+    root = tmp_path / "state"
+    with another_process(root, "btc_basis", KEY) as pid:
+        shutil.rmtree(root)
+        for place in (root, tmp_path / "another"):
+            with state(place, "btc_basis") as held, pytest.raises(BasisError) as caught:
+                accounts("btc_basis", KEY).lock(held)
+            assert caught.value.message.startswith(f"the account at binance is taken by process {pid} of this machine")
 
 
 def test_another_account_at_the_same_exchange_is_free_and_one_that_was_left_as_well(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -266,3 +267,33 @@ def test_a_kill_in_the_middle_of_writing_leaves_a_whole_file(tmp_path: Path) -> 
         content = FileStore(tmp_path).read("a.json") or b""
         assert content == content[: len(content) // 4000] * 4000 != b""
         (tmp_path / "a.json").unlink()
+
+
+def test_nothing_is_written_to_what_takes_its_place_and_the_door_there_stays_open(tmp_path: Path) -> None:
+    with StateDirectory(tmp_path, holder()) as state:
+        state.listen()
+        state.write("latch.json", b"ours")
+        shutil.rmtree(state.path)
+        assert state.lost() == f"{state.path} is gone: No such file or directory"
+        with StateDirectory(tmp_path, holder()) as another:
+            another.listen()
+            another.write("latch.json", b"theirs")
+            with pytest.raises(BasisError, match=r"ENGINE-004: .*latch.json cannot be written: .* was replaced"):
+                state.write("latch.json", b"ours")
+            state.release()
+            assert (another.path / "latch.json").read_bytes() == b"theirs"
+            assert (another.path / "control.sock").exists()
+            assert another.lost() is None
+
+
+@pytest.mark.parametrize("name", ["state.lock", "orders.sqlite"])
+def test_a_part_of_it_that_is_deleted_or_replaced_is_noticed(name: str, tmp_path: Path) -> None:
+    with StateDirectory(tmp_path, holder()) as state:
+        file = state.path / name
+        file.touch()
+        state.keep(file)
+        assert state.lost() is None
+        file.unlink()
+        assert state.lost() == f"{file} is gone: No such file or directory"
+        file.touch()
+        assert state.lost() == f"{file} was replaced: it is not the one that this process began with"

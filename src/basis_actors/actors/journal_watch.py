@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from basis_actors.actors.reporting import STATE_CODE, error_event
+from basis_actors.actors.reporting import ORDER_JOURNAL, STATE_CODE, error_event
 from basis_actors.bus import Actor, on
 from basis_actors.messages.safety import JournalReport, StateUnwritable
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
@@ -39,11 +39,11 @@ class JournalWatch(Actor):
                 lasted = (self.now - self._since) / self.span(1.0)
                 self._say(f"the order journal can be written again, after {lasted:.0f} s", passes=True)
                 self._since = None
-                self.publish(StateUnwritable("order journal", None))
+                self.publish(StateUnwritable(ORDER_JOURNAL, None))
         elif self._since is None:
             self._since = self.now
             self._say(f"no order is sent: {report.problem}", passes=False)
-            self.publish(StateUnwritable("order journal", report.problem))
+            self.publish(StateUnwritable(ORDER_JOURNAL, report.problem))
             self._wait()
 
     @on(TryAgain)

@@ -9,10 +9,13 @@ from typing import Final
 from basis_actors.errors import Severity, severity_of
 from basis_actors.messages.events import Mismatch, SystemErrorEvent
 
-__all__ = ["HALTED_CODE", "STATE_CODE", "STOPPED_CODE", "error_event", "say_mismatches"]
+__all__ = ["HALTED_CODE", "ORDER_JOURNAL", "STATE_CODE", "STOPPED_CODE", "error_event", "say_mismatches"]
 
 STATE_CODE: Final = "ENGINE-006"
 """Of what has to be on disk before an order is sent, and cannot be written."""
+
+ORDER_JOURNAL: Final = "order journal"
+"""Name of what refuses each order by itself as long as it cannot be written."""
 
 HALTED_CODE: Final = "VEN-008"
 """Of what is not sent to a venue that does not take our key."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
@@ -25,7 +26,7 @@ from basis_actors.actors.gate_checks import (
 )
 from basis_actors.actors.loss_marks import LossMarks
 from basis_actors.actors.order_limits import RATE_SECONDS, Standing, check_limits
-from basis_actors.actors.reporting import HALTED_CODE, STATE_CODE, error_event
+from basis_actors.actors.reporting import HALTED_CODE, ORDER_JOURNAL, STATE_CODE, error_event
 from basis_actors.actors.risk_reduction import all_reduce
 from basis_actors.actors.under_way import UnderWay
 from basis_actors.bus import Actor, on
@@ -41,6 +42,7 @@ from basis_actors.times import NS_PER_SECOND, utc_from_ns
 
 __all__ = ["GateRules", "MarketRules", "RiskGate"]
 
+_LOSSES: Final = "losses"
 _TRADES = (OperationType.SPOT_TRADE, OperationType.PERP_TRADE)
 
 
@@ -62,7 +64,8 @@ class RiskGate(Actor):
     """Checks how orders go together, freshness of prices, sizes, balances, margin, and limits.
 
     `kill_switch` names the actor that says what may be sent at all; None where there is none, in a backtest. In a
-    `store` losses survive a restart; while that cannot be written only what reduces passes.
+    `store` losses survive a restart. While that cannot be written, is not where it was, or somebody else says that
+    something is not on disk which has to be, only what reduces passes.
     """
 
     def __init__(self, rules: GateRules, kill_switch: str | None = None, store: StateStore | None = None) -> None:
@@ -70,11 +73,12 @@ class RiskGate(Actor):
         super().__init__("risk_gate")
         self._rules = rules
         self._kill_switch = kill_switch
+        self._store = store
         self._losses = LossMarks(rules.currency, store)
         self._refused: dict[str, str] = {}
         """Why each domain does not take our key."""
-        self._unwritten: str | None = None
-        """Why the losses are not on disk; None when they are."""
+        self._unwritten: dict[str, str] = {}
+        """Why something is not on disk that has to be, by what it is."""
         self._under_way = UnderWay()
         self._sent: deque[int] = deque()
         """When orders were let through, oldest first; what is older than the rate looks at is left out."""
@@ -98,6 +102,16 @@ class RiskGate(Actor):
         else:
             self._refused[seen.domain] = seen.problem
 
+    @on(StateUnwritable)
+    def note_unwritable(self, state: StateUnwritable) -> None:
+        """Let nothing through that adds risk while something cannot be written that has to be."""
+        if self.envelope.sender == self.name or state.what == ORDER_JOURNAL:
+            return
+        if state.problem is None:
+            self._unwritten.pop(state.what, None)
+        else:
+            self._unwritten[state.what] = state.problem
+
     @on(CheckOrders)
     async def check(self, request: CheckOrders) -> Objection | None:
         """The first objection against sending these orders one after the other.
@@ -112,7 +126,7 @@ class RiskGate(Actor):
         if halted is not None:
             return halted
         view = await self.ask("position_monitor", GetPositions())
-        latched = await self._check_latch(request, view) or self._check_losses(request, view)
+        latched = await self._check_latch(request, view) or self._check_disk(request, view)
         if latched is not None:
             return latched
         balances = dict(view.positions)
@@ -146,18 +160,23 @@ class RiskGate(Actor):
         text = f"trading is {latch.state} ({latch.reason}); {request.orders[0].operation_id} does not only reduce"
         return Objection("RISK-008", text)
 
-    def _check_losses(self, request: CheckOrders, view: PositionsView) -> Objection | None:
-        """Losses that a next process would not know of are no basis for new ones."""
-        if self._unwritten is None or all_reduce(request.orders, view.positions):
+    def _check_disk(self, request: CheckOrders, view: PositionsView) -> Objection | None:
+        """What a next process would not know of is no basis for new risk."""
+        problem = next(iter(self._unwritten.values()), None)
+        if problem is None and self._store is not None:
+            problem = self._store.lost()
+        if problem is None or all_reduce(request.orders, view.positions):
             return None
-        return Objection(STATE_CODE, f"losses cannot be written down, so only what reduces is sent: {self._unwritten}")
+        return Objection(STATE_CODE, f"only what reduces is sent: {problem}")
 
     def _note_losses(self, problem: str | None) -> None:
         """Say once that losses cannot be written down, and once that they can."""
-        before, self._unwritten = self._unwritten, problem
+        before = self._unwritten.pop(_LOSSES, None)
+        if problem is not None:
+            self._unwritten[_LOSSES] = problem
         if (before is None) == (problem is None):
             return
-        self.publish(StateUnwritable("losses", problem))
+        self.publish(StateUnwritable(_LOSSES, problem))
         text = "losses can be written down again" if problem is None else f"nothing that adds risk is sent: {problem}"
         self.log(error_event(utc_from_ns(self.now), self.name, STATE_CODE, text, passes=problem is None))
 

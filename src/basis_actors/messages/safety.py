@@ -146,10 +146,10 @@ class JournalReport(msgspec.Struct, frozen=True, gc=False):
 
 
 class StateUnwritable(msgspec.Struct, frozen=True, gc=False):
-    """What has to be on disk before an order is sent cannot be written, or can be again."""
+    """What has to be on disk before an order is sent cannot be written or is lost, or is all right again."""
 
     what: str
-    """Part of the state: `order journal`, `losses`."""
+    """What it is: `order journal`, `losses`, `state directory`, `event log`, `log directory`."""
     problem: str | None
     """None once it can be written."""
 

@@ -33,12 +33,16 @@ class LiveAccounts:
         self._leverage = _leverage_of(run)
         self._connections: dict[str, ExchangeConnection] = {}
         self._keys: dict[str, str] = {}
+        self._keys_there: dict[str, str] = {}
+        """The same with where the exchange is reached: one that is reached elsewhere, as in tests, is another one."""
         for name in run.mode.venues:
             venue = run.venues[name]
             if isinstance(venue, ExchangeVenue):
                 keys = getattr(secrets, name, None)
                 if keys is not None:
-                    self._keys[name] = fingerprint_of(name, keys.api_key.get_secret_value())
+                    key = keys.api_key.get_secret_value()
+                    self._keys[name] = fingerprint_of(name, key)
+                    self._keys_there[name] = fingerprint_of(name, key, *venue.urls.values())
                 self._connections[name] = build_exchange(venue, pairs_of(venue), keys, record=record)
             elif not isinstance(venue, ChainVenue):
                 raise ConfigError(
@@ -51,10 +55,11 @@ class LiveAccounts:
 
         An account is known by its API key: two keys of one account count as two accounts. One without keys is not
         taken; nothing is traded there. Raises BasisError ENGINE-001, which names the holder, when another process under
-        the same root has one of them.
+        the same root, or of this machine, has one of them.
         """
         for name, fingerprint in self._keys.items():
             state.lock_account(name, fingerprint)
+            state.lock_on_machine(name, self._keys_there[name])
 
     def make(self, run: RunConfig, clock: LiveClock) -> Sequence[VenueClient]:
         """The venues of the mode, for one process."""

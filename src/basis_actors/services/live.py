@@ -17,7 +17,8 @@ from basis_actors.actors.engine import Engine
 from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
 from basis_actors.actors.log_keeper import LogKeeper
 from basis_actors.actors.market_watch import MarketWatch
-from basis_actors.actors.reporting import error_event
+from basis_actors.actors.place_watch import Place, PlaceWatch
+from basis_actors.actors.reporting import STATE_CODE, error_event
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import BusError, LiveBus, ReplayClock, StopTimeout
 from basis_actors.errors import BasisError, ConfigError
@@ -283,10 +284,18 @@ class LiveRun:
                 bus.add_source(watch.name, source)
         if isinstance(event_logger, LiveEventLogger):
             bus.add_source(event_logger.name, event_logger.write_events)
+        if around.real_time:
+            bus.add(PlaceWatch(self._places(), components.kill_switch.heartbeat_seconds), FREELY)
         keep = components.log_keeper
         retention = Retention(timedelta(days=keep.keep_backtests_days), timedelta(days=keep.keep_live_days))
         bus.add(LogKeeper(record.run_dir, prepared.request.out, retention, system_clock))
         return engine
+
+    def _places(self) -> tuple[Place, ...]:
+        """What has to stay where it is while the process runs."""
+        state = self._surroundings.state
+        places = (Place("log directory", "LOG-001", self.record.lost),)
+        return places if state is None else (Place("state directory", STATE_CODE, state.lost), *places)
 
     def _monitoring(self, bus: LiveBus, event_logger: EventLogger, stopwatch: Stopwatch) -> Monitoring | None:
         if not self._surroundings.real_time:

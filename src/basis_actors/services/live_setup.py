@@ -176,6 +176,8 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack,
     secrets = load_secrets()
     journal = SqliteJournal(state.path / JOURNAL_FILE, used=has_traded(state))
     held.callback(journal.close)
+    for file in journal.files:
+        state.keep(file)
     accounts = LiveAccounts(run, journal, secrets, requests.note)
     accounts.lock(state)
     changed = require_continuity(state, run, prepared.strategy.market_spec, prepared.config_hash)

@@ -27,6 +27,7 @@ from basis_actors.results.data_report import RunDataReport, data_report
 from basis_actors.results.report.writing import write_whole
 from basis_actors.results.run_files import CONFIG_FILE, DATA_REPORT_FILE, SUMMARY_FILE, pretty_json
 from basis_actors.results.summary import RunContext, RunSummary, summarise
+from basis_actors.services.anchor import Anchor
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.verdict import failure_of, stop_text
 from basis_actors.times import ns_from_utc, utc_from_ns
@@ -90,6 +91,7 @@ class RunRecord:
                 segment_bytes=run.mode.component_config.log_keeper.segment_bytes,
             )
             self._lock = RunLock(self.run_dir)
+            self._anchor = Anchor(self.run_dir)
         except BasisError as error:
             LogDirectoryManager.finish(self.run_dir, RunStatus.FAILED, failure=str(error), clock=self.clock)
             raise
@@ -98,28 +100,42 @@ class RunRecord:
         """Have the summary say something that its owner should know."""
         self._notes.append(self.components.redactor.text(caution))
 
+    def lost(self) -> str | None:
+        """What became of the run directory; None while it is in its place."""
+        return self._anchor.lost()
+
     def abandon(self, failure: str) -> None:
         """The run cannot begin."""
         self.components.close()
-        self._lock.release()
+        self._release()
         LogDirectoryManager.finish(self.run_dir, RunStatus.FAILED, failure=failure, clock=self.clock)
 
     def finish(self, engine: Engine, error: BaseException | None, seconds: float, cancelled: str | None) -> RunSummary:
         """Sum up, write the end down, and raise what is not a failure of the run but an order to stop."""
-        self._unpacked = tuple(str(problem) for problem in pack_rest(self.run_dir))
+        lost = self.lost()
+        self._unpacked = () if lost else tuple(str(problem) for problem in pack_rest(self.run_dir))
         status, failure = self._verdict(engine, error, cancelled)
+        if lost is not None:
+            status = RunStatus.FAILED
+            failure = f"LOG-001: {lost}; what this run has logged is lost; {failure or 'the run had ended'}"
         failure, stopped = self._shown(failure), self._shown(stop_text(engine.stopped))
         summary = summarise(self.statistics, self._context(status, failure, stopped, seconds))
-        for write in (self._write_summary, self._write_metadata):
+        for write in (self._write_summary, self._write_metadata) if lost is None else ():
             try:
                 write(summary, status, failure)
             except (OSError, BasisError) as problem:
                 status, failure = RunStatus.FAILED, self._shown(f"{failure or 'the run had ended'}; then {problem}")
                 summary = summarise(self.statistics, self._context(status, failure, stopped, seconds))
-        self._lock.release()
+        if lost is not None:
+            self.components.close()
+        self._release()
         if error is not None and not isinstance(error, Exception):
             raise error
         return summary
+
+    def _release(self) -> None:
+        self._lock.release()
+        self._anchor.close()
 
     def _shown(self, text: str | None) -> str | None:
         """What may leave the process: an exception quotes whatever its thrower put in."""

@@ -21,6 +21,8 @@ from typing import Final, Self
 import msgspec
 
 from basis_actors.errors import BasisError
+from basis_actors.services.anchor import Anchor
+from basis_actors.services.machine_lock import MachineLock
 from basis_actors.times import utc_text
 
 __all__ = ["FileStore", "Holder", "StateDirectory", "fingerprint_of", "holder_of", "idle_state", "socket_of"]
@@ -92,12 +94,18 @@ class FileStore:
             text = f"{self.path / name} cannot be written: {error}; free space, or mend its permissions"
             raise BasisError("ENGINE-004", text) from error
 
+    def lost(self) -> str | None:
+        """Nobody watches over a folder that no process has taken."""
+        return None
+
 
 class StateDirectory(FileStore):
     """The state of one process, which has it for itself from construction to `release`.
 
     with StateDirectory(root, holder) as state:
         state.lock_account("binance", fingerprint)
+
+    Once it is not in its place any more nothing is written to what is there instead.
     """
 
     def __init__(self, root: Path, holder: Holder) -> None:
@@ -108,13 +116,31 @@ class StateDirectory(FileStore):
             text = f"{holder.mode!r} names no directory; letters, digits, _, . and - were expected"
             raise BasisError("ENGINE-001", text)
         self._root = root
-        self._locks: list[_Lock] = []
+        self._locks: list[_Lock | MachineLock] = []
+        self._anchors: list[Anchor] = []
         self._door: socket.socket | None = None
         _make_private(self.path)
         if len(os.fsencode(socket_of(self.path).absolute())) > _LONGEST_SOCKET:
             text = f"{self.path.absolute()} is too long: a socket in it has more than {_LONGEST_SOCKET} bytes"
             raise BasisError("ENGINE-001", f"{text}; choose another state directory")
         self._locks.append(_Lock(self.path / _LOCK, f"state directory {self.path}", holder))
+        self.keep(self.path)
+        self.keep(self.path / _LOCK)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace a file, and return when that is on disk. Raises BasisError ENGINE-004."""
+        lost = self.lost()
+        if lost is not None:
+            raise BasisError("ENGINE-004", f"{self.path / name} cannot be written: {lost}")
+        super().write(name, content)
+
+    def keep(self, path: Path) -> None:
+        """Watch over a file or folder that has to stay in its place. Raises BasisError ENGINE-001."""
+        self._anchors.append(Anchor(path))
+
+    def lost(self) -> str | None:
+        """Which part of it is not in its place any more; None while every part is."""
+        return next(filter(None, (anchor.lost() for anchor in self._anchors)), None)
 
     def lock_account(self, venue: str, fingerprint: str) -> None:
         """Take an account, named by something that only its credentials give and that does not give them away.
@@ -128,6 +154,13 @@ class StateDirectory(FileStore):
         _make_private(folder)
         self._locks.append(_Lock(folder / f"{name}.lock", f"the account at {venue}", self.holder))
 
+    def lock_on_machine(self, venue: str, fingerprint: str) -> None:
+        """Take an account for this machine, whatever root others have, and whatever becomes of the files of this one.
+
+        Raises BasisError ENGINE-001 when another process has it.
+        """
+        self._locks.append(MachineLock(f"{venue}-{fingerprint}", f"the account at {venue}"))
+
     def listen(self) -> socket.socket:
         """The socket of commands to this process, open from the first call on: whoever connects is kept waiting until
         somebody accepts. Raises BasisError ENGINE-001."""
@@ -138,9 +171,13 @@ class StateDirectory(FileStore):
     def release(self) -> None:
         """Give everything up; again changes nothing."""
         if self._door is not None:
-            socket_of(self.path).unlink(missing_ok=True)
+            if self.lost() is None:
+                # Else it may be that of another process.
+                socket_of(self.path).unlink(missing_ok=True)
             self._door.close()
             self._door = None
+        while self._anchors:
+            self._anchors.pop().close()
         while self._locks:
             self._locks.pop().release()
 

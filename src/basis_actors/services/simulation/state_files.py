@@ -27,6 +27,10 @@ class StateFiles:
         self._files[name] = content
         self.written.append((self._now(), name, content))
 
+    def lost(self) -> str | None:
+        """Nobody deletes anything here."""
+        return None
+
 
 class FrailStore:
     """The same for a process that may be killed by writing: right before it took effect, or right after."""
@@ -46,3 +50,7 @@ class FrailStore:
         self._files.write(name, content)
         if self._strikes("killed after a write"):
             raise KilledWhileWriting
+
+    def lost(self) -> str | None:
+        """Nobody deletes anything here."""
+        return None

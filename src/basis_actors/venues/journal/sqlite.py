@@ -82,6 +82,11 @@ class SqliteJournal:
         return self._book.incarnation
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """What has to stay in its place while it is open: the file, and the log of what is not in it yet."""
+        return self._path, self._path.with_name(f"{self._path.name}-wal")
+
+    @property
     def entries(self) -> tuple[JournalEntry, ...]:
         """Everything that was ever intended, oldest first."""
         return tuple(self._book.entries.values())
