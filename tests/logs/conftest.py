@@ -65,6 +65,26 @@ def put_behind() -> Callable[[Path, Path], None]:
     return put
 
 
+@pytest.fixture
+def full_disk() -> Callable[[Path], Callable[[], None]]:
+    """Lets the disk be full for a file that this process has open; what it returns makes room again."""
+
+    def fill(path: Path) -> Callable[[], None]:
+        (descriptor,) = [int(link.name) for link in Path("/proc/self/fd").iterdir() if _target(link) == str(path)]
+        kept = os.dup(descriptor)
+        full = os.open("/dev/full", os.O_RDWR)
+        os.dup2(full, descriptor, inheritable=False)
+        os.close(full)
+
+        def free() -> None:
+            os.dup2(kept, descriptor, inheritable=False)
+            os.close(kept)
+
+        return free
+
+    return fill
+
+
 def _target(link: Path) -> str | None:
     try:
         return os.readlink(link)  # noqa: PTH115 - of links to what is no file as well

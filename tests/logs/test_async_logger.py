@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import pytest
 
 from basis_actors.errors import BasisError
 from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger
+from basis_actors.logs.integrity import check_seals
 from basis_actors.messages.events import PositionSnapshot
 
 MakeSnapshot = Callable[[float], PositionSnapshot]
+FullDisk = Callable[[Path], Callable[[], None]]
 PutBehind = Callable[[Path, Path], None]
 
 
@@ -182,17 +185,62 @@ class TestCancellation:
 
 
 class TestBadDisks:
-    async def test_a_full_disk_ends_run_with_an_error_and_loses_nothing(
+    async def test_a_disk_that_stays_full_is_told_and_named_at_the_end(
         self, tmp_path: Path, snapshot: MakeSnapshot, put_behind: PutBehind
     ) -> None:
         events = logger(tmp_path, batch_events=1)
         put_behind(positions(tmp_path), Path("/dev/full"))
-        events.log(snapshot(1.0))
-        with pytest.raises(BasisError, match=r"LOG-001: .*positions\.jsonl .*No space left"):
-            await events.run()
-        assert events.unwritten == 1
+        async with writing(events) as told:
+            events.log(snapshot(1.0))
+            (problem,) = await told(1)
+            assert problem is not None
+            assert "No space left" in problem
+            assert events.unwritten == 1
         with pytest.raises(BasisError, match=r"LOG-001: .*positions\.jsonl: 1; free space"):
             await events.close()
+
+    async def test_what_waits_while_the_disk_is_full_is_written_once_there_is_room(
+        self, tmp_path: Path, snapshot: MakeSnapshot, full_disk: FullDisk
+    ) -> None:
+        events = logger(tmp_path, batch_events=10)
+        free = full_disk(positions(tmp_path))
+        async with writing(events) as told:
+            for amount in range(25):
+                events.log(snapshot(amount))
+            await told(1)
+            free()
+            events.flush()
+            assert (await told(2))[-1] is None
+            await events.close()
+        assert amounts(positions(tmp_path).read_bytes()) == list(range(25))
+        assert (events.lost, events.unwritten) == ([], 0)
+        check = check_seals(tmp_path / "events")
+        assert (check.findings, check.lost, check.unsealed) == ([], [], {})
+
+    async def test_what_memory_may_not_hold_is_given_up_and_named_by_a_seal(
+        self, tmp_path: Path, snapshot: MakeSnapshot, full_disk: FullDisk
+    ) -> None:
+        events = logger(tmp_path, batch_events=10, unwritten_limit=50)
+        async with writing(events) as told:
+            for outage in (1, 2):
+                free = full_disk(positions(tmp_path))
+                events.log(snapshot(events.sequence))
+                events.flush()
+                await told(2 * outage - 1)
+                for _ in range(1200):
+                    events.log(snapshot(events.sequence))
+                    assert events.unwritten <= 60
+                free()
+                events.flush()
+                await told(2 * outage)
+            events.log(snapshot(events.sequence))
+            await events.close()
+        first, second = events.lost
+        assert (first, second) == ((41, 1200), (1242, 2401))
+        written = [json.loads(line)["sequence"] for line in positions(tmp_path).read_bytes().splitlines()]
+        assert written == [*range(41), *range(1201, 1242), 2402]
+        check = check_seals(tmp_path / "events")
+        assert (check.findings, check.lost, check.unsealed) == ([], [first, second], {})
 
     async def test_a_stalled_disk_does_not_stop_the_loop_and_ends_at_the_limit(
         self, tmp_path: Path, snapshot: MakeSnapshot, stalled: StalledDisk, put_behind: PutBehind
@@ -221,6 +269,27 @@ class TestBadDisks:
         with pytest.raises(BasisError, match=r"LOG-002: 3 events .* within 0 s; missing, in lines: positions.jsonl: 3"):
             await events.close()
         stalled.recover()
+
+
+@asynccontextmanager
+async def writing(events: AsyncDomainEventLogger) -> AsyncIterator[Callable[[int], Awaitable[list[str | None]]]]:
+    """While it is entered flushes are carried out. Gives what waits until so many changes of the disk were told."""
+    changes: list[str | None] = []
+
+    async def until(count: int) -> list[str | None]:
+        with anyio.fail_after(60):
+            while len(changes) < count:
+                await anyio.lowlevel.checkpoint()
+        return changes
+
+    def note(problem: str | None) -> None:
+        if not changes or (changes[-1] is None) != (problem is None):
+            changes.append(problem)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(events.run, lambda: None, note)
+        yield until
+        tasks.cancel_scope.cancel()
 
 
 async def close_on_a_pipe(events: AsyncDomainEventLogger) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
 from basis_actors.bus import Actor, BusFailed, on
-from basis_actors.bus.testkit import Runtimes
+from basis_actors.bus.testkit import Probe, Runtimes
 from basis_actors.errors import BasisError
 from basis_actors.logs.component import ComponentLogs
 from basis_actors.logs.domain_event_logger import (
@@ -29,6 +29,8 @@ from basis_actors.messages.events import (
     StrategyDecision,
     SystemErrorEvent,
 )
+from basis_actors.messages.operations import EventLogged
+from basis_actors.messages.safety import StateUnwritable
 from basis_actors.results.accumulator import RunStatistics
 
 MakeSnapshot = Callable[[float], PositionSnapshot]
@@ -299,16 +301,47 @@ class TestLive:
         assert [json.loads(line)["sequence"] for line in written] == list(range(200))
         assert sink.unwritten == 0
 
-    async def test_a_disk_that_fails_ends_the_run(
-        self, tmp_path: Path, snapshot: MakeSnapshot, put_behind: Callable[[Path, Path], None]
+    async def test_a_disk_that_is_full_ends_nothing_and_is_said_once_and_what_was_lost_when_there_is_room(
+        self, tmp_path: Path, snapshot: MakeSnapshot, full_disk: Callable[[Path], Callable[[], None]]
     ) -> None:
-        _, logger = self.live(tmp_path, batch_events=1)
-        put_behind(tmp_path / "events" / "positions.jsonl", Path("/dev/full"))
+        sink, logger = self.live(tmp_path, batch_events=10, unwritten_limit=50)
+        free = full_disk(tmp_path / "events" / "positions.jsonl")
+        warned: list[str] = []
+        logger.warn = warned.append
+        fed: list[int] = []
+
+        async def feed(outlet: Any) -> None:
+            for number in range(200):
+                await outlet.room("event_logger")
+                await outlet.settled(outlet.post("speaker", Say((snapshot(number),))))
+                fed.append(number)
+
         bus = self.bus(logger)
-        await bus.start()
-        bus.post("speaker", Say((snapshot(1.0),)))
-        with pytest.raises(BusFailed, match=r"event_logger.*LOG-001"):
-            await bus.until(lambda: False)
+        seen = Probe("seen", StateUnwritable, EventLogged)
+        bus.add(seen)
+        bus.add_source("speaker", feed)
+        async with bus:
+            await bus.until(lambda: len(fed) == 200)
+            await bus.settled()
+            for _ in range(3):
+                await bus.advance(5.0)
+            assert 41 <= logger.unwritten <= 60
+            assert logger.backlog == 0, "sources wait for nobody"
+            free()
+            await bus.advance(5.0)
+            await bus.until(lambda: sink.unwritten == 0 and len(seen.of(StateUnwritable)) == 2)
+            await bus.settled()
+        problem, over = seen.of(StateUnwritable)
+        assert (problem.what, over) == ("event log", StateUnwritable("event log", None))
+        assert "No space left" in (problem.problem or "")
+        told = [one.event for one in seen.of(EventLogged) if isinstance(one.event, SystemErrorEvent)]
+        assert [(event.error_code, event.severity) for event in told] == [("LOG-001", "HIGH"), ("LOG-002", "HIGH")]
+        ((first, last),) = sink.lost
+        assert told[1].message.endswith(f"; events lost: {first} to {last}")
+        assert [line.partition(": ")[2] for line in warned] == [event.message for event in told]
+        files = [path for path in (tmp_path / "events").glob("*.jsonl") if path.stem != "seals"]
+        written = [json.loads(line)["sequence"] for path in files for line in path.read_bytes().splitlines()]
+        assert sorted(written) == [number for number in range(202) if not first <= number <= last]
 
     async def test_more_unwritten_events_than_the_limit_end_the_run(
         self, tmp_path: Path, snapshot: MakeSnapshot

@@ -24,6 +24,7 @@ from basis_actors.logs.run_lock import RunLock
 from basis_actors.messages.book import Flow
 from basis_actors.messages.events import ExecutionDeltaEvent, PnLCalculation
 from basis_actors.messages.execution import DeltaSource, PositionDelta
+from basis_actors.results.verification import verify
 from basis_actors.services.backtest import Backtest
 from basis_actors.services.preparation import BacktestRequest, prepare
 
@@ -166,6 +167,51 @@ def _seal(run_dir: Path) -> None:
             files[path.stem] = [text.count(b"\n"), len(text), hashlib.sha256(text).hexdigest()]
             events += text.count(b"\n")
     (run_dir / "events" / "seals.jsonl").write_text(json.dumps({"sequence": events, "files": files}) + "\n")
+
+
+def _lose(run_dir: Path, first: int, last: int, *, named: bool) -> None:
+    """Leave events out, as a disk does that took nothing for a while; if they are `named`, by a seal that says so."""
+    for path in (run_dir / "events").glob("*.jsonl"):
+        if path.stem != "seals":
+            kept = [
+                line
+                for line in path.read_bytes().splitlines(keepends=True)
+                if not first <= json.loads(line)["sequence"] <= last
+            ]
+            path.write_bytes(b"".join(kept))
+    _seal(run_dir)
+    seals = run_dir / "events" / "seals.jsonl"
+    seal = json.loads(seals.read_text())
+    seal["sequence"] += last - first + 1
+    seals.write_text(json.dumps(seal | ({"lost": [[first, last]]} if named else {})) + "\n")
+
+
+@pytest.mark.parametrize("first", range(200, 260, 7))
+def test_events_that_the_log_says_are_lost_are_a_gap_and_nothing_else(run_dir: Path, first: int) -> None:
+    whole = replay(run_dir)
+    _lose(run_dir, first, first + 99, named=True)
+    found = verify(run_dir)
+    assert found.findings == []
+    assert (found.events, found.lost, found.equity) == (whole.events - 100, 100, whole.equity)
+    assert found.positions == pytest.approx(whole.positions, rel=1e-9)
+    assert found.notes[0].startswith(f"events {first} to {first + 99} are lost: the disk took nothing.")
+    assert 0 < found.calculations < whole.calculations
+
+
+def test_events_that_are_missing_without_a_word_are_a_finding(run_dir: Path) -> None:
+    _lose(run_dir, 203, 302, named=False)
+    where = {finding.where for finding in replay(run_dir).findings if finding.check == "number"}
+    assert where == {"events 203 to 302"}
+
+
+def test_what_is_wrong_after_a_gap_is_found(run_dir: Path) -> None:
+    _lose(run_dir, 203, 302, named=True)
+    path, lines = _lines(run_dir, "execution_deltas")
+    event = json.loads(lines[-1])
+    event["deltas"][0]["delta_amount"] += 1.0
+    lines[-1] = json.dumps(event, separators=(",", ":")).encode() + b"\n"
+    path.write_bytes(b"".join(lines))
+    assert _checks(replay(run_dir)) == {"seal", "ledger"}
 
 
 def _forge(run_dir: Path, stem: str, row: int, change: Callable[[dict[str, object]], None]) -> int:

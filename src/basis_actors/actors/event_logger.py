@@ -6,12 +6,13 @@ What writing means (blocking, in a thread, not at all) is up to the sink it is g
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
+from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, ActorFailed, Cause, Escalated, Outlet, on
 from basis_actors.bus.handlers import Handler
 from basis_actors.errors import REGISTRY, BasisError, severity_of
@@ -27,6 +28,7 @@ from basis_actors.messages.events import (
     TightLoopExecutionEvent,
 )
 from basis_actors.messages.operations import EventLogged
+from basis_actors.messages.safety import StateUnwritable
 from basis_actors.results.accumulator import RunStatistics
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
 
@@ -51,6 +53,13 @@ class FlushDue(msgspec.Struct, frozen=True, gc=False):
 
 class EventsWritten(msgspec.Struct, frozen=True, gc=False):
     """The writer tells the live event logger that a batch is on its way to the disk and there is room again."""
+
+
+class DiskReport(msgspec.Struct, frozen=True, gc=False):
+    """The writer tells the live event logger how the disk takes what is written."""
+
+    problem: str | None
+    """None once it takes everything again."""
 
 
 class EventLogger(Actor):
@@ -88,6 +97,11 @@ class EventLogger(Actor):
     @property
     def backlog(self) -> int:
         """Events taken and not yet written; sources wait for them too."""
+        return self._sink.unwritten
+
+    @property
+    def unwritten(self) -> int:
+        """Events that are not on disk yet, whoever waits for them."""
         return self._sink.unwritten
 
     def post_stop(self) -> Awaitable[None]:
@@ -172,6 +186,9 @@ class LiveEventLogger(TellingEventLogger):
 
     `write_events` has to be added to the bus as a source of this actor: it carries out the writing. Every
     `flush_seconds` on the clock of the bus, what waits is written even if the batch is not full.
+
+    A disk that takes nothing ends nothing: that is said once, to the log that waits, to whoever watches, to `warn` and
+    to the gate, which then lets through only what reduces; and said once more when it is over, with what was lost.
     """
 
     def __init__(
@@ -183,6 +200,16 @@ class LiveEventLogger(TellingEventLogger):
     ) -> None:
         super().__init__(sink, statistics, components, name)
         self._writer = sink
+        self._since: int | None = None
+        """When the disk began to take nothing."""
+        self._told_lost = 0
+        self.warn: Callable[[str], object] = lambda _: None
+        """Told what whoever started the process is to see at once."""
+
+    @property
+    def backlog(self) -> int:
+        """Sources wait for a slow disk, and not for one that takes nothing: the book has to be looked after."""
+        return super().backlog if self._since is None else 0
 
     def pre_start(self) -> None:
         """Set the first timer."""
@@ -190,7 +217,31 @@ class LiveEventLogger(TellingEventLogger):
 
     async def write_events(self, outlet: Outlet) -> None:
         """The source: writes as it is asked to, and after each time lets those go on who waited for room."""
-        await self._writer.run(lambda: outlet.post(self.name, EventsWritten()))
+        await self._writer.run(
+            lambda: outlet.post(self.name, EventsWritten()),
+            lambda problem: outlet.post(self.name, DiskReport(problem)),
+        )
+
+    @on(DiskReport)
+    def note_disk(self, report: DiskReport) -> None:
+        """Say that the disk takes nothing, or that it does again."""
+        if (report.problem is None) == (self._since is None):
+            return
+        now = utc_from_ns(self.now)
+        if report.problem is not None:
+            self._since = self.now
+            text = f"the event log takes nothing, so nothing that adds risk is sent: {report.problem}"
+            error = error_event(now, self.name, "LOG-001", text)
+        else:
+            lasted = (self.now - (self._since or self.now)) / self.span(1.0)
+            self._since = None
+            lost, self._told_lost = self._writer.lost[self._told_lost :], len(self._writer.lost)
+            ranges = ", ".join(f"{first} to {last}" for first, last in lost)
+            text = f"the event log takes everything again, after {lasted:.0f} s; events lost: {ranges or 'none'}"
+            error = error_event(now, self.name, "LOG-002" if lost else "LOG-001", text, passes=not lost)
+        self.publish(StateUnwritable("event log", report.problem))
+        self.warn(f"{error.error_code}: {text}")
+        self.log(error)
 
     @on(EventsWritten)
     def events_written(self, _message: EventsWritten) -> None:

@@ -160,7 +160,7 @@ class EventLoggerConfig(Model):
     flush_seconds: Seconds
     """Of wall time."""
     unwritten_limit: Count
-    """Events that may wait; above it trading stops."""
+    """Events that may wait: beyond it a disk that hangs ends the process, and a full one makes it give events up."""
 
     @model_validator(mode="after")
     def _check(self) -> EventLoggerConfig:

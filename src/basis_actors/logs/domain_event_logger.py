@@ -19,7 +19,7 @@ from msgspec.structs import force_setattr
 from basis_actors.errors import BasisError
 from basis_actors.logs.directory import EVENTS_FOLDER
 from basis_actors.logs.event_files import SEGMENT_BYTES, EventFiles
-from basis_actors.logs.seals import SEAL_EVENTS
+from basis_actors.logs.seals import SEAL_EVENTS, Numbers
 from basis_actors.logs.wall_clock import WallClock, system_clock
 from basis_actors.messages.events import EVENT_TYPES, DomainEvent
 
@@ -195,8 +195,12 @@ class DomainEventLogger:
     def _seal(self) -> None:
         """Have the files sealed as they are with all events taken so far."""
         self._hand_over()
-        self._files.put_seal(self.sequence)
+        self._files.put_seal(self.sequence, self._given_up())
         self._seal_at = self.sequence + SEAL_EVENTS
+
+    def _given_up(self) -> tuple[Numbers, ...]:
+        """Events that were taken and will never be written, and that no seal has named yet."""
+        return ()
 
     def _hand_over(self) -> None:
         """Give the finished lines to the files, and begin the next batch."""
@@ -223,7 +227,8 @@ class AsyncDomainEventLogger(DomainEventLogger):
     happens at a time and is shielded from cancellation. Lines leave memory only once they are written, so a task that
     is cancelled nevertheless (by asyncio itself) loses nothing: the next flush writes them.
 
-    `log` raises BasisError LOG-002 once more than `unwritten_limit` events wait for a disk that does not keep up.
+    `log` raises BasisError LOG-002 once more than `unwritten_limit` events wait for a disk that does not keep up. While
+    the disk refuses them, so many are kept and what comes then is given up; seals name the numbers of those.
     """
 
     def __init__(
@@ -261,16 +266,37 @@ class AsyncDomainEventLogger(DomainEventLogger):
         self._flushing = anyio.Lock()
         self._wanted = anyio.Event()
         self._closed = False
+        self._failing = False
+        self._handed_over = self._lost = self._named = 0
+        self.lost: list[Numbers] = []
+        """Numbers of the events that were given up: first and last of each range."""
 
-    async def run(self, written: Callable[[], object] = lambda: None) -> None:
+    @property
+    def unwritten(self) -> int:
+        """Events that were taken, were not given up, and are not on disk yet."""
+        return self.sequence - self._lost - self._files.lines_written
+
+    async def run(
+        self, written: Callable[[], object] = lambda: None, tell: Callable[[str | None], object] = lambda _: None
+    ) -> None:
         """Carry out flushes as they are asked for, until closed or cancelled, and call `written` after each.
 
-        Raises BasisError LOG-001.
+        `tell` is told each time why the disk has taken nothing, and None once it has taken all again.
         """
         while not self._closed:
             await self._wanted.wait()
             self._wanted = anyio.Event()
-            await self.flush_now()
+            try:
+                await self.flush_now()
+            except BasisError as error:
+                self._failing = True
+                tell(error.message)
+            else:
+                if self._failing:
+                    self._failing = False
+                    self._seal()
+                    self.flush()
+                    tell(None)
             written()
 
     def flush(self) -> None:
@@ -283,6 +309,7 @@ class AsyncDomainEventLogger(DomainEventLogger):
         async with self._flushing:
             if self._closed:
                 return
+            self._give_up_what_is_too_much()
             self._hand_over()
             self._flushed()
             with anyio.CancelScope(shield=True):
@@ -297,6 +324,7 @@ class AsyncDomainEventLogger(DomainEventLogger):
         try:
             with anyio.move_on_after(self.close_seconds, shield=True) as deadline:
                 async with self._flushing:
+                    self._failing = False
                     self._seal()
                     try:
                         await self._sync(executor=self._thread)
@@ -311,8 +339,42 @@ class AsyncDomainEventLogger(DomainEventLogger):
         if deadline.cancelled_caught:
             raise self._overflow(f"the disk did not take them within {self.close_seconds:g} s")
 
+    def _due(self) -> None:
+        if self._failing:
+            self._give_up_what_is_too_much()
+            self._hand_over()
+        super()._due()
+
+    def _hand_over(self) -> None:
+        super()._hand_over()
+        self._handed_over = self.sequence
+
+    def _give_up_what_is_too_much(self) -> None:
+        """Let go of the newest events, which nobody has handed over yet, once memory holds enough for a disk that
+        takes none; and of all that follow them until it does, so that an outage leaves one gap."""
+        first, last = self._handed_over, self.sequence - 1
+        gap = len(self.lost) > self._named
+        if not self._failing or first > last or not (gap or self.unwritten > self.unwritten_limit):
+            return
+        for batch in self._batches.values():
+            batch.text, batch.lines = bytearray(), 0
+        if gap:
+            self.lost[-1] = (self.lost[-1][0], last)
+        else:
+            self.lost.append((first, last))
+        self._lost += last - first + 1
+        self._handed_over = self.sequence
+
+    def _given_up(self) -> tuple[Numbers, ...]:
+        """Named by the first seal for which there is room again."""
+        if self._failing:
+            return ()
+        unnamed = tuple(self.lost[self._named :])
+        self._named = len(self.lost)
+        return unnamed
+
     def _batch_full(self) -> None:
-        if self.unwritten > self.unwritten_limit:
+        if self.unwritten > self.unwritten_limit and not self._failing:
             raise self._overflow(f"the limit is {self.unwritten_limit}")
         self.flush()
 

@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 
 from basis_actors.errors import BasisError
-from basis_actors.logs.seals import SEALS_STEM, FileSeal, RunningSum, Seal
+from basis_actors.logs.seals import SEALS_STEM, FileSeal, Numbers, RunningSum, Seal
 from basis_actors.logs.segments import active, rotated
 
 __all__ = ["SEGMENT_BYTES", "EventFiles"]
@@ -29,8 +29,9 @@ SEGMENT_BYTES: Final = 100_000_000
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _MODE: Final = 0o600
 
-Handed = tuple[int, bytes | bytearray, int] | tuple[None, int] | None
-"""Lines for a file and how many they are, or the number of events at which to seal; None once it is in the queue."""
+Handed = tuple[int, bytes | bytearray, int] | tuple[None, int, tuple[Numbers, ...]] | None
+"""Lines for a file and how many they are, or the number of events at which to seal and which of them are lost; None
+once it is in the queue."""
 Write = tuple[int, bytes | bytearray | None, int]
 """File, what to append to it, and how many lines of events that holds; instead of text None begins a new segment."""
 
@@ -84,9 +85,9 @@ class EventFiles:
                 "LOG-003", f"event files in {folder} cannot be made: {error}; make the folder writable"
             ) from error
 
-    def put_seal(self, sequence: int) -> None:
-        """Seal what was handed over so far, which is all events before `sequence`."""
-        self.put((None, sequence))
+    def put_seal(self, sequence: int, lost: tuple[Numbers, ...] = ()) -> None:
+        """Seal what was handed over so far, which is all events before `sequence` but those that are `lost`."""
+        self.put((None, sequence, lost))
 
     def write(self) -> None:
         """Write everything that was handed over. Raises BasisError LOG-001, or LOG-005 when a segment cannot be
@@ -118,7 +119,7 @@ class EventFiles:
             if item is None:
                 handed.popleft()
             elif item[0] is None:
-                self._line_up_seal(item[1])
+                self._line_up_seal(item[1], item[2])
             else:
                 self._line_up_lines(*item)
 
@@ -131,11 +132,11 @@ class EventFiles:
         self._queue += writes
         self._handed[0] = None
 
-    def _line_up_seal(self, sequence: int) -> None:
+    def _line_up_seal(self, sequence: int, lost: tuple[Numbers, ...]) -> None:
         now = {self._stems[file]: total.seal() for file, total in enumerate(self._sums) if total.lines}
         grown = {stem: seal for stem, seal in now.items() if seal != self._sealed.get(stem)}
-        line = msgspec.json.encode(Seal(sequence, grown)) + b"\n"
-        writes: list[Write] = [(self._seals, line, 0)] if grown else []
+        line = msgspec.json.encode(Seal(sequence, grown, lost)) + b"\n"
+        writes: list[Write] = [(self._seals, line, 0)] if grown or lost else []
         # As above.
         self._sealed = now
         self._queue += writes
@@ -228,5 +229,5 @@ class EventFiles:
         return BasisError(
             code,
             f"{self._paths[file]} cannot be {failed}: {error}; not on disk yet, in lines: {waiting or 'nothing'}; "
-            "free space or choose another log folder, then run again",
+            "free space, or choose another log folder and run again",
         )

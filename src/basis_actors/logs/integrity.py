@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from basis_actors.errors import BasisError
-from basis_actors.logs.seals import SEALS_STEM, FileSeal, RunningSum, Seal
+from basis_actors.logs.seals import SEALS_STEM, FileSeal, Numbers, RunningSum, Seal
 from basis_actors.logs.segments import SUFFIX, UNREADABLE, TornLine, lines, segments
 from basis_actors.messages.events import EVENT_TYPES, DomainEvent
 
@@ -35,17 +35,27 @@ class LogWalk:
     """Walks all events of a run in the order of their numbers, and collects what is wrong with lines and numbers.
 
     A run that was cut off has written its last batch to some files and not to others: from `loose_from` on a gap ends
-    the walk.
+    the walk. Events of which the log itself says that they are `lost` are no finding; `gap` is called where they were.
     """
 
-    def __init__(self, folder: Path, *, loose_from: float = inf) -> None:
-        self.findings: list[Finding] = []
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        loose_from: float = inf,
+        lost: Sequence[Numbers] = (),
+        gap: Callable[[], object] = lambda: None,
+        found: list[Finding] | None = None,
+    ) -> None:
+        self.findings: list[Finding] = [] if found is None else found
         self.torn: list[TornLine] = []
         self.events = 0
         self.cut_off: int | None = None
         """Number of the first event that is missing from the last batch."""
         self._loose_from = loose_from
         self._folder = folder
+        self._lost = dict(lost)
+        self._gap = gap
 
     def __iter__(self) -> Iterator[tuple[int, DomainEvent]]:
         """Number and event; of two lines with one number the second is left out."""
@@ -54,6 +64,9 @@ class LogWalk:
             if number < expected:
                 self._found("number", f"{stem}{SUFFIX}, event {number}", "has a number that another line has as well")
                 continue
+            if number > expected and expected in self._lost:
+                expected = min(self._lost[expected] + 1, number)
+                self._gap()
             if number > expected >= self._loose_from:
                 self.cut_off = expected
                 return
@@ -100,6 +113,8 @@ class SealCheck(msgspec.Struct, frozen=True):
     """Lines after the last seal, by file: of a run that goes on or was killed. Nothing vouches for them."""
     sealed: int
     """Events that were there at the last seal."""
+    lost: list[Numbers]
+    """Events that were given up while the disk took nothing: first and last of each range, in order."""
     torn: list[TornLine]
     """The end of the file of seals, where it is not a whole line."""
 
@@ -111,6 +126,7 @@ def check_seals(folder: Path) -> SealCheck:
     by_file: dict[str, list[tuple[int, FileSeal]]] = {kind.FILE: [] for kind in EVENT_TYPES}
     decode = msgspec.json.Decoder(Seal).decode
     sealed = 0
+    lost: list[Numbers] = []
     for count, line in enumerate(lines(folder, SEALS_STEM, torn), start=1):
         try:
             seal = decode(line)
@@ -118,6 +134,7 @@ def check_seals(folder: Path) -> SealCheck:
             findings.append(Finding("seal", f"{SEALS_STEM}{SUFFIX}, line {count}", f"cannot be read: {error}"))
             continue
         sealed = seal.sequence
+        lost += seal.lost
         for stem, part in seal.files.items():
             by_file.setdefault(stem, []).append((seal.sequence, part))
     unsealed: dict[str, int] = {}
@@ -130,7 +147,7 @@ def check_seals(folder: Path) -> SealCheck:
             findings.append(finding)
         if left:
             unsealed[stem] = left
-    return SealCheck(findings, unsealed, sealed, torn)
+    return SealCheck(findings, unsealed, sealed, lost, torn)
 
 
 def _check_file(folder: Path, stem: str, seals: list[tuple[int, FileSeal]]) -> tuple[Finding | None, int]:

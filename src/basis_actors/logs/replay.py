@@ -30,6 +30,10 @@ _TOLERANCE: Final = 1e-9
 _DUST: Final = 1e-12
 """Of the amounts added: what is left of a position that was closed."""
 _CUT_OFF: Final = "event {} of the last batch is missing: the run was cut off; nothing from there on was checked"
+_LOST: Final = (
+    "events {} to {} are lost: the disk took nothing. The ledger goes on with the snapshot after them, and equity from"
+    " there on is not recomputed"
+)
 _PER_CHECK: Final = 20
 """Findings of one kind that are kept; one wrong delta makes every later snapshot differ."""
 
@@ -50,6 +54,8 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     """Equity at the last calculation, in the share class."""
     positions: dict[str, float]
     """The sum of all deltas, whatever the snapshots show."""
+    lost: int
+    """Events that were given up because the disk took nothing, as the log itself says."""
     has_summary: bool
     """Whether there is a summary; a run that was killed leaves none."""
     findings: list[Finding]
@@ -75,8 +81,11 @@ def replay(run_dir: Path, observe: Callable[[DomainEvent], None] = lambda _: Non
     seals = check_seals(folder)
     if metadata.currency is None:
         raise BasisError("LOG-003", f"{run_dir} does not say in which currency it counts; run the mode again")
-    walk = LogWalk(folder, loose_from=inf if ended else seals.sealed)
-    books = _Books(walk.findings, metadata.currency)
+    findings: list[Finding] = []
+    books = _Books(findings, metadata.currency)
+    walk = LogWalk(
+        folder, loose_from=inf if ended else seals.sealed, lost=seals.lost, gap=books.go_on_after_a_gap, found=findings
+    )
     for number, event in walk:
         books.take(number, event)
         observe(event)
@@ -92,10 +101,12 @@ def replay(run_dir: Path, observe: Callable[[DomainEvent], None] = lambda _: Non
         calculations=books.calculations,
         equity=None if books.last is None else books.last.equity,
         positions=books.summed,
+        lost=sum(last - first + 1 for first, last in seals.lost),
         has_summary=has_summary,
         findings=findings,
         more=more,
         notes=[
+            *(_LOST.format(first, last) for first, last in seals.lost),
             *([] if walk.cut_off is None else [_CUT_OFF.format(walk.cut_off)]),
             *(() if ended else (f"{end.where} {end.what}" for end in loose)),
         ],
@@ -138,6 +149,12 @@ class _Books:
         """Whether the ledger began with what an account held already, which only the log's own prices value."""
         self._attribution: dict[str, float] = {}
         self._residual = 0.0
+        self._after_gap = self._unknown_entries = False
+
+    def go_on_after_a_gap(self) -> None:
+        """Events are lost: the next snapshot and the next calculation are what later ones are held against."""
+        self._after_gap = self._unknown_entries = True
+        self._domains.clear()
 
     @property
     def summed(self) -> dict[str, float]:
@@ -162,6 +179,8 @@ class _Books:
         if event.domain_sequence != due:
             self._found("ledger", number, f"is settlement {event.domain}#{event.domain_sequence}; #{due} was expected")
         self._domains[event.domain] = event.domain_sequence + 1
+        if self._after_gap:
+            return  # the snapshot that is waited for holds it
         settlement = Settlement(
             event.source, event.timestamp, event.domain, event.domain_sequence, event.deltas, event.operation_id
         )
@@ -183,6 +202,10 @@ class _Books:
     def _snapshot(self, number: int, event: PositionSnapshot) -> None:
         self.snapshots += 1
         shown = event.positions
+        if self._after_gap:
+            self._after_gap = False
+            self.positions = {key: amount for key, amount in shown.items() if _is_position(key)}
+            self._alone = None
         if shown == self.positions:
             return
         for key in sorted(shown.keys() | self.positions.keys()):
@@ -195,8 +218,10 @@ class _Books:
         self.positions = {key: amount for key, amount in shown.items() if _is_position(key)}
 
     def _calculation(self, number: int, event: PnLCalculation) -> None:
-        self.calculations += 1
         self.last = event
+        if self._unknown_entries:
+            return
+        self.calculations += 1
         equity, gross = self._valued(event.marks)
         self._flows += sum(self._worth(delta.position_key, delta.delta_amount, event.marks) for delta in self._moved)
         self._moved.clear()

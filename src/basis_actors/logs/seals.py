@@ -1,7 +1,8 @@
 """Defines the seals of an event log: running sha256 sums by which a reader can tell that nothing was changed since.
 
 `events/seals.jsonl` has a line for each `SEAL_EVENTS` events of the run and one for its end. A line names every file
-that grew since the line before: how many lines and bytes it had, over all segments, and the sha256 of those bytes.
+that grew since the line before: how many lines and bytes it had, over all segments, and the sha256 of those bytes. It
+also names events that were given up, because the disk took nothing and memory held enough of them.
 `head -c BYTES positions.jsonl | sha256sum` gives the same.
 """
 
@@ -12,11 +13,15 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["SEALS_STEM", "SEAL_EVENTS", "FileSeal", "RunningSum", "Seal"]
+__all__ = ["SEALS_STEM", "SEAL_EVENTS", "FileSeal", "Numbers", "RunningSum", "Seal"]
 
 SEALS_STEM: Final = "seals"
 SEAL_EVENTS: Final = 500
 """A change is located to the events between two seals."""
+
+
+Numbers = tuple[int, int]
+"""First and last number of a range of events."""
 
 
 class FileSeal(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -27,13 +32,15 @@ class FileSeal(msgspec.Struct, frozen=True, gc=False, array_like=True):
     sha256: str
 
 
-class Seal(msgspec.Struct, frozen=True):
+class Seal(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line of the file of seals."""
 
     sequence: int
     """Events of the run up to here; the number of the next one."""
     files: dict[str, FileSeal]
     """By stem; files that did not grow since the seal before are left out."""
+    lost: tuple[Numbers, ...] = ()
+    """Events that have a number and are in no file, and that no seal before has named."""
 
 
 class RunningSum:

@@ -283,6 +283,7 @@ class LiveRun:
             for source in self._market.sources():
                 bus.add_source(watch.name, source)
         if isinstance(event_logger, LiveEventLogger):
+            event_logger.warn = lambda text: self.warn(text)
             bus.add_source(event_logger.name, event_logger.write_events)
         if around.real_time:
             bus.add(PlaceWatch(self._places(), components.kill_switch.heartbeat_seconds), FREELY)
@@ -309,7 +310,7 @@ class LiveRun:
             self.record.components,
             correlation_id=self.record.correlation_id,
             config_hash=self._prepared.config_hash,
-            unwritten=lambda: event_logger.backlog,
+            unwritten=lambda: event_logger.unwritten,
             stopwatch=stopwatch,
             pace=clock.pace if isinstance(clock, ReplayClock) else 1.0,
         )
