@@ -121,6 +121,16 @@ async def lose_the_order(venue: FakeVenue, order: Order) -> ExecutionHandshake:
     raise UnknownOutcome("VEN-002", "the connection broke")
 
 
+def fill_part(share: float) -> Step:
+    """Do so much of it."""
+
+    async def step(venue: FakeVenue, order: Order) -> ExecutionHandshake:
+        part = tuple(replace(each, delta_amount=share * each.delta_amount) for each in order.expected_deltas)
+        return venue.fill(replace(order, expected_deltas=part))
+
+    return step
+
+
 def skewed(key: str, by: float) -> Step:
     """Do it, but book something else on one position than the venue shows."""
 
@@ -250,7 +260,7 @@ class Desk:
         manager = VenueInterfaceManager(
             [c.domain for c in self.clients], routes, dict.fromkeys(domains.values(), 0), simulated=True
         )
-        self.manager = ExecutionManager(config, Stopwatch(lambda: 0.0), simulated=True)
+        self.manager = ExecutionManager(config, Stopwatch(lambda: 0.0), simulated=True, kill_switch=kill_switch)
         for actor in (
             self.log,
             PositionMonitor("USDT", simulated=True),

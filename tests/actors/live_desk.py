@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from tests.actors.desk import CONFIG, NO_LIMITS, RULES, START
+from tests.actors.store import MemoryStore
 from tests.venues.live.books import account_terms
 from tests.venues.live.scripts import RestingExchange, ScriptedApi
 from tests.venues.worlds import exchange_terms, market
 
 from basis_actors.actors.exchange_adapter import ExchangeAdapter
 from basis_actors.actors.execution_manager import ExecutionManager
+from basis_actors.actors.kill_switch import KillSwitch
 from basis_actors.actors.position_monitor import PositionMonitor
 from basis_actors.actors.position_update_handler import PositionUpdateHandler
 from basis_actors.actors.recovery_manager import RecoveryManager
@@ -21,6 +23,7 @@ from basis_actors.actors.timing import Stopwatch
 from basis_actors.actors.venue_interface_manager import VenueInterfaceManager
 from basis_actors.bus import LiveBus, SimBus
 from basis_actors.bus.testkit import Probe, Runtimes
+from basis_actors.config import KillSwitchConfig
 from basis_actors.messages.book import PositionsView, TickStarted
 from basis_actors.messages.commands import ExecuteOrders, IncomingTransfer, OrdersDone
 from basis_actors.messages.events import DomainEvent, ExecutionDeltaEvent, SystemErrorEvent
@@ -31,6 +34,16 @@ from basis_actors.venues.live.account import ExchangeAccount
 
 E = TypeVar("E", bound=DomainEvent)
 NAMES = ("binance", "bybit")
+GUARD = KillSwitchConfig(
+    mismatches=3,
+    mismatch_window_seconds=3600.0,
+    venue_lost_seconds=60.0,
+    heartbeat_seconds=30.0,
+    dead_man_seconds=120.0,
+    countdown_seconds=None,
+    flatten_ticks=5,
+    flatten_pause_seconds=30.0,
+)
 
 
 class SharedClock:
@@ -66,6 +79,8 @@ class World:
             for name in NAMES
         }
         self._processes = 0
+        self.latch: MemoryStore | None = None
+        """Where processes with a kill switch keep its latch; None for those that have none."""
 
     async def fund(self, amount: float = 50_000.0) -> World:
         """Put cash on both."""
@@ -110,16 +125,19 @@ class LiveDesk:
         self.engine, self.log, self.views = Probe("engine"), Probe("event_logger"), Probe("views", PositionsView)
         routes = {name: name for name in NAMES}
         manager = VenueInterfaceManager(NAMES, routes, dict.fromkeys(NAMES, 0), simulated=False)
-        self.recovery = RecoveryManager(list(self.accounts.values()), world.journal)
+        guard = [] if world.latch is None else [KillSwitch(GUARD, world.latch, routes, "USDT", enforce=True)]
+        name = guard[0].name if guard else None
+        self.recovery = RecoveryManager(list(self.accounts.values()), world.journal, name)
         for actor in (
             self.log,
+            *guard,
             PositionMonitor("USDT", simulated=False),
             self.recovery,
             *(ExchangeAdapter(account, manager.name, 5.0) for account in self.accounts.values()),
             manager,
-            RiskGate(GateRules(RULES, routes, NO_LIMITS, "USDT")),
+            RiskGate(GateRules(RULES, routes, NO_LIMITS, "USDT"), name),
             PositionUpdateHandler(1e-9, routes, dict.fromkeys(NAMES, 1e-8)),
-            ExecutionManager(CONFIG, Stopwatch(lambda: 0.0), simulated=False, journal=world.journal),
+            ExecutionManager(CONFIG, Stopwatch(lambda: 0.0), simulated=False, journal=world.journal, kill_switch=name),
             Probe("strategy_manager"),
             self.engine,
             self.views,

@@ -19,8 +19,16 @@ from basis_actors.messages.journal import Intent, IntentState
 from basis_actors.messages.orders import Order, OrderType, Side
 from basis_actors.venues.journal.memory import MemoryJournal
 
+SHARES = st.sampled_from([0.0, 0.25, 0.5, 1.0])
+OUTCOMES = st.one_of(
+    SHARES,
+    st.just(Rejected("EXEC-001", "refused")),
+    st.just(KeyboardInterrupt()),
+)
 LOT = Decimal("0.001")
 LEGS = group(buy("a", 0.5), short("b", 0.5))
+CLOSING = group(short("a", 0.5, side=Side.LONG, reduce_only=True), buy("b", 0.5, Side.SELL))
+"""A short is bought back, and the spot against it sold."""
 
 
 class Market:
@@ -87,10 +95,10 @@ class Market:
         return total
 
 
-def cut(*shares: float, script: Iterable[float | BaseException] = ()) -> Market:
+def cut(*shares: float, script: Iterable[float | BaseException] = (), legs: tuple[Order, ...] = LEGS) -> Market:
     """A group whose process filled so much of each leg, and was killed."""
     market = Market(script)
-    for leg, share in zip(LEGS, shares, strict=False):
+    for leg, share in zip(legs, shares, strict=False):
         market.trade(leg, share)
     market.kill()
     return market
@@ -183,6 +191,59 @@ def test_where_neither_works_the_refusal_is_raised() -> None:
     assert market.trades() == [("a-undone-1-0", Side.SELL, 0.5), ("b-finished-1-0", Side.SHORT, 0.5)]
 
 
+@pytest.mark.parametrize(
+    ("shares", "trades"),
+    [
+        pytest.param((1.0,), [("b-finished-1-0", Side.SELL, 0.5)], id="bought back and not sold"),
+        pytest.param((0.4,), [("b-finished-1-0", Side.SELL, 0.2)], id="bought back in part"),
+        pytest.param((1.0, 0.4), [("b-finished-1-0", Side.SELL, 0.3)], id="sold in part"),
+        pytest.param((0.4, 0.4), [], id="as far as each other"),
+        pytest.param((), [], id="nothing done"),
+    ],
+)
+def test_what_was_done_of_a_group_that_only_reduces_stays_done_and_the_other_leg_follows(
+    shares: tuple[float, ...], trades: list[tuple[str, Side, float]]
+) -> None:
+    market = cut(*shares, legs=CLOSING)
+    market.mend(CLOSING)
+    assert market.trades() == trades
+    assert all(order.reduce_only for order in market.sent)
+    assert market.in_force(CLOSING[0]) == market.in_force(CLOSING[1])
+
+
+def test_what_its_own_process_did_of_a_leg_in_further_trades_is_not_done_again() -> None:
+    market = Market()
+    market.trade(CLOSING[0])
+    market.trade(CLOSING[1], 0.4)
+    market.trade(replace(CLOSING[1], operation_id="b-rest-1", amount=0.3))
+    market.kill()
+    market.mend(CLOSING)
+    assert market.trades() == []
+
+
+def test_a_sale_that_is_refused_leaves_what_was_bought_back_as_it_is() -> None:
+    market = cut(1.0, script=[Rejected("EXEC-004", "insufficient balance")], legs=CLOSING)
+    with pytest.raises(Rejected, match="insufficient balance"):
+        market.mend(CLOSING)
+    assert market.trades() == [("b-finished-1-0", Side.SELL, 0.5)]
+
+
+@given(first=SHARES, second=SHARES, script=st.lists(OUTCOMES, max_size=12))
+def test_whatever_happens_a_group_that_only_reduces_ends_even_and_no_smaller(
+    first: float, second: float, script: list[float | BaseException]
+) -> None:
+    market = cut(first, second, script=script, legs=CLOSING)
+    before = max(market.in_force(leg) for leg in CLOSING)
+    for _ in range(20):
+        try:
+            market.mend(CLOSING)
+            break
+        except (KeyboardInterrupt, BasisError):
+            market.kill()
+    whole = [market.in_force(leg) for leg in CLOSING]
+    assert whole == [before, before]
+
+
 def test_what_is_too_small_to_trade_stays() -> None:
     market = cut(1.0, 0.002, script=[Rejected("EXEC-009", "below the minimum")])
     market.mend()
@@ -224,14 +285,6 @@ def test_a_process_that_is_killed_while_it_mends_is_followed_by_one_that_goes_on
     market.mend()
     assert [market.in_force(leg) for leg in LEGS] == [0, 0]
     assert len(market.sent) == 2 - done
-
-
-SHARES = st.sampled_from([0.0, 0.25, 0.5, 1.0])
-OUTCOMES = st.one_of(
-    SHARES,
-    st.just(Rejected("EXEC-001", "refused")),
-    st.just(KeyboardInterrupt()),
-)
 
 
 @given(first=SHARES, second=SHARES, script=st.lists(OUTCOMES, max_size=12))

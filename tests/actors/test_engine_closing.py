@@ -13,7 +13,7 @@ from basis_actors.bus.testkit import Probe, Runtimes
 from basis_actors.messages.book import TickStarted
 from basis_actors.messages.commands import DecisionMade, OrderResult, OrdersDone, StopTrading
 from basis_actors.messages.market import MarketState
-from basis_actors.messages.safety import BookStillOpen, CloseBook, ResumeTrading
+from basis_actors.messages.safety import BookStillOpen, CloseBook, LevelBook, ResumeTrading
 from basis_actors.times import utc_from_ns
 
 pytestmark = pytest.mark.anyio
@@ -161,3 +161,40 @@ async def test_a_process_that_begins_between_two_ticks_closes_before_the_first(r
         await floor.step()
         assert floor.times == [-HOUR // 2]
         assert floor.world.of(TickStarted)[0].reconcile
+
+
+async def test_a_leg_that_stands_alone_is_looked_at_at_once_until_nothing_more_is_wanted(runtime: Runtimes) -> None:
+    floor = Floor(runtime)
+    async with floor.bus as bus:
+        await floor.step()
+        await bus.advance(600.0)
+        bus.post("engine", LevelBook())
+        await floor.step(True)
+        await floor.step(False)
+        await floor.step()
+        await floor.step()
+        assert floor.times == [0, *(10 * MINUTE + each * 10**9 for each in (0, 1, 31)), HOUR]
+        assert floor.word.of(BookStillOpen) == [], "nobody wanted it closed"
+        assert not floor.engine.is_closing
+
+
+async def test_a_leg_that_stands_alone_is_no_reason_to_go_on_after_a_stop(runtime: Runtimes) -> None:
+    floor = Floor(runtime)
+    async with floor.bus as bus:
+        await floor.step()
+        bus.control("engine", StopTrading("killed"))
+        bus.post("engine", LevelBook())
+        await floor.step()
+        assert floor.times == [0, HOUR]
+
+
+async def test_a_leg_that_stands_alone_while_the_book_is_closed_changes_nothing(runtime: Runtimes) -> None:
+    floor = Floor(runtime)
+    async with floor.bus as bus:
+        await floor.step()
+        await floor.close()
+        bus.post("engine", LevelBook())
+        await floor.step()
+        assert floor.engine.is_closing
+        await floor.step()
+        assert floor.times == [0, 10**9, 31 * 10**9]

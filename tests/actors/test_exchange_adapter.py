@@ -319,7 +319,9 @@ async def test_a_leg_that_cannot_be_undone_for_want_of_a_key_is_said_and_ends_no
         assert (await desk.tick()).positions[PERP] == -0.5
         assert desk.engine.of(StopTrading) == []
         (event,) = [each for each in desk.logged(SystemErrorEvent) if each.error_code == "EXEC-006"]
-        assert event.message.startswith("a could not be unwound, so the book is not hedged: the key was revoked")
+        assert event.message.startswith(
+            "a could not be unwound (VEN-005), so the book is not hedged: the key was revoked"
+        )
 
 
 async def test_an_unknown_leg_is_found_and_its_group_is_whole(world: World) -> None:

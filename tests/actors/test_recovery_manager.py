@@ -11,6 +11,7 @@ from decimal import Decimal
 import pytest
 from tests.actors.desk import START, buy, group, short
 from tests.actors.live_desk import LiveDesk, World, running
+from tests.actors.store import MemoryStore
 from tests.actors.test_engine import Ticks
 from tests.venues.live.books import HandClock, account_terms
 from tests.venues.live.scripts import (
@@ -27,6 +28,7 @@ from tests.venues.live.scripts import (
 )
 
 from basis_actors.actors.engine import Engine
+from basis_actors.actors.latch_file import read_latch
 from basis_actors.actors.recovery_manager import RecoveryManager
 from basis_actors.bus import BusFailed
 from basis_actors.bus.testkit import Probe, Runtimes
@@ -35,6 +37,9 @@ from basis_actors.messages.book import TickStarted
 from basis_actors.messages.events import OperationExecutionEvent, SystemErrorEvent
 from basis_actors.messages.exchange import OrderReport, OrderState, OrderTicket
 from basis_actors.messages.journal import Intent, IntentState
+from basis_actors.messages.orders import Side
+from basis_actors.messages.safety import TradingState
+from basis_actors.times import utc_from_ns
 from basis_actors.venues.journal.memory import MemoryJournal
 from basis_actors.venues.live.account import ExchangeAccount
 
@@ -228,6 +233,28 @@ async def test_a_group_that_can_be_neither_undone_nor_finished_ends_the_start(wo
         await started(world, prepare)
     async with running(world) as desk:
         assert await whole(world, desk) == (0.0, 0.0), "the next start tries again"
+
+
+async def test_where_a_kill_switch_is_the_start_goes_on_with_nothing_but_what_reduces(world: World) -> None:
+    """A process that cannot start levels nothing."""
+    await cut_in_two(world, crash)
+    world.latch = MemoryStore()
+
+    def prepare(desk: LiveDesk) -> None:
+        for api in desk.apis.values():
+            api.next("place", refuse)
+
+    async with running(world, prepare) as desk:
+        latch = read_latch(world.latch, utc_from_ns(START))
+        assert (latch.state, latch.error_code, latch.who) == (TradingState.STOPPED, "EXEC-006", "recovery_manager")
+        assert "group group of an earlier process stays one-sided: margin is insufficient" in latch.reason
+        assert "EXEC-006" in desk.codes()
+        assert await world.journal.open_groups() == (), "from here on it is the strategy's to level"
+        done = await desk.execute(buy("more", 0.1))
+        assert [result.error_code for result in done.results] == ["RISK-008"]
+        done = await desk.execute(buy("level", 0.5, Side.SELL))
+        assert [result.succeeded for result in done.results] == [True]
+        assert await whole(world, desk) == (0.0, 0.0)
 
 
 async def test_an_undoing_trade_that_never_ends_ends_the_start(world: World) -> None:

@@ -1,4 +1,6 @@
-"""Defines what becomes of a compensated group that the end of its process cut in two: undone, or else finished."""
+"""Defines what becomes of a compensated group that the end of its process cut in two: undone, or else finished. One
+that only reduces is never undone: its legs follow the one that came furthest.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,15 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from basis_actors.actors.execution_units import MOST_UNWINDS, TOO_SMALL, undoing, unwind_id
+from basis_actors.actors.execution_units import (
+    MOST_TRADES,
+    TOO_SMALL,
+    only_reduces,
+    part_of,
+    rest_id,
+    undoing,
+    unwind_id,
+)
 from basis_actors.errors import BasisError, Rejected
 from basis_actors.messages.orders import ExecutionMode, Order, OrderType
 from basis_actors.ports import OrderJournal
@@ -43,9 +53,15 @@ class CutGroup:
     async def mend(self) -> None:
         """Undo its legs, newest first, unless all of them are done; where an exchange refuses that, do what is left.
 
-        Undoing needs cash or margin that may be gone. Raises Rejected or BasisError EXEC-006 when neither works.
+        Undoing needs cash or margin that may be gone. Raises Rejected or BasisError EXEC-006 when neither works, and
+        where a group that only reduces cannot be made even.
         """
         if all([await self._rest_of(order) <= 0 for order in self._orders]):
+            return
+        if only_reduces(self._orders):
+            furthest = max([await self._in_force(order) / Decimal(repr(order.amount)) for order in self._orders])
+            for order in self._orders:
+                await self._bring_to_end(order, self._finishing, lambda leg: self._rest_of(leg, furthest))
             return
         try:
             for order in reversed(self._orders):
@@ -57,16 +73,18 @@ class CutGroup:
 
     async def _in_force(self, order: Order) -> Decimal:
         """What is done of a leg: filled by its process or by a later one, and not undone by either."""
-        legs = [(self._incarnation, order.operation_id)]
-        undone = [(self._incarnation, unwind_id(order.operation_id, number)) for number in range(1, MOST_UNWINDS + 1)]
+        rests = [rest_id(order.operation_id, number) for number in range(1, MOST_TRADES)]
+        legs = [(self._incarnation, name) for name in (order.operation_id, *rests)]
+        undone = [(self._incarnation, unwind_id(order.operation_id, number)) for number in range(1, MOST_TRADES + 1)]
         for later in range(self._incarnation + 1, self._journal.incarnation + 1):
-            legs += [(later, self._name(order, "finished", number)) for number in range(MOST_UNWINDS)]
-            undone += [(later, self._name(order, "undone", number)) for number in range(MOST_UNWINDS)]
+            legs += [(later, self._name(order, "finished", number)) for number in range(MOST_TRADES)]
+            undone += [(later, self._name(order, "undone", number)) for number in range(MOST_TRADES)]
         return await self._filled(legs) - await self._filled(undone)
 
-    async def _rest_of(self, order: Order) -> Decimal:
-        """What is not done of a leg. Orders count in floats, exchanges in whole lots: their difference is nothing."""
-        wanted = Decimal(repr(order.amount))
+    async def _rest_of(self, order: Order, share: Decimal = Decimal(1)) -> Decimal:
+        """What is not done of a `share` of a leg. Orders count in floats, exchanges in whole lots: their difference is
+        nothing."""
+        wanted = share * Decimal(repr(order.amount))
         left = wanted - await self._in_force(order)
         return left if left > _ROUNDING * wanted else Decimal(0)
 
@@ -84,7 +102,7 @@ class CutGroup:
         left_of: Callable[[Order], Awaitable[Decimal]],
     ) -> None:
         """Trade until nothing is left of a leg: each trade may be filled in part only."""
-        for number in range(MOST_UNWINDS):
+        for number in range(MOST_TRADES):
             left = await left_of(order)
             if left <= 0:
                 return
@@ -113,15 +131,10 @@ class CutGroup:
         return undoing(order, amount, self._name(order, "undone", number))
 
     def _finishing(self, order: Order, amount: float, number: int) -> Order:
-        share = amount / order.amount
-        deltas = tuple(replace(delta, delta_amount=share * delta.delta_amount) for delta in order.expected_deltas)
         return replace(
-            order,
-            operation_id=self._name(order, "finished", number),
-            amount=amount,
+            part_of(order, amount, self._name(order, "finished", number)),
             order_type=OrderType.MARKET,
             operation_details={},
-            expected_deltas=deltas,
             execution_mode=ExecutionMode.SEQUENTIAL,
             atomic_group_id=None,
             sequence_in_group=None,

@@ -14,7 +14,7 @@ from basis_actors.messages.book import Flow, TickStarted
 from basis_actors.messages.commands import AwaitRecovery, DecisionMade, OrdersDone, StopTrading, TickDue
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.operations import TickEnded, TradingPhase, TradingStatus
-from basis_actors.messages.safety import AskPulse, BookStillOpen, CloseBook, Pulse, ResumeTrading
+from basis_actors.messages.safety import AskPulse, BookStillOpen, CloseBook, LevelBook, Pulse, ResumeTrading
 from basis_actors.ports import MarketFeed
 from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns, utc_text
 
@@ -42,8 +42,9 @@ class Engine(Actor):
     In real time (`throttle_seconds` is given) only the newest of the ticks that have fallen due meanwhile begins, the
     others are logged as missed; and a tick begins that many seconds after the one before it, or later.
 
-    While the kill switch has the book closed, which it does as `closing` says, there are ticks between those of the
-    market: the next one begins as soon as one is over in which anything was done, else after a pause.
+    While the kill switch has the book closed, which it does as `closing` says, or a leg levelled that stands alone,
+    there are ticks between those of the market: the next one begins as soon as one is over in which anything was done,
+    else after a pause.
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class Engine(Actor):
         self._closing = closing
         self._extra_ticks: int | None = None
         """How many ticks between those of the market closing may still have; None while nothing is being closed."""
+        self._levels = False
+        """Whether they are for a leg that stands alone, so that they are over with the first at which nothing is wanted."""
         self._got_further = False
         """Whether an order of the tick at work was done."""
         self.stopped: StopTrading | None = None
@@ -108,6 +111,8 @@ class Engine(Actor):
         """A tick without orders is over with its decision."""
         self._require_current(decision.tick_number)
         if decision.orders == 0:
+            if self._levels:
+                self._levels, self._extra_ticks = False, None
             await self._finish()
 
     @on(OrdersDone)
@@ -122,7 +127,7 @@ class Engine(Actor):
         """Pass the stop on to whoever decides and whoever sends, and say so; ticks go on."""
         if self.stopped is not None:
             return
-        self.stopped, self._extra_ticks = command, None
+        self.stopped, self._extra_ticks, self._levels = command, None, False
         self.control("strategy_manager", command)
         self.control("execution_manager", command)
         self.publish(TradingStatus(TradingPhase.STOPPED, command.reason, command.error_code))
@@ -133,9 +138,17 @@ class Engine(Actor):
     @on(CloseBook)
     def close_book(self, _command: CloseBook) -> None:
         """Trading goes on until the book is closed, which begins at once; the stop that ends it is another one."""
-        self.stopped = None
+        self.stopped, self._levels = None, False
         if self._closing is not None:
             self._extra_ticks, self._got_further = self._closing.flatten_ticks, True
+            self._go_on_closing()
+
+    @on(LevelBook)
+    def level_book(self, _command: LevelBook) -> None:
+        """Have the strategy look at once at a book that is one-sided. Before the first tick there is none to level."""
+        nothing_to_do = self.stopped is not None or self._extra_ticks is not None or self._tick_ns is None
+        if self._closing is not None and not nothing_to_do:
+            self._extra_ticks, self._got_further, self._levels = self._closing.flatten_ticks, True, True
             self._go_on_closing()
 
     @on(BetweenTicks)
@@ -155,6 +168,7 @@ class Engine(Actor):
     def resume_trading(self, _command: ResumeTrading) -> None:
         """Forget the stop."""
         self.stopped = self._extra_ticks = None
+        self._levels = False
 
     @on(AskPulse)
     def show_pulse(self, _asked: AskPulse) -> None:
@@ -174,7 +188,7 @@ class Engine(Actor):
     @property
     def is_closing(self) -> bool:
         """Whether the book is being closed, and is to be for some more ticks."""
-        return self._extra_ticks is not None
+        return self._extra_ticks is not None and not self._levels
 
     @property
     def ticks_started(self) -> int:
@@ -233,7 +247,9 @@ class Engine(Actor):
             return
         if left == 0:
             self._extra_ticks = None
-            self.publish(BookStillOpen(closing.flatten_ticks))
+            if not self._levels:
+                self.publish(BookStillOpen(closing.flatten_ticks))
+            self._levels = False
             return
         pause = 0 if self._got_further else self.span(closing.flatten_pause_seconds)
         self._wake(max(self.now + pause, self._taken_ns + _APART_NS), BetweenTicks(self._number))

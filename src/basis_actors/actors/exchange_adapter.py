@@ -92,6 +92,9 @@ class ExchangeAdapter(VenueAdapter):
         """Note tokens that are on their way."""
         await super().expect(transfer)
 
+    def _bound(self) -> dict[str, float]:
+        return self._account.bound
+
     async def _report(self) -> VenueReport | None:
         if self._account.key_refused is not None and self._account.lost_since is not None:
             return None  # said already, and asked at the next tick

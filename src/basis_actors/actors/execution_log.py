@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from basis_actors.actors.execution_units import TOO_SMALL, Outcome, Unit
+from basis_actors.actors.execution_units import TOO_SMALL, Outcome, Unit, only_reduces
 from basis_actors.messages.events import AtomicOperationGroupEvent, OperationExecutionEvent, TightLoopExecutionEvent
 from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.orders import Order
@@ -69,10 +69,11 @@ def tight_loop_event(
 
 
 def group_event(
-    timestamp: datetime, unit: Unit, outcomes: Sequence[Outcome], unwound: Sequence[Outcome], duration_ms: float
+    timestamp: datetime, unit: Unit, outcomes: Sequence[Outcome], further: Sequence[Outcome], duration_ms: float
 ) -> AtomicOperationGroupEvent:
-    """How a group ended; `unwound` are the orders that undid what had been filled."""
+    """How a group ended. `further` orders undid what had been filled; in a group that only reduces they did the rest."""
     assert unit.group_id is not None
+    unwound = () if only_reduces(unit.orders) else further
     failed = next((each for each in outcomes if not each.succeeded or (unwound and each.fell_short)), None)
     rolled_back = any(outcome.handshake.was_rolled_back() for outcome in outcomes)
     reason = None
@@ -82,12 +83,12 @@ def group_event(
         timestamp=timestamp,
         atomic_group_id=unit.group_id,
         mode=unit.mode,
-        operation_ids=tuple(outcome.order.operation_id for outcome in (*outcomes, *unwound)),
-        operation_types=tuple(outcome.order.operation for outcome in (*outcomes, *unwound)),
+        operation_ids=tuple(outcome.order.operation_id for outcome in (*outcomes, *further)),
+        operation_types=tuple(outcome.order.operation for outcome in (*outcomes, *further)),
         all_succeeded=failed is None,
         rollback_occurred=reason is not None,
         group_status=_status(failed, outcomes, unwound, rolled_back=rolled_back),
-        total_gas_fees=sum(_gas_paid(outcome.handshake) for outcome in (*outcomes, *unwound)),
+        total_gas_fees=sum(_gas_paid(outcome.handshake) for outcome in (*outcomes, *further)),
         total_duration_ms=duration_ms,
         rollback_reason=reason,
     )

@@ -10,15 +10,17 @@ from typing import Final
 
 from basis_actors.actors.execution_log import group_event
 from basis_actors.actors.execution_units import (
-    MOST_UNWINDS,
+    MOST_TRADES,
     TOO_SMALL,
     Outcome,
     Unit,
+    only_reduces,
     opposite,
     split_into_units,
     undoing,
     unwind_id,
 )
+from basis_actors.actors.reducing_group import follow
 from basis_actors.actors.reporting import HALTED_CODE, STATE_CODE, STOPPED_CODE, error_event
 from basis_actors.actors.tight_loop import TightLoop, always
 from basis_actors.actors.timing import Stopwatch
@@ -36,7 +38,7 @@ from basis_actors.messages.commands import (
 )
 from basis_actors.messages.execution import ExecutionStatus
 from basis_actors.messages.orders import ExecutionMode, Order
-from basis_actors.messages.safety import CloseBook, ReduceOnly, ResumeTrading
+from basis_actors.messages.safety import BookOneSided, CloseBook, ReduceOnly, ResumeTrading
 from basis_actors.ports import OrderJournal
 from basis_actors.times import utc_from_ns
 
@@ -53,9 +55,12 @@ class ExecutionManager(Actor):
     other, so it is brought to its end. Where the kill switch lets through what reduces, the rest of a unit that was
     checked before is checked again.
 
-    An outcome that nobody knows, a ledger that disagrees with a venue and a leg that cannot be unwound stop trading and
-    fail the actor, once the unit is at its end. With a `journal` a compensated group is written down from before its
-    first leg to its end, so that a process that comes after a kill can unwind it.
+    A group that only reduces is never undone: its legs follow the first as far as that came.
+
+    An outcome that nobody knows and a ledger that disagrees with a venue stop trading and fail the actor, once the unit
+    is at its end. A book that a group leaves one-sided is for the `kill_switch`: it stops what adds risk, and what
+    reduces goes on; without one (None) it fails the actor as well. With a `journal` a compensated group is written down
+    from before its first leg to its end, so that a process that comes after a kill can mend it.
     """
 
     def __init__(
@@ -65,9 +70,11 @@ class ExecutionManager(Actor):
         *,
         simulated: bool,
         journal: OrderJournal | None = None,
+        kill_switch: str | None = None,
     ) -> None:
         super().__init__("execution_manager")
         self._journal = journal
+        self._kill_switch = kill_switch
         self._ending = False
         self._loop = TightLoop(self, config, stopwatch, is_ending=lambda: self._ending, simulated=simulated)
         self._stopwatch = stopwatch
@@ -79,6 +86,8 @@ class ExecutionManager(Actor):
         self._checked = 0
         """The same, when the gate let through what is being sent."""
         self._fatal: tuple[str, str] | None = None
+        self._unsold: dict[tuple[str, str | None], str] = {}
+        """Legs of this decision that only reduce and were not done, by venue and pair: the book is one-sided for it."""
 
     def on_control(self, message: object) -> object:
         """A stop takes effect at once, also while an order is on its way."""
@@ -132,6 +141,7 @@ class ExecutionManager(Actor):
         sent. Of a decision whose orders are put together wrongly nothing is sent at all.
         """
         outcomes: list[Outcome] = []
+        self._unsold.clear()
         units = split_into_units(request.orders)
         blocked = next((f"not sent, because of its decision {unit.flaw}" for unit in units if unit.flaw), None)
         for unit in units:
@@ -157,7 +167,7 @@ class ExecutionManager(Actor):
         """Check a unit, carry it out, and show the book that it leaves."""
         started = self._stopwatch()
         refusal = await self._refusal(unit, tick)
-        full, unwound = None, list[Outcome]()
+        full, further = None, list[Outcome]()
         if refusal is None and unit.mode is ExecutionMode.COMPENSATED:
             # What would keep a later leg back is better known before the first is sent.
             full = await self._loop.room_for(unit.orders)
@@ -168,20 +178,23 @@ class ExecutionManager(Actor):
         elif unit.mode is ExecutionMode.ATOMIC:
             outcomes = await self._loop.run_atomic(unit.orders, lambda: self._may_go_on(unit.orders, tick))
         else:
-            outcomes, unwound = await self._run_journaled(unit, tick)
-        ended = [*outcomes, *unwound]
+            outcomes, further = await self._run_journaled(unit, tick)
+        ended = [*outcomes, *further]
         self._judge(ended)
         if any(outcome.handshake.settlements for outcome in ended):
             await self.ask("position_monitor", ApplySettlements((), Trigger.EXECUTION))
         if unit.group_id is not None:
             now = utc_from_ns(self.now)
-            self.log(group_event(now, unit, outcomes, unwound, self._stopwatch.ms_since(started)))
+            self.log(group_event(now, unit, outcomes, further, self._stopwatch.ms_since(started)))
         return outcomes
 
     async def _refusal(self, unit: Unit, tick: TickStarted) -> tuple[str, str] | None:
         """Code and reason why nothing of a unit may be sent."""
         if unit.flaw is not None and self._stopped is None:
             return "EXEC-003", unit.flaw
+        before = next((why for leg in unit.orders if (why := self._unsold.get((leg.venue, leg.pair)))), None)
+        if before is not None and unit.mode is ExecutionMode.COMPENSATED:
+            return "EXEC-001", f"not sent, because nothing would stand against it: {before}"
         return await self._objection(unit.orders, tick)
 
     async def _objection(self, orders: tuple[Order, ...], tick: TickStarted) -> tuple[str, str] | None:
@@ -213,14 +226,16 @@ class ExecutionManager(Actor):
             await journal.begin_group(group_id, unit.orders)
         except JournalError as error:
             return [self._loop.refuse(order, error.code, error.message) for order in unit.orders], []
-        outcomes, unwound = await self._run_in_turn(unit, tick)
-        if self._fatal is None and all(outcome.fatal is None for outcome in (*outcomes, *unwound)):
+        outcomes, further = await self._run_in_turn(unit, tick)
+        if self._fatal is None and all(outcome.fatal is None for outcome in (*outcomes, *further)):
             await journal.end_group(journal.incarnation, group_id)
-        return outcomes, unwound
+        return outcomes, further
 
     async def _run_in_turn(self, unit: Unit, tick: TickStarted) -> tuple[list[Outcome], list[Outcome]]:
-        """Orders one after the other, and what a compensated group undid after a leg failed."""
+        """Orders one after the other, and what a compensated group undid after a leg failed, or did beyond its legs."""
         compensated = unit.mode is ExecutionMode.COMPENSATED
+        if compensated and only_reduces(unit.orders):
+            return await self._run_reducing(unit, tick)
         outcomes: list[Outcome] = []
         failed: str | None = None
         for place, order in enumerate(unit.orders):
@@ -235,6 +250,29 @@ class ExecutionManager(Actor):
         if failed is None or not compensated:
             return outcomes, []
         return outcomes, await self._unwind(outcomes)
+
+    async def _run_reducing(self, unit: Unit, tick: TickStarted) -> tuple[list[Outcome], list[Outcome]]:
+        """The first order, and of the others the share that was done of it. Further trades that this took come second.
+
+        The gate has seen the first before; from then on the others are needed, whatever is said meanwhile.
+        """
+        first, *others = unit.orders
+        begun = await self._run_one(first, unit.orders, tick)
+        if not begun.handshake.was_successful():
+            text = f"not sent, because {first.operation_id} failed"
+            return [begun, *(self._loop.refuse(order, "EXEC-001", text) for order in others)], []
+        outcomes, further = [begun], list[Outcome]()
+        for order in others:
+            ended = await follow(self._loop, order, min(1.0, begun.filled / first.amount))
+            outcomes.append(ended.trades[0])
+            further += ended.trades[1:]
+            last = ended.trades[-1]
+            if ended.left and last.fatal is None:
+                why = last.handshake.error_message or "the market took no more"
+                what = f"{ended.left:.6g} of {order.amount:.6g} {order.pair} at {order.venue} could not be traded"
+                self._unsold[order.venue, order.pair] = f"{what}: {why}"
+                self._leave_one_sided(order, f"{order.operation_id}: {what}, so the book is not hedged: {why}")
+        return outcomes, further
 
     async def _run_one(self, order: Order, rest: tuple[Order, ...] | None, tick: TickStarted) -> Outcome:
         """One order of a unit, if the `rest` of it, this one included, may still be sent; None stands for what has to
@@ -264,22 +302,28 @@ class ExecutionManager(Actor):
             if not unwound.handshake.was_successful():
                 break
             number = len(undone) + 1
-            if not unwound.fell_short or number > MOST_UNWINDS:
+            if not unwound.fell_short or number > MOST_TRADES:
                 break
             left = outcome.filled - sum(each.filled for each in undone)
             order = undoing(leg, left, unwind_id(leg.operation_id, number))
-        if undone[-1].error_code in (STATE_CODE, _REFUSED_KEY):
-            # The end of the process would not unwind it either. What keeps it from being sent is known to everybody;
-            # once it may be, the strategy finds the book as it is.
-            why = undone[-1].handshake.error_message
-            text = f"{leg.operation_id} could not be unwound, so the book is not hedged: {why}"
-            self.log(error_event(utc_from_ns(self.now), self.name, "EXEC-006", text, leg.operation_id))
-            return undone
         # What is too small to be traded is too small to matter; the strategy sees it in the book.
-        if undone[-1].fell_short or (not undone[-1].handshake.was_successful() and undone[-1].error_code != TOO_SMALL):
-            text = f"{leg.operation_id} could not be unwound ({undone[-1].error_code}): the book is not hedged"
-            self._fatal = ("EXEC-006", f"{text}; look at the positions before trading goes on")
+        last = undone[-1]
+        if last.fell_short or (not last.handshake.was_successful() and last.error_code != TOO_SMALL):
+            why = last.handshake.error_message or "the market took no more"
+            text = f"{leg.operation_id} could not be unwound ({last.error_code}), so the book is not hedged: {why}"
+            # The end of the process would not mend what keeps everything from being sent.
+            self._leave_one_sided(leg, text, passes=last.error_code in (STATE_CODE, _REFUSED_KEY))
         return undone
+
+    def _leave_one_sided(self, leg: Order, text: str, *, passes: bool = False) -> None:
+        """Say that a group could not be made whole. Where nobody else stops what adds risk, nothing may follow it,
+        unless the reason `passes`."""
+        if self._kill_switch is None and not passes:
+            self._fatal = ("EXEC-006", f"{text}; look at the positions before trading goes on")
+            return
+        self.log(error_event(utc_from_ns(self.now), self.name, "EXEC-006", text, leg.operation_id))
+        if self._kill_switch is not None:
+            self.tell(self._kill_switch, BookOneSided(text))
 
     def _judge(self, outcomes: list[Outcome]) -> None:
         """Stop trading where it is not safe to go on, and where a code says that it must not."""

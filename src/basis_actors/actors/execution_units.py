@@ -12,10 +12,22 @@ from basis_actors.finance.keys import perp_key
 from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType, Order, OrderType, Side
 
-__all__ = ["MOST_UNWINDS", "TOO_SMALL", "Outcome", "Unit", "opposite", "split_into_units", "undoing", "unwind_id"]
+__all__ = [
+    "MOST_TRADES",
+    "TOO_SMALL",
+    "Outcome",
+    "Unit",
+    "only_reduces",
+    "opposite",
+    "part_of",
+    "rest_id",
+    "split_into_units",
+    "undoing",
+    "unwind_id",
+]
 
-MOST_UNWINDS: Final = 5
-"""Trades that undo one leg: a book so thin that more are needed is a matter for a person."""
+MOST_TRADES: Final = 5
+"""Trades that undo one leg, or bring it to its end: a book so thin that more are needed is a matter for a person."""
 TOO_SMALL: Final = "EXEC-009"
 """Code of a trade that no exchange takes because it is too small; that is too small to matter."""
 _FLASH: Final = (OperationType.FLASH_BORROW, OperationType.FLASH_REPAY)
@@ -136,6 +148,38 @@ def _flaw(run: Sequence[Order], repeated: Container[str]) -> str | None:
                 f" {order.operation_id!r} is a {order.operation}"
             )
     return None
+
+
+def only_reduces(orders: Iterable[Order]) -> bool:
+    """Whether each of some legs takes something off the book: it sells spot, or is a perp order that may only reduce.
+
+    What is done of them is less risk than before, so it is never undone.
+    """
+    return all(
+        order.reduce_only if order.operation is OperationType.PERP_TRADE else order.side is Side.SELL
+        for order in orders
+    )
+
+
+def part_of(order: Order, amount: float, operation_id: str) -> Order:
+    """The same trade of `amount`, or of as many whole lots of it as are there; it brings its share of what was
+    expected."""
+    share = amount / order.amount
+    deltas = tuple(
+        msgspec.structs.replace(delta, delta_amount=share * delta.delta_amount) for delta in order.expected_deltas
+    )
+    return msgspec.structs.replace(
+        order,
+        operation_id=operation_id,
+        amount=amount,
+        expected_deltas=deltas,
+        reduce_only=order.reduce_only or order.side is Side.SELL,
+    )
+
+
+def rest_id(operation_id: str, number: int) -> str:
+    """Id of a further trade of a leg, which does what those before it left."""
+    return f"{operation_id}-rest-{number}"
 
 
 _OPPOSITE = {Side.BUY: Side.SELL, Side.SELL: Side.BUY, Side.LONG: Side.SHORT, Side.SHORT: Side.LONG}

@@ -1,6 +1,7 @@
 """Defines the actor that says whether anything may be sent. Its answer survives a restart, in a latch.
 
-It acts by itself for the reasons of `stop_causes`, and for a person who tells it to; only a person lets it go.
+It acts by itself for the reasons of `stop_causes` and for a leg that stands alone, and for a person who tells it to;
+only a person lets it go.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from basis_actors.messages.operations import TradingPhase, TradingStatus
 from basis_actors.messages.safety import (
     AskPulse,
     BookClosed,
+    BookOneSided,
     BookStillOpen,
     CancelOrders,
     CloseBook,
     KeyRefused,
     Latch,
     LedgerCompared,
+    LevelBook,
     LookAgain,
     Pulse,
     ReduceOnly,
@@ -176,6 +179,22 @@ class KillSwitch(Actor):
         """A venue that refuses our key stops trading at once: what adds risk anywhere may need it."""
         self._causes.see_key(seen)
         self._look()
+
+    @on(BookOneSided)
+    def see_one_sided(self, seen: BookOneSided) -> None:
+        """A leg that stands alone stops what adds risk, and is levelled before the market's next tick."""
+        if self._latch.state is TradingState.RUNNING:
+            self._set(
+                Latch(
+                    state=TradingState.STOPPED,
+                    reason=seen.reason,
+                    error_code="EXEC-006",
+                    who=self.envelope.sender,
+                    since=utc_from_ns(self.now),
+                    mismatches=self._causes.mismatches,
+                )
+            )
+        self.tell("engine", LevelBook())
 
     @on(LedgerCompared)
     def compare(self, compared: LedgerCompared) -> None:

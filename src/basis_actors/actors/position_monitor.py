@@ -28,6 +28,7 @@ class PositionMonitor(Actor):
         self._positions: dict[str, float] = {}
         self._entries: dict[str, float] = {}
         self._applied = AppliedSequences()
+        self._bound: dict[str, float] = {}
         self._tick: TickStarted | None = None
         self._valued: tuple[dict[str, float], TickStarted, Valuation] | None = None
         """The ledger that was valued last, when, and what it was worth."""
@@ -37,7 +38,7 @@ class PositionMonitor(Actor):
     def tick(self, settled: TickSettled) -> None:
         """Apply what the venues settled, then show the book to the monitors."""
         self._apply(settled.settlements)
-        self._tick = settled.tick
+        self._tick, self._bound = settled.tick, settled.bound
         view = self._announce(Trigger.TICK)
         if settled.reports:
             self.tell("position_update_handler", CheckLedger(view, settled.reports))
@@ -89,7 +90,7 @@ class PositionMonitor(Actor):
             self._valued = valued = (self._positions, tick, valuation)
         settlements = tuple(self._unannounced)
         positions, entries = dict(self._positions), dict(self._entries)
-        return PositionsView(tick, trigger, positions, entries, settlements, prices, valued[2])
+        return PositionsView(tick, trigger, positions, entries, settlements, prices, valued[2], self._bound)
 
     def _announce(self, trigger: Trigger) -> PositionsView:
         view = self._view(trigger)

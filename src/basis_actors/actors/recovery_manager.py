@@ -1,7 +1,8 @@
 """Defines the actor that brings live accounts into order before anything is traded.
 
 What earlier processes sent is found out, compensated groups that were cut in two are brought to an end, and the
-ledger begins with what the exchanges then show. If any of that fails, the engine does not start.
+ledger begins with what the exchanges then show. If any of that fails, the engine does not start. A group that cannot be
+made whole is no such failure: what adds risk is stopped, and the strategy levels the book that there is.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from basis_actors.messages.commands import AwaitRecovery
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.operations import TradingPhase, TradingStatus
 from basis_actors.messages.orders import Order
+from basis_actors.messages.safety import BookOneSided
 from basis_actors.ports import OrderJournal
 from basis_actors.times import utc_from_ns
 from basis_actors.venues.live.account import ExchangeAccount
@@ -27,6 +29,8 @@ __all__ = ["RecoveryManager"]
 R = TypeVar("R")
 _REFUSED: Final = "EXEC-004"
 """Code of an order that its exchange took and then rejected."""
+_ONE_SIDED: Final = "EXEC-006"
+"""Code of a group that cannot be made whole."""
 _MOST_PAUSES: Final = 32
 """How many times the pause between two reads a pause grows to while an exchange does not answer."""
 
@@ -34,11 +38,15 @@ _MOST_PAUSES: Final = 32
 class RecoveryManager(Actor):
     """Has to join the bus before the actors of the accounts.
 
-    What fails for a reason that passes is tried again, for as long as the terms of the account say.
+    What fails for a reason that passes is tried again, for as long as the terms of the account say. `kill_switch` is
+    told of a group that cannot be made whole; where there is none (None) that is a failure.
     """
 
-    def __init__(self, accounts: Sequence[ExchangeAccount], journal: OrderJournal) -> None:
+    def __init__(
+        self, accounts: Sequence[ExchangeAccount], journal: OrderJournal, kill_switch: str | None = None
+    ) -> None:
         super().__init__("recovery_manager")
+        self._kill_switch = kill_switch
         self._accounts = {account.domain: account for account in accounts}
         self._journal = journal
         self._began_ns = 0
@@ -61,7 +69,7 @@ class RecoveryManager(Actor):
         for incarnation, orders in await self._journal.open_groups():
             group_id = orders[0].atomic_group_id
             assert group_id is not None, "a group has a name"
-            await CutGroup(incarnation, orders, self._journal, self._carry_out, self._explain).mend()
+            await self._mend(CutGroup(incarnation, orders, self._journal, self._carry_out, self._explain), orders[0])
             await self._journal.end_group(incarnation, group_id)
         for account in accounts:
             await self._patiently(account, account.open)
@@ -70,6 +78,16 @@ class RecoveryManager(Actor):
     @on(AwaitRecovery)
     def is_done(self, _request: AwaitRecovery) -> None:
         """Whoever asks is answered once all of it is done."""
+
+    async def _mend(self, group: CutGroup, first: Order) -> None:
+        try:
+            await group.mend()
+        except BasisError as error:
+            if self._kill_switch is None or not (isinstance(error, Rejected) or error.code == _ONE_SIDED):
+                raise
+            text = f"group {first.atomic_group_id} of an earlier process stays one-sided: {error.message}"
+            self.log(error_event(utc_from_ns(self.now), self.name, _ONE_SIDED, text, first.operation_id))
+            self.tell(self._kill_switch, BookOneSided(text))
 
     async def _carry_out(self, order: Order) -> None:
         """Send an order, follow it to its end and log it.

@@ -46,7 +46,7 @@ class VenueAdapter(Actor):
         report = await self._report() if tick.reconcile else None
         if report is not None:
             settlements += report.settlements
-        self.tell(self._manager, VenueSettled(client.domain, tick, settlements, report))
+        self.tell(self._manager, VenueSettled(client.domain, tick, settlements, report, self._bound()))
 
     @on(ExecuteOrder)
     async def execute(self, request: ExecuteOrder) -> ExecutionHandshake:
@@ -93,6 +93,10 @@ class VenueAdapter(Actor):
     async def expect(self, transfer: IncomingTransfer) -> None:
         """Note tokens that are on their way."""
         await self._client.expect(transfer)
+
+    def _bound(self) -> dict[str, float]:
+        """What open orders bind; nothing where orders are done at once."""
+        return {}
 
     async def _report(self) -> VenueReport | None:
         try:

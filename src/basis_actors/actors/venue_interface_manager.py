@@ -55,14 +55,16 @@ class VenueInterfaceManager(Actor):
         if len(waiting) < len(self._domains):
             return
         merged: list[Settlement] = []
+        bound: dict[str, float] = {}
         for domain in self._domains:
             merged.extend(waiting[domain].settlements)
+            bound.update(waiting[domain].bound)
         merged = _by_time(merged)
         reports = tuple(report for name in self._domains if (report := waiting[name].report) is not None)
         if len(reports) < len(self._domains):
             reports = ()
         self._settled = {}
-        self.tell("position_monitor", TickSettled(settled.tick, tuple(merged), reports))
+        self.tell("position_monitor", TickSettled(settled.tick, tuple(merged), reports, bound))
 
     @on(RouteOrder)
     async def route(self, request: RouteOrder) -> ExecutionHandshake:

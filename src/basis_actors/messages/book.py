@@ -73,6 +73,8 @@ class TickSettled(msgspec.Struct, frozen=True):
     """By time, then by venue in order of configuration."""
     reports: tuple[VenueReport, ...] = ()
     """Of every domain, right after it has settled; empty unless the tick is to be reconciled and all of them answer."""
+    bound: dict[str, float] = {}
+    """How much of a position open orders bind, so that it cannot be sold now, by position key."""
 
 
 class Valuation(msgspec.Struct, frozen=True):
@@ -105,6 +107,8 @@ class PositionsView(msgspec.Struct, frozen=True):
     prices: dict[str, float]
     """Of the assets, in the share class."""
     valuation: Valuation
+    bound: dict[str, float] = {}
+    """How much of a position open orders bind, by position key, as the venues showed it at the tick."""
 
 
 class ExposureView(msgspec.Struct, frozen=True):

@@ -75,6 +75,8 @@ class VenueSettled(msgspec.Struct, frozen=True):
     settlements: tuple[Settlement, ...]
     report: VenueReport | None = None
     """What the domain shows right after it has settled; only when the tick is to be reconciled."""
+    bound: dict[str, float] = {}
+    """How much of a position open orders bind, so that it cannot be sold now, by position key."""
 
 
 class ExecuteOrders(msgspec.Struct, frozen=True):

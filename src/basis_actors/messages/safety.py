@@ -10,6 +10,7 @@ import msgspec
 __all__ = [
     "AskPulse",
     "BookClosed",
+    "BookOneSided",
     "BookStillOpen",
     "CancelOrders",
     "CloseBook",
@@ -17,6 +18,7 @@ __all__ = [
     "KeyRefused",
     "Latch",
     "LedgerCompared",
+    "LevelBook",
     "LookAgain",
     "Pulse",
     "ReduceOnly",
@@ -90,6 +92,17 @@ class BookStillOpen(msgspec.Struct, frozen=True, gc=False):
 
     ticks: int
     """How many there were."""
+
+
+class BookOneSided(msgspec.Struct, frozen=True, gc=False):
+    """A group could not be made whole: a leg stands alone."""
+
+    reason: str
+    """Which one, and why."""
+
+
+class LevelBook(msgspec.Struct, frozen=True, gc=False):
+    """A leg stands alone: the next tick is not to wait for the market's."""
 
 
 class AskPulse(msgspec.Struct, frozen=True, gc=False):

@@ -87,12 +87,13 @@ def add_engine(
     manager = VenueInterfaceManager(
         [client.domain for client in venues], routes, _transfer_delays(run), simulated=simulated
     )
-    recovery = [] if journal is None else [RecoveryManager(accounts, journal)]
+    domains = _ledger_domains(run)
+    switch = [] if state is None else [_kill_switch(run, state, domains)]
+    switch_name = switch[0].name if switch else None
+    recovery = [] if journal is None else [RecoveryManager(accounts, journal, switch_name)]
     throttle = components.strategy_manager.time_throttle_interval if real_time else None
     closing = None if state is None else components.kill_switch
     engine = Engine(feed, flows, recovery[0].name if recovery else None, throttle, closing)
-    domains = _ledger_domains(run)
-    switch = [] if state is None else [_kill_switch(run, state, domains)]
     rules = GateRules(_market_rules(run), routes, run.mode.order_limits, currency, _minimum_stakes(run))
     actors: list[Actor] = [
         *switch,
@@ -105,9 +106,11 @@ def add_engine(
         *(_countdowns(run, accounts) if switch else ()),
         *(OrderCanceller(account) for account in accounts if switch),
         manager,
-        RiskGate(rules, switch[0].name if switch else None, None if simulated else state),
+        RiskGate(rules, switch_name, None if simulated else state),
         PositionUpdateHandler(tolerance, domains, {account.domain: account.tolerance for account in accounts}),
-        ExecutionManager(components.execution_manager, stopwatch, simulated=simulated, journal=journal),
+        ExecutionManager(
+            components.execution_manager, stopwatch, simulated=simulated, journal=journal, kill_switch=switch_name
+        ),
         StrategyManager(strategy, components.strategy_manager, run.mode.risk_limits),
         engine,
     ]

@@ -53,6 +53,10 @@ class Situation(msgspec.Struct, frozen=True):
         """Amount of one position; 0 when there is none."""
         return self.book.risk.exposure.book.positions.get(key, 0.0)
 
+    def bound(self, key: str) -> float:
+        """How much of a position open orders bind, so that it cannot be sold now, whoever placed them."""
+        return self.book.risk.exposure.book.bound.get(key, 0.0)
+
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What a strategy wants at one tick, and why. The fields are those of the StrategyDecision event."""

@@ -30,7 +30,7 @@ class BasisMoves(HedgeGrowth):
             return None
         desk = self._desk
         if gap > 0.0:
-            side, amount = "spot", desk.spot_lots(min(gap, book.spot))
+            side, amount = "spot", desk.spot_lots(min(gap, book.spot_free))
             orders = (desk.sell_spot(amount, "level_delta"),) if amount > 0.0 else ()
         else:
             side, orders = "the short", ()
@@ -118,10 +118,20 @@ class BasisMoves(HedgeGrowth):
         if not book.flat:
             orders = self._desk.close(1.0, "exit")
             if not orders:
-                return Found("hold", "none", "no leg that is still open can be traded now")
+                return self._stays()
             return Found("emergency_exit", "exit_full", "closing every leg", orders, resets=True)
-        left = self._desk.spot_lots(book.spot)
+        left = self._desk.spot_lots(book.spot_free)
         if book.spot_tradable and left * book.price >= self._terms.minimum_notional:
             orders = (self._desk.sell_spot(left, "exit"),)
             return Found("emergency_exit", "exit_full", f"selling {left:.6g} that no short stands against", orders)
-        return self.gather()
+        return self.gather() if book.spot_bound * book.price < self._terms.minimum_notional else self._stays()
+
+    def _stays(self) -> Found:
+        """What cannot be closed now, and why."""
+        book, terms = self._book, self._terms
+        shorts = ", ".join(f"{leg.venue} {leg.short:.6g}" for leg in book.legs.values() if leg.short > 0.0)
+        if not book.spot_bound:
+            return Found("hold", "none", f"no leg that is still open can be traded now: {shorts}")
+        kept = f"the shorts against it stay, so that it is hedged: {shorts}" if shorts else "no short stands against it"
+        bound = f"{book.spot_bound:.6g} {terms.asset} at {terms.spot_venue} are bound by open orders"
+        return Found("hold", "none", f"{bound} and cannot be sold before those are cancelled or filled; {kept}")

@@ -67,6 +67,13 @@ class HedgeBook(msgspec.Struct, frozen=True):
     missing in a row."""
     equity: float
     in_transit: bool
+    spot_bound: float = 0.0
+    """Of the base asset: held, but not to be sold now, because open orders bind it."""
+
+    @property
+    def spot_free(self) -> float:
+        """Base asset that can be sold now."""
+        return max(0.0, self.spot - self.spot_bound)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -127,4 +134,5 @@ def read_hedge_book(terms: HedgeTerms, situation: Situation) -> HedgeBook | None
         terms.allocation.over(tuple(able)),
         situation.book.equity,
         bool(held(_CASH_IN_TRANSIT) or held(terms.transit_key)),
+        situation.bound(terms.spot_key),
     )

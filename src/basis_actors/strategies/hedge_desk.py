@@ -148,9 +148,12 @@ class HedgeDesk(ABC):
         """Both legs of these sizes by venue, in compensated groups."""
 
     def shrink(self, sizes: Mapping[str, float], intent: str) -> tuple[Order, ...]:
-        """Buy back shorts and sell as much spot: one compensated group a venue, none of less than a smallest order."""
-        price = self._book.price
-        left = self._book.spot
+        """Buy back shorts and sell as much spot: one compensated group a venue, none of less than a smallest order.
+
+        Against spot that open orders bind the short stays: it cannot be sold, and without its short it is not hedged.
+        """
+        price, bound = self._book.price, self._book.spot_bound > 0.0
+        left = self._book.spot_free
         orders: list[Order] = []
         for venue, wanted in sizes.items():
             leg = self._book.legs[venue]
@@ -158,6 +161,8 @@ class HedgeDesk(ABC):
                 continue
             least = lots_up(_ABOVE_MINIMUM * leg.terms.minimum_notional / price, leg.terms.lot)
             size = min(max(wanted, least), leg.short)
+            if bound:
+                size = min(size, round_down_to_lot(left, leg.terms.lot))
             spot = self.spot_lots(min(size, left))
             if spot * price < self._terms.minimum_notional:
                 continue

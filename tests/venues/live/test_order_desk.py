@@ -537,6 +537,16 @@ async def test_a_sale_that_may_only_reduce_sells_no_more_than_is_there(book: Boo
     await book.agrees()
 
 
+async def test_what_may_only_reduce_is_cut_to_whole_lots(book: Book) -> None:
+    """A share of a leg is no whole number of them."""
+    await book.by_hand("BTC/USDT", "0.5")
+    await book.settle()
+    handshake = await book.carry_out(book.trade("BTC/USDT", Side.SELL, 0.1234567, reduce_only=True))
+    assert handshake.actual_deltas["binance:BaseToken:BTC"] == pytest.approx(-0.12345)
+    with pytest.raises(Rejected, match="not a multiple of the lot"):
+        await book.execute(book.trade("BTC/USDT", Side.SELL, 0.1234567))
+
+
 async def test_a_close_closes_no_more_than_is_open(book: Book) -> None:
     """As when a leg is undone, and the owner has closed a part of it by hand."""
     await book.carry_out(book.trade("BTC-PERP", Side.SHORT, 0.5))

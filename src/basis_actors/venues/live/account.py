@@ -18,6 +18,7 @@ from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus,
 from basis_actors.messages.orders import OperationType, Order
 from basis_actors.ports import ExchangeApi, OrderJournal
 from basis_actors.times import utc_from_ns
+from basis_actors.venues.live.bound import bound_by
 from basis_actors.venues.live.findings import Findings
 from basis_actors.venues.live.intake import Intake
 from basis_actors.venues.live.intents import Intents
@@ -66,6 +67,8 @@ class ExchangeAccount:
         self._unsent: str | None = None
         """Why our key may not send; what it may is looked up once, at the start of a process."""
         self._told: set[str] = set()
+        self.bound: dict[str, float] = {}
+        """How much of what could be sold open orders bind, by position key, as it was shown last."""
 
     @property
     def domain(self) -> str:
@@ -357,6 +360,7 @@ class ExchangeAccount:
         missing = sorted(self._terms.perps - state.pairs)
         if missing:
             raise Transient("VEN-003", f"{self.domain} does not say what it holds of {', '.join(missing)}; ask again")
+        self.bound = bound_by(self._terms, state)
         return state
 
     def _desk(self, order: Order) -> OrderDesk | TransferDesk:

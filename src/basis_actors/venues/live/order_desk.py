@@ -86,7 +86,8 @@ class OrderDesk:
             return undecided(sent, self._clock.now(), error.message, pending=True)
 
     async def _within_reach(self, order: Order) -> Order:
-        """A trade that may only reduce, cut down to the whole lots that are there: the owner may have reduced as well.
+        """A trade that may only reduce, cut down to whole lots and to those that are there: the owner may have reduced
+        as well.
 
         Raises Rejected EXEC-009 where not a lot is there.
         """
@@ -96,14 +97,15 @@ class OrderDesk:
         is_sale = order.side is Side.SELL
         what = rules.pair.split("/")[0]
         held = await self._held(self._terms.spot_key(what) if is_sale else self._terms.position_key(rules.pair))
-        lots = Decimal(repr(-held if order.side is Side.LONG else held)) / rules.lot + _LOT_NOISE
-        there = float(lots.to_integral_value(rounding=ROUND_FLOOR) * rules.lot)
-        if there >= order.amount:
+        there = Decimal(repr(-held if order.side is Side.LONG else held))
+        lots = (min(there, Decimal(repr(order.amount))) / rules.lot + _LOT_NOISE).to_integral_value(ROUND_FLOOR)
+        reached = float(lots * rules.lot)
+        if reached >= order.amount:
             return order
-        if there <= 0.0:
+        if reached <= 0.0:
             left = f"{held:.12g} {what} is less than a lot" if is_sale else f"a position of {held:.12g} leaves nothing"
             raise Rejected("EXEC-009", f"{order.operation} {order.operation_id!r}: {left}")
-        return replace(order, amount=there)
+        return replace(order, amount=reached)
 
     async def ask(self, entry: JournalEntry) -> ExecutionHandshake:
         """What became of a trade of this process. Raises Transient or AuthFailed when the exchange cannot be asked."""
