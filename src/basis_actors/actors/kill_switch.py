@@ -27,6 +27,7 @@ from basis_actors.messages.safety import (
     BookStillOpen,
     CancelOrders,
     CloseBook,
+    Decided,
     KeyRefused,
     Latch,
     LedgerCompared,
@@ -89,6 +90,8 @@ class KillSwitch(Actor):
         self._book_closed = self._closing_slowly = False
         self._begun = False
         self._ticks = 0
+        self._decided: str | None = None
+        """What the strategy wanted last; None until it has been asked since trading was let go."""
 
     def pre_start(self) -> None:
         """Begin as the last process ended."""
@@ -147,7 +150,7 @@ class KillSwitch(Actor):
         except BasisError as error:
             return SwitchAnswer(self._status(), str(error))
         self._latch, self._halted, self._book_closed, self._closing_slowly = latch, None, False, False
-        self._causes.mismatches = ()
+        self._causes.mismatches, self._decided = (), None
         for actor in TRADERS:
             self.control(actor, ResumeTrading())
         self._show()
@@ -167,6 +170,11 @@ class KillSwitch(Actor):
         """What is open decides whether a lost venue matters."""
         self._causes.book = view
         self._ticks = view.tick.number + 1
+
+    @on(Decided)
+    def note_decision(self, decided: Decided) -> None:
+        """Whoever asks is told what is wanted, and why nothing is."""
+        self._decided = decided.what
 
     @on(VenueSeen)
     def see_venue(self, seen: VenueSeen) -> None:
@@ -254,7 +262,7 @@ class KillSwitch(Actor):
         text = (
             f"the book is not closed after {still.ticks} ticks of its own; closing goes on at the ticks of the market"
         )
-        self._say(f"{text}, and `status` shows what is held")
+        self._say(f"{text}, and `status` shows what is held; the strategy says: {self._decided}")
 
     # What is done
 
@@ -331,6 +339,7 @@ class KillSwitch(Actor):
             book_closed=self._book_closed,
             closing_slowly=self._closing_slowly,
             causes=tuple(f"{cause.code}: {cause.text}" for cause in causes),
+            decided=self._decided,
             ticks=self._ticks,
             risk_level=None if risk is None else risk.level.value,
             equity=None if book is None or unpriced else book.valuation.equity,

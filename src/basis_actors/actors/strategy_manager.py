@@ -10,7 +10,7 @@ from basis_actors.messages.book import BookView, PositionsView, TickStarted, Tri
 from basis_actors.messages.commands import DecisionMade, ExecuteOrders, OrdersDone, StopTrading
 from basis_actors.messages.events import StrategyDecision
 from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource
-from basis_actors.messages.safety import BookClosed, CloseBook, ReduceOnly, ResumeTrading
+from basis_actors.messages.safety import BookClosed, CloseBook, Decided, ReduceOnly, ResumeTrading
 from basis_actors.messages.signals import SignalReceived
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.times import NS_PER_SECOND, utc_from_ns, utc_text
@@ -25,11 +25,14 @@ class StrategyManager(Actor):
 
     After a decision whose orders failed, decisions that add risk are put off for a while; those that reduce it never.
     A critical risk overrides the strategy, and one that persists closes the book and stops trading. The kill switch
-    overrides it in the same way.
+    overrides it in the same way, and is told each decision: `kill_switch` names it, None where there is none.
     """
 
-    def __init__(self, strategy: Strategy, config: StrategyManagerConfig, limits: RiskLimits) -> None:
+    def __init__(
+        self, strategy: Strategy, config: StrategyManagerConfig, limits: RiskLimits, kill_switch: str | None = None
+    ) -> None:
         super().__init__("strategy_manager")
+        self._kill_switch = kill_switch
         self._strategy = strategy
         self._config = config
         self._override = RiskOverride(strategy, limits)
@@ -62,8 +65,9 @@ class StrategyManager(Actor):
 
     @on(ResumeTrading)
     def resume_trading(self, _command: ResumeTrading) -> None:
-        """Let the strategy decide again."""
+        """Let the strategy decide again. A person has looked at what failed before, so nothing is put off for it."""
         self._stopped = None
+        self._failures = self._paused_until = 0
         self._override.release()
 
     @on(Escalated)
@@ -104,6 +108,8 @@ class StrategyManager(Actor):
         else:
             decision = self._wanted(Situation(book, self._pending(), self._deposited, self._carried_out))
         self._report(tick, book, decision)
+        if self._kill_switch is not None:
+            self.tell(self._kill_switch, Decided(f"{decision.decision_type}: {decision.reasoning}"))
         self.tell("engine", DecisionMade(tick.number, len(decision.orders)))
         if decision.orders:
             self.tell("execution_manager", ExecuteOrders(tick, decision.orders))

@@ -133,6 +133,8 @@ def _print_status(answer: Answer) -> None:
     rows += [("nothing sent", problem) for problem in now.unwritable]
     if stopped:
         rows += [("still holds", cause) for cause in now.causes]
+    if now.instead is None:
+        rows.append(("decided", now.decided or "nothing yet; the next tick is waited for"))
     equity = "not known" if now.equity is None else f"{now.equity:,.2f}"
     rows.append(("ticks", f"{now.ticks:,}; risk {now.risk_level or 'not known'}, equity {equity}"))
     _print_rows(rows)

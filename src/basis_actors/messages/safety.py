@@ -14,6 +14,7 @@ __all__ = [
     "BookStillOpen",
     "CancelOrders",
     "CloseBook",
+    "Decided",
     "JournalReport",
     "KeyRefused",
     "Latch",
@@ -77,6 +78,13 @@ class CloseBook(msgspec.Struct, frozen=True, gc=False):
 
     reason: str
     error_code: str
+
+
+class Decided(msgspec.Struct, frozen=True, gc=False):
+    """What the strategy wants at a tick."""
+
+    what: str
+    """Its kind, and why."""
 
 
 class ResumeTrading(msgspec.Struct, frozen=True, gc=False):
@@ -183,6 +191,8 @@ class SwitchStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it has used up the ticks that it had to itself and goes on with those of the market."""
     causes: tuple[str, ...] = ()
     """What would stop trading now, or keeps it from being resumed."""
+    decided: str | None = None
+    """What the strategy wanted last, and why; None before the first tick, and from a resume to the next."""
     ticks: int = 0
     """How many have begun."""
     risk_level: str | None = None

@@ -111,7 +111,7 @@ def add_engine(
         ExecutionManager(
             components.execution_manager, stopwatch, simulated=simulated, journal=journal, kill_switch=switch_name
         ),
-        StrategyManager(strategy, components.strategy_manager, run.mode.risk_limits),
+        StrategyManager(strategy, components.strategy_manager, run.mode.risk_limits, switch_name),
         engine,
     ]
     for actor in (event_logger, *actors):
