@@ -25,6 +25,7 @@ from basis_actors.messages.book import (
 from basis_actors.messages.commands import ExecuteOrders, OrderResult, OrdersDone
 from basis_actors.messages.events import StrategyDecision
 from basis_actors.messages.market import MarketSpec
+from basis_actors.messages.safety import ResumeTrading
 from basis_actors.strategies.base import Decision, Situation, Strategy
 
 pytestmark = pytest.mark.anyio
@@ -150,4 +151,12 @@ async def test_a_venue_that_refuses_for_weeks_leaves_the_pause_at_its_longest(ru
         for _ in range(1_100):
             await m.fails(SHRINK)
         await m.waits(LONGEST)
+        assert await m.sends()
+
+
+async def test_whoever_resumes_trading_has_looked_at_what_failed(runtime: Runtimes) -> None:
+    async with manager(runtime) as m:
+        await m.fails()
+        assert not await m.sends()
+        m.bus.control("strategy_manager", ResumeTrading())
         assert await m.sends()

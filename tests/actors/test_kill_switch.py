@@ -34,6 +34,7 @@ from basis_actors.messages.safety import (
     BookStillOpen,
     CancelOrders,
     CloseBook,
+    Decided,
     KeyRefused,
     Latch,
     LedgerCompared,
@@ -46,6 +47,7 @@ from basis_actors.messages.safety import (
     TradingState,
     VenueSeen,
 )
+from basis_actors.times import utc_from_ns
 
 pytestmark = pytest.mark.anyio
 CONFIG = KillSwitchConfig(
@@ -195,6 +197,33 @@ async def test_whoever_asks_is_told_what_keeps_orders_from_being_sent(runtime: R
             status = await room.bus.ask("kill_switch", GetStatus())
             assert status.unwritable == (() if problem is None else (problem,))
             assert (status.halted, status.latch.state) == (None, TradingState.RUNNING)
+
+
+async def test_what_stays_elsewhere_is_told_with_the_closed_book(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus:
+        await room.kill(flatten=True)
+        await room.says(BookClosed("USDT at bybit stays"), BookClosed("USDT at bybit stays"))
+        texts = [event.message for event in room.log.of(SystemErrorEvent)]
+        assert texts.count("the book is closed; USDT at bybit stays") == 1
+
+
+async def test_after_a_resume_it_is_said_what_is_waited_for(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus as bus:
+        await room.tick()
+        await room.pulse()
+        await room.says(Decided("hold: within all bands"))
+        assert (await bus.ask("kill_switch", GetStatus())).decided == "hold: within all bands"
+        await room.kill()
+        bus.post("kill_switch", Pulse(1, at_work=False, next_ns=START + 3_605 * 10**9))
+        resumed = (await room.resume()).status
+        assert resumed.decided is None
+        assert resumed.next_tick == utc_from_ns(START + 3_605 * 10**9)
+        assert (
+            "the strategy decides at the next tick, at 2024-01-01T01:00:05Z by its schedule"
+            in room.log.of(SystemErrorEvent)[-1].message
+        )
 
 
 async def test_a_book_that_cannot_be_closed_is_told(runtime: Runtimes) -> None:

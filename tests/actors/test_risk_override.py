@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import pytest
@@ -26,7 +26,7 @@ from basis_actors.messages.commands import ExecuteOrders, OrderResult, OrdersDon
 from basis_actors.messages.events import StrategyDecision
 from basis_actors.messages.market import MarketSpec
 from basis_actors.messages.orders import Order, Side
-from basis_actors.messages.safety import ReduceOnly, ResumeTrading
+from basis_actors.messages.safety import BookClosed, ReduceOnly, ResumeTrading
 from basis_actors.strategies.base import Decision, Situation, Strategy
 
 pytestmark = pytest.mark.anyio
@@ -78,13 +78,15 @@ class Manager:
         action: str = "exit_partial",
         steps: int = 2,
         strategy: type[Holder] = Holder,
+        has_way: Callable[[Order], bool] = lambda _: True,
     ) -> None:
         run = load_mode("btc_basis", settings=settings)
         self.bus = runtime.bus(START, log_sink="event_logger")
         self.engine, self.execution, self.log = Probe("engine"), Probe("execution_manager"), Probe("event_logger")
         self.tick = 0
-        manager = StrategyManager(strategy(run, wants, action, steps), CONFIG, run.mode.risk_limits)
-        for actor in (self.log, self.execution, self.engine, manager):
+        self.closed = Probe("closed", BookClosed)
+        manager = StrategyManager(strategy(run, wants, action, steps), CONFIG, run.mode.risk_limits, None, has_way)
+        for actor in (self.log, self.execution, self.engine, self.closed, manager):
             self.bus.add(actor)
 
     async def decides(self, level: RiskLevel, code: str | None = None) -> StrategyDecision:
@@ -201,6 +203,36 @@ class Gatherer(Holder):
         return Decision(
             decision_type="exit", action="exit_full", reasoning="gather", invested=True, orders=(transfer("home"),)
         )
+
+
+class TwoPurses(Holder):
+    """The same of two places, until the first has been sent."""
+
+    def close_all(self, situation: Situation) -> Decision:
+        left, self._steps = self._steps, self._steps - 1
+        here, there = transfer("here"), replace(transfer("there"), venue="bybit", source_venue="bybit")
+        orders = (here, there) if left > 1 else (there,)
+        return Decision(decision_type="exit", action="exit_full", reasoning="gather", invested=True, orders=orders)
+
+
+async def test_what_no_address_is_configured_for_is_not_sent_and_what_stays_is_said_once(runtime: Runtimes) -> None:
+    m = Manager(
+        runtime,
+        "risk_limits.escalation_ticks=1",
+        strategy=TwoPurses,
+        has_way=lambda order: order.venue != "bybit",
+    )
+    async with m.bus:
+        first = await m.decides(RiskLevel.CRITICAL)
+        assert [order.operation_id for order in m.execution.of(ExecuteOrders)[0].orders] == ["here"]
+        assert m.closed.of(BookClosed) == []
+        last = await m.decides(RiskLevel.CRITICAL)
+    (closed,) = m.closed.of(BookClosed)
+    assert closed.stays == ("no address to withdraw to is configured, so these stay where they are: USDT at bybit")
+    assert closed.stays in first.reasoning
+    assert closed.stays in last.reasoning
+    assert len(m.execution.of(ExecuteOrders)) == 1
+    assert len(m.engine.of(StopTrading)) == 1
 
 
 @pytest.mark.parametrize(("code", "steps"), [("VEN-001", 1), ("VEN-003", 3), (None, 3)])

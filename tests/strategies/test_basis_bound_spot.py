@@ -1,4 +1,4 @@
-"""Spot that open orders bind cannot be sold: the shorts against it stay, so that it is hedged, and the rest is closed."""
+"""Spot that open orders bind cannot be sold: the shorts against it stay, so that it is hedged; the rest is closed."""
 
 from __future__ import annotations
 

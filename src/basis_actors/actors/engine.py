@@ -68,13 +68,15 @@ class Engine(Actor):
         self._reconciled_day = -1
         self._tick_ns: int | None = None
         """Time of the newest tick of the market."""
+        self._next_ns: int | None = None
+        """Time of the next tick of the market that is known."""
         self._taken_ns = 0
         """Time of the newest market that was taken, between ticks or not."""
         self._closing = closing
         self._extra_ticks: int | None = None
         """How many ticks between those of the market closing may still have; None while nothing is being closed."""
         self._levels = False
-        """Whether they are for a leg that stands alone, so that they are over with the first at which nothing is wanted."""
+        """Whether they are for a leg that stands alone: they are over with the first at which nothing is wanted."""
         self._got_further = False
         """Whether an order of the tick at work was done."""
         self.stopped: StopTrading | None = None
@@ -173,7 +175,7 @@ class Engine(Actor):
     @on(AskPulse)
     def show_pulse(self, _asked: AskPulse) -> None:
         """Give a sign of life to whoever asks."""
-        self.tell(self.envelope.sender, Pulse(self._number, at_work=self.at_work))
+        self.tell(self.envelope.sender, Pulse(self._number, at_work=self.at_work, next_ns=self._next_ns))
 
     @property
     def finished(self) -> bool:
@@ -238,6 +240,7 @@ class Engine(Actor):
         return TickDue(newest)
 
     def _schedule(self, ns: int) -> None:
+        self._next_ns = ns
         self._wake(ns, TickDue(ns))
 
     def _go_on_closing(self) -> None:

@@ -71,7 +71,7 @@ def tight_loop_event(
 def group_event(
     timestamp: datetime, unit: Unit, outcomes: Sequence[Outcome], further: Sequence[Outcome], duration_ms: float
 ) -> AtomicOperationGroupEvent:
-    """How a group ended. `further` orders undid what had been filled; in a group that only reduces they did the rest."""
+    """How a group ended. `further` orders undid what had been filled, or did the rest of one that only reduces."""
     assert unit.group_id is not None
     unwound = () if only_reduces(unit.orders) else further
     failed = next((each for each in outcomes if not each.succeeded or (unwound and each.fell_short)), None)

@@ -43,7 +43,7 @@ from basis_actors.messages.safety import (
     VenueSeen,
 )
 from basis_actors.ports import StateStore
-from basis_actors.times import NS_PER_SECOND, utc_from_ns
+from basis_actors.times import NS_PER_SECOND, utc_from_ns, utc_text
 
 __all__ = ["TRADERS", "KillSwitch"]
 
@@ -92,6 +92,8 @@ class KillSwitch(Actor):
         self._ticks = 0
         self._decided: str | None = None
         """What the strategy wanted last; None until it has been asked since trading was let go."""
+        self._next_ns: int | None = None
+        """When it is asked next."""
 
     def pre_start(self) -> None:
         """Begin as the last process ended."""
@@ -154,7 +156,8 @@ class KillSwitch(Actor):
         for actor in TRADERS:
             self.control(actor, ResumeTrading())
         self._show()
-        self._say(f"trading is resumed by {command.who}")
+        at = "" if self._next_ns is None else f", at {utc_text(utc_from_ns(self._next_ns))} by its schedule"
+        self._say(f"trading is resumed by {command.who}; the strategy decides at the next tick{at}")
         return SwitchAnswer(self._status())
 
     # Evidence
@@ -217,6 +220,7 @@ class KillSwitch(Actor):
     def see_pulse(self, pulse: Pulse) -> None:
         """The engine lives: exchanges may go on waiting with their countdown."""
         self._causes.see_pulse(pulse, self.now)
+        self._next_ns = pulse.next_ns
         if self._causes.is_alive(self.now):
             self.publish(RefreshCountdown())
 
@@ -249,10 +253,10 @@ class KillSwitch(Actor):
             self._unwritable[state.what] = state.problem
 
     @on(BookClosed)
-    def note_closed(self, _closed: BookClosed) -> None:
+    def note_closed(self, closed: BookClosed) -> None:
         """There is nothing left to close."""
         if self._latch.flatten and not self._book_closed:
-            self._say("the book is closed")
+            self._say("the book is closed" if closed.stays is None else f"the book is closed; {closed.stays}")
         self._book_closed = True
 
     @on(BookStillOpen)
@@ -339,6 +343,7 @@ class KillSwitch(Actor):
             book_closed=self._book_closed,
             closing_slowly=self._closing_slowly,
             causes=tuple(f"{cause.code}: {cause.text}" for cause in causes),
+            next_tick=None if self._next_ns is None else utc_from_ns(self._next_ns),
             decided=self._decided,
             ticks=self._ticks,
             risk_level=None if risk is None else risk.level.value,

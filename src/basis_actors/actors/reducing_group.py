@@ -23,7 +23,7 @@ class Followed(NamedTuple):
     trades: list[Outcome]
     """At least one."""
     left: float
-    """How much of it was not done that should have been, in the unit of its amount; 0 where it is too small to matter."""
+    """How much of it was not done that should have been, in the unit of its amount; 0 where that is too small."""
 
 
 async def follow(loop: TightLoop, leg: Order, share: float) -> Followed:

@@ -4,7 +4,7 @@ that persists closes the book step by step and then ends trading. The kill switc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from inspect import iscoroutine
 from typing import Final
 
@@ -28,11 +28,15 @@ _NO_WAY: Final = "VEN-001"
 class RiskOverride:
     """Stands between a strategy and its orders.
 
-    `finished` is None until the book is closed; then it is the stop to give.
+    `finished` is None until the book is closed; then it is the stop to give, and `stays` what is not brought home.
+    `has_way` says whether a transfer can be sent at all: one that cannot is no step of closing.
     """
 
-    def __init__(self, strategy: Strategy, limits: RiskLimits) -> None:
+    def __init__(
+        self, strategy: Strategy, limits: RiskLimits, has_way: Callable[[Order], bool] = lambda _: True
+    ) -> None:
         self._strategy = strategy
+        self._has_way = has_way
         self._limits = limits
         self._critical_ticks = 0
         self._cause: StopTrading | None = None
@@ -40,6 +44,7 @@ class RiskOverride:
         self._gathers = self._is_refused = False
         """Whether the last step of closing only moved tokens, and whether a venue does not send them there at all."""
         self.finished: StopTrading | None = None
+        self.stays: str | None = None
 
     def reduce_only(self, command: ReduceOnly) -> None:
         """Let nothing through but what reduces from now on, whatever the level of risk is."""
@@ -49,7 +54,7 @@ class RiskOverride:
         """Close the book from the next tick on."""
         self._cause = StopTrading(command.reason, command.error_code)
         self._gathers = self._is_refused = False
-        self.finished = None
+        self.finished = self.stays = None
 
     def note(self, results: Iterable[OrderResult]) -> None:
         """What became of the orders of the last decision."""
@@ -126,11 +131,12 @@ class RiskOverride:
     def _close(self, situation: Situation, cause: StopTrading) -> Decision:
         """The next step towards cash. Trading ends at the first tick at which there is nothing left to do, or nothing
         but to gather tokens that a venue does not send: they are safe where they are."""
-        decision = self._checked(self._strategy.close_all(situation))
+        decision = self._within_reach(self._checked(self._strategy.close_all(situation)))
         orders = decision.orders
         self._gathers = bool(orders) and all(order.operation is OperationType.TRANSFER for order in orders)
         if self._gathers and self._is_refused:
-            text = f"{decision.reasoning}; venues refuse that, so the tokens stay where they are"
+            self.stays = "venues refuse to send tokens home, so they stay where they are"
+            text = f"{decision.reasoning}; {self.stays}"
             decision = replace(decision, orders=(), invested=False, reasoning=text)
         if not decision.invested and not decision.orders:
             self.finished = cause
@@ -140,3 +146,16 @@ class RiskOverride:
             reasoning=f"{cause.reason}; {decision.reasoning}",
             constraints=(*decision.constraints, cause.error_code or "RISK-006"),
         )
+
+    def _within_reach(self, decision: Decision) -> Decision:
+        """Without the transfers that cannot be sent, where nothing else is left to do."""
+        orders = decision.orders
+        if not orders or any(order.operation is not OperationType.TRANSFER for order in orders):
+            return decision
+        sent = tuple(order for order in orders if self._has_way(order))
+        if len(sent) == len(orders):
+            return decision
+        kept = dict.fromkeys(f"{order.source_token} at {order.venue}" for order in orders if not self._has_way(order))
+        self.stays = f"no address to withdraw to is configured, so these stay where they are: {', '.join(kept)}"
+        text = f"{decision.reasoning}; {self.stays}"
+        return replace(decision, orders=sent, invested=decision.invested and bool(sent), reasoning=text)

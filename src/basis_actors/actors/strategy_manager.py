@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from basis_actors.actors.risk_override import RiskOverride
 from basis_actors.bus import Actor, Escalated, on
 from basis_actors.config import RiskLimits, StrategyManagerConfig
@@ -10,6 +12,7 @@ from basis_actors.messages.book import BookView, PositionsView, TickStarted, Tri
 from basis_actors.messages.commands import DecisionMade, ExecuteOrders, OrdersDone, StopTrading
 from basis_actors.messages.events import StrategyDecision
 from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource
+from basis_actors.messages.orders import Order
 from basis_actors.messages.safety import BookClosed, CloseBook, Decided, ReduceOnly, ResumeTrading
 from basis_actors.messages.signals import SignalReceived
 from basis_actors.strategies.base import Decision, Situation, Strategy
@@ -26,16 +29,22 @@ class StrategyManager(Actor):
     After a decision whose orders failed, decisions that add risk are put off for a while; those that reduce it never.
     A critical risk overrides the strategy, and one that persists closes the book and stops trading. The kill switch
     overrides it in the same way, and is told each decision: `kill_switch` names it, None where there is none.
+    `has_way` says whether a transfer can be sent at all.
     """
 
     def __init__(
-        self, strategy: Strategy, config: StrategyManagerConfig, limits: RiskLimits, kill_switch: str | None = None
+        self,
+        strategy: Strategy,
+        config: StrategyManagerConfig,
+        limits: RiskLimits,
+        kill_switch: str | None = None,
+        has_way: Callable[[Order], bool] = lambda _: True,
     ) -> None:
         super().__init__("strategy_manager")
         self._kill_switch = kill_switch
         self._strategy = strategy
         self._config = config
-        self._override = RiskOverride(strategy, limits)
+        self._override = RiskOverride(strategy, limits, has_way)
         self._requested = 0.0
         self._deposited = 0.0
         self._paid_out = 0.0
@@ -141,7 +150,7 @@ class StrategyManager(Actor):
         """The book is closed: nothing is decided any more, and the engine tells everybody else."""
         self._stopped = command.reason
         self.tell("engine", command)
-        self.publish(BookClosed())
+        self.publish(BookClosed(self._override.stays))
 
     def _pending(self) -> float:
         """What the owner waits for; what sums leave over as rounding is nothing."""

@@ -134,7 +134,7 @@ def _print_status(answer: Answer) -> None:
     if stopped:
         rows += [("still holds", cause) for cause in now.causes]
     if now.instead is None:
-        rows.append(("decided", now.decided or "nothing yet; the next tick is waited for"))
+        rows.append(("decided", now.decided or _awaited(now)))
     equity = "not known" if now.equity is None else f"{now.equity:,.2f}"
     rows.append(("ticks", f"{now.ticks:,}; risk {now.risk_level or 'not known'}, equity {equity}"))
     _print_rows(rows)
@@ -162,6 +162,13 @@ def _print_left_behind(nobody: str, latch: Latch, last: LastSeen | None) -> None
 
 def _print_positions(positions: dict[str, float]) -> None:
     _print_rows([(f"  {key}", f"{amount:,.6g}") for key, amount in sorted(positions.items())])
+
+
+def _awaited(now: SwitchStatus) -> str:
+    from basis_actors.times import utc_text
+
+    at = "" if now.next_tick is None else f", at {utc_text(now.next_tick.replace(microsecond=0))}"
+    return f"nothing yet; the next tick is waited for{at}"
 
 
 def _closing(now: SwitchStatus) -> str:

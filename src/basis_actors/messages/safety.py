@@ -94,6 +94,9 @@ class ResumeTrading(msgspec.Struct, frozen=True, gc=False):
 class BookClosed(msgspec.Struct, frozen=True, gc=False):
     """The strategy has nothing left to close."""
 
+    stays: str | None = None
+    """What is not brought home, and why; None where nothing is elsewhere."""
+
 
 class BookStillOpen(msgspec.Struct, frozen=True, gc=False):
     """The ticks that closing had to itself are used up; from now on it takes a step at each tick of the market."""
@@ -124,6 +127,8 @@ class Pulse(msgspec.Struct, frozen=True, gc=False):
     """How many have begun."""
     at_work: bool
     """Whether one of them is not over."""
+    next_ns: int | None = None
+    """Time of the next one of the market; None where that is not known."""
 
 
 class RefreshCountdown(msgspec.Struct, frozen=True, gc=False):
@@ -191,6 +196,8 @@ class SwitchStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it has used up the ticks that it had to itself and goes on with those of the market."""
     causes: tuple[str, ...] = ()
     """What would stop trading now, or keeps it from being resumed."""
+    next_tick: datetime | None = None
+    """When the strategy is asked next, UTC, by the clock of the engine; None where that is not known."""
     decided: str | None = None
     """What the strategy wanted last, and why; None before the first tick, and from a resume to the next."""
     ticks: int = 0

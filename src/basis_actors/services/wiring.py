@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from basis_actors.actors.countdown import Countdown
 from basis_actors.actors.engine import Engine
@@ -39,6 +39,7 @@ from basis_actors.config import (
 from basis_actors.finance.attribution import BOOKED, BOOKED_LIVE
 from basis_actors.finance.margin import bracket_table
 from basis_actors.messages.book import Flow
+from basis_actors.messages.orders import Order
 from basis_actors.ports import MarketFeed, OrderJournal, StateStore, VenueClient
 from basis_actors.strategies.base import Strategy
 from basis_actors.strategies.order_writer import margin_key, spot_cash_key
@@ -111,7 +112,7 @@ def add_engine(
         ExecutionManager(
             components.execution_manager, stopwatch, simulated=simulated, journal=journal, kill_switch=switch_name
         ),
-        StrategyManager(strategy, components.strategy_manager, run.mode.risk_limits, switch_name),
+        StrategyManager(strategy, components.strategy_manager, run.mode.risk_limits, switch_name, _ways_from(accounts)),
         engine,
     ]
     for actor in (event_logger, *actors):
@@ -126,6 +127,12 @@ def add_engine(
 def _kill_switch(run: RunConfig, state: StateStore, domains: Mapping[str, str]) -> KillSwitch:
     config, limits = run.mode.component_config.kill_switch, run.mode.risk_limits
     return KillSwitch(config, state, domains, run.share_class.currency, enforce=limits.enforce)
+
+
+def _ways_from(accounts: Sequence[ExchangeAccount]) -> Callable[[Order], bool]:
+    """Whether a transfer can be sent: from a real account only to an address that is configured."""
+    by_venue = {account.domain: account for account in accounts}
+    return lambda order: order.venue not in by_venue or by_venue[order.venue].can_send(order)
 
 
 def _countdowns(run: RunConfig, accounts: Sequence[ExchangeAccount]) -> list[Countdown]:

@@ -25,7 +25,7 @@ from basis_actors.times import utc_from_ns, utc_text
 
 __all__ = ["Stops", "stop_verdict"]
 
-_MENDING: Final = ("-unwind", "-undone-", "-finished-")
+_MENDING: Final = ("-unwind", "-undone-", "-finished-", "-rest-")
 """Parts of the ids of trades that bring a group to its end."""
 _ROUNDING: Final = 1e-9
 """Relative."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from basis_actors.actors.execution_units import only_reduces
 from basis_actors.bus.sim import complete
 from basis_actors.logs.reader import EventLog
 from basis_actors.messages.book import Trigger
-from basis_actors.messages.events import ExecutionDeltaEvent, PnLCalculation
+from basis_actors.messages.events import ExecutionDeltaEvent, PnLCalculation, SystemErrorEvent
 from basis_actors.messages.exchange import OrderTicket, TransferState, TransferTicket
 from basis_actors.messages.execution import DeltaSource
 from basis_actors.messages.journal import IntentState
@@ -130,7 +131,8 @@ def _halts_without_keys(story: Story, stops: Stops) -> list[str]:
 
 def _whole_groups(story: Story) -> list[str]:
     """Of each compensated group all legs are done, or none is, but for what is too small to be traded and for what
-    somebody else has undone."""
+    somebody else has undone. One that only reduces may be done in part, each leg as far as the first; one that is said
+    to be one-sided is the strategy's."""
     filled: dict[tuple[int, str], Decimal] = {}
     for entry in story.journal.entries:
         operation = (entry.intent.incarnation, entry.intent.order.operation_id)
@@ -141,9 +143,34 @@ def _whole_groups(story: Story) -> list[str]:
         whole = all(float(amount) >= order.amount * (1.0 - _ROUNDING) for order, amount in left)
         if whole or all(_is_dust(story, order, amount - _undone_by_hand(story, order)) for order, amount in left):
             continue
+        if (only_reduces(orders) and _is_even(story, left)) or _was_handed_on(story, incarnation, orders):
+            continue
         legs = ", ".join(f"{amount} of {order.amount!r} {order.pair} at {order.venue}" for order, amount in left)
         problems.append(f"group {orders[0].atomic_group_id} of process {incarnation - 1} is in two parts: {legs}")
     return problems
+
+
+def _is_even(story: Story, legs: Sequence[tuple[Order, Decimal]]) -> bool:
+    """Whether each leg is done as far as the first."""
+    first = legs[0][1]
+    return all(amount <= first and _is_dust(story, order, first - amount) for order, amount in legs)
+
+
+def _was_handed_on(story: Story, incarnation: int, orders: Sequence[Order]) -> bool:
+    """Whether its process, or one that was to mend it, could not make a group whole and left it to the strategy, which
+    `_hedged` sees to: it has said so, or an exchange has refused the order that it took and the log is lost."""
+    legs = tuple(order.operation_id for order in orders)
+    mending = legs[1:] if only_reduces(orders) else tuple(f"{leg}-unwind" for leg in legs)
+    for entry in story.journal.entries:
+        own = entry.intent.incarnation == incarnation and entry.state is IntentState.REJECTED
+        if own and entry.intent.order.operation_id.startswith(mending):
+            return True
+    for number in range(incarnation - 1, len(story.ended)):
+        for event in EventLog(story.ended[number].run_dir).events(SystemErrorEvent):
+            mends = event.message.startswith(f"group {orders[0].atomic_group_id} of an earlier process")
+            if event.error_code == "EXEC-006" and event.operation_id in legs and (mends or number == incarnation - 1):
+                return True
+    return False
 
 
 def _left_of(order: Order, incarnation: int, filled: Mapping[tuple[int, str], Decimal]) -> Decimal:
@@ -151,7 +178,8 @@ def _left_of(order: Order, incarnation: int, filled: Mapping[tuple[int, str], De
     leg = order.operation_id
     amount = filled.get((incarnation, leg), Decimal(0))
     for (process, operation), done in filled.items():
-        if operation.startswith(f"{leg}-finished-{incarnation}-"):
+        further = process == incarnation and operation.startswith(f"{leg}-rest-")
+        if further or operation.startswith(f"{leg}-finished-{incarnation}-"):
             amount += done
         own = process == incarnation and operation.startswith(f"{leg}-unwind")
         if own or operation.startswith(f"{leg}-undone-{incarnation}-"):

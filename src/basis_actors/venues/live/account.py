@@ -232,6 +232,10 @@ class ExchangeAccount:
             self._lose(error)
             raise
 
+    def can_send(self, order: Order) -> bool:
+        """Whether a transfer stays here, or goes where tokens may be withdrawn to."""
+        return order.target_venue == self.domain or (order.target_venue, order.source_token) in self._terms.addresses
+
     async def expect(self, transfer: IncomingTransfer) -> None:
         """Take note of tokens that are on their way, unless their sender has.
 
