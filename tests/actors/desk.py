@@ -52,6 +52,7 @@ CONFIG = ExecutionManagerConfig(
     tight_loop_timeout=120.0,
     retry_delay_seconds=0.1,
     longest_question_pause_seconds=3.0,
+    unanswered_seconds=60.0,
     execution_timeout=30.0,
     reconciliation_timeout=10.0,
 )

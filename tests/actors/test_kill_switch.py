@@ -26,7 +26,7 @@ from basis_actors.messages.book import (
 )
 from basis_actors.messages.commands import GetLatch, GetStatus, Kill, Resume, StopTrading, SwitchAnswer
 from basis_actors.messages.events import OperationExecutionEvent, SystemErrorEvent
-from basis_actors.messages.operations import TradingPhase, TradingStatus
+from basis_actors.messages.operations import TickEnded, TradingPhase, TradingStatus
 from basis_actors.messages.orders import Side
 from basis_actors.messages.safety import (
     AskPulse,
@@ -39,12 +39,17 @@ from basis_actors.messages.safety import (
     Latch,
     LedgerCompared,
     LookAgain,
+    OrdersUndecided,
     Pulse,
     ReduceOnly,
     RefreshCountdown,
     ResumeTrading,
+    SilentVenue,
     StateUnwritable,
+    TickAtWork,
     TradingState,
+    UndecidedOrder,
+    VenueBusy,
     VenueSeen,
 )
 from basis_actors.times import utc_from_ns
@@ -633,6 +638,56 @@ async def test_the_status_has_what_is_needed_to_judge(runtime: Runtimes) -> None
 
 
 # The gate asks it
+
+
+LEFT = UndecidedOrder(
+    client_id="ba1",
+    operation_id="o-1",
+    venue="binance",
+    symbol="BTC-PERP",
+    side="short",
+    amount=0.5,
+    since=utc_from_ns(START),
+)
+
+
+async def test_the_status_of_a_tick_that_waits_says_for_what_and_how_old_the_book_is(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus as bus:
+        await room.tick(held=SHORT)
+        await bus.advance(5.0)
+        await room.says(TickStarted(1, market()), VenueBusy("binance", "perp_trade o-1"), VenueBusy("ethereum", "x"))
+        await room.says(VenueBusy("ethereum", None))
+        await bus.advance(4.0)
+        status = await bus.ask("kill_switch", GetStatus())
+        began = utc_from_ns(START + 5 * 10**9)
+        assert status.tick == TickAtWork(number=1, since=began, waits_for=("binance: perp_trade o-1, for 4 s",))
+        assert status.positions_at == utc_from_ns(START)
+        await room.says(VenueBusy("binance", None), TickEnded(1))
+        status = await bus.ask("kill_switch", GetStatus())
+        assert status.tick is None
+
+
+async def test_the_status_names_who_is_silent_and_what_nobody_knows_and_trading_goes_on(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus as bus:
+        await room.tick(held=SHORT)
+        latch = await room.says(VenueSeen("binance", START), OrdersUndecided("binance", (LEFT,), "it is asked"))
+        assert latch.state is TradingState.RUNNING
+        status = await bus.ask("kill_switch", GetStatus())
+        assert status.silent == (SilentVenue("binance", utc_from_ns(START)),)
+        assert status.halted_venues == {"binance": "it is asked"}
+        assert status.undecided == (LEFT,)
+        await room.says(VenueSeen("binance", None))
+        asked = len(room.venues[0].of(LookAgain))
+        await bus.advance(CONFIG.heartbeat_seconds)
+        assert len(room.venues[0].of(LookAgain)) > asked, "it answers, and has not said what became of it"
+        asked = len(room.venues[0].of(LookAgain))
+        await room.says(OrdersUndecided("binance", (), None))
+        await bus.advance(CONFIG.heartbeat_seconds)
+        status = await bus.ask("kill_switch", GetStatus())
+        assert (status.silent, status.halted_venues, status.undecided) == ((), {}, ())
+        assert len(room.venues[0].of(LookAgain)) == asked
 
 
 @pytest.mark.parametrize("flatten", [False, True])

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.actors.desk import START, market
+from tests.actors.test_kill_switch import LEFT
 
 from basis_actors.actors.live_health import LiveHealthMonitor
 from basis_actors.bus import Actor, LiveBus, Restart, SimBus, on
@@ -22,9 +23,11 @@ from basis_actors.messages.operations import (
     EventLogged,
     HealthReport,
     LoopLag,
+    TickEnded,
     TradingPhase,
     TradingStatus,
 )
+from basis_actors.messages.safety import OrdersUndecided, VenueBusy, VenueSeen
 from basis_actors.times import utc_from_ns
 
 pytestmark = pytest.mark.anyio
@@ -317,3 +320,31 @@ async def test_a_restarted_monitor_keeps_one_timer_and_what_it_knows(runtime: Ru
         assert len(w.logged("process")) == before + 4
         assert w.report.trading.phase is TradingPhase.TRADING
         assert w.report.components[0].error_count == 2
+
+
+async def test_an_exchange_that_is_silent_and_an_order_that_nobody_knows_of_are_told_at_once(runtime: Runtimes) -> None:
+    async with ward(runtime) as watched:
+        watched.say(tick(), VenueBusy("okx", "perp_trade o-1"), VenueSeen("okx", START))
+        watched.say(OrdersUndecided("okx", (LEFT,), "it is asked"))
+        await watched.bus.settled()
+        report = watched.report
+        assert (report.status, report.silent[0].domain, report.undecided) == ("degraded", "okx", (LEFT,))
+        assert report.halted_venues == {"okx": "it is asked"}
+        assert report.tick is not None
+        assert report.tick.waits_for == ("okx: perp_trade o-1, for 0 s",)
+        assert "okx has not answered for 0 s" in report.problems
+        assert "nobody knows what became of short 0.5 BTC-PERP on binance (ba1)" in report.problems
+        watched.say(VenueBusy("okx", None), VenueSeen("okx", None), OrdersUndecided("okx", (), None), TickEnded(0))
+        await watched.bus.settled()
+        assert (watched.report.silent, watched.report.undecided, watched.report.halted_venues) == ((), (), {})
+        assert watched.report.checks["orders_decided"]
+        assert watched.report.checks["venues_answer"]
+
+
+async def test_how_long_ago_a_component_had_a_message_is_in_seconds_of_the_world(runtime: Runtimes) -> None:
+    async with ward(runtime) as watched:
+        watched.bus.post("worker", Work(0.0))
+        await watched.bus.settled()
+        watched.bus.clock.pace = 60.0
+        (worker,) = [seen for seen in (await watched.look()).components if seen.component == "worker"]
+        assert worker.last_message_seconds == 1.0, "a minute of a market that is played back at 60 times its pace"

@@ -76,6 +76,7 @@ def test_execution_manager_has_the_shared_defaults_in_every_mode() -> None:
         "tight_loop_timeout": 120,
         "retry_delay_seconds": 0.1,
         "longest_question_pause_seconds": 3,
+        "unanswered_seconds": 60,
         "execution_timeout": 30,
         "reconciliation_timeout": 10,
     }

@@ -14,7 +14,9 @@ from aiohttp import ClientSession
 
 from basis_actors.errors import BasisError
 from basis_actors.messages.operations import ComponentHealth, HealthReport, TradingPhase, TradingStatus
+from basis_actors.messages.safety import SilentVenue
 from basis_actors.telemetry.server import HttpStatusServer
+from basis_actors.times import utc_from_ns
 
 pytestmark = pytest.mark.anyio
 START = 1_704_067_200 * 10**9
@@ -63,6 +65,7 @@ def report(status: str = "healthy", phase: TradingPhase = TradingPhase.TRADING, 
         "loop_lag_seconds": 0.0123456,
         "reconciliation_age_seconds": None,
         "tick_age_seconds": 60.0,
+        "silent": (SilentVenue("okx", utc_from_ns(START)),),
         "components": (
             ComponentHealth(
                 component="engine",
@@ -101,6 +104,10 @@ async def test_health_is_the_last_report() -> None:
                 "reconciliation_age_seconds": None,
                 "tick_age_seconds": 60.0,
                 "error_count": 0,
+                "tick": None,
+                "silent": [{"domain": "okx", "since": "2024-01-01T00:00:00Z"}],
+                "halted_venues": {},
+                "undecided": [],
                 "components": {
                     "engine": {
                         "status": "healthy",

@@ -6,6 +6,7 @@ every order is answered, every group has its event, and the monitors see the boo
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from basis_actors.actors.execution_log import group_event
@@ -32,9 +33,11 @@ from basis_actors.messages.commands import (
     ApplySettlements,
     CheckOrders,
     ExecuteOrders,
+    OrderDecided,
     OrderResult,
     OrdersDone,
     StopTrading,
+    StopWaiting,
 )
 from basis_actors.messages.execution import ExecutionStatus
 from basis_actors.messages.orders import ExecutionMode, Order
@@ -58,9 +61,11 @@ class ExecutionManager(Actor):
     A group that only reduces is never undone: its legs follow the first as far as that came.
 
     An outcome that nobody knows and a ledger that disagrees with a venue stop trading and fail the actor, once the unit
-    is at its end. A book that a group leaves one-sided is for the `kill_switch`: it stops what adds risk, and what
-    reduces goes on; without one (None) it fails the actor as well. With a `journal` a compensated group is written down
-    from before its first leg to its end, so that a process that comes after a kill can mend it.
+    is at its end; but an outcome at one of the `accounts`, which can be asked later, stops nothing but what would go
+    there: the account finds it out, and the strategy levels the book that it then finds. A book that a group leaves
+    one-sided is for the `kill_switch`: it stops what adds risk, and what reduces goes on; without one (None) it fails
+    the actor as well. With a `journal` a compensated group is written down from before its first leg to its end, so
+    that a process that comes after a kill can mend it.
     """
 
     def __init__(
@@ -71,12 +76,17 @@ class ExecutionManager(Actor):
         simulated: bool,
         journal: OrderJournal | None = None,
         kill_switch: str | None = None,
+        accounts: Collection[str] = (),
     ) -> None:
         super().__init__("execution_manager")
         self._journal = journal
         self._kill_switch = kill_switch
         self._ending = False
-        self._loop = TightLoop(self, config, stopwatch, is_ending=lambda: self._ending, simulated=simulated)
+        self._loop = TightLoop(
+            self, config, stopwatch, is_ending=lambda: self._ending, simulated=simulated, accounts=accounts
+        )
+        self._left_open: dict[str, set[str]] = {}
+        """Operations that are not decided yet, by compensated group that is not at its end because of them."""
         self._stopwatch = stopwatch
         self._stopped: str | None = None
         self._refused_as = _UNAVAILABLE
@@ -101,6 +111,8 @@ class ExecutionManager(Actor):
             return self.close_book(message)
         if isinstance(message, ResumeTrading):
             return self.resume_trading(message)
+        if isinstance(message, StopWaiting):
+            return self.stop_waiting(message)
         return super().on_control(message)
 
     @on(StopTrading)
@@ -131,6 +143,21 @@ class ExecutionManager(Actor):
         self._commands += 1
         self._stopped, self._refused_as = f"{end.actor} has failed", _UNAVAILABLE
         self._ending = True
+
+    @on(StopWaiting)
+    def stop_waiting(self, _command: StopWaiting) -> None:
+        """Do not insist on knowing now what became of an order."""
+        self._loop.hurry()
+
+    @on(OrderDecided)
+    async def note_decided(self, decided: OrderDecided) -> None:
+        """End the group that was open because of an order. What is left of it the strategy finds in the book."""
+        journal = self._journal
+        for group_id, waiting in tuple(self._left_open.items()):
+            waiting.discard(decided.operation_id)
+            if not waiting and journal is not None:
+                del self._left_open[group_id]
+                await journal.end_group(journal.incarnation, group_id)
 
     @on(ExecuteOrders)
     async def execute(self, request: ExecuteOrders) -> None:
@@ -227,7 +254,11 @@ class ExecutionManager(Actor):
         except JournalError as error:
             return [self._loop.refuse(order, error.code, error.message) for order in unit.orders], []
         outcomes, further = await self._run_in_turn(unit, tick)
-        if self._fatal is None and all(outcome.fatal is None for outcome in (*outcomes, *further)):
+        ended = (*outcomes, *further)
+        undecided = {outcome.order.operation_id for outcome in ended if outcome.undecided}
+        if undecided:
+            self._left_open[group_id] = undecided
+        elif self._fatal is None and all(outcome.fatal is None for outcome in ended):
             await journal.end_group(journal.incarnation, group_id)
         return outcomes, further
 
@@ -271,7 +302,7 @@ class ExecutionManager(Actor):
                 why = last.handshake.error_message or "the market took no more"
                 what = f"{ended.left:.6g} of {order.amount:.6g} {order.pair} at {order.venue} could not be traded"
                 self._unsold[order.venue, order.pair] = f"{what}: {why}"
-                self._leave_one_sided(order, f"{order.operation_id}: {what}, so the book is not hedged: {why}")
+                self._leave_one_sided(order, f"{order.operation_id}: {what}, so the book is not hedged: {why}", last)
         return outcomes, further
 
     async def _run_one(self, order: Order, rest: tuple[Order, ...] | None, tick: TickStarted) -> Outcome:
@@ -311,13 +342,21 @@ class ExecutionManager(Actor):
         if last.fell_short or (not last.handshake.was_successful() and last.error_code != TOO_SMALL):
             why = last.handshake.error_message or "the market took no more"
             text = f"{leg.operation_id} could not be unwound ({last.error_code}), so the book is not hedged: {why}"
-            # The end of the process would not mend what keeps everything from being sent.
-            self._leave_one_sided(leg, text, passes=last.error_code in (STATE_CODE, _REFUSED_KEY))
+            self._leave_one_sided(leg, text, last)
         return undone
 
-    def _leave_one_sided(self, leg: Order, text: str, *, passes: bool = False) -> None:
+    def _leave_one_sided(self, leg: Order, text: str, last: Outcome) -> None:
         """Say that a group could not be made whole. Where nobody else stops what adds risk, nothing may follow it,
-        unless the reason `passes`."""
+        unless it is so for a reason that passes.
+
+        Of a `last` trade of which nobody knows it is not known either whether the book is one-sided: its exchange is
+        halted, and the book is levelled once it has said it.
+        """
+        if last.undecided:
+            self.log(error_event(utc_from_ns(self.now), self.name, "EXEC-006", text, leg.operation_id))
+            return
+        # The end of the process would not mend what keeps everything from being sent.
+        passes = last.error_code in (STATE_CODE, _REFUSED_KEY, HALTED_CODE)
         if self._kill_switch is None and not passes:
             self._fatal = ("EXEC-006", f"{text}; look at the positions before trading goes on")
             return

@@ -15,6 +15,7 @@ from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, Operation
 __all__ = [
     "MOST_TRADES",
     "TOO_SMALL",
+    "UNDECIDED_CODE",
     "Outcome",
     "Unit",
     "only_reduces",
@@ -30,6 +31,8 @@ MOST_TRADES: Final = 5
 """Trades that undo one leg, or bring it to its end: a book so thin that more are needed is a matter for a person."""
 TOO_SMALL: Final = "EXEC-009"
 """Code of a trade that no exchange takes because it is too small; that is too small to matter."""
+UNDECIDED_CODE: Final = "VEN-002"
+"""Code of an order of which nobody knows what became of it."""
 _FLASH: Final = (OperationType.FLASH_BORROW, OperationType.FLASH_REPAY)
 _TRADES: Final = (OperationType.SPOT_TRADE, OperationType.PERP_TRADE)
 _ROUNDING: Final = 1e-9
@@ -53,6 +56,8 @@ class Outcome(msgspec.Struct, frozen=True):
     handshake: ExecutionHandshake
     fatal: tuple[str, str] | None = None
     """Code and text of what makes it unsafe to go on trading: an outcome nobody knows, a ledger that disagrees."""
+    undecided: bool = False
+    """Whether nobody knows yet whether it was done, and its account goes on asking."""
 
     @property
     def succeeded(self) -> bool:
@@ -72,7 +77,9 @@ class Outcome(msgspec.Struct, frozen=True):
     @property
     def error_code(self) -> str | None:
         """Code of what went wrong, None when nothing did."""
-        return self.fatal[0] if self.fatal is not None else self.handshake.error_code
+        if self.fatal is not None:
+            return self.fatal[0]
+        return UNDECIDED_CODE if self.undecided else self.handshake.error_code
 
 
 def split_into_units(orders: Iterable[Order]) -> tuple[Unit, ...]:

@@ -13,13 +13,14 @@ import msgspec
 
 from basis_actors.actors.latch_file import read_latch, write_latch
 from basis_actors.actors.reporting import error_event
+from basis_actors.actors.standstill import Standstill
 from basis_actors.actors.stop_causes import StopCauses
 from basis_actors.bus import Actor, Cause, on
 from basis_actors.config import KillSwitchConfig
 from basis_actors.errors import BasisError
-from basis_actors.messages.book import PositionsView, RiskView
+from basis_actors.messages.book import PositionsView, RiskView, TickStarted
 from basis_actors.messages.commands import GetLatch, GetStatus, Kill, Resume, StopTrading, SwitchAnswer
-from basis_actors.messages.operations import TradingPhase, TradingStatus
+from basis_actors.messages.operations import TickEnded, TradingPhase, TradingStatus
 from basis_actors.messages.safety import (
     AskPulse,
     BookClosed,
@@ -33,6 +34,7 @@ from basis_actors.messages.safety import (
     LedgerCompared,
     LevelBook,
     LookAgain,
+    OrdersUndecided,
     Pulse,
     ReduceOnly,
     RefreshCountdown,
@@ -40,6 +42,7 @@ from basis_actors.messages.safety import (
     StateUnwritable,
     SwitchStatus,
     TradingState,
+    VenueBusy,
     VenueSeen,
 )
 from basis_actors.ports import StateStore
@@ -81,6 +84,7 @@ class KillSwitch(Actor):
         self._config = config
         self._store = store
         self._causes = StopCauses(config, lambda seconds: self.span(seconds), domains, currency, enforce=enforce)
+        self._standstill = Standstill()
         self._latch: Latch
         self._halted: str | None = None
         self._waits_for: str | None = None
@@ -94,6 +98,9 @@ class KillSwitch(Actor):
         """What the strategy wanted last; None until it has been asked since trading was let go."""
         self._next_ns: int | None = None
         """When it is asked next."""
+        self._book_ns = 0
+        self._to_level = False
+        """Whether it has become known late what became of an order."""
 
     def pre_start(self) -> None:
         """Begin as the last process ended."""
@@ -171,7 +178,7 @@ class KillSwitch(Actor):
     @on(PositionsView)
     def see_book(self, view: PositionsView) -> None:
         """What is open decides whether a lost venue matters."""
-        self._causes.book = view
+        self._causes.book, self._book_ns = view, self.now
         self._ticks = view.tick.number + 1
 
     @on(Decided)
@@ -183,12 +190,38 @@ class KillSwitch(Actor):
     def see_venue(self, seen: VenueSeen) -> None:
         """A venue that is lost with something open there stops trading."""
         self._causes.see_venue(seen, self.now)
+        self._standstill.venue_seen(seen)
         self._look()
+
+    @on(OrdersUndecided)
+    def see_undecided(self, left: OrdersUndecided) -> None:
+        """A venue that has yet to say what became of an order is asked with each heartbeat, and stops nothing else. Once
+        it has, the book is levelled before the market's next tick."""
+        self._standstill.orders_left(left)
+        self._to_level = self._to_level or left.problem is None
+        self._level()
+
+    @on(VenueBusy)
+    def see_busy(self, busy: VenueBusy) -> None:
+        """Whoever asks is told what is waited for."""
+        self._standstill.venue_busy(busy, self.now)
+
+    @on(TickStarted)
+    def see_tick(self, tick: TickStarted) -> None:
+        """Whoever asks is told that the book is about to change."""
+        self._standstill.tick_began(tick, self.now)
+
+    @on(TickEnded)
+    def see_end_of_tick(self, ended: TickEnded) -> None:
+        """It is as it is shown."""
+        self._standstill.tick_ended(ended)
+        self._level()
 
     @on(KeyRefused)
     def see_key(self, seen: KeyRefused) -> None:
         """A venue that refuses our key stops trading at once: what adds risk anywhere may need it."""
         self._causes.see_key(seen)
+        self._standstill.key_refused(seen)
         self._look()
 
     @on(BookOneSided)
@@ -228,7 +261,7 @@ class KillSwitch(Actor):
     def beat(self, _beat: Beat) -> None:
         """Ask for signs of life, and look at what time alone has changed."""
         self.tell("engine", AskPulse())
-        for domain in self._causes.lost:
+        for domain in dict.fromkeys((*self._causes.lost, *self._standstill.domains)):
             self.tell(f"venue_{domain}", LookAgain())
         self._look()
         self._set_timer(self._config.heartbeat_seconds)
@@ -269,6 +302,12 @@ class KillSwitch(Actor):
         self._say(f"{text}, and `status` shows what is held; the strategy says: {self._decided}")
 
     # What is done
+
+    def _level(self) -> None:
+        """Have the strategy look at a book that has become known between two ticks."""
+        if self._to_level and not self._standstill.is_at_work:
+            self._to_level = False
+            self.tell("engine", LevelBook())
 
     def _look(self) -> None:
         cause = self._causes.stops(self.now)
@@ -349,6 +388,11 @@ class KillSwitch(Actor):
             risk_level=None if risk is None else risk.level.value,
             equity=None if book is None or unpriced else book.valuation.equity,
             positions={} if book is None else {key: amount for key, amount in book.positions.items() if amount},
+            positions_at=None if book is None else utc_from_ns(self._book_ns),
+            tick=self._standstill.tick_at_work(self.now, self.span(1.0)),
+            silent=self._standstill.silent,
+            halted_venues=self._standstill.halted,
+            undecided=self._standstill.undecided,
         )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from basis_actors.actors.health_checks import STATUSES, Check, RecentTimes, problems_of, status_of
+from basis_actors.actors.standstill import Standstill
 from basis_actors.bus import Actor, ActorStats, Cause, DeadLetter, Phase, Timer, on
 from basis_actors.config import HealthMonitorConfig
 from basis_actors.errors import Severity
@@ -20,9 +21,11 @@ from basis_actors.messages.operations import (
     EventLogged,
     HealthReport,
     LoopLag,
+    TickEnded,
     TradingPhase,
     TradingStatus,
 )
+from basis_actors.messages.safety import KeyRefused, OrdersUndecided, VenueBusy, VenueSeen
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
 
 __all__ = ["PROCESS", "LiveHealthMonitor"]
@@ -63,6 +66,7 @@ class LiveHealthMonitor(Actor):
         self._trading = TradingStatus(TradingPhase.STARTING, "not yet reconciled with the venues")
         self._trading_since_ns = 0
         self._killer: str | None = None
+        self._standstill = Standstill()
         self._seen: tuple[ComponentHealth, ...] = ()
         self._timer: Timer | None = None
 
@@ -78,9 +82,39 @@ class LiveHealthMonitor(Actor):
         self._look()
 
     @on(TickStarted)
-    def note_tick(self, _tick: TickStarted) -> None:
+    def note_tick(self, tick: TickStarted) -> None:
         """The engine is alive."""
         self._ticked_ns = self.now
+        self._standstill.tick_began(tick, self.now)
+
+    @on(TickEnded)
+    def note_end_of_tick(self, ended: TickEnded) -> None:
+        """It is at rest."""
+        self._standstill.tick_ended(ended)
+
+    @on(VenueBusy)
+    def note_busy(self, busy: VenueBusy) -> None:
+        """Keep what is waited for."""
+        self._standstill.venue_busy(busy, self.now)
+
+    @on(KeyRefused)
+    def note_key(self, seen: KeyRefused) -> None:
+        """Keep where nothing is sent."""
+        self._standstill.key_refused(seen)
+
+    @on(VenueSeen)
+    def note_venue(self, seen: VenueSeen) -> None:
+        """Show at once which exchange does not answer."""
+        before = self._standstill.silent
+        self._standstill.venue_seen(seen)
+        if self._standstill.silent != before:
+            self.publish(self._process())
+
+    @on(OrdersUndecided)
+    def note_undecided(self, left: OrdersUndecided) -> None:
+        """Show at once of which orders nobody knows what became of them."""
+        self._standstill.orders_left(left)
+        self.publish(self._process())
 
     @on(LoopLag)
     def note_lag(self, lag: LoopLag) -> None:
@@ -129,7 +163,9 @@ class LiveHealthMonitor(Actor):
     def _component(self, name: str, stats: ActorStats) -> ComponentHealth:
         config, depth = self._config, stats.depth
         errors, undelivered = self._recent(self._errors, name), self._recent(self._undelivered, name)
-        age = self._age(stats.last_message_at)
+        last = stats.last_message_at
+        # A component is waited for as long as people wait, at whatever pace a market is played back.
+        age = None if last is None else -self.seconds_until(last)
         stood = self._stood_still(name, stats)
         waiting, window = f"messages waiting: {depth:,}", f"in the last {config.error_window_seconds:g} s"
         checks = (
@@ -181,6 +217,10 @@ class LiveHealthMonitor(Actor):
             reconciliation_age_seconds=unreconciled,
             tick_age_seconds=idle,
             components=self._seen,
+            tick=self._standstill.tick_at_work(self.now, self.span(1.0)),
+            silent=self._standstill.silent,
+            halted_venues=self._standstill.halted,
+            undecided=self._standstill.undecided,
         )
 
     def _process_checks(
@@ -211,6 +251,10 @@ class LiveHealthMonitor(Actor):
             Check("ticks_not_missing", paused < config.unhealthy_tick_seconds, grave=True, problem=still),
             Check("ticks_on_time", paused < config.degraded_tick_seconds, problem=still),
             Check("few_errors_elsewhere", few, problem=strangers),
+            *(
+                Check(name, passed, problem=problem)
+                for name, passed, problem in self._standstill.problems(self.now, self.span(1.0))
+            ),
         )
 
     def _log(self, seen: ComponentHealth) -> None:

@@ -36,7 +36,7 @@ from basis_actors.messages.book import PositionsView
 from basis_actors.messages.commands import CheckOrders, GetLatch, GetPositions, Objection
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import OperationType, Order
-from basis_actors.messages.safety import KeyRefused, StateUnwritable, TradingState
+from basis_actors.messages.safety import KeyRefused, OrdersUndecided, StateUnwritable, TradingState
 from basis_actors.ports import StateStore
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
 
@@ -77,6 +77,8 @@ class RiskGate(Actor):
         self._losses = LossMarks(rules.currency, store)
         self._refused: dict[str, str] = {}
         """Why each domain does not take our key."""
+        self._undecided: dict[str, str] = {}
+        """Why each domain has to say something before anything is sent there."""
         self._unwritten: dict[str, str] = {}
         """Why something is not on disk that has to be, by what it is."""
         self._under_way = UnderWay()
@@ -112,6 +114,14 @@ class RiskGate(Actor):
         else:
             self._unwritten[state.what] = state.problem
 
+    @on(OrdersUndecided)
+    def note_undecided(self, left: OrdersUndecided) -> None:
+        """Let nothing through to a venue that has not said what became of what was sent there."""
+        if left.problem is None:
+            self._undecided.pop(left.domain, None)
+        else:
+            self._undecided[left.domain] = left.problem
+
     @on(CheckOrders)
     async def check(self, request: CheckOrders) -> Objection | None:
         """The first objection against sending these orders one after the other.
@@ -122,7 +132,7 @@ class RiskGate(Actor):
         together = check_venues(orders, self._rules.domains) or check_flash(orders)
         if together is not None:
             return Objection(*together)
-        halted = self._check_keys(orders)
+        halted = self._check_halts(orders)
         if halted is not None:
             return halted
         view = await self.ask("position_monitor", GetPositions())
@@ -141,10 +151,11 @@ class RiskGate(Actor):
         self._sent.extend([self.now] * len(orders))
         return None
 
-    def _check_keys(self, orders: tuple[Order, ...]) -> Objection | None:
+    def _check_halts(self, orders: tuple[Order, ...]) -> Objection | None:
         for order in orders:
             for venue in (order.venue, order.source_venue, order.target_venue):
-                problem = self._refused.get(self._rules.domains.get(venue, venue))
+                domain = self._rules.domains.get(venue, venue)
+                problem = self._refused.get(domain) or self._undecided.get(domain)
                 if problem is not None:
                     text = f"{venue} is halted, {order.operation_id} is not sent: {problem}"
                     return Objection(HALTED_CODE, text)

@@ -6,10 +6,10 @@ venue, never by sending. Everything that is not confirmed is told to the caller 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from basis_actors.actors.execution_log import operation_event, tight_loop_event
-from basis_actors.actors.execution_units import Outcome
+from basis_actors.actors.execution_units import UNDECIDED_CODE, Outcome
 from basis_actors.actors.reporting import HALTED_CODE, STATE_CODE, STOPPED_CODE, error_event, say_mismatches
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Actor, AskFailed, AskTimeout
@@ -17,6 +17,7 @@ from basis_actors.config import ExecutionManagerConfig
 from basis_actors.messages.commands import (
     ApplySettlements,
     AskRoom,
+    LeaveOrder,
     Objection,
     Reconcile,
     RouteGroup,
@@ -34,13 +35,16 @@ _ROUTER = "venue_interface_manager"
 _REPORTED = frozenset({HALTED_CODE, STATE_CODE, STOPPED_CODE})
 """Codes of what keeps orders from being sent, and is reported where it comes about: a refusal is no news."""
 _UNDECIDED = (ExecutionStatus.UNKNOWN, ExecutionStatus.PENDING)
+_NOT_COMPARED = "EXEC-005"
+"""Code of an order that is done, and was not compared with what its venue holds."""
 
 
 class TightLoop:
     """Runs orders on behalf of `actor`, within the times of its configuration.
 
     `stopwatch` measures durations for the log; the limits run on the clock of the bus. Once `is_ending` says that the
-    run is failing, nothing is waited for any more.
+    run is failing, nothing is waited for any more. `accounts` are the venues that can still be asked later what became
+    of an order, because a journal keeps it: what they do not say in time is left to them.
     """
 
     def __init__(
@@ -51,12 +55,19 @@ class TightLoop:
         *,
         is_ending: Callable[[], bool],
         simulated: bool,
+        accounts: Collection[str] = (),
     ) -> None:
+        self._accounts = accounts
+        self._hurries = False
         self._actor = actor
         self._is_ending = is_ending
         self._config = config
         self._stopwatch = stopwatch
         self._simulated = simulated
+
+    def hurry(self) -> None:
+        """Ask an account once what became of an order, and leave what it does not say to the next process."""
+        self._hurries = True
 
     async def room_for(self, orders: tuple[Order, ...]) -> Objection | None:
         """What keeps the venues of these orders from taking them now, once what passes within one try is waited for."""
@@ -174,32 +185,50 @@ class TightLoop:
 
     async def _send(self, order: Order, deadline: int) -> ExecutionHandshake:
         """Send an order once; what nobody knows afterwards is asked for until somebody does or time is up."""
+        began = self._actor.now
         handshake = await self._ask_venue(order, deadline, resolve=False)
-        return await self._resolve(order, handshake, deadline)
+        return await self._resolve(order, handshake, deadline, began)
 
     async def _send_group(self, orders: tuple[Order, ...], deadline: int) -> tuple[ExecutionHandshake, ...]:
+        began = self._actor.now
         try:
             handshakes = await self._actor.ask(_ROUTER, RouteGroup(orders), self._timeout(deadline))
         except (AskTimeout, AskFailed) as error:
             handshakes = tuple(self._unknown(order, str(error)) for order in orders)
         resolved = []
         for order, handshake in zip(orders, handshakes, strict=True):
-            resolved.append(await self._resolve(order, handshake, deadline))
+            resolved.append(await self._resolve(order, handshake, deadline, began))
         return tuple(resolved)
 
-    async def _resolve(self, order: Order, handshake: ExecutionHandshake, deadline: int) -> ExecutionHandshake:
+    async def _resolve(
+        self, order: Order, handshake: ExecutionHandshake, deadline: int, began: int
+    ) -> ExecutionHandshake:
         """Ask what became of an order, at growing intervals, as long as there is time to reconcile it afterwards.
 
-        They do not grow far: all else waits for the answer, also when the venue has long been back.
+        They do not grow far: all else waits for the answer, also when the venue has long been back. An account that
+        says nothing, as it has since `began`, is given up sooner: it is asked again when it answers.
         """
+        actor, known_ns = self._actor, began
         longest = self._config.longest_question_pause_seconds
         pause = min(self._config.retry_delay_seconds, longest)
         end = deadline - self._actor.span(self._config.reconciliation_timeout)
-        while handshake.status in _UNDECIDED and self._remaining(end) > pause and not self._is_ending():
-            await self._actor.sleep(pause)
-            handshake = await self._ask_venue(order, end, resolve=True)
+        while handshake.status in _UNDECIDED and not self._is_ending():
+            if handshake.status is ExecutionStatus.PENDING:
+                known_ns = actor.now
+            until = min(end, known_ns + actor.span(self._patience_with(order)))
+            if self._remaining(until) <= pause:
+                break
+            await actor.sleep(pause)
+            handshake = await self._ask_venue(order, until, resolve=True)
             pause = min(max(2.0 * pause, 0.1), longest)
+            if self._hurries and handshake.status is ExecutionStatus.UNKNOWN and order.venue in self._accounts:
+                break
         return handshake
+
+    def _patience_with(self, order: Order) -> float:
+        """Seconds that an exchange may say nothing of an order."""
+        config = self._config
+        return config.unanswered_seconds if order.venue in self._accounts else config.tight_loop_timeout
 
     async def _ask_venue(self, order: Order, deadline: int, *, resolve: bool) -> ExecutionHandshake:
         try:
@@ -221,27 +250,39 @@ class TightLoop:
         actor.log(operation_event(utc_from_ns(actor.now), order, handshake, execution_ms))
         if not handshake.was_successful():
             text = f"{handshake.status}: {handshake.error_message}"
-            self._report(order, handshake.error_code or "EXEC-001", text, passes=handshake.retryable)
+            code = UNDECIDED_CODE if handshake.status in _UNDECIDED else handshake.error_code or "EXEC-001"
+            self._report(order, code, text, passes=handshake.retryable)
         reconciling = self._stopwatch()
         fatal = None
         if handshake.settlements:
             fatal = await self._reconcile(order, handshake, deadline)
         if fatal is None and handshake.status in _UNDECIDED:
             what = f"{order.operation} {order.operation_id} on {order.venue}"
-            fatal = ("VEN-002", f"nobody knows whether {what} happened, also after asking; look it up at the venue")
+            text = f"nobody knows whether {what} happened, also after asking; look it up at the venue"
+            fatal = (UNDECIDED_CODE, text)
+        passing = None
+        if fatal is not None and fatal[0] in (UNDECIDED_CODE, _NOT_COMPARED) and order.venue in self._accounts:
+            passing, fatal = fatal, None
+            self._leave(order, *passing)
         actor.log(
             tight_loop_event(
                 utc_from_ns(actor.now),
                 order,
                 handshake,
-                reconciled=fatal is None,
+                reconciled=fatal is None and passing is None,
                 retries=retries,
                 total_ms=self._stopwatch.ms_since(watch),
                 execution_ms=execution_ms,
                 reconciliation_ms=self._stopwatch.ms_since(reconciling),
             )
         )
-        return Outcome(order, handshake, fatal)
+        return Outcome(order, handshake, fatal, passing is not None and passing[0] == UNDECIDED_CODE)
+
+    def _leave(self, order: Order, code: str, why: str) -> None:
+        """Let the account find out by itself, as soon as its exchange answers."""
+        if code == _NOT_COMPARED:
+            self._report(order, code, f"{why}; it is once {order.venue} shows its account again", passes=True)
+        self._actor.tell(_ROUTER, LeaveOrder(order, unknown=code == UNDECIDED_CODE))
 
     async def _reconcile(self, order: Order, handshake: ExecutionHandshake, deadline: int) -> tuple[str, str] | None:
         """Compare until ledger and venue agree or time is up: a venue's report may lag behind its answer.
@@ -256,7 +297,7 @@ class TightLoop:
             try:
                 outcome = await self._actor.ask("position_update_handler", Reconcile(order, handshake), left)
             except (AskTimeout, AskFailed) as error:
-                return "EXEC-005", f"{what} could not be reconciled: {error}"
+                return _NOT_COMPARED, f"{what} could not be reconciled: {error}"
             mismatches = outcome.mismatches
             if outcome.compared and not mismatches:
                 if outcome.surprises:
@@ -268,7 +309,7 @@ class TightLoop:
                 break
             await self._actor.sleep(min(max(config.retry_delay_seconds, 0.1), self._remaining(end)))
         if not mismatches:
-            return "EXEC-005", f"{what} could not be reconciled: {order.venue} does not show its account"
+            return _NOT_COMPARED, f"{what} could not be reconciled: {order.venue} does not show its account"
         differences = say_mismatches(mismatches)
         self._report(order, "POS-005", differences)
         self._actor.publish(LedgerCompared(order.venue, differences))
@@ -283,7 +324,7 @@ class TightLoop:
         return ExecutionHandshake(
             operation_id=order.operation_id,
             status=ExecutionStatus.UNKNOWN,
-            error_code="VEN-002",
+            error_code=UNDECIDED_CODE,
             error_message=reason,
             submitted_at=utc_from_ns(self._actor.now),
             simulated=self._simulated,

@@ -15,6 +15,7 @@ from basis_actors.messages.commands import (
     ExecuteGroup,
     ExecuteOrder,
     IncomingTransfer,
+    LeaveOrder,
     Objection,
     ReportVenue,
     ResolveOrder,
@@ -78,6 +79,11 @@ class VenueInterfaceManager(Actor):
             return self._unknown(order, error)
         self._announce_arrival(order, handshake)
         return handshake
+
+    @on(LeaveOrder)
+    def leave(self, left: LeaveOrder) -> None:
+        """Let the account of an order find out by itself what became of it."""
+        self.tell(f"venue_{self._domain_of(left.order.venue, left.order)}", left)
 
     @on(AskRoom)
     async def ask_room(self, request: AskRoom) -> Objection | None:

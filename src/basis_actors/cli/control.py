@@ -135,11 +135,40 @@ def _print_status(answer: Answer) -> None:
         rows += [("still holds", cause) for cause in now.causes]
     if now.instead is None:
         rows.append(("decided", now.decided or _awaited(now)))
+    rows += _waiting_rows(now)
     equity = "not known" if now.equity is None else f"{now.equity:,.2f}"
     rows.append(("ticks", f"{now.ticks:,}; risk {now.risk_level or 'not known'}, equity {equity}"))
+    if now.positions_at is not None:
+        rows.append(("as of", _age_of_the_book(now)))
     _print_rows(rows)
     if now.positions:
         _print_positions(now.positions)
+
+
+def _waiting_rows(now: SwitchStatus) -> list[tuple[str, str]]:
+    """What the process waits for, and what nobody knows."""
+    rows = [("no answer", f"{venue.domain}, since {_moment(venue.since)}") for venue in now.silent]
+    rows += [("halted", f"{domain}: {why}") for domain, why in now.halted_venues.items()]
+    for order in now.undecided:
+        what = f"{order.side} {order.amount:,.6g} {order.symbol} on {order.venue}"
+        rows.append(("undecided", f"{what}, sent {_moment(order.since)} as {order.client_id} ({order.operation_id})"))
+    if now.tick is not None:
+        waits = f"; waits for {'; '.join(now.tick.waits_for)}" if now.tick.waits_for else ""
+        rows.append(("at work", f"tick {now.tick.number + 1:,}, since {_moment(now.tick.since)}{waits}"))
+    return rows
+
+
+def _age_of_the_book(now: SwitchStatus) -> str:
+    """When what is shown was so."""
+    assert now.positions_at is not None, "asked only of a book"
+    old = "; the tick at work may change it" if now.tick is not None else ""
+    return f"{_moment(now.positions_at)}{old}"
+
+
+def _moment(time: datetime) -> str:
+    from basis_actors.times import utc_text
+
+    return utc_text(time.replace(microsecond=0))
 
 
 def _print_left_behind(nobody: str, latch: Latch, last: LastSeen | None) -> None:

@@ -107,6 +107,9 @@ class ExecutionManagerConfig(Model):
     longest_question_pause_seconds: Seconds
     """Seconds between two questions about an order of which nobody knows what became of it, and between two tries to
     undo a leg that stands alone; they grow up to this."""
+    unanswered_seconds: Seconds
+    """Seconds that one order waits for an exchange that does not say what became of it; then the exchange is halted,
+    and the tick goes on without it."""
     execution_timeout: Seconds
     """Seconds for one try."""
     reconciliation_timeout: Seconds

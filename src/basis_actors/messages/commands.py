@@ -27,7 +27,9 @@ __all__ = [
     "GetStatus",
     "IncomingTransfer",
     "Kill",
+    "LeaveOrder",
     "Objection",
+    "OrderDecided",
     "OrderResult",
     "OrdersDone",
     "Reconcile",
@@ -39,6 +41,7 @@ __all__ = [
     "RouteOrder",
     "RouteReport",
     "StopTrading",
+    "StopWaiting",
     "SwitchAnswer",
     "TickDue",
     "VenueSettled",
@@ -125,6 +128,26 @@ class RouteOrder(Request[ExecutionHandshake], frozen=True):
     order: Order
     resolve: bool = False
     """Only ask what became of it; nothing is sent."""
+
+
+class LeaveOrder(msgspec.Struct, frozen=True, gc=False):
+    """An order at an account is not waited for any longer: the account finds out by itself what became of it, and
+    takes nothing else before."""
+
+    order: Order
+    unknown: bool
+    """Whether nobody knows what became of it; else it is done, and was not compared with the account."""
+
+
+class OrderDecided(msgspec.Struct, frozen=True, gc=False):
+    """An account has found out what became of an order that was left, and agrees with the ledger."""
+
+    operation_id: str
+
+
+class StopWaiting(msgspec.Struct, frozen=True, gc=False):
+    """The process is to end: an exchange that does not say what became of an order is not asked again and again. The
+    order is in the journal, and the next process asks."""
 
 
 class RouteGroup(Request[tuple[ExecutionHandshake, ...]], frozen=True):

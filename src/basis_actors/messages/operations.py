@@ -12,6 +12,7 @@ import msgspec
 
 from basis_actors.errors import Severity
 from basis_actors.messages.events import DomainEvent
+from basis_actors.messages.safety import SilentVenue, TickAtWork, UndecidedOrder
 
 __all__ = [
     "Alert",
@@ -90,13 +91,13 @@ class ComponentHealth(msgspec.Struct, frozen=True, kw_only=True):
     inbox_depth: int
     error_count: int
     last_message_seconds: float | None
-    """Since it last began a message; None before the first."""
+    """Since it last began a message, in seconds of the world; None before the first."""
 
 
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     """How the process is doing, published by the health monitor at each look and whenever trading begins or ends.
 
-    Ages are as of `checked_ns`, in seconds.
+    Ages are as of `checked_ns`, in seconds by the clock of the bus unless said otherwise.
     """
 
     checked_ns: int
@@ -119,6 +120,14 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     tick_age_seconds: float | None
     """Since the last tick began; None before the first."""
     components: tuple[ComponentHealth, ...]
+    tick: TickAtWork | None = None
+    """The tick that is at work; None between two."""
+    silent: tuple[SilentVenue, ...] = ()
+    """Accounts that do not answer."""
+    halted_venues: dict[str, str] = {}
+    """Why nothing is sent to an exchange, by account."""
+    undecided: tuple[UndecidedOrder, ...] = ()
+    """Requests of which nobody knows what became of them."""
 
 
 class PortOpened(msgspec.Struct, frozen=True, gc=False):

@@ -21,13 +21,18 @@ __all__ = [
     "LedgerCompared",
     "LevelBook",
     "LookAgain",
+    "OrdersUndecided",
     "Pulse",
     "ReduceOnly",
     "RefreshCountdown",
     "ResumeTrading",
+    "SilentVenue",
     "StateUnwritable",
     "SwitchStatus",
+    "TickAtWork",
     "TradingState",
+    "UndecidedOrder",
+    "VenueBusy",
     "VenueSeen",
 ]
 
@@ -151,6 +156,40 @@ class KeyRefused(msgspec.Struct, frozen=True, gc=False):
     """None once it does."""
 
 
+class UndecidedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that was sent, and of which nobody knows what became of it."""
+
+    client_id: str
+    """Its id at the exchange."""
+    operation_id: str
+    venue: str
+    symbol: str
+    """Pair of a trade, token of a transfer."""
+    side: str
+    """`buy`, `sell`, `long`, `short`, or `transfer`."""
+    amount: float
+    """Base asset or token; of an inverse perpetual USD."""
+    since: datetime
+    """When it was written down, right before it was sent; UTC."""
+
+
+class OrdersUndecided(msgspec.Struct, frozen=True):
+    """Nothing is sent to an account before it has said what became of what was, and agrees with the ledger."""
+
+    domain: str
+    orders: tuple[UndecidedOrder, ...]
+    problem: str | None
+    """What keeps it back; None once nothing does."""
+
+
+class VenueBusy(msgspec.Struct, frozen=True, gc=False):
+    """An account is asked something, or has been."""
+
+    domain: str
+    doing: str | None
+    """What the exchange is to answer; None when nothing is awaited from it any more."""
+
+
 class LookAgain(msgspec.Struct, frozen=True, gc=False):
     """Asks for a VenueSeen of an account that could not be looked at."""
 
@@ -178,6 +217,25 @@ class StateUnwritable(msgspec.Struct, frozen=True, gc=False):
     """What it is: `order journal`, `losses`, `state directory`, `event log`, `log directory`."""
     problem: str | None
     """None once it can be written."""
+
+
+class SilentVenue(msgspec.Struct, frozen=True):
+    """An account that does not answer, or not us."""
+
+    domain: str
+    since: datetime
+    """UTC."""
+
+
+class TickAtWork(msgspec.Struct, frozen=True, kw_only=True):
+    """A tick that has begun and is not over."""
+
+    number: int
+    since: datetime
+    """When it began, UTC."""
+    waits_for: tuple[str, ...]
+    """What exchanges have been asked and not answered yet, with how long that is; empty while the engine itself is at
+    work."""
 
 
 class SwitchStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,3 +266,13 @@ class SwitchStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Share class; None before the first tick and while a price is not known."""
     positions: dict[str, float] = {}
     """What is held, by position key."""
+    positions_at: datetime | None = None
+    """When risk, equity and positions were as they are shown, UTC; None before the first tick."""
+    tick: TickAtWork | None = None
+    """The tick that is at work; None between two."""
+    silent: tuple[SilentVenue, ...] = ()
+    """Accounts that do not answer."""
+    halted_venues: dict[str, str] = {}
+    """Why nothing is sent to an exchange, by account."""
+    undecided: tuple[UndecidedOrder, ...] = ()
+    """Requests of which nobody knows what became of them; they are asked for, never sent again."""

@@ -20,13 +20,15 @@ from basis_actors.actors.market_watch import MarketWatch
 from basis_actors.actors.place_watch import Place, PlaceWatch
 from basis_actors.actors.reporting import STATE_CODE, error_event
 from basis_actors.actors.timing import Stopwatch
-from basis_actors.bus import BusError, LiveBus, ReplayClock, StopTimeout
+from basis_actors.bus import BusError, Lane, LiveBus, ReplayClock, StopTimeout
 from basis_actors.errors import BasisError, ConfigError
 from basis_actors.logs.directory import RunKind
 from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger, DomainEventLogger
 from basis_actors.logs.retention import Retention
 from basis_actors.logs.wall_clock import system_clock
+from basis_actors.messages.commands import StopWaiting
 from basis_actors.messages.events import SystemErrorEvent
+from basis_actors.messages.safety import UndecidedOrder
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Progress
 from basis_actors.services.control.left_behind import note_run
@@ -40,6 +42,7 @@ from basis_actors.services.stopping import close_the_book, loses_nothing, not_cl
 from basis_actors.services.surroundings import Surroundings
 from basis_actors.services.wiring import EVENT_LOGGER, FREELY, STOP_ORDER, add_engine
 from basis_actors.times import utc_from_ns
+from basis_actors.venues.live.left_orders import undecided_orders
 
 if TYPE_CHECKING:
     from basis_actors.services.monitoring import Monitoring
@@ -86,6 +89,8 @@ class LiveRun:
         """Where the run is kept."""
         self.warn: Callable[[str], object] = lambda _: None
         """Told what whoever started the process is to see at once."""
+        self.undecided: tuple[UndecidedOrder, ...] = ()
+        """Orders of which nobody knew at the end what became of them; the next process asks."""
         self._untold: list[SystemErrorEvent] = []
         self.record.components.tell = self._note_lost_line
 
@@ -154,6 +159,8 @@ class LiveRun:
         if failure is None and unclosed is not None:
             failure = not_closed(unclosed)
         with anyio.CancelScope(shield=True):
+            if self._surroundings.journal is not None:
+                self.undecided = await undecided_orders(self._surroundings.journal)
             for close in self._surroundings.closing:
                 await close()
         progress(self._progress(engine, started))
@@ -220,6 +227,8 @@ class LiveRun:
             await bus.settled()
             tasks.cancel_scope.cancel()
         limit = self._prepared.run.mode.component_config.execution_manager.tight_loop_timeout + self.BEYOND_SECONDS
+        if self._cancelled is not None and not self._flattens:
+            bus.post("execution_manager", StopWaiting(), lane=Lane.CONTROL)
         with anyio.move_on_after(limit):
             await bus.until(lambda: not engine.at_work, "the tick at work")
         if self._flattens and self._cancelled is not None:

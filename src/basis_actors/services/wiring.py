@@ -110,7 +110,12 @@ def add_engine(
         RiskGate(rules, switch_name, None if simulated else state),
         PositionUpdateHandler(tolerance, domains, {account.domain: account.tolerance for account in accounts}),
         ExecutionManager(
-            components.execution_manager, stopwatch, simulated=simulated, journal=journal, kill_switch=switch_name
+            components.execution_manager,
+            stopwatch,
+            simulated=simulated,
+            journal=journal,
+            kill_switch=switch_name,
+            accounts=frozenset(venue for account in accounts for venue in account.venues),
         ),
         StrategyManager(strategy, components.strategy_manager, run.mode.risk_limits, switch_name, _ways_from(accounts)),
         engine,

@@ -111,6 +111,10 @@ class HttpStatusServer:
             "trading": _trading(report),
             **{name: _rounded(getattr(report, name)) for name in _TIMED},
             "error_count": report.error_count,
+            "tick": msgspec.to_builtins(report.tick),
+            "silent": msgspec.to_builtins(report.silent),
+            "halted_venues": report.halted_venues,
+            "undecided": msgspec.to_builtins(report.undecided),
             "components": {seen.component: _component(seen) for seen in report.components},
         }
 

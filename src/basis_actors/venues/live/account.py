@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from basis_actors.config import AccountConfig
-from basis_actors.errors import AuthFailed, Rejected, Transient
+from basis_actors.errors import AuthFailed, Rejected, Transient, UnknownOutcome, VenueError
 from basis_actors.messages.book import TickStarted
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.exchange import AccountState, OrderReport, OrderTicket
@@ -22,6 +22,7 @@ from basis_actors.venues.live.bound import bound_by
 from basis_actors.venues.live.findings import Findings
 from basis_actors.venues.live.intake import Intake
 from basis_actors.venues.live.intents import Intents
+from basis_actors.venues.live.left_orders import LeftOrders
 from basis_actors.venues.live.mirror import Mirror, shown_by
 from basis_actors.venues.live.order_desk import OrderDesk
 from basis_actors.venues.live.terms import AccountTerms, LiveClock
@@ -59,6 +60,8 @@ class ExchangeAccount:
         self._intake = Intake(terms, api, journal, self._mirror, self.findings, clock)
         self._orders = OrderDesk(terms, api, self._intents, self._intake, self._held, clock)
         self._transfers = TransferDesk(terms, api, journal, self._intents, self._mirror, self.findings, clock)
+        self.left = LeftOrders()
+        """Orders that nobody waits for any longer."""
         self._opened: tuple[Settlement, ...] = ()
         self._is_open = False
         self._lost_since: int | None = None
@@ -164,6 +167,8 @@ class ExchangeAccount:
             await self._catch_up()
         except AuthFailed as error:
             self._lose(error)
+        except UnknownOutcome:
+            self._find()  # and still it does not say what became of an order; nothing is read before it does
         except Transient as error:
             if self._lost_since is None:
                 text = f"{self.domain} cannot be looked at: {error.message}"
@@ -173,12 +178,15 @@ class ExchangeAccount:
         return opened + found
 
     async def look(self) -> None:
-        """Ask an account that could not be looked at whether it can be again."""
+        """Ask an account that could not be looked at whether it can be again, and what became of what was left to it;
+        then it is compared with the ledger as well."""
         try:
-            await self._account()
+            await (self._account() if self.left.problem is None else self._catch_up())
         except (Transient, AuthFailed) as error:
             self._lose(error)
             return
+        except UnknownOutcome:
+            pass  # it answers
         self._find()
 
     async def require_room(self, orders: Sequence[Order]) -> None:
@@ -192,6 +200,9 @@ class ExchangeAccount:
         """
         try:
             return await self._desk(order).send(order)
+        except (Transient, UnknownOutcome) as error:
+            self._note_silence(error)
+            raise
         except AuthFailed as error:
             if self._unsent is None:
                 self._unsent = f"{error.message}; mend the key, then start the process again"
@@ -215,6 +226,9 @@ class ExchangeAccount:
             except AuthFailed as error:
                 self._lose(error)
                 raise
+            except Transient as error:
+                self._note_silence(error)
+                raise
         return ExecutionHandshake(
             operation_id=order.operation_id,
             status=ExecutionStatus.FAILED,
@@ -223,6 +237,15 @@ class ExchangeAccount:
             submitted_at=utc_from_ns(self._clock.now()),
             simulated=False,
         )
+
+    async def leave(self, order: Order, *, unknown: bool) -> None:
+        """Find out by itself what became of an order, and take no other before; with `unknown` false it is done, and
+        the account has yet to be compared with the ledger."""
+        if unknown:
+            attempts = await self._intents.attempts(order)
+            self.left.add(order, attempts, self._clock.now())
+        else:
+            self.left.must_compare()
 
     async def report(self) -> dict[str, float]:
         """Every position as the exchange shows it and what is on its way to it, with the ledger's side up to date."""
@@ -267,8 +290,14 @@ class ExchangeAccount:
 
     async def _catch_up(self) -> dict[str, float]:
         """Read the account until trades and payments explain it, or until it is clear that they do not: it shows the
-        same difference again and again while nothing of ours is under way. Returns what it shows."""
+        same difference again and again while nothing of ours is under way. Returns what it shows.
+
+        What was left to it is asked for first, as its trades are not known for ours before. Raises UnknownOutcome while
+        the exchange answers and does not say what became of it.
+        """
         patience = self._terms.patience
+        for order in self.left.waiting:
+            self.left.answer(order, await self.resolve(order))
         steady, last = 0, dict[str, tuple[float, float]]()
         for read in range(_MOST_READS * patience.steady_reads):
             if read:
@@ -286,9 +315,15 @@ class ExchangeAccount:
                     self._adjust(state, found)
                 break
         self._find()
+        self.left.compared()
         return shown
 
-    def _lose(self, error: Transient | AuthFailed) -> None:
+    def _note_silence(self, error: VenueError) -> None:
+        """No answer came to an order, or to a question about one."""
+        if isinstance(error, UnknownOutcome) or error.code == "VEN-003":
+            self._lose(error)
+
+    def _lose(self, error: VenueError) -> None:
         """The account cannot be looked at."""
         if self._lost_since is None:
             self._lost_since = self._clock.now()

@@ -1,0 +1,121 @@
+"""Defines what is known of what a process waits for: the tick at work, exchanges that owe an answer or give none, and
+orders of which nobody knows what became of them.
+"""
+
+from __future__ import annotations
+
+from basis_actors.messages.book import TickStarted
+from basis_actors.messages.operations import TickEnded
+from basis_actors.messages.safety import (
+    KeyRefused,
+    OrdersUndecided,
+    SilentVenue,
+    TickAtWork,
+    UndecidedOrder,
+    VenueBusy,
+    VenueSeen,
+)
+from basis_actors.times import utc_from_ns
+
+__all__ = ["Standstill"]
+
+
+class Standstill:
+    """Evidence of one process; whoever shows it hands on the messages that its methods take."""
+
+    def __init__(self) -> None:
+        self._tick: tuple[int, int] | None = None
+        """Number of the tick at work, and when it began."""
+        self._asked: dict[str, tuple[str, int]] = {}
+        """What each domain is asked at this moment, and since when."""
+        self._silent: dict[str, int] = {}
+        self._left: dict[str, OrdersUndecided] = {}
+        self._refused: dict[str, str] = {}
+
+    def tick_began(self, tick: TickStarted, now: int) -> None:
+        """A tick is at work."""
+        self._tick = (tick.number, now)
+
+    def tick_ended(self, ended: TickEnded) -> None:
+        """It is over."""
+        if self._tick is not None and self._tick[0] == ended.number:
+            self._tick = None
+
+    def venue_busy(self, busy: VenueBusy, now: int) -> None:
+        """A domain is asked something, or has answered."""
+        if busy.doing is None:
+            self._asked.pop(busy.domain, None)
+        else:
+            self._asked[busy.domain] = (busy.doing, now)
+
+    def venue_seen(self, seen: VenueSeen) -> None:
+        """A domain answers, or does not."""
+        if seen.lost_since_ns is None:
+            self._silent.pop(seen.domain, None)
+        else:
+            self._silent[seen.domain] = seen.lost_since_ns
+
+    def key_refused(self, seen: KeyRefused) -> None:
+        """A domain refuses our key, or takes it again."""
+        if seen.problem is None:
+            self._refused.pop(seen.domain, None)
+        else:
+            self._refused[seen.domain] = f"it does not take our key: {seen.problem}"
+
+    def orders_left(self, left: OrdersUndecided) -> None:
+        """What a domain has yet to say."""
+        if left.problem is None:
+            self._left.pop(left.domain, None)
+        else:
+            self._left[left.domain] = left
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a tick has begun and is not over."""
+        return self._tick is not None
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Domains that have yet to say something."""
+        return tuple(self._left)
+
+    @property
+    def silent(self) -> tuple[SilentVenue, ...]:
+        """Domains that do not answer."""
+        return tuple(SilentVenue(domain, utc_from_ns(since)) for domain, since in self._silent.items())
+
+    @property
+    def halted(self) -> dict[str, str]:
+        """Why nothing is sent to a domain."""
+        left = {domain: left.problem for domain, left in self._left.items() if left.problem is not None}
+        return {**left, **self._refused}
+
+    @property
+    def undecided(self) -> tuple[UndecidedOrder, ...]:
+        """Requests of which nobody knows what became of them."""
+        return tuple(order for left in self._left.values() for order in left.orders)
+
+    def tick_at_work(self, now: int, second_ns: int) -> TickAtWork | None:
+        """The tick at work; a second of the world has so many nanoseconds of the clock of the bus."""
+        if self._tick is None:
+            return None
+        number, began = self._tick
+        waits = (
+            f"{domain}: {doing}, for {max(0.0, (now - since) / second_ns):.0f} s"
+            for domain, (doing, since) in self._asked.items()
+        )
+        return TickAtWork(number=number, since=utc_from_ns(began), waits_for=tuple(waits))
+
+    def problems(self, now: int, second_ns: int) -> tuple[tuple[str, bool, str], ...]:
+        """Name, whether it is passed, and what is wrong: as the checks of health are."""
+        silent = (
+            f"{domain} has not answered for {(now - since) / second_ns:.0f} s" for domain, since in self._silent.items()
+        )
+        open_orders = (
+            f"{order.side} {order.amount:g} {order.symbol} on {order.venue} ({order.client_id})"
+            for order in self.undecided
+        )
+        return (
+            ("venues_answer", not self._silent, "; ".join(silent)),
+            ("orders_decided", not self.undecided, f"nobody knows what became of {', '.join(open_orders)}"),
+        )
