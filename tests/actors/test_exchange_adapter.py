@@ -83,6 +83,19 @@ async def test_a_ban_that_refuses_a_group_stops_no_trading(world: World) -> None
         assert [result.succeeded for result in done.results] == [True, True]
 
 
+async def test_a_ban_that_keeps_back_order_after_order_is_said_once_and_then_with_a_count(world: World) -> None:
+    async with running(world) as desk:
+        desk.apis["bybit"].always["require_room"] = fail(Transient("VEN-003", "bybit bans this address", 7000.0))
+        for number in range(12):
+            await desk.execute(*group(short(f"a{number}", 0.5), short(f"b{number}", 0.5)))
+        told = [event for event in desk.logged(SystemErrorEvent) if event.error_code == "VEN-003"]
+        assert [event.operation_id for event in told] == ["a0", "b4"]
+        assert told[1].message.endswith("the 10th order there that this happens to")
+        desk.apis["bybit"].always.clear()
+        await desk.execute(short("c", 0.5))
+        assert desk.logged(SystemErrorEvent)[-1].message == "bybit takes orders again; 24 were kept back before c"
+
+
 async def test_a_group_waits_a_moment_for_an_exchange_that_is_to_be_left_alone(world: World) -> None:
     async with running(world) as desk:
         full = [fail(Transient("VEN-006", "wait", seconds)) for seconds in (5.0, 20.0)]

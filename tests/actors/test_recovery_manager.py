@@ -193,6 +193,25 @@ async def test_an_exchange_that_never_answers_is_given_up(world: World) -> None:
     assert world.clock.now() >= START + 900 * 10**9
 
 
+async def test_an_exchange_that_wants_to_be_left_alone_is_not_asked_before(world: World) -> None:
+    asked: list[int] = []
+
+    def limited(desk: LiveDesk) -> None:
+        async def step(_carry_out: CarryOut) -> object:
+            asked.append(desk.bus.clock.now())
+            raise Transient("VEN-006", "bybit takes no request for 120 s", 120.0)
+
+        async def see(carry_out: CarryOut) -> object:
+            asked.append(desk.bus.clock.now())
+            return await carry_out()
+
+        desk.apis["bybit"].next("prepare", step, see)
+
+    await started(world, limited)
+    first, second = asked
+    assert second - first == 120 * 10**9
+
+
 async def test_what_goes_on_in_the_same_words_is_said_once(world: World) -> None:
     banned = fail(Transient("VEN-006", "bybit bans this address for 120 s"))
     steps = [banned] * 5 + [be_away] * 3 + [banned] * 2

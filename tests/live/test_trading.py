@@ -153,12 +153,13 @@ async def test_wrong_keys_end_the_process_before_any_order(
 
 
 @pytest.mark.long
-async def test_missing_keys_end_the_process_before_any_order(there: Street) -> None:
+async def test_missing_keys_are_bad_input_and_nothing_is_asked_before(there: Street) -> None:
+    there.exchanges["okx"].faults.answer("GET*", 503, {}, times=FOREVER)
     kept = {name: value for name, value in KEYS.items() if "OKX" not in name}
     process = there.start("--state", str(there.state), keys=kept)
     ended, _, stderr = await there.ended(process)
-    assert (ended, "VEN-005" in stderr) == (1, True), stderr
-    assert there.orders == 0
+    assert (ended, "BASIS_ACTORS_OKX__API_KEY" in stderr) == (2, True), stderr
+    assert [len(exchange.journal.requests) for exchange in there.exchanges.values()] == [0, 0, 0]
 
 
 @pytest.mark.long

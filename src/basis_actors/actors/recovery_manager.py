@@ -128,7 +128,10 @@ class RecoveryManager(Actor):
                     said = error.message
                     self.log(error_event(utc_from_ns(self.now), self.name, error.code, said, passes=True))
                     self.publish(TradingStatus(TradingPhase.STARTING, said))
-            await self.sleep(pause)
+                # An exchange that says how long it wants to be left alone is not asked before.
+                left = max(0.0, self.seconds_until(self._gives_up(account)))
+                wait = max(pause, min(error.wait_seconds, left))
+            await self.sleep(wait)
             pause = min(2.0 * pause, longest)
 
     def _gives_up(self, account: ExchangeAccount) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 from basis_actors.actors.execution_log import operation_event, tight_loop_event
 from basis_actors.actors.execution_units import UNDECIDED_CODE, Outcome
+from basis_actors.actors.recurring import Recurring
 from basis_actors.actors.reporting import HALTED_CODE, STATE_CODE, STOPPED_CODE, error_event, say_mismatches
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Actor, AskFailed, AskTimeout
@@ -59,6 +60,8 @@ class TightLoop:
     ) -> None:
         self._accounts = accounts
         self._hurries = False
+        self._kept_back = Recurring()
+        """What passes and keeps orders from their venues: a ban meets every order of every tick that it lasts."""
         self._actor = actor
         self._is_ending = is_ending
         self._config = config
@@ -252,6 +255,8 @@ class TightLoop:
             text = f"{handshake.status}: {handshake.error_message}"
             code = UNDECIDED_CODE if handshake.status in _UNDECIDED else handshake.error_code or "EXEC-001"
             self._report(order, code, text, passes=handshake.retryable)
+        else:
+            self._say_it_goes_on(order)
         reconciling = self._stopwatch()
         fatal = None
         if handshake.settlements:
@@ -316,9 +321,23 @@ class TightLoop:
         return "EXEC-007", f"after {what} the ledger and {order.venue} disagree: {differences}"
 
     def _report(self, order: Order, code: str, text: str, *, passes: bool = False) -> None:
+        """Log what is wrong; what passes is said once, and then from time to time with how often it was."""
         actor = self._actor
+        if passes:
+            count = self._kept_back.note(order.venue, code)
+            if count is None:
+                return
+            text = text if count == 1 else f"{text}; the {count}th order there that this happens to"
         message = f"{order.operation} {order.operation_id} on {order.venue}: {text}"
         actor.log(error_event(utc_from_ns(actor.now), actor.name, code, message, order.operation_id, passes=passes))
+
+    def _say_it_goes_on(self, order: Order) -> None:
+        """How many orders were kept from a venue before this one, where it was more than was said."""
+        kept_back = self._kept_back.is_over(order.venue)
+        if kept_back > 1:
+            actor = self._actor
+            text = f"{order.venue} takes orders again; {kept_back} were kept back before {order.operation_id}"
+            actor.log(error_event(utc_from_ns(actor.now), actor.name, "EXEC-001", text, passes=True))
 
     def _unknown(self, order: Order, reason: str) -> ExecutionHandshake:
         return ExecutionHandshake(

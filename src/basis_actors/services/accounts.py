@@ -16,7 +16,20 @@ from basis_actors.venues.live.terms import LiveClock
 from basis_actors.venues.wire.answers import ApiCall
 from basis_actors.venues.wire.build import ExchangeConnection, build_exchange
 
-__all__ = ["LiveAccounts"]
+__all__ = ["LiveAccounts", "require_keys"]
+
+
+def require_keys(run: RunConfig, secrets: Secrets) -> None:
+    """Raise ConfigError CONFIG-003 for exchanges of the mode that nobody has given keys for."""
+    names = [name for name in run.mode.venues if isinstance(run.venues[name], ExchangeVenue)]
+    missing = [name for name in names if getattr(secrets, name, None) is None]
+    if missing:
+        variables = ", ".join(f"BASIS_ACTORS_{name.upper()}__API_KEY" for name in missing)
+        raise ConfigError(
+            "CONFIG-003",
+            f"mode {run.mode.mode} trades at {', '.join(missing)}, and there are no keys for that; set {variables} and"
+            " what goes with it, or use --paper",
+        )
 
 
 class LiveAccounts:

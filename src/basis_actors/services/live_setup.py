@@ -166,7 +166,7 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack,
     BasisError ENGINE-001 for an account that another process has, ENGINE-004 for a journal that cannot be read, or is
     not there although an earlier process has traded.
     """
-    from basis_actors.services.accounts import LiveAccounts
+    from basis_actors.services.accounts import LiveAccounts, require_keys
     from basis_actors.venues.journal.sqlite import SqliteJournal
 
     run, clock, requests = prepared.run, WallClock(), Requests()
@@ -174,6 +174,7 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack,
         text = f"mode {run.mode.mode} protects its orders by stops, which are not sent to exchanges yet; use --paper"
         raise ConfigError("CONFIG-004", text)
     secrets = load_secrets()
+    require_keys(run, secrets)
     journal = SqliteJournal(state.path / JOURNAL_FILE, used=has_traded(state))
     held.callback(journal.close)
     for file in journal.files:

@@ -74,6 +74,18 @@ async def test_an_answer_that_does_not_say_leaves_the_outcome_unknown(
     assert (await api.order(PERP, "order1") is not None) == done
 
 
+@DONE
+@pytest.mark.parametrize("body", ["<html>firewall</html>", {"message": "Forbidden"}])
+async def test_an_order_that_is_forbidden_without_a_word_of_the_exchange_may_have_been_carried_out(
+    exchange: LocalExchange, api: Adapter, speech: Speech, body: object, done: bool
+) -> None:
+    exchange.faults.answer(speech.place, 403, body, carried_out=done)
+    with pytest.raises(UnknownOutcome, match=r"403 .*it may have been carried out"):
+        await api.place(buy(PERP, speech.sizes[PERP]))
+    assert sent(exchange, speech) == {"order1": 1}
+    assert (await api.order(PERP, "order1") is not None) == done
+
+
 @EVERYWHERE
 @DONE
 async def test_a_broken_connection_leaves_the_outcome_unknown(

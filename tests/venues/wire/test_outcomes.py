@@ -49,11 +49,13 @@ UNKNOWN = [
     (400, coded(-4116, "ClientOrderId is duplicated.")),
     (400, coded(-2010, "Duplicate order sent.")),
 ]
+FORBIDDEN = [(403, "<html>firewall</html>"), (403, {"message": "Forbidden"}), (403, coded(0, "Forbidden"))]
+"""By whatever stands before the exchange, on the way there or back."""
 
 
 @EVERYWHERE
 @DONE
-@pytest.mark.parametrize(("status", "body"), UNKNOWN)
+@pytest.mark.parametrize(("status", "body"), [*UNKNOWN, *FORBIDDEN])
 async def test_an_answer_that_does_not_say_leaves_the_outcome_unknown(
     exchange: LocalBinance, api: BinanceApi, pair: str, done: bool, status: int, body: object
 ) -> None:
@@ -152,7 +154,6 @@ PASSING = [
     (400, coded(-1021, "Timestamp for this request is outside of the recvWindow.")),
     (400, coded(-1015, "Too many new orders; current limit is 300 orders per TEN_SECONDS.")),
     (429, coded(-1003, "Too many requests.")),
-    (403, "<html>firewall</html>"),
     (418, coded(-1003, "Way too many requests; IP banned until 1714521720000.")),
 ]
 
@@ -187,7 +188,8 @@ async def test_futures_call_a_failure_what_spot_leaves_open(
 
 @EVERYWHERE
 @pytest.mark.parametrize(
-    ("status", "code"), [(400, -1013), (400, -2010), (400, -2019), (400, -4164), (400, -1111), (400, -9998)]
+    ("status", "code"),
+    [(400, -1013), (403, -2010), (400, -2010), (400, -2019), (400, -4164), (400, -1111), (400, -9998)],
 )
 async def test_a_definite_refusal_is_final(
     exchange: LocalBinance, api: BinanceApi, pair: str, status: int, code: int

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum, auto
+from http import HTTPStatus
 from typing import Protocol, TypeAlias
 
 import msgspec
 
-__all__ = ["Answer", "ApiCall", "Dialect", "Endpoint", "Fate", "Lost", "Params", "Refusal"]
+__all__ = ["Answer", "ApiCall", "Dialect", "Endpoint", "Fate", "Lost", "Params", "Refusal", "fate_at_the_door"]
 
 Params: TypeAlias = Mapping[str, str | int | bool]
 """What a request says. Amounts and prices are text: no digit of theirs passes through a float."""
@@ -28,6 +29,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     """Whether it changes anything: then nobody knows what became of it when no answer comes."""
     refused_as: str = "VEN-001"
     """Error code of a refusal."""
+    may_wait: bool = False
+    """Whether what it changes is as good a moment later, so that it waits for room as what only reads does."""
     whole: bool = False
     """Whether its answers are read with what the exchange puts around every one, not `Dialect.payload` alone."""
 
@@ -66,6 +69,17 @@ class Fate(StrEnum):
     """Nothing was done; the host wants to be left alone for a while."""
     BANNED = auto()
     """Nothing was done; the exchange does not talk to this address for a while."""
+
+
+def fate_at_the_door(endpoint: Endpoint, status: int, fates: Mapping[int, Fate]) -> Fate:
+    """What a status of 400 or more means whose body is none of the exchange's; `fates` says what each means there.
+
+    Whatever stands before the exchange and forbids a request may have done so on the way back, when an order had been
+    carried out: only the exchange's own words say that it was not.
+    """
+    if endpoint.changes and status == HTTPStatus.FORBIDDEN:
+        return Fate.UNKNOWN
+    return fates.get(status, Fate.UNKNOWN)
 
 
 class Refusal(msgspec.Struct, frozen=True):

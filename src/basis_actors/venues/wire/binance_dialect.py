@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from basis_actors.venues.wire.answers import Answer, Endpoint, Fate, Refusal
+from basis_actors.venues.wire.answers import Answer, Endpoint, Fate, Refusal, fate_at_the_door
 from basis_actors.venues.wire.binance_endpoints import FUTURES, SPOT_TIME
 from basis_actors.venues.wire.binance_rows import Clock
 
@@ -76,8 +76,8 @@ class BinanceDialect:
         problem = _problem_of(answer.text)
         if answer.status < HTTPStatus.BAD_REQUEST and (problem is None or problem.code >= 0):
             return None
-        if problem is None:
-            fate = _UNREADABLE.get(answer.status, Fate.UNKNOWN)
+        if problem is None or problem.code == 0:
+            fate = fate_at_the_door(endpoint, answer.status, _UNREADABLE)
             return Refusal(fate, str(answer.status), _beginning(answer.text))
         return Refusal(_fate(endpoint, answer.status, problem), str(problem.code), problem.msg)
 

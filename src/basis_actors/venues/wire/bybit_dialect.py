@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from basis_actors.venues.wire.answers import Answer, Endpoint, Fate, Refusal
+from basis_actors.venues.wire.answers import Answer, Endpoint, Fate, Refusal, fate_at_the_door
 from basis_actors.venues.wire.bybit_endpoints import CLOCK
 from basis_actors.venues.wire.bybit_rows import Clock
 
@@ -117,15 +117,18 @@ class BybitDialect:
         """The time that it says."""
         return msgspec.json.decode(self.payload(answer), type=Clock, strict=False).time_nano
 
-    def refusal(self, endpoint: Endpoint, answer: Answer) -> Refusal | None:  # noqa: ARG002 (one table for all)
+    def refusal(self, endpoint: Endpoint, answer: Answer) -> Refusal | None:
         """What is wrong; None for a success."""
         envelope = _envelope_of(answer.text)
-        if envelope is None or answer.status == HTTPStatus.FORBIDDEN:
+        is_forbidden = answer.status == HTTPStatus.FORBIDDEN
+        if envelope is None or (is_forbidden and envelope.ret_code == 0):
             # A success that cannot be read is one still, until somebody wants to know what it says.
             if answer.status < HTTPStatus.BAD_REQUEST:
                 return None
-            fate = _UNREADABLE.get(answer.status, Fate.UNKNOWN)
+            fate = fate_at_the_door(endpoint, answer.status, _UNREADABLE)
             return Refusal(fate, str(answer.status), _beginning(answer.text))
+        if is_forbidden:
+            return Refusal(Fate.BANNED, str(answer.status), _beginning(answer.text))
         if envelope.ret_code == 0 and answer.status < HTTPStatus.BAD_REQUEST:
             return None
         return Refusal(_fate(answer.status, envelope), str(envelope.ret_code), envelope.ret_msg)

@@ -151,7 +151,7 @@ class Caller:
 
     async def _send(self, endpoint: Endpoint, params: Params, *, urgent: bool) -> tuple[Answer | Lost, Refusal | None]:
         clock, budget = self.clock, self.budget
-        if not endpoint.changes:
+        if endpoint.may_wait or not endpoint.changes:
             await self._wait_for_room(endpoint, urgent=urgent)
         exchange_ns = clock.now_ns() if clock.is_set else None
         asked = clock.elapsed_ns

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from basis_actors.venues.wire.answers import Answer, Endpoint, Fate, Refusal
+from basis_actors.venues.wire.answers import Answer, Endpoint, Fate, Refusal, fate_at_the_door
 from basis_actors.venues.wire.okx_endpoints import CLOCK
 from basis_actors.venues.wire.okx_rows import Clock
 
@@ -142,14 +142,14 @@ class OkxDialect:
         (clock,) = msgspec.json.decode(self.payload(answer), type=tuple[Clock], strict=False)
         return clock.ts * _NS_PER_MS
 
-    def refusal(self, endpoint: Endpoint, answer: Answer) -> Refusal | None:  # noqa: ARG002 (one table for all)
+    def refusal(self, endpoint: Endpoint, answer: Answer) -> Refusal | None:
         """What is wrong; None for a success."""
         envelope = _envelope_of(answer.text)
         if envelope is None:
             # A success that cannot be read is one still, until somebody wants to know what it says.
             if answer.status < HTTPStatus.BAD_REQUEST:
                 return None
-            fate = _UNREADABLE.get(answer.status, Fate.UNKNOWN)
+            fate = fate_at_the_door(endpoint, answer.status, _UNREADABLE)
             return Refusal(fate, str(answer.status), _beginning(answer.text))
         code, text = _verdict(envelope)
         if code == _SUCCESS and answer.status < HTTPStatus.BAD_REQUEST:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.wire.answers import Endpoint
 
@@ -105,7 +107,8 @@ SET_LEVERAGE: Final = _post("AccountSetLeverage", "set-leverage")
 
 PLACE: Final = _post("TradeOrder", "place", "EXEC-004")
 CANCEL: Final = _post("TradeCancelOrder", "cancel")
-COUNTDOWN: Final = _post("TradeCancelAllAfter", "countdown")
+COUNTDOWN: Final = replace(_post("TradeCancelAllAfter", "countdown"), may_wait=True)
+"""Begun and called off by several at once, at one request a second: whoever comes second waits, and is not refused."""
 FIND: Final = _get("TradeOrder", "order")
 OPEN_ORDERS: Final = _get("TradeOrdersPending", "orders")
 FILLS: Final = _get("TradeFills", "fills")
