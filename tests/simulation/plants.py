@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from basis_actors.actors import kill_switch
+from basis_actors.actors.exchange_adapter import ExchangeAdapter
 from basis_actors.actors.execution_manager import ExecutionManager
 from basis_actors.actors.risk_gate import RiskGate
 from basis_actors.actors.risk_override import RiskOverride
@@ -25,6 +26,7 @@ from basis_actors.venues.journal.memory import JournalBook, MemoryJournal
 from basis_actors.venues.live.account import ExchangeAccount
 from basis_actors.venues.live.answers import failed
 from basis_actors.venues.live.intents import Intents
+from basis_actors.venues.live.left_orders import LeftOrders
 from basis_actors.venues.live.mirror import shown_by
 from basis_actors.venues.live.order_desk import OrderDesk
 from basis_actors.venues.live.transfer_desk import TransferDesk
@@ -203,6 +205,25 @@ def close_the_first_step_only(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RiskOverride, "_close", once)
 
 
+def send_to_who_owes_an_answer(patch: pytest.MonkeyPatch) -> None:
+    """An exchange that has not said what became of an order gets the next one."""
+
+    def nothing(_actor: object, _about: object) -> None:
+        return
+
+    patch.setattr(ExchangeAdapter, "_halted", nothing)
+    patch.setattr(RiskGate, "note_undecided", nothing)
+
+
+def forget_what_nobody_knows(patch: pytest.MonkeyPatch) -> None:
+    """An order that its exchange does not answer is left, and never asked for."""
+
+    def nothing(_left: LeftOrders, *_about: object) -> None:
+        return
+
+    patch.setattr(LeftOrders, "add", nothing)
+
+
 PLANTS: Final[dict[str, Plant]] = {
     plant.__name__: plant
     for plant in (
@@ -222,5 +243,7 @@ PLANTS: Final[dict[str, Plant]] = {
         do_not_ask_the_switch,
         write_no_latch,
         close_the_first_step_only,
+        send_to_who_owes_an_answer,
+        forget_what_nobody_knows,
     )
 }

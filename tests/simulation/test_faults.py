@@ -15,7 +15,7 @@ from tests.venues.journal.intents import fill, incoming, intent, payment
 from tests.venues.live.books import Book
 from tests.venues.worlds import at_once
 
-from basis_actors.errors import AuthFailed
+from basis_actors.errors import AuthFailed, Transient, UnknownOutcome
 from basis_actors.messages.exchange import AccountState, OrderState, TransferState, TransferTicket, Wallet
 from basis_actors.messages.journal import IntentState
 from basis_actors.messages.orders import Side
@@ -43,6 +43,8 @@ FAULTS = {
     "old account",
     "old copy",
     "order: busy",
+    "order: hangs",
+    "order: limited",
     "order: refused",
     "order: reply lost",
     "order: reply slow",
@@ -52,6 +54,8 @@ FAULTS = {
     "repeated",
     "trade by hand",
     "transfer: busy",
+    "transfer: hangs",
+    "transfer: limited",
     "transfer: refused",
     "transfer: reply lost",
     "transfer: reply slow",
@@ -280,3 +284,65 @@ def test_without_its_keys_a_process_is_answered_nothing() -> None:
     world.clock.move_to(api.revoked[-1][1])
     api._checked_hour = world.now_ns // (3600 * 10**9)
     api._require_reachable("nothing is done")
+
+
+class ByHand:
+    """The clock of a world in which whoever waits moves time."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def now(self) -> int:
+        return self._world.now_ns
+
+    async def sleep(self, seconds: float) -> None:
+        pass_seconds(self._world.clock, seconds)
+
+
+def reached(seed: int = 0, **rates: float) -> tuple[World, FaultyExchangeApi, list[int], Any]:
+    """An exchange, when it carried out a request, and the request."""
+    told = setting("btc_basis", 48)
+    world = World(told.run, told.states, told.capital)
+    api = FaultyExchangeApi(world.exchanges["binance"], world, fate(seed, **rates), 5.0)
+    api._clock = ByHand(world)  # type: ignore[assignment]
+    carried_out: list[int] = []
+
+    async def carry_out() -> str:
+        carried_out.append(world.now_ns)
+        return "done"
+
+    return world, api, carried_out, lambda: api._send("order", carry_out)
+
+
+def test_an_exchange_that_hangs_says_nothing_for_minutes_and_may_have_carried_out_what_it_was_sent() -> None:
+    outcomes = set()
+    for seed in range(8):
+        world, api, carried_out, send = reached(seed, hangs=1.0)
+        began = world.now_ns
+        with pytest.raises(UnknownOutcome, match="said nothing for 10 s"):
+            at_once(send())
+        assert world.now_ns - began >= 10 * 10**9
+        outcomes.add(len(carried_out))
+        until = api._hangs_until
+        assert 60 * 10**9 <= until - began <= 900 * 10**9
+        with pytest.raises(Transient, match="said nothing for 10 s"):
+            at_once(api.filters())
+        world.clock.move_to(until)
+        at_once(api.filters())
+    assert outcomes == {0, 1}
+
+
+def test_an_exchange_that_limits_says_for_how_long_and_is_not_asked_before() -> None:
+    world, api, carried_out, send = reached(limited=1.0)
+    with pytest.raises(Transient) as caught:
+        at_once(send())
+    wait = caught.value.wait_seconds
+    assert (caught.value.code, carried_out) == ("VEN-006", [])
+    assert 1.0 <= wait <= 90.0
+    for ask in (api.filters(), api.require_room(()), send()):
+        with pytest.raises(Transient, match="wants to be left alone") as again:
+            at_once(ask)
+        assert again.value.wait_seconds == wait
+    pass_seconds(world.clock, wait + 0.001)
+    at_once(api.require_room(()))
+    at_once(api.filters())

@@ -23,6 +23,16 @@ class Rates(NamedTuple):
     slow_seconds: float = 45.0
     busy: float = 0.05
     """The exchange did nothing and says that it may be tried again."""
+    limited: float = 0.02
+    """An exchange does nothing and wants to be left alone, for as long as it says, up to `limited_seconds`: by then it
+    answers nothing else either."""
+    limited_seconds: float = 90.0
+    hangs: float = 0.01
+    """An exchange takes an order, carries it out or not, and answers nothing, and nothing else for up to
+    `hangs_seconds`."""
+    hangs_seconds: float = 900.0
+    patience_seconds: float = 10.0
+    """After which whoever asks an exchange that hangs gives up."""
     refused: float = 0.03
     partly: float = 0.08
     """An order is filled in part, and the rest is cancelled."""

@@ -52,6 +52,8 @@ class FaultyExchangeApi:
         self._on_the_way: dict[int, Callable[[], Awaitable[object]]] = {}
         self._number = 0
         self._out_until = 0
+        self._hangs_until = 0
+        self._limited_until = 0
         self._checked_hour = -1
         self.revoked: list[tuple[int, int]] = []
         """From when on, and until when, the keys of this process were not good; it was told so at the beginning."""
@@ -80,7 +82,8 @@ class FaultyExchangeApi:
         return self._copies.transfer(await self._send("transfer", lambda: self._moved(ticket)))
 
     async def require_room(self, tickets: Sequence[OrderTicket]) -> None:
-        """Nothing is asked, so nothing can fail."""
+        """What it has said of how long it wants to be left alone is known without asking."""
+        self._require_room()
         await self._exchange.require_room(tickets)
 
     async def cancel(self, pair: str, client_id: str) -> None:
@@ -163,7 +166,17 @@ class FaultyExchangeApi:
         """One request that changes something."""
         fate, rates, venue = self._fate, self._fate.rates, self.venue
         await self._arrive_late()
+        self._require_room()
+        if self._now() >= self._hangs_until and fate.strikes(f"{what}: hangs", rates.hangs, self._now()):
+            self._hangs_until = self._now() + round(fate.random.uniform(60.0, rates.hangs_seconds) * _SECOND)
+        if self._now() < self._hangs_until:
+            await self._hang(carry_out)
+            raise UnknownOutcome("VEN-002", f"{venue} said nothing for {rates.patience_seconds:g} s")
         self._require_reachable(f"the {what} was not sent")
+        if fate.strikes(f"{what}: limited", rates.limited, self._now()):
+            await self._pass_time()
+            self._limited_until = self._now() + round(fate.random.uniform(1.0, rates.limited_seconds) * _SECOND)
+            self._require_room()
         if fate.strikes(f"{what}: busy", rates.busy, self._now()):
             await self._pass_time()
             raise Transient("VEN-006", f"{venue} is busy; nothing was done")
@@ -186,6 +199,23 @@ class FaultyExchangeApi:
         await self._pass_time()
         return answer
 
+    async def _hang(self, carry_out: Callable[[], Awaitable[object]]) -> None:
+        """Carry out a request or not, and say nothing until nobody waits any longer."""
+        if self._fate.random.random() < 0.5:
+            self._number += 1
+            self._on_the_way[self._number] = carry_out
+            await self._wait(self._delay())
+            # What was cut off meanwhile has been seen to.
+            if self._on_the_way.pop(self._number, None) is not None:
+                await _in_vain(carry_out)
+        await self._wait(self._fate.rates.patience_seconds)
+
+    def _require_room(self) -> None:
+        """Raises Transient VEN-006 with how long the exchange wants to be left alone; nothing is asked meanwhile."""
+        left = self._limited_until - self._now()
+        if left > 0:
+            raise Transient("VEN-006", f"{self.venue} wants to be left alone; nothing was done", left / _SECOND)
+
     async def _arrive(self, carry_out: Callable[[], Awaitable[R]], seconds: float) -> R:
         """Carry a request out once it has been on its way for a while; a kill may come first."""
         self._number += 1
@@ -198,6 +228,10 @@ class FaultyExchangeApi:
     async def _ask(self, read: Callable[[], Awaitable[R]]) -> R:
         """One question."""
         await self._arrive_late()
+        self._require_room()
+        if self._now() < self._hangs_until:
+            await self._wait(self._fate.rates.patience_seconds)
+            raise Transient("VEN-003", f"{self.venue} said nothing for {self._fate.rates.patience_seconds:g} s")
         self._require_reachable("nothing was read")
         await self._pass_time()
         if self._fate.strikes("no answer", self._fate.rates.unread, self._now()):

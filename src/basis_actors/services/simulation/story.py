@@ -17,8 +17,9 @@ from basis_actors.logs.directory import LogDirectoryManager
 from basis_actors.logs.domain_event_logger import DomainEventLogger
 from basis_actors.logs.wall_clock import fixed_clock
 from basis_actors.messages.book import BookView, PositionsView
+from basis_actors.messages.commands import OrderDecided
 from basis_actors.messages.market import MarketState
-from basis_actors.messages.safety import BookClosed
+from basis_actors.messages.safety import BookClosed, OrdersUndecided
 from basis_actors.ports import OrderJournal, VenueClient
 from basis_actors.results.accumulator import RunStatistics
 from basis_actors.services.simulation.fate import Fate, Rates
@@ -53,13 +54,31 @@ class Setting:
 
 
 class Watcher(Actor):
-    """Keeps every view of the book, the last one of the ledger, and whether a book that was to be closed is."""
+    """Keeps every view of the book, the last one of the ledger, whether a book that was to be closed is, and which
+    orders an exchange that hung has said of late what became of them."""
 
     def __init__(self) -> None:
         super().__init__("watcher")
         self.views: list[BookView] = []
         self.ledger: dict[str, float] = {}
         self.closed = False
+        self.decided_late: set[str] = set()
+        self.halts: list[tuple[str, int, int | None]] = []
+
+    @on(OrdersUndecided)
+    def note_halt(self, left: OrdersUndecided) -> None:
+        """Keep since when and until when an exchange is to say something first."""
+        halts = self.halts
+        begun = next((at for at, halt in enumerate(halts) if (halt[0], halt[2]) == (left.domain, None)), None)
+        if begun is None and left.problem is not None:
+            halts.append((left.domain, self.now, None))
+        elif begun is not None and left.problem is None:
+            halts[begun] = (left.domain, halts[begun][1], self.now)
+
+    @on(OrderDecided)
+    def note_decided(self, decided: OrderDecided) -> None:
+        """Keep which."""
+        self.decided_late.add(decided.operation_id)
 
     @on(BookClosed)
     def note_closed(self, _closed: BookClosed) -> None:
@@ -92,6 +111,10 @@ class Ended:
     ended_ns: int
     revoked: list[tuple[str, int, int]]
     """Where its keys were revoked, from when on and until when."""
+    decided_late: set[str]
+    """Operations of which it did not know in time what became of them, and found out."""
+    halts: list[tuple[str, int, int | None]]
+    """Exchanges that had to say something first, since when and until when; None for those that did not."""
 
 
 @dataclass
@@ -254,6 +277,8 @@ class Story:
             process.watcher.closed,
             bus.clock.now(),
             revoked,
+            process.watcher.decided_late,
+            process.watcher.halts,
         )
 
     def _is_killed_here(self, where: str) -> bool:

@@ -43,6 +43,7 @@ def verdict(story: Story) -> list[str]:
         *_known_as_it_was(story),
         *_withdrawals_known(story),
         *_halts_without_keys(story, stops),
+        *_waits_for_answers(story),
         *_whole_groups(story),
         *_nothing_lost(story),
         *_hedged(story, stops),
@@ -129,10 +130,22 @@ def _halts_without_keys(story: Story, stops: Stops) -> list[str]:
     return problems
 
 
+def _waits_for_answers(story: Story) -> list[str]:
+    """Nothing is sent to an exchange that has not said what became of an order before."""
+    return [
+        f"process {number} sent {entry.intent.order.operation_id} to {venue}, which owed an answer to another order"
+        for number, ended in enumerate(story.ended)
+        for venue, since, until in ended.halts
+        for entry in story.journal.entries
+        if (entry.intent.incarnation, entry.intent.domain) == (number + 1, venue)
+        and since < entry.intent.created_ns < (until or ended.ended_ns)
+    ]
+
+
 def _whole_groups(story: Story) -> list[str]:
     """Of each compensated group all legs are done, or none is, but for what is too small to be traded and for what
     somebody else has undone. One that only reduces may be done in part, each leg as far as the first; one that is said
-    to be one-sided is the strategy's."""
+    to be one-sided is the strategy's, and so is one of which became known late what had become of a leg."""
     filled: dict[tuple[int, str], Decimal] = {}
     for entry in story.journal.entries:
         operation = (entry.intent.incarnation, entry.intent.order.operation_id)
@@ -158,8 +171,10 @@ def _is_even(story: Story, legs: Sequence[tuple[Order, Decimal]]) -> bool:
 
 def _was_handed_on(story: Story, incarnation: int, orders: Sequence[Order]) -> bool:
     """Whether its process, or one that was to mend it, could not make a group whole and left it to the strategy, which
-    `_hedged` sees to: it has said so, or an exchange has refused the order that it took and the log is lost."""
+    `_hedged` sees to: it has said so or learnt late what became of a leg, or an exchange has refused the order that it took and the log is lost."""
     legs = tuple(order.operation_id for order in orders)
+    if any(name.startswith(legs) for name in story.ended[incarnation - 1].decided_late):
+        return True
     mending = legs[1:] if only_reduces(orders) else tuple(f"{leg}-unwind" for leg in legs)
     for entry in story.journal.entries:
         own = entry.intent.incarnation == incarnation and entry.state is IntentState.REJECTED
