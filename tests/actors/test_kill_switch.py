@@ -38,6 +38,7 @@ from basis_actors.messages.safety import (
     KeyRefused,
     Latch,
     LedgerCompared,
+    LevelBook,
     LookAgain,
     OrdersUndecided,
     Pulse,
@@ -683,7 +684,11 @@ async def test_the_status_names_who_is_silent_and_what_nobody_knows_and_trading_
         await bus.advance(CONFIG.heartbeat_seconds)
         assert len(room.venues[0].of(LookAgain)) > asked, "it answers, and has not said what became of it"
         asked = len(room.venues[0].of(LookAgain))
-        await room.says(OrdersUndecided("binance", (), None))
+        assert room.engine.of(LevelBook) == []
+        await room.says(TickStarted(1, market()), OrdersUndecided("binance", (), None))
+        assert room.engine.of(LevelBook) == [], "the tick at work may have been begun without it"
+        await room.says(TickEnded(1))
+        assert room.engine.of(LevelBook) == [LevelBook()]
         await bus.advance(CONFIG.heartbeat_seconds)
         status = await bus.ask("kill_switch", GetStatus())
         assert (status.silent, status.halted_venues, status.undecided) == ((), {}, ())

@@ -195,8 +195,8 @@ class KillSwitch(Actor):
 
     @on(OrdersUndecided)
     def see_undecided(self, left: OrdersUndecided) -> None:
-        """A venue that has yet to say what became of an order is asked with each heartbeat, and stops nothing else. Once
-        it has, the book is levelled before the market's next tick."""
+        """A venue that has yet to say what became of an order is asked with each heartbeat, and stops nothing else.
+        Once it has, the book is levelled before the market's next tick."""
         self._standstill.orders_left(left)
         self._to_level = self._to_level or left.problem is None
         self._level()

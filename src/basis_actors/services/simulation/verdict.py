@@ -171,7 +171,8 @@ def _is_even(story: Story, legs: Sequence[tuple[Order, Decimal]]) -> bool:
 
 def _was_handed_on(story: Story, incarnation: int, orders: Sequence[Order]) -> bool:
     """Whether its process, or one that was to mend it, could not make a group whole and left it to the strategy, which
-    `_hedged` sees to: it has said so or learnt late what became of a leg, or an exchange has refused the order that it took and the log is lost."""
+    `_hedged` sees to: it has said so or learnt late what became of a leg, or an exchange has refused the order that it
+    took and the log is lost."""
     legs = tuple(order.operation_id for order in orders)
     if any(name.startswith(legs) for name in story.ended[incarnation - 1].decided_late):
         return True
