@@ -205,6 +205,55 @@ async def test_whoever_asks_is_told_what_keeps_orders_from_being_sent(runtime: R
             assert (status.halted, status.latch.state) == (None, TradingState.RUNNING)
 
 
+CLOSING = Kill("SIGTERM", "the stop", flatten=True, until_closed=True)
+
+
+async def test_a_stop_that_closes_the_book_is_over_once_it_has(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus as bus:
+        await bus.ask("kill_switch", CLOSING)
+        assert (latched(room.store).state, latched(room.store).until_closed) == (TradingState.KILLED, True)
+        assert room.told(CloseBook) == EVERYBODY
+        assert (await room.says(BookClosed())).state is TradingState.RUNNING
+        assert latched(room.store).state is TradingState.RUNNING
+        assert room.told(ResumeTrading) == [], "this process is over"
+
+
+async def test_what_stopped_trading_before_such_a_stop_outlasts_it(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus as bus:
+        await room.tick(RiskLevel.CRITICAL)
+        await bus.ask("kill_switch", CLOSING)
+        await room.says(BookClosed())
+        assert (latched(room.store).state, latched(room.store).error_code) == (TradingState.STOPPED, "RISK-001")
+
+
+@pytest.mark.parametrize("flatten", [False, True])
+async def test_a_person_who_kills_a_process_that_stops_is_heard_beyond_its_end(
+    runtime: Runtimes, flatten: bool
+) -> None:
+    room = Room(runtime)
+    async with room.bus as bus:
+        await bus.ask("kill_switch", CLOSING)
+        await room.kill(flatten=flatten)
+        await room.says(BookClosed())
+        latch = latched(room.store)
+        assert (latch.state, latch.flatten, latch.reason) == (TradingState.KILLED, True, "enough")
+
+
+async def test_a_process_that_comes_after_a_stop_that_did_not_close_waits_for_a_person(runtime: Runtimes) -> None:
+    store = MemoryStore()
+    first = Room(runtime, store)
+    async with first.bus as bus:
+        await bus.ask("kill_switch", CLOSING)
+    second = Room(runtime, store)
+    async with second.bus:
+        await second.says(BookClosed())
+        assert second.told(CloseBook) == EVERYBODY
+        latch = latched(store)
+        assert (latch.state, latch.flatten, latch.until_closed) == (TradingState.KILLED, True, False)
+
+
 async def test_what_stays_elsewhere_is_told_with_the_closed_book(runtime: Runtimes) -> None:
     room = Room(runtime)
     async with room.bus:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -113,6 +114,7 @@ def test_a_process_is_killed_flattened_and_resumed_from_outside(house: House) ->
     resumed = house.say("resume", "btc_basis")
     assert (resumed.exit_code, resumed.stderr) == (0, "")
     assert "state    running" in resumed.stdout
+    assert re.search(r"decided +nothing yet; the next tick is waited for", resumed.stdout)
     house.until(invested)
 
     process.send_signal(signal.SIGTERM)
@@ -143,6 +145,7 @@ def test_a_kill_is_there_after_a_restart_also_when_nobody_ran_to_hear_it(house: 
     killed = house.say("kill", "--flatten", "--reason", "it restarts and restarts")
     assert (killed.exit_code, killed.stdout) == (3, "")
     assert "the next one begins killed: it restarts and restarts" in killed.stderr
+    assert "book     is to be closed by the next process" in house.say("status").stdout
     as_json = house.say("status", "--json")
     assert (as_json.exit_code, json.loads(as_json.stdout)["process"]) == (3, None)
     assert json.loads(as_json.stdout)["next_latch"]["flatten"] is True

@@ -75,6 +75,8 @@ class Street:
             "component_config": {"monitoring": {"port": 0}, "kill_switch": {"flatten_pause_seconds": 0.5}},
         }
         self._overlay = overlay
+        self.settings: dict[str, Any] = overlay["component_config"]
+        """Of the components, for processes that start from now on."""
 
     def start(
         self, *arguments: str, keys: dict[str, str] | None = None, without: str | None = None

@@ -11,6 +11,9 @@ import anyio
 import pytest
 from tests.live.street import Street, street
 from tests.live.test_trading import ask, bought, decisions, entered, errors, net
+from typer.testing import CliRunner
+
+from basis_actors.cli.app import app
 
 pytestmark = [pytest.mark.anyio, pytest.mark.long]
 UNHEDGED = Decimal("0.002")
@@ -47,5 +50,33 @@ async def test_an_owners_order_that_binds_spot_leaves_its_share_hedged_and_the_r
     account.cancel(order)
     await there.until(process, lambda: json.loads(ask(there, "status", "--json"))["status"]["book_closed"])
     assert [there.position(venue) for venue in there.exchanges] == [0, 0, 0]
+    assert errors(there, process, "VEN-001") == [], "no address is configured, so nothing is sent home"
+    said = [event.message for event in errors(there, process, "RISK-008")]
+    assert len([text for text in said if "USDT at binance, USDT at bybit, USDT at okx" in text]) == 1
     code, _, stderr = await there.stopped(process)
     assert (code, there.twice) == (0, {}), stderr
+
+
+async def test_after_a_stop_that_could_not_close_everything_the_next_process_closes_the_rest_and_waits(
+    there: Street,
+) -> None:
+    there.settings["kill_switch"]["flatten_ticks"] = 3
+    first = await entered(there, "--flatten")
+    account = there.exchanges["binance"].account
+    order = account.place(account.market("BTC/USDT"), "web_1", buys=False, amount=Decimal("0.5"), limit=Decimal(70_000))
+    code, _, stderr = await there.stopped(first)
+    assert code == 1
+    assert "trades only after `basis-actors resume`" in " ".join(stderr.split())
+    assert abs(net(there)) < UNHEDGED
+    sent = there.orders
+    second = there.start("--state", str(there.state))
+    await there.until(second, lambda: len(list(there.folder.glob(f"logs/*/{second.pid}/events/positions.jsonl"))) == 1)
+    await there.until(second, lambda: bool(decisions(there, second)))
+    assert "the book is closed before the process ends" in decisions(there, second)[0].reasoning
+    assert there.orders == sent
+    account.cancel(order)
+    await there.until(second, lambda: json.loads(ask(there, "status", "--json"))["status"]["book_closed"])
+    assert [there.position(venue) for venue in there.exchanges] == [0, 0, 0]
+    code, _, stderr = await there.stopped(second)
+    assert code == 0, stderr
+    assert "killed" in CliRunner().invoke(app, ["status", "btc_basis", "--state", str(there.state)]).stdout

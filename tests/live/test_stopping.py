@@ -9,7 +9,9 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.actors.store import MemoryStore
 
+from basis_actors.actors.latch_file import read_latch, write_latch
 from basis_actors.bus.errors import Lost, StopTimeout
 from basis_actors.config import RunConfig
 from basis_actors.data import SyntheticGenerator, write_dataset
@@ -19,14 +21,16 @@ from basis_actors.messages.book import TickStarted
 from basis_actors.messages.commands import Kill
 from basis_actors.messages.execution import ExecutionHandshake, Settlement
 from basis_actors.messages.orders import Order
+from basis_actors.messages.safety import Latch, TradingState
 from basis_actors.ports import VenueClient
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Progress
 from basis_actors.services.live import LiveRun
 from basis_actors.services.preparation import BacktestRequest, Prepared, prepare
 from basis_actors.services.state import Holder, StateDirectory
-from basis_actors.services.stopping import loses_nothing
+from basis_actors.services.stopping import keep_closing, loses_nothing
 from basis_actors.services.surroundings import MakesVenues, on_paper, simulated_venues
+from basis_actors.services.verdict import left_wrong
 from basis_actors.venues.simulated.domain import VenueClock
 
 PACE = 36_000.0
@@ -58,6 +62,36 @@ class Fails:
         return await self._venue.execute(order)
 
 
+class RefusesOnce:
+    """A venue that refuses its first order as one that is wrong."""
+
+    def __init__(self, venue: VenueClient) -> None:
+        self._venue = venue
+        self._refused = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._venue, name)
+
+    async def execute(self, order: Order) -> ExecutionHandshake:
+        if not self._refused:
+            self._refused = True
+            raise Rejected("EXEC-004", "no")
+        return await self._venue.execute(order)
+
+
+def refusing_once(venue: str) -> MakesVenues:
+    def make(run: RunConfig, clock: VenueClock) -> list[VenueClient]:
+        found = simulated_venues(run, clock)
+        return [RefusesOnce(each) if each.domain == venue else each for each in found]  # type: ignore[misc]
+
+    return make
+
+
+def left(state: StateDirectory) -> Latch:
+    """The latch that the next process finds."""
+    return read_latch(state, datetime.now(UTC))
+
+
 def failing(venue: str, *, hangs: bool) -> MakesVenues:
     def make(run: RunConfig, clock: VenueClock) -> list[VenueClient]:
         found = simulated_venues(run, clock)
@@ -78,10 +112,15 @@ def market_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def taken(folder: Path) -> StateDirectory:
+    """The state of one process."""
+    return StateDirectory(folder / "state", Holder.this_process("btc_basis", datetime.now(UTC)))
+
+
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[StateDirectory]:
-    with StateDirectory(tmp_path / "state", Holder.this_process("btc_basis", datetime.now(UTC))) as taken:
-        yield taken
+    with taken(tmp_path) as mine:
+        yield mine
 
 
 def ready(folder: Path, out: Path, **component: Any) -> Prepared:
@@ -137,10 +176,81 @@ def test_a_book_that_is_not_closed_in_time_fails_the_stop(
     live = LiveRun(here, on_paper(here, PACE, failing("bybit", hangs=False))._replace(state=state), flattens=True)
     summary = stopped(live)
     assert "RISK-008: the book was to be closed before the process ended, and is not: " in (summary.failure or "")
-    assert "the ticks that it may take, were too few" in (summary.failure or "")
+    assert "the ticks that it may take, were too few; the next process goes on closing it" in (summary.failure or "")
     assert [key for key in live.record.statistics.open_positions if key.endswith("-PERP")] == [
         "bybit:PerpPosition:BTC-PERP"
     ]
+
+
+def test_after_a_stop_that_could_not_close_the_book_no_process_trades_before_somebody_resumes(
+    market_folder: Path, tmp_path: Path
+) -> None:
+    with taken(tmp_path) as state:
+        here = ready(market_folder, tmp_path / "first", kill_switch={"flatten_ticks": 1})
+        venues = failing("bybit", hangs=False)
+        stopped(LiveRun(here, on_paper(here, PACE, venues)._replace(state=state), flattens=True))
+        latch = left(state)
+        assert (latch.state, latch.flatten, latch.who) == (TradingState.KILLED, True, "the stop of the process")
+        assert latch.reason == "told so: the book is closed before the process ends"
+    with taken(tmp_path) as state:
+        here = ready(market_folder, tmp_path / "second")
+        again = LiveRun(here, on_paper(here, PACE)._replace(state=state))
+        assert stopped(again).failure is None
+        assert again.record.statistics.open_positions == {}, "on paper nothing was left to close"
+        assert (left(state).state, left(state).until_closed) == (TradingState.KILLED, False)
+
+
+def test_after_a_stop_that_closed_the_book_the_next_process_trades(market_folder: Path, tmp_path: Path) -> None:
+    with taken(tmp_path) as state:
+        here = ready(market_folder, tmp_path / "first")
+        assert stopped(LiveRun(here, on_paper(here, PACE)._replace(state=state), flattens=True)).failure is None
+        assert left(state).state is TradingState.RUNNING
+    with taken(tmp_path) as state:
+        here = ready(market_folder, tmp_path / "second")
+        again = LiveRun(here, on_paper(here, PACE)._replace(state=state))
+        stopped(again)
+        assert again.record.statistics.open_positions["binance:PerpPosition:BTC-PERP"] < 0.0
+
+
+@pytest.mark.parametrize(
+    ("code", "failure"),
+    [
+        ("EXEC-006", "trading stays stopped until somebody resumes it: EXEC-006: a leg stands alone"),
+        ("RISK-001", None),
+        (None, None),
+    ],
+)
+def test_what_a_process_leaves_stopped_fails_its_end_unless_risk_or_a_person_stopped_it(
+    code: str | None, failure: str | None
+) -> None:
+    state = TradingState.STOPPED if code else TradingState.KILLED
+    latch = Latch(state=state, reason="a leg stands alone", error_code=code, who="x", since=datetime.now(UTC))
+    assert left_wrong(None, latch) == failure
+
+
+def test_a_stop_before_the_first_tick_has_the_next_process_close_the_book() -> None:
+    store, now = MemoryStore(), datetime.now(UTC)
+    keep_closing(store, "SIGTERM", now)
+    latch = read_latch(store, now)
+    assert (latch.state, latch.flatten, latch.until_closed) == (TradingState.KILLED, True, False)
+    assert latch.reason == "SIGTERM: the book is closed before the process ends"
+
+
+def test_a_stop_before_the_first_tick_leaves_what_a_person_has_said() -> None:
+    store, now = MemoryStore(), datetime.now(UTC)
+    said = Latch(state=TradingState.KILLED, reason="leave it", who="a person", since=now)
+    write_latch(store, said)
+    keep_closing(store, "SIGTERM", now)
+    assert read_latch(store, now) == said
+
+
+def test_an_order_that_was_refused_on_the_way_is_no_failure_of_the_end(
+    market_folder: Path, tmp_path: Path, state: StateDirectory
+) -> None:
+    here = ready(market_folder, tmp_path)
+    live = LiveRun(here, on_paper(here, PACE, refusing_once("bybit"))._replace(state=state))
+    assert stopped(live).failure is None
+    assert live.record.statistics.errors["EXEC-004"] == 1
 
 
 def test_a_book_whose_tokens_are_not_gathered_yet_is_closed(

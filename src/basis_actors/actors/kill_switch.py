@@ -86,6 +86,8 @@ class KillSwitch(Actor):
         self._causes = StopCauses(config, lambda seconds: self.span(seconds), domains, currency, enforce=enforce)
         self._standstill = Standstill()
         self._latch: Latch
+        self._before: Latch
+        """What it was before somebody killed the process."""
         self._halted: str | None = None
         self._waits_for: str | None = None
         """Why this process has not begun to trade; None where nobody has said so, and once it has."""
@@ -105,6 +107,8 @@ class KillSwitch(Actor):
     def pre_start(self) -> None:
         """Begin as the last process ended."""
         self._latch = read_latch(self._store, utc_from_ns(self.now))
+        if self._latch.until_closed:
+            self._keep(msgspec.structs.replace(self._latch, until_closed=False))
         self._causes.mismatches = self._latch.mismatches
         for actor, command in self._commands():
             # Not through the control lane: these actors start after this one.
@@ -132,14 +136,17 @@ class KillSwitch(Actor):
     def kill(self, command: Kill) -> SwitchAnswer:
         """Stop trading; with `flatten` close the book first. A book that is being closed goes on being closed."""
         latch = self._latch
-        if latch.state is TradingState.KILLED and (latch.flatten or not command.flatten):
+        outlasts = latch.until_closed and not command.until_closed
+        if latch.state is TradingState.KILLED and not outlasts and (latch.flatten or not command.flatten):
             return SwitchAnswer(self._status())
+        self._before = latch
         killed = Latch(
             state=TradingState.KILLED,
             reason=command.reason,
             who=command.who,
             since=utc_from_ns(self.now),
-            flatten=command.flatten,
+            flatten=command.flatten or outlasts,
+            until_closed=command.until_closed,
             mismatches=self._causes.mismatches,
         )
         return SwitchAnswer(refusal=self._set(killed), status=self._status())
@@ -291,6 +298,8 @@ class KillSwitch(Actor):
         if self._latch.flatten and not self._book_closed:
             self._say("the book is closed" if closed.stays is None else f"the book is closed; {closed.stays}")
         self._book_closed = True
+        if self._latch.until_closed:
+            self._keep(self._before)
 
     @on(BookStillOpen)
     def note_open(self, still: BookStillOpen) -> None:

@@ -180,6 +180,8 @@ def _print_left_behind(nobody: str, latch: Latch, last: LastSeen | None) -> None
         rows.append(("next", "begins free to trade"))
     else:
         rows += _latch_rows(latch, None)
+        if latch.flatten:
+            rows.append(("book", "is to be closed by the next process"))
     if last is None or last.at is None or last.positions is None:
         rows.append(("held", "not known" if last is None else f"not known, {last.run_dir} does not say it"))
     else:
@@ -203,6 +205,8 @@ def _awaited(now: SwitchStatus) -> str:
 def _closing(now: SwitchStatus) -> str:
     if now.book_closed:
         return "is closed"
+    if now.ticks == 0:
+        return "is to be closed from the first tick on; nothing is yet"
     return "is still open; a step towards its end at each tick" if now.closing_slowly else "is being closed"
 
 

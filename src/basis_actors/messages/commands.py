@@ -268,6 +268,8 @@ class Kill(Request[SwitchAnswer], frozen=True):
     reason: str
     who: str
     flatten: bool = False
+    until_closed: bool = False
+    """Whether it is over once the book is closed: the process ends then, and the next one may trade."""
 
 
 class Resume(Request[SwitchAnswer], frozen=True):

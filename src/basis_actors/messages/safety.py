@@ -61,6 +61,9 @@ class Latch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """UTC, by the clock of the engine."""
     flatten: bool = False
     """Whether the book is to be closed."""
+    until_closed: bool = False
+    """Whether that is all: set by a stop that closes the book, and over once it has. A process that finds it set has
+    come after one that could not, and waits for a person."""
     mismatches: tuple[int, ...] = ()
     """When ledger and venues disagreed lately, nanoseconds since the epoch."""
 

@@ -15,6 +15,7 @@ import anyio
 
 from basis_actors.actors.engine import Engine
 from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
+from basis_actors.actors.latch_file import read_latch
 from basis_actors.actors.log_keeper import LogKeeper
 from basis_actors.actors.market_watch import MarketWatch
 from basis_actors.actors.place_watch import Place, PlaceWatch
@@ -28,7 +29,7 @@ from basis_actors.logs.retention import Retention
 from basis_actors.logs.wall_clock import system_clock
 from basis_actors.messages.commands import StopWaiting
 from basis_actors.messages.events import SystemErrorEvent
-from basis_actors.messages.safety import UndecidedOrder
+from basis_actors.messages.safety import Latch, UndecidedOrder
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Progress
 from basis_actors.services.control.left_behind import note_run
@@ -38,7 +39,7 @@ from basis_actors.services.hosts import OnLoop
 from basis_actors.services.live_market import LiveMarket
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.run_record import RunRecord
-from basis_actors.services.stopping import close_the_book, loses_nothing, not_closed
+from basis_actors.services.stopping import GOES_ON, close_the_book, keep_closing, loses_nothing, not_closed
 from basis_actors.services.surroundings import Surroundings
 from basis_actors.services.wiring import EVENT_LOGGER, FREELY, STOP_ORDER, add_engine
 from basis_actors.times import utc_from_ns
@@ -79,6 +80,8 @@ class LiveRun:
         self._market = surroundings.feed if isinstance(surroundings.feed, LiveMarket) else None
         """Where exchanges publish it: to be opened, and listened to between ticks."""
         self._cancelled: str | None = None
+        self._is_closed = False
+        """Whether a stop has closed the book."""
         self._wake: Callable[[], object] | None = None
         self._control: ControlServer | None = None
         self.bus: LiveBus | None = None
@@ -145,7 +148,7 @@ class LiveRun:
                 unclosed = await self._until_the_end(bus, engine, started, progress)
                 await bus.stop()
             elif self._flattens and self._surroundings.journal is not None:
-                unclosed = "the process had not begun to trade"
+                unclosed = f"the process had not begun to trade; {GOES_ON}"
         except StopTimeout as error:
             if self._cancelled is not None and loses_nothing(error):
                 self.record.note(f"the stop did not wait for {'; '.join(map(str, error.lost))}")
@@ -158,6 +161,7 @@ class LiveRun:
                     await _stop_quietly(bus)
         if failure is None and unclosed is not None:
             failure = not_closed(unclosed)
+        latch = self._leave_latch(failed=failure is not None)
         with anyio.CancelScope(shield=True):
             if self._surroundings.journal is not None:
                 self.undecided = await undecided_orders(self._surroundings.journal)
@@ -165,7 +169,22 @@ class LiveRun:
                 await close()
         progress(self._progress(engine, started))
         seconds = time.perf_counter() - started
-        return await OnLoop().aside(lambda: self.record.finish(engine, failure, seconds, self._cancelled))
+        return await OnLoop().aside(lambda: self.record.finish(engine, failure, seconds, self._cancelled, latch))
+
+    def _leave_latch(self, *, failed: bool) -> Latch | None:
+        """The latch as the next process finds it; None where there is none. Whoever asked for a closed book is not to
+        get a process that trades instead: where this one failed before it was closed, the next one closes it."""
+        state = self._surroundings.state
+        if state is None:
+            return None
+        now = utc_from_ns(self._surroundings.clock.now())
+        asked = self._flattens and self._cancelled is not None and self._surroundings.journal is not None
+        if failed and asked and not self._is_closed:
+            try:
+                keep_closing(state, self._cancelled or "", now)
+            except BasisError as error:
+                self.record.note(f"the next process is not kept from trading: {error}")
+        return read_latch(state, now)
 
     async def _began(self, bus: LiveBus, waiting: Callable[[str], None]) -> bool:
         """Wait for the market, and then for the accounts to be in order; False when somebody stopped that: then no tick
@@ -234,7 +253,9 @@ class LiveRun:
         if self._flattens and self._cancelled is not None:
             limit = self._prepared.run.mode.component_config.execution_manager.tight_loop_timeout
             statistics = self.record.statistics
-            return await close_the_book(bus, engine, self._cancelled, limit, lambda: statistics.open_positions)
+            unclosed = await close_the_book(bus, engine, self._cancelled, limit, lambda: statistics.open_positions)
+            self._is_closed = unclosed is None
+            return unclosed
         return None
 
     def _note_lost_line(self, error: BasisError) -> None:

@@ -22,6 +22,7 @@ from basis_actors.logs.redaction import Redactor
 from basis_actors.logs.retention import pack_rest
 from basis_actors.logs.run_lock import RunLock
 from basis_actors.logs.wall_clock import fixed_clock, system_clock
+from basis_actors.messages.safety import Latch
 from basis_actors.results.accumulator import RunStatistics
 from basis_actors.results.data_report import RunDataReport, data_report
 from basis_actors.results.report.writing import write_whole
@@ -29,7 +30,7 @@ from basis_actors.results.run_files import CONFIG_FILE, DATA_REPORT_FILE, SUMMAR
 from basis_actors.results.summary import RunContext, RunSummary, summarise
 from basis_actors.services.anchor import Anchor
 from basis_actors.services.preparation import Prepared
-from basis_actors.services.verdict import failure_of, stop_text
+from basis_actors.services.verdict import failure_of, left_wrong, stop_text
 from basis_actors.times import ns_from_utc, utc_from_ns
 
 __all__ = ["RunRecord"]
@@ -110,11 +111,19 @@ class RunRecord:
         self._release()
         LogDirectoryManager.finish(self.run_dir, RunStatus.FAILED, failure=failure, clock=self.clock)
 
-    def finish(self, engine: Engine, error: BaseException | None, seconds: float, cancelled: str | None) -> RunSummary:
-        """Sum up, write the end down, and raise what is not a failure of the run but an order to stop."""
+    def finish(
+        self,
+        engine: Engine,
+        error: BaseException | None,
+        seconds: float,
+        cancelled: str | None,
+        latch: Latch | None = None,
+    ) -> RunSummary:
+        """Sum up, write the end down, and raise what is not a failure of the run but an order to stop. `latch` is what
+        a process with a kill switch leaves behind."""
         lost = self.lost()
         self._unpacked = () if lost else tuple(str(problem) for problem in pack_rest(self.run_dir))
-        status, failure = self._verdict(engine, error, cancelled)
+        status, failure = self._verdict(engine, error, cancelled, latch)
         if lost is not None:
             status = RunStatus.FAILED
             failure = f"LOG-001: {lost}; what this run has logged is lost; {failure or 'the run had ended'}"
@@ -165,7 +174,7 @@ class RunRecord:
         LogDirectoryManager.finish(self.run_dir, status, failure=failure, clock=self.clock)
 
     def _verdict(
-        self, engine: Engine, error: BaseException | None, cancelled: str | None
+        self, engine: Engine, error: BaseException | None, cancelled: str | None, latch: Latch | None
     ) -> tuple[RunStatus, str | None]:
         if isinstance(error, Exception):
             return RunStatus.FAILED, _reason(error)
@@ -176,7 +185,10 @@ class RunRecord:
                 return RunStatus.PARTIAL, cancelled
             if cancelled is None:
                 return RunStatus.FAILED, "the run ended before its last tick; look at system_errors.jsonl"
-        failure = failure_of(self.statistics, engine.stopped)
+        if self._kind is RunKind.LIVE and cancelled is not None:
+            failure = left_wrong(engine.stopped, latch)
+        else:
+            failure = failure_of(self.statistics, engine.stopped)
         return (RunStatus.COMPLETED, None) if failure is None else (RunStatus.FAILED, failure)
 
     def _cautions(self) -> tuple[str, ...]:

@@ -5,21 +5,27 @@ for.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 import anyio
+import msgspec
 
 from basis_actors.actors.engine import Engine
-from basis_actors.actors.kill_switch import TRADERS
+from basis_actors.actors.latch_file import read_latch, write_latch
 from basis_actors.bus import Lane, LiveBus, StopTimeout
 from basis_actors.errors import BasisError
-from basis_actors.messages.commands import GetStatus
-from basis_actors.messages.safety import CloseBook
+from basis_actors.messages.commands import GetStatus, Kill
+from basis_actors.messages.safety import BookClosed, Latch, TradingState
+from basis_actors.ports import StateStore
 from basis_actors.services.wiring import EVENT_LOGGER
 
-__all__ = ["close_the_book", "loses_nothing", "not_closed"]
+__all__ = ["GOES_ON", "close_the_book", "keep_closing", "loses_nothing", "not_closed"]
 
 _SWITCH: Final = "kill_switch"
+_WHO: Final = "the stop of the process"
+GOES_ON: Final = "the next process goes on closing it, and trades only after `basis-actors resume`"
+"""What becomes of a book that a stop has not closed."""
 _SETTLING_SECONDS: Final = 1.0
 """How long the news of the last tick may take to get around."""
 
@@ -30,17 +36,37 @@ async def close_the_book(
     """Close everything step by step, as the kill switch does, for at most so long. Returns why it is not closed; that
     tokens are not gathered yet, and nothing else is `held`, is no reason.
 
-    Where trading has been stopped before, everything stays as it is.
+    Until it is closed the latch says that it is to be, so that no process that comes after this one trades before a
+    person lets it. Where a person has killed the process without closing the book, everything stays as it is.
     """
-    if engine.stopped is not None:
-        return None if await _is_closed(bus, held) else f"trading is stopped: {engine.stopped.reason}"
-    command = CloseBook(f"{told}: the book is closed before the process ends", "RISK-008")
-    for actor in TRADERS:
-        bus.post(actor, command, lane=Lane.CONTROL)
+    latch = (await bus.ask(_SWITCH, GetStatus(), lane=Lane.CONTROL)).latch
+    if latch.state is TradingState.KILLED and not latch.flatten:
+        return None if await _is_closed(bus, held) else _left_open(latch)
+    await bus.ask(_SWITCH, _closing(told), lane=Lane.CONTROL)
     with anyio.move_on_after(limit_seconds):
         await bus.until(lambda: engine.is_closing or engine.stopped is not None, "the closing of the book")
         await bus.until(lambda: not (engine.is_closing or engine.at_work), "a closed book")
-    return None if await _is_closed(bus, held) else f"{limit_seconds:g} s, or the ticks that it may take, were too few"
+    if await _is_closed(bus, held):
+        bus.post(_SWITCH, BookClosed())
+        return None
+    return f"{limit_seconds:g} s, or the ticks that it may take, were too few; {GOES_ON}"
+
+
+def keep_closing(store: StateStore, told: str, now: datetime) -> None:
+    """Have the next process close the book, where this one could not even begin to. Raises BasisError ENGINE-004."""
+    latch, kill = read_latch(store, now), _closing(told)
+    if latch.state is not TradingState.KILLED:
+        killed = Latch(state=TradingState.KILLED, reason=kill.reason, who=kill.who, since=now, flatten=True)
+        write_latch(store, msgspec.structs.replace(killed, mismatches=latch.mismatches))
+
+
+def _closing(told: str) -> Kill:
+    return Kill(f"{told}: the book is closed before the process ends", _WHO, flatten=True, until_closed=True)
+
+
+def _left_open(latch: Latch) -> str:
+    why = f"trading is stopped: {latch.reason} ({latch.who})"
+    return f"{why}; `basis-actors kill --flatten` has the next process close it"
 
 
 async def _is_closed(bus: LiveBus, held: Callable[[], object]) -> bool:
@@ -53,7 +79,7 @@ async def _is_closed(bus: LiveBus, held: Callable[[], object]) -> bool:
 def not_closed(why: str) -> BasisError:
     """The failure of a stop that should have closed the book."""
     text = f"the book was to be closed before the process ended, and is not: {why}"
-    return BasisError("RISK-008", f"{text}; `basis-actors kill --flatten` has the next process close it")
+    return BasisError("RISK-008", text)
 
 
 def loses_nothing(stop: StopTimeout) -> bool:

@@ -1,13 +1,16 @@
-"""Defines how a run that came to its last tick is judged: done, or failed by what was logged on the way."""
+"""Defines how a run is judged that failed of nothing: one that came to its last tick by all that was logged, a live
+process that was told to stop by what it leaves wrong.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 from basis_actors.messages.commands import StopTrading
+from basis_actors.messages.safety import Latch
 from basis_actors.results.accumulator import RunStatistics
 
-__all__ = ["failure_of", "stop_text"]
+__all__ = ["failure_of", "left_wrong", "stop_text"]
 
 _INVALID_ORDER: Final = ("EXEC-003", "EXEC-004", "VEN-004")
 """Codes of orders that are wrong in themselves, or go where nobody trades that: nothing but a strategy that is wrong
@@ -32,6 +35,19 @@ def failure_of(statistics: RunStatistics, stop: StopTrading | None) -> str | Non
     if invalid:
         found = ", ".join(f"{errors[code]} × {code}" for code in invalid)
         return f"orders were refused because they were not valid: {found}; look at operation_executions.jsonl"
+    return None
+
+
+def left_wrong(stop: StopTrading | None, latch: Latch | None) -> str | None:
+    """What a process that was told to stop leaves for somebody to see to; None when that is nothing.
+
+    What was refused, lost or found out in months of trading and has been mended is no failure of the end. That trading
+    is stopped is, unless risk or a person has stopped it.
+    """
+    if stop is not None and stop.error_code is not None and not _is_risk(stop.error_code):
+        return f"trading was stopped: {stop.reason}"
+    if latch is not None and latch.error_code is not None and not _is_risk(latch.error_code):
+        return f"trading stays stopped until somebody resumes it: {latch.error_code}: {latch.reason}"
     return None
 
 
