@@ -50,11 +50,11 @@ async def test_an_owners_order_that_binds_spot_leaves_its_share_hedged_and_the_r
     account.cancel(order)
     await there.until(process, lambda: json.loads(ask(there, "status", "--json"))["status"]["book_closed"])
     assert [there.position(venue) for venue in there.exchanges] == [0, 0, 0]
+    code, _, stderr = await there.stopped(process)
+    assert (code, there.twice) == (0, {}), stderr
     assert errors(there, process, "VEN-001") == [], "no address is configured, so nothing is sent home"
     said = [event.message for event in errors(there, process, "RISK-008")]
     assert len([text for text in said if "USDT at binance, USDT at bybit, USDT at okx" in text]) == 1
-    code, _, stderr = await there.stopped(process)
-    assert (code, there.twice) == (0, {}), stderr
 
 
 async def test_after_a_stop_that_could_not_close_everything_the_next_process_closes_the_rest_and_waits(
@@ -69,6 +69,7 @@ async def test_after_a_stop_that_could_not_close_everything_the_next_process_clo
     assert "trades only after `basis-actors resume`" in " ".join(stderr.split())
     assert abs(net(there)) < UNHEDGED
     sent = there.orders
+    there.settings["kill_switch"]["flatten_ticks"] = 60
     second = there.start("--state", str(there.state))
     await there.until(second, lambda: len(list(there.folder.glob(f"logs/*/{second.pid}/events/positions.jsonl"))) == 1)
     await there.until(second, lambda: bool(decisions(there, second)))

@@ -10,21 +10,12 @@ from collections.abc import Collection
 from typing import Final
 
 from basis_actors.actors.execution_log import group_event
-from basis_actors.actors.execution_units import (
-    MOST_TRADES,
-    TOO_SMALL,
-    Outcome,
-    Unit,
-    only_reduces,
-    opposite,
-    split_into_units,
-    undoing,
-    unwind_id,
-)
+from basis_actors.actors.execution_units import Outcome, Unit, only_reduces, split_into_units
 from basis_actors.actors.reducing_group import follow
 from basis_actors.actors.reporting import HALTED_CODE, STATE_CODE, STOPPED_CODE, error_event
 from basis_actors.actors.tight_loop import TightLoop, always
 from basis_actors.actors.timing import Stopwatch
+from basis_actors.actors.unwinding import is_undone, undo
 from basis_actors.bus import Actor, Escalated, on
 from basis_actors.config import ExecutionManagerConfig
 from basis_actors.errors import BasisError, JournalError, Severity, severity_of
@@ -319,30 +310,14 @@ class ExecutionManager(Actor):
         """Undo what was filled, newest first, every leg whatever becomes of the others."""
         undone = []
         for outcome in reversed(outcomes):
-            if outcome.handshake.status is ExecutionStatus.CONFIRMED:
-                undone += await self._undo(outcome)
-        return undone
-
-    async def _undo(self, outcome: Outcome) -> list[Outcome]:
-        """Undo one leg, in as many trades as it takes: each may be filled in part only."""
-        leg, undone = outcome.order, list[Outcome]()
-        order = opposite(leg, outcome.handshake)
-        while True:
-            unwound = await self._loop.insist(order)
-            undone.append(unwound)
-            if not unwound.handshake.was_successful():
-                break
-            number = len(undone) + 1
-            if not unwound.fell_short or number > MOST_TRADES:
-                break
-            left = outcome.filled - sum(each.filled for each in undone)
-            order = undoing(leg, left, unwind_id(leg.operation_id, number))
-        # What is too small to be traded is too small to matter; the strategy sees it in the book.
-        last = undone[-1]
-        if last.fell_short or (not last.handshake.was_successful() and last.error_code != TOO_SMALL):
-            why = last.handshake.error_message or "the market took no more"
-            text = f"{leg.operation_id} could not be unwound ({last.error_code}), so the book is not hedged: {why}"
-            self._leave_one_sided(leg, text, last)
+            if outcome.handshake.status is not ExecutionStatus.CONFIRMED:
+                continue
+            undone += await undo(self._loop, outcome)
+            last, leg = undone[-1], outcome.order
+            if not is_undone(last):
+                why = last.handshake.error_message or "the market took no more"
+                text = f"{leg.operation_id} could not be unwound ({last.error_code}), so the book is not hedged: {why}"
+                self._leave_one_sided(leg, text, last)
         return undone
 
     def _leave_one_sided(self, leg: Order, text: str, last: Outcome) -> None:
