@@ -8,6 +8,7 @@ from math import ceil
 from basis_actors.config import ChainVenue, ExchangeVenue, RunConfig
 from basis_actors.config.secrets import Secrets
 from basis_actors.errors import ConfigError
+from basis_actors.finance.keys import STABLE
 from basis_actors.ports import OrderJournal, VenueClient
 from basis_actors.services.state import StateDirectory, fingerprint_of
 from basis_actors.venues.live.build import build_account, pairs_of
@@ -16,7 +17,7 @@ from basis_actors.venues.live.terms import LiveClock
 from basis_actors.venues.wire.answers import ApiCall
 from basis_actors.venues.wire.build import ExchangeConnection, build_exchange
 
-__all__ = ["LiveAccounts", "require_keys"]
+__all__ = ["LiveAccounts", "require_keys", "routes_of"]
 
 
 def require_keys(run: RunConfig, secrets: Secrets) -> None:
@@ -93,6 +94,17 @@ class LiveAccounts:
         """Close the connections."""
         for connection in self._connections.values():
             await connection.close()
+
+
+def routes_of(run: RunConfig) -> frozenset[tuple[str, str]]:
+    """From which account domain to which other USDT can be sent: where a withdrawal address leads."""
+    routes = set()
+    for venue in run.venues.values():
+        if isinstance(venue, ExchangeVenue) and venue.api is not None:
+            for place in venue.api.withdrawal_addresses:
+                if place.token == STABLE and place.venue in run.venues:
+                    routes.add((venue.domain, run.venues[place.venue].domain))
+    return frozenset(routes)
 
 
 def _leverage_of(run: RunConfig) -> int:

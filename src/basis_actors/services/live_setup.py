@@ -166,7 +166,7 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack,
     BasisError ENGINE-001 for an account that another process has, ENGINE-004 for a journal that cannot be read, or is
     not there although an earlier process has traded.
     """
-    from basis_actors.services.accounts import LiveAccounts, require_keys
+    from basis_actors.services.accounts import LiveAccounts, require_keys, routes_of
     from basis_actors.venues.journal.sqlite import SqliteJournal
 
     run, clock, requests = prepared.run, WallClock(), Requests()
@@ -182,6 +182,7 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack,
     accounts = LiveAccounts(run, journal, secrets, requests.note)
     accounts.lock(state)
     changed = require_continuity(state, run, prepared.strategy.market_spec, prepared.config_hash)
+    prepared.strategy.restrict_transfers(routes_of(run))
     market = _published(prepared, clock, requests)
     live = LiveRun(
         prepared,

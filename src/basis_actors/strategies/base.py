@@ -112,6 +112,12 @@ class Strategy(StrategyClass, ABC):
         if stamps:
             raise BasisError("STRAT-001", f"{type(self).__name__} asked for no funding history and was given some")
 
+    def restrict_transfers(self, routes: frozenset[tuple[str, str]]) -> None:
+        """Take note of from which account domain to which other USDT can be sent; before it is told, from each to each.
+
+        One that wants another transfer all the same is told by its failure.
+        """
+
     @property
     def input_hashes(self) -> dict[str, str]:
         """sha256 of each file, beside market data and configuration, that decisions depend on; by its path."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Final
 
+from msgspec.structs import replace
+
 from basis_actors.config import BasisConfig, RunConfig
 from basis_actors.messages.market import FundingStamp, MarketSpec
 from basis_actors.strategies.base import Decision, Situation, Strategy
@@ -59,6 +61,10 @@ class Basis(Strategy):
         """Funding settled before the first tick fills the window."""
         self._window.add(stamps)
 
+    def restrict_transfers(self, routes: frozenset[tuple[str, str]]) -> None:
+        """Positions are sized by what lies where, and what would have to be moved by hand is said."""
+        self._terms = replace(self._terms, routes=routes)
+
     def decide(self, situation: Situation) -> Decision:
         """The first rule that wants something decides, otherwise hold."""
         return self._decide(situation, _RULES)
@@ -99,7 +105,7 @@ class Basis(Strategy):
             reasoning=found.reasoning,
             invested=not book.flat or (rules is _CLOSING and found is not _NOTHING),
             orders=found.orders,
-            constraints=moves.unpayable(),
+            constraints=(*moves.unpayable(), *found.constraints),
             market_conditions={"spot": book.price, "funding_mean": funding, "left_out": book.shares.left_out},
             portfolio_state={
                 "spot_held": book.spot,

@@ -64,7 +64,8 @@ class BasisDesk(HedgeDesk):
         """Bring the margin ratio of these venues back to the target: with idle cash, else by shrinking both legs.
 
         With q sold on spot and bought back on the perp and the proceeds moved over, M + qP = (Q - q) P / L, so
-        q = (QP / L - M) / ((1 + 1/L) P). A venue that cannot be traded now gets the cash that another leg frees.
+        q = (QP / L - M) / ((1 + 1/L) P). A venue that cannot be traded now gets the cash that another leg frees. Where
+        no cash can be sent the legs shrink until the margin that is there does: q = (QP / L - M) / (P / L).
         """
         book, target = self._book, self._margin_target
         low = list(low)
@@ -74,16 +75,16 @@ class BasisDesk(HedgeDesk):
         proceeds = book.price * (1.0 - self.spot_cost)
         for leg in low:
             lacking = leg.notional * target - leg.margin
-            used = min(spare, lacking)
-            if not self.worth_moving(self._terms.spot_cash_key, used):
+            used, routed = min(spare, lacking), self._terms.may_move(self._terms.spot_cash_key, leg.terms.margin_key)
+            if not routed or not self.worth_moving(self._terms.spot_cash_key, used):
                 used = 0.0
             spare -= used
             lacking -= used
             source = leg if leg.tradable else self._strongest(low)
             cut = 0.0
-            if lacking > 0.0 and source is not None and book.spot_tradable:
+            if lacking > 0.0 and source is not None and book.spot_tradable and (routed or source is leg):
                 assert leg.mark is not None
-                unit = proceeds + (target * leg.mark if source is leg else 0.0)
+                unit = (proceeds if routed else 0.0) + (target * leg.mark if source is leg else 0.0)
                 cut = min(lots_up(lacking / unit, source.terms.lot), source.short - cuts.get(source.venue, 0.0))
                 cuts[source.venue] = cuts.get(source.venue, 0.0) + cut
             sums.append((leg.terms.margin_key, used, cut * proceeds))

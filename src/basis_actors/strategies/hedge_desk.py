@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from basis_actors.finance.costs import from_lots, lots_in, round_down_to_lot
 from basis_actors.messages.orders import ExecutionMode, Order, Side
@@ -93,6 +93,26 @@ class HedgeDesk(ABC):
         if total > limit:
             sizes = {venue: size * limit / total for venue, size in sizes.items()}
         return self.lots(sizes), shifts
+
+    def carried(self, target: Mapping[str, float]) -> dict[str, float]:
+        """What of `target` the exchanges carry where none of them can be sent anything: each short with the margin that
+        is there, and the spot that hedges them with what is left at its exchange."""
+        book, terms = self._book, self._terms
+        home = terms.legs.get(terms.spot_venue)
+        budget = book.spot_cash
+        if home is not None and home.margin_key != terms.spot_cash_key:
+            budget += book.legs[home.venue].margin
+        sizes = {
+            venue: size
+            if home is not None and venue == home.venue
+            else min(size, max(0.0, book.legs[venue].margin) / self._margin_per_unit(venue))
+            for venue, size in target.items()
+        }
+        cost = sum(sizes.values()) * book.price * (1.0 + self.spot_cost)
+        if home is not None and home.venue in sizes:
+            cost += sizes[home.venue] * self._margin_per_unit(home.venue)
+        share = min(1.0, budget / cost) if cost > 0.0 else 0.0
+        return {venue: size * share for venue, size in sizes.items()}
 
     def needs(self, sizes: Mapping[str, float]) -> dict[str, float]:
         """Cash by account that new legs of these sizes take."""
@@ -187,19 +207,40 @@ class HedgeDesk(ABC):
 
     def collect(self, available: Mapping[str, float], wanted: Mapping[str, float]) -> tuple[Order, ...]:
         """Move cash from accounts with more than they need to accounts with less, near ones first."""
-        surplus = {key: amount - wanted.get(key, 0.0) for key, amount in available.items()}
         orders: list[Order] = []
+        for source, target, amount in self._shifts(available, wanted):
+            if self._terms.may_move(source, target):
+                orders += self.move(source, target, amount)
+        return tuple(orders)
+
+    def by_hand(self, available: Mapping[str, float], wanted: Mapping[str, float]) -> tuple[str, ...]:
+        """What only the owner can move to where it is wanted, in words; nothing where every way is open."""
+        if self._terms.routes is None:
+            return ()
+        told = [
+            f"{amount:,.2f} USDT from {self._terms.domain_of(source)} to {self._terms.domain_of(target)}"
+            for source, target, amount in self._shifts(available, wanted)
+            if not self._terms.may_move(source, target)
+        ]
+        if not told:
+            return ()
+        return (f"EXEC-004: {', '.join(told)} would have to be moved by hand: no withdrawal address leads there",)
+
+    def _shifts(self, available: Mapping[str, float], wanted: Mapping[str, float]) -> Iterator[tuple[str, str, float]]:
+        """Source, target and amount of each move worth making; those that can be made come first for each target."""
+        surplus = {key: amount - wanted.get(key, 0.0) for key, amount in available.items()}
+        terms = self._terms
         for target, need in wanted.items():
             missing = need - available.get(target, 0.0)
-            domain = self._terms.domain_of(target)
-            for source in sorted(surplus, key=lambda key: self._terms.domain_of(key) != domain):
+            domain = terms.domain_of(target)
+            ways = [(not terms.may_move(key, target), terms.domain_of(key) != domain) for key in surplus]
+            for _, source in sorted(zip(ways, surplus, strict=True), key=lambda way: way[0]):
                 amount = min(missing, surplus[source])
                 if source == target or not self.worth_moving(source, amount):
                     continue
                 surplus[source] -= amount
                 missing -= amount
-                orders += self.move(source, target, amount)
-        return tuple(orders)
+                yield source, target, amount
 
     def bring(self, amount: float, available: Mapping[str, float]) -> tuple[Order, ...]:
         """Transfers that bring at least `amount` to the wallet, from the fullest accounts first, whatever they cost."""
@@ -216,6 +257,8 @@ class HedgeDesk(ABC):
         """Bring the cash of every account to the wallet, but for what is too little to make an order of."""
         orders: list[Order] = []
         for source, amount in self.idle_cash().items():
+            if not self._terms.may_move(source, WALLET):
+                continue  # it is safe where it is
             cents = round_down_to_lot(max(0.0, amount - self._leaving_cost(source)), _CENT)
             if source != WALLET and cents >= self._terms.minimum_notional:
                 orders.append(self._write.transfer(source, WALLET, cents, "gather"))
@@ -239,8 +282,8 @@ class HedgeDesk(ABC):
         return self.collect(surplus, lacking)
 
     def move(self, source: str, target: str, amount: float) -> tuple[Order, ...]:
-        """A transfer of whole cents, less what leaving the source costs; nothing when no cent is left."""
-        if source == target:
+        """A transfer of whole cents, less what leaving the source costs; nothing when no cent is left, or no way."""
+        if source == target or not self._terms.may_move(source, target):
             return ()
         if self._terms.domain_of(source) != self._terms.domain_of(target):
             amount -= self._leaving_cost(source)

@@ -33,16 +33,19 @@ class HedgeGrowth(HedgeMoves):
         feasible, shifts = desk.affordable(target, self._dust)
         complete = sum(feasible.values()) >= (1.0 - config.position_deviation_threshold) * sum(target.values()) > 0.0
         orders = () if complete else desk.collect(desk.idle_cash(), desk.needs(target))
+        by_hand = () if complete else desk.by_hand(desk.idle_cash(), desk.needs(target))
+        if by_hand:
+            feasible, shifts = desk.affordable(desk.carried(target), self._dust)
         # Where the rest is not worth moving, the position is opened with what is there.
         opened = () if orders else desk.open(feasible, "entry")
         if opened:
             reason = "always in" if config.always_in else f"mean funding {self._funding:.6f} pays"
-            return Found("entry", "entry_full", reason, shifts + opened, resets=True)
+            return Found("entry", "entry_full", reason, shifts + opened, resets=True, constraints=by_hand)
         if not orders:
-            return Found(
-                "hold", "none", f"equity of {book.equity:.2f} USDT is too little to open the smallest position"
-            )
-        return Found("entry", "transfer", "moving cash to where the legs will be opened", orders)
+            what = "what lies at each exchange" if by_hand else f"equity of {book.equity:.2f} USDT"
+            return Found("hold", "none", f"{what} is too little to open the smallest position", constraints=by_hand)
+        reason = "moving cash to where the legs will be opened"
+        return Found("entry", "transfer", reason, orders, constraints=by_hand)
 
     def release_margin(self) -> Found | None:
         """A venue above its band gives back what its short does not need, unless idle cash is about to use it."""
@@ -81,7 +84,12 @@ class HedgeGrowth(HedgeMoves):
         pool = sum(idle.values())
         if pool <= enough:
             return None
-        orders = desk.collect(idle, desk.needs(desk.target(pool)))
+        needs = desk.needs(desk.target(pool))
+        by_hand = desk.by_hand(idle, needs)
+        if by_hand:
+            # Only one exchange would grow with it, beyond its share.
+            return Found("hold", "none", f"{pool:.2f} USDT lies idle", constraints=by_hand)
+        orders = desk.collect(idle, needs)
         return Found("rebalance", "transfer", f"{pool:.2f} USDT lies idle", orders) if orders else None
 
     def _obstacle(self) -> str | None:

@@ -96,6 +96,8 @@ class HedgeTerms(msgspec.Struct, frozen=True):
     """Lower end of the band of margin ratios."""
     margin_ceiling: float
     """Upper end of it."""
+    routes: frozenset[tuple[str, str]] | None = None
+    """From which account domain to which other USDT can be sent; None where it can from each to each."""
 
     def spot_cost(self, size_usd: float) -> float:
         """Fee and impact of a market order of this size, as a fraction of notional at the price before impact."""
@@ -104,6 +106,11 @@ class HedgeTerms(msgspec.Struct, frozen=True):
     def domain_of(self, key: str) -> str:
         """Account domain of a position key."""
         return self.domains[key.split(":", 1)[0]]
+
+    def may_move(self, source: str, target: str) -> bool:
+        """Whether cash can be sent from one account to another, by their position keys."""
+        begins, ends = self.domain_of(source), self.domain_of(target)
+        return self.routes is None or begins == ends or (begins, ends) in self.routes
 
 
 def hedge_terms(run: RunConfig, hedge: BasisConfig | MarketNeutralConfig) -> HedgeTerms:
