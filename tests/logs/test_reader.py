@@ -64,6 +64,16 @@ class TestEvents:
         said = [position(0, USDT=1.0), decision(0), position(1, USDT=0.1 + 0.2), decision(1)]
         assert list(EventLog(written(*said)).events(PositionSnapshot)) == [said[0], said[2]]
 
+    def test_the_last_event_is_the_last_that_can_be_read(self, written: Callable[..., Path]) -> None:
+        said = [position(0, USDT=1.0), decision(0), position(1, USDT=2.0)]
+        run_dir = written(*said)
+        path = run_dir / "events" / "positions.jsonl"
+        path.write_bytes(b"{}\n" + path.read_bytes() + b'{"timestamp": 3}\n{"torn')
+        log = EventLog(run_dir)
+        assert log.last(PositionSnapshot) == said[2], "a damaged beginning is not read"
+        assert log.last(StrategyDecision) == said[1]
+        assert log.last(SystemErrorEvent) is None
+
     def test_all_events_come_in_the_order_in_which_they_were_logged(self, written: Callable[..., Path]) -> None:
         said = [decision(1), position(0, USDT=1.0), decision(0), position(5, USDT=2.0), position(2, USDT=3.0)]
         log = EventLog(written(*said))

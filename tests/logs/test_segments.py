@@ -15,7 +15,7 @@ from basis_actors.bus.sim import complete
 from basis_actors.errors import BasisError
 from basis_actors.logs.domain_event_logger import DomainEventLogger
 from basis_actors.logs.event_files import EventFiles
-from basis_actors.logs.segments import TornLine, active, lines, rotated, segments
+from basis_actors.logs.segments import TornLine, active, last_lines, lines, rotated, segments
 from basis_actors.logs.wall_clock import fixed_clock
 from basis_actors.messages.events import PositionSnapshot
 
@@ -107,6 +107,30 @@ def test_a_torn_end_is_left_out_and_noted(tmp_path: Path) -> None:
     torn: list[TornLine] = []
     assert list(lines(tmp_path, "some", torn)) == [b"1\n", b"22\n"]
     assert torn == [TornLine(path, 5, 2)]
+
+
+@pytest.mark.parametrize("pieces", [b"1\n2\n3\n", b"1\n2\n3\n4", b"1\n" * 900_000 + b"2\n3\n"])
+def test_the_last_lines_come_from_the_end_alone_and_whole(tmp_path: Path, pieces: bytes) -> None:
+    _write(tmp_path, [], 100)
+    active(tmp_path, "some").write_bytes(pieces)
+    last = list(last_lines(tmp_path, "some"))
+    assert last[:2] == [b"3\n", b"2\n"]
+    assert set(last[2:]) == {b"1\n"}
+    assert sum(map(len, last)) <= 1_000_000
+    assert list(last_lines(tmp_path, "other")) == list(last_lines(tmp_path, "never")) == []
+
+
+def test_the_last_line_is_in_an_older_segment_where_the_newest_has_none(tmp_path: Path) -> None:
+    _write(tmp_path, [b"1\n2\n3\n4\n"], 4)
+    rotated(tmp_path, "some", 1).unlink()
+    active(tmp_path, "some").rename(rotated(tmp_path, "some", 2))
+    active(tmp_path, "some").write_bytes(b"torn")
+    assert next(last_lines(tmp_path, "some")) == b"4\n"
+    _pack(rotated(tmp_path, "some", 2))
+    assert list(last_lines(tmp_path, "some")) == [b"4\n", b"3\n"]
+    rotated(tmp_path, "some", 2, packed=True).write_bytes(b"no gzip")
+    with pytest.raises(BasisError, match=r"LOG-004: .* cannot be read"):
+        list(last_lines(tmp_path, "some"))
 
 
 @pytest.mark.parametrize("harm", ["missing", "cut", "torn", "garbage"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -18,7 +19,7 @@ import msgspec
 from basis_actors.errors import BasisError
 from basis_actors.logs.directory import EVENTS_FOLDER, METADATA_FILE, LogDirectoryManager, RunMetadata
 from basis_actors.logs.run_lock import is_running
-from basis_actors.logs.segments import UNREADABLE, TornLine, active, lines, reading, segments, streams
+from basis_actors.logs.segments import UNREADABLE, TornLine, active, last_lines, lines, reading, segments, streams
 from basis_actors.messages.events import EVENT_SCHEMA_VERSION, EVENT_TYPES, DomainEvent
 
 if TYPE_CHECKING:
@@ -96,6 +97,17 @@ class EventLog:
                 yield decode(line)
             except UNREADABLE as error:
                 raise _unreadable(self._active(kind), number, kind, error) from error
+
+    def last(self, kind: type[E]) -> E | None:
+        """The last event of one type that can be read, from the end of its file alone; None where there is none.
+
+        Raises BasisError LOG-004 for a file that cannot be read.
+        """
+        decode = msgspec.json.Decoder(kind).decode
+        for line in last_lines(self._events, kind.FILE):
+            with suppress(*UNREADABLE):
+                return decode(line)
+        return None
 
     def all(self) -> Iterator[DomainEvent]:
         """Every event of the run in the order in which they were logged, over all files."""

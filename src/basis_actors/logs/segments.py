@@ -6,6 +6,7 @@ Reading is safe beside the process that writes: a file may grow, be renamed or b
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -17,13 +18,25 @@ import msgspec
 
 from basis_actors.errors import BasisError
 
-__all__ = ["SUFFIX", "UNREADABLE", "TornLine", "active", "lines", "reading", "rotated", "segments", "streams"]
+__all__ = [
+    "SUFFIX",
+    "UNREADABLE",
+    "TornLine",
+    "active",
+    "last_lines",
+    "lines",
+    "reading",
+    "rotated",
+    "segments",
+    "streams",
+]
 
 SUFFIX: Final = ".jsonl"
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding raises for a text that is not what it should be: another form, bytes that are no UTF-8, or brackets
 within brackets without end."""
 _PACKED: Final = ".gz"
+_TAIL_BYTES: Final = 1_000_000
 _ROTATED: Final = re.compile(r"\.(\d{6,})\.jsonl(?:\.gz)?")
 
 
@@ -97,6 +110,22 @@ def lines(folder: Path, stem: str, torn: list[TornLine] | None = None) -> Iterat
             raise _damaged(path, f"cannot be read after byte {offset:,}: {error}") from error
 
 
+def last_lines(folder: Path, stem: str) -> Iterator[bytes]:
+    """Whole lines from the end of the newest segment that has one, the last first, as far as a megabyte reaches.
+
+    However long a log is, this reads little of it; a packed segment is unpacked as a whole. Raises BasisError LOG-004.
+    """
+    for path in reversed(segments(folder, stem)):
+        with reading(path):
+            begin, text = _tail(path)
+        whole = text[: text.rfind(b"\n") + 1].splitlines(keepends=True)
+        if begin:
+            whole = whole[1:]
+        yield from reversed(whole)
+        if whole:
+            return
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Raise BasisError LOG-004 for what goes wrong while bytes of a segment are read or unpacked."""
@@ -104,6 +133,17 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except (EOFError, zlib.error, OSError) as error:
         raise _damaged(path, f"cannot be read: {error}") from error
+
+
+def _tail(path: Path) -> tuple[int, bytes]:
+    """The last megabyte of a segment, and where it begins."""
+    if path.suffix == _PACKED:
+        text = gzip.decompress(path.read_bytes())
+        begin = max(0, len(text) - _TAIL_BYTES)
+        return begin, text[begin:]
+    with path.open("rb") as file:
+        begin = file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+        return begin, file.read()
 
 
 def _open(folder: Path, stem: str, number: int) -> tuple[Path, BinaryIO | None]:

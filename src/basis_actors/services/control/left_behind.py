@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -48,11 +49,8 @@ def last_seen(path: Path) -> LastSeen | None:
     except (BasisError, msgspec.DecodeError):
         return None
     last: PositionSnapshot | None = None
-    try:
-        for snapshot in EventLog(Path(run_dir)).events(PositionSnapshot):
-            last = snapshot
-    except BasisError:
-        pass  # a log that is gone, or damaged from somewhere on, tells what it tells
+    with suppress(BasisError):  # a log that is gone tells nothing
+        last = EventLog(Path(run_dir)).last(PositionSnapshot)
     if last is None:
         return LastSeen(run_dir=run_dir, at=None, positions=None)
     return LastSeen(run_dir=run_dir, at=last.timestamp, positions=last.positions)
