@@ -60,12 +60,16 @@ class VenueInterfaceManager(Actor):
         for domain in self._domains:
             merged.extend(waiting[domain].settlements)
             bound.update(waiting[domain].bound)
-        merged = _by_time(merged)
-        reports = tuple(report for name in self._domains if (report := waiting[name].report) is not None)
-        if len(reports) < len(self._domains):
-            reports = ()
+        if len(merged) > 1:
+            merged = _by_time(merged)
         self._settled = {}
+        reports = self._all_reports(waiting) if settled.tick.reconcile else ()
         self.tell("position_monitor", TickSettled(settled.tick, tuple(merged), reports, bound))
+
+    def _all_reports(self, settled: Mapping[str, VenueSettled]) -> tuple[VenueReport, ...]:
+        """Those of every domain; none when one of them shows nothing."""
+        reports = tuple(report for name in self._domains if (report := settled[name].report) is not None)
+        return reports if len(reports) == len(self._domains) else ()
 
     @on(RouteOrder)
     async def route(self, request: RouteOrder) -> ExecutionHandshake:
