@@ -135,7 +135,10 @@ class SimulatedChain(SimulatedDomain):
 
         A staking token never leaves the chain, so that there is none of it in transit.
         """
-        return self.held(token_key(token)) + sum([protocol.supplied(token) for protocol in self._keeping])
+        supplied = 0.0
+        for protocol in self._keeping:
+            supplied += protocol.supplied(token)
+        return self._balances.get(token_key(token), 0.0) + supplied
 
     def _spendable(self, key: str) -> float:
         gas = self._terms.gas

@@ -54,19 +54,18 @@ class SimulatedExchange(SimulatedDomain):
         """
         market = tick.market
         before, self._market = self._market, market
-        open_accounts = [account for account in self._accounts if account.held]
-        if not open_accounts and not self._arrivals:
-            return ()
         settled: list[Settlement] = []
         if before is not None:
             if self._arrivals:
                 self._arrive(before.ns, settled)
-            for account in open_accounts:
+            for account in self._accounts:
+                if not account.held:
+                    continue
                 cash = self._balances.get(account.terms.margin_key, 0.0)
                 closed = account.close_on_bar(cash, before, market)
                 if closed:
                     self._book_closed(account.terms.margin_key, closed, market, settled)
-        for stamp in market.funding if open_accounts else ():
+        for stamp in market.funding:
             owner = self._by_quote.get(stamp.perp)
             delta = None if owner is None else owner.funding(stamp)
             if delta is not None:

@@ -208,13 +208,16 @@ class LendingAccount(ChainProtocol):
         return self._terms.reserves[token].parameters
 
     def _health(self, supplied: ScaledBook, owed: ScaledBook, market: MarketState) -> float:
-        oracle = market.oracle_usd
-        collateral = [
-            (supplied.amount(token) * oracle[token], self._parameters(token, owed).liquidation_threshold)
-            for token in supplied
-            if self._terms.reserves[token].collateral
-        ]
-        return health_factor(collateral, sum([owed.amount(token) * oracle[token] for token in owed]))
+        oracle, reserves = market.oracle_usd, self._terms.reserves
+        collateral: list[tuple[float, float]] = []
+        for token in supplied:
+            if reserves[token].collateral:
+                value = supplied.amount(token) * oracle[token]
+                collateral.append((value, self._parameters(token, owed).liquidation_threshold))
+        debt = 0.0
+        for token in owed:
+            debt += owed.amount(token) * oracle[token]
+        return health_factor(collateral, debt)
 
     def _require_health(self, order: Order, supplied: ScaledBook, owed: ScaledBook, market: MarketState) -> None:
         self._require_oracle(order, {*supplied, *owed}, market)

@@ -7,7 +7,10 @@ out, so that a ledger which adds them up never drifts from the pool, and ends at
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, Self
+from copy import copy
+from typing import Self
+
+import msgspec
 
 from basis_actors.finance.lending import scaled_amount, shown_amount
 from basis_actors.messages.execution import PositionDelta
@@ -16,7 +19,7 @@ from basis_actors.messages.market import ReserveState
 __all__ = ["ScaledBook"]
 
 
-class _Line(NamedTuple):
+class _Line(msgspec.Struct, gc=False):
     key: str
     reserve: str
     """As the market names it."""
@@ -49,7 +52,7 @@ class ScaledBook:
     def copy(self) -> Self:
         """An independent book with the same lines."""
         twin = type(self)(self._key_prefix, self._reserve_prefix, self._index_of)
-        twin._lines = self._lines.copy()
+        twin._lines = {token: copy(line) for token, line in self._lines.items()}
         return twin
 
     def amount(self, token: str) -> float:
@@ -60,27 +63,29 @@ class ScaledBook:
     def accrue(self, reserves: Mapping[str, ReserveState]) -> list[PositionDelta]:
         """Balance now minus balance before, for each line whose index moved, with that index."""
         deltas = []
-        lines = self._lines
-        for token, (key, name, scaled, told, last) in lines.items():
-            index = self._index_of(reserves[name])
-            if index != last:
-                grown = scaled * index - told
-                lines[token] = _Line(key, name, scaled, told + grown, index)
-                deltas.append(PositionDelta(key, grown, None, index))
+        index_of = self._index_of
+        for line in self._lines.values():
+            index = index_of(reserves[line.reserve])
+            if index != line.told_at:
+                grown = line.scaled * index - line.told
+                line.told += grown
+                line.told_at = index
+                deltas.append(PositionDelta(line.key, grown, None, index))
         return deltas
 
     def change(self, token: str, amount: float, reserve: ReserveState) -> PositionDelta:
         """Add `amount` underlying units (signed); taking exactly what is shown leaves nothing, not even scaled dust."""
         index = self._index_of(reserve)
+        scaled = scaled_amount(amount, index)
         line = self._lines.get(token)
         if line is None:
-            line = _Line(self._key_prefix + token, self._reserve_prefix + token, 0.0, 0.0, index)
-        key, name, scaled, told, _ = line
-        if told + amount == 0.0:
+            line = self._lines[token] = _Line(self._key_prefix + token, self._reserve_prefix + token, 0.0, 0.0, index)
+        line.scaled += scaled
+        line.told += amount
+        line.told_at = index
+        if line.told == 0.0:
             del self._lines[token]
-        else:
-            self._lines[token] = _Line(key, name, scaled + scaled_amount(amount, index), told + amount, index)
-        return PositionDelta(key, amount, None, index)
+        return PositionDelta(line.key, amount, None, index)
 
     def report(self, reserves: Mapping[str, ReserveState]) -> dict[str, float]:
         """Scaled balance x index of every line, by position key."""
