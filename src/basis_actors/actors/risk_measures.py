@@ -24,6 +24,7 @@ from basis_actors.finance.margin import Bracket, maintenance_margin, margin_rati
 from basis_actors.finance.perps import inverse_upnl, linear_upnl
 from basis_actors.messages.book import PositionsView, RiskLevel
 from basis_actors.messages.execution import Settlement
+from basis_actors.messages.market import MarketState
 
 __all__ = [
     "Accounts",
@@ -98,19 +99,20 @@ class Accounts:
     def measure(
         self,
         book: PositionsView,
-        perps: Iterable[tuple[LedgerKey, float]],
+        perps: Iterable[LedgerKey],
         terms: Mapping[str, PerpTerms],
         limits: RiskLimits,
         findings: Findings,
     ) -> None:
-        """Measure every account of `perps`, open positions with their sizes, and compare it with the limits.
+        """Measure every account of `perps`, the open positions, and compare it with the limits.
 
         Amounts of one account are in the currency of its margin: an inverse perp counts |N| / mark.
         """
         sums: dict[str, _Account] = {}
-        for info, size in perps:
+        positions, quotes = book.positions, book.tick.market.perps
+        for info in perps:
             assert info.perp is not None
-            quote, known = book.tick.market.perps.get(info.perp), terms.get(info.perp)
+            quote, known = quotes.get(info.perp), terms.get(info.perp)
             mark = None if quote is None else quote.mark
             if quote is None or mark is None or known is None:
                 why = "its mark is not known" if known is not None else "it has no margin table"
@@ -121,9 +123,9 @@ class Accounts:
             account = sums.get(known.cash_key)
             if account is None:
                 account = sums[known.cash_key] = _Account(info.venue)
-            account.add(info, size, book.entries[info.key], mark, known.brackets)
+            account.add(info, positions[info.key], book.entries[info.key], mark, known.brackets)
         for cash_key, account in sums.items():
-            self._take(account, book.positions.get(cash_key, 0.0), limits, findings)
+            self._take(account, positions.get(cash_key, 0.0), limits, findings)
 
     def _take(self, account: _Account, cash: float, limits: RiskLimits, findings: Findings) -> None:
         venue = account.venue
@@ -200,29 +202,30 @@ NO_LOANS = Loans()
 
 def measure_loans(
     book: PositionsView,
-    pools: Mapping[str, Sequence[tuple[LedgerKey, float]]],
+    pools: Mapping[str, Sequence[LedgerKey]],
     terms: Mapping[str, LoanTerms],
     limits: RiskLimits,
     findings: Findings,
 ) -> Loans:
-    """Health and LTV of the loans at oracle prices. `pools` has the aTokens and debts with an amount, by ledger name.
+    """Health and LTV of the loans at oracle prices. `pools` has the aTokens and debts that are held, by ledger name.
 
     Health factor = sum of collateral value x liquidation threshold / debt value; LTV = debt / collateral (Aave v3).
     An oracle price that is unknown, or older than its limit, makes them unknown, which is critical.
     """
     found = NO_LOANS
     distances: dict[str, float] = {}
+    market = book.tick.market
     for pool, held in pools.items():
-        owed = [info.token for info, _ in held if info.kind == "debtToken"]
+        owed = [info.token for info in held if info.kind == "debtToken"]
         if not owed:
             continue
-        unknown = _unknown(book, pool, held, terms)
+        unknown = _unknown(market, pool, held, terms)
         if unknown is not None:
             findings.breach(
                 RiskLevel.CRITICAL, "RISK-002", f"health factor of {pool}", f"cannot be computed: {unknown}"
             )
             continue
-        health, ltv, allowed = _health(book, held, owed, terms[pool])
+        health, ltv, allowed = _health(market, book.positions, held, owed, terms[pool])
         if found.health is None or health < found.health:
             found = Loans(health, ltv)
         distances[pool] = liquidation_distance_lending(health) if health > 0.0 else -1.0
@@ -230,32 +233,34 @@ def measure_loans(
     return found if found.health is None else Loans(found.health, found.ltv, distances)
 
 
-def _unknown(
-    book: PositionsView, pool: str, held: Sequence[tuple[LedgerKey, float]], terms: Mapping[str, LoanTerms]
-) -> str | None:
+def _unknown(market: MarketState, pool: str, held: Sequence[LedgerKey], terms: Mapping[str, LoanTerms]) -> str | None:
     """What keeps the health of a pool from being computed; None when nothing does."""
     if pool not in terms:
         return "the pool is not configured"
-    market = book.tick.market
-    for info, _ in held:
+    oracle, stale = market.oracle_usd, market.stale_prices
+    for info in held:
         token = info.token
-        if token not in market.oracle_usd:
+        if token not in oracle:
             return f"the oracle price of {token} is not known"
-        if market.stale_prices and f"oracle:{token}" in market.stale_prices:
+        if stale and f"oracle:{token}" in stale:
             return f"the oracle price of {token} is older than its staleness limit"
     return None
 
 
 def _health(
-    book: PositionsView, held: Sequence[tuple[LedgerKey, float]], owed: Sequence[str], terms: LoanTerms
+    market: MarketState,
+    amounts: Mapping[str, float],
+    held: Sequence[LedgerKey],
+    owed: Sequence[str],
+    terms: LoanTerms,
 ) -> tuple[float, float, float]:
     """Health factor, LTV, and the LTV that the collateral allows."""
-    oracle = book.tick.market.oracle_usd
+    oracle = market.oracle_usd
     debt = collateral = allowed = 0.0
     pledged: list[tuple[float, float]] = []
-    for info, amount in held:
+    for info in held:
         token = info.token
-        value = amount * oracle[token]
+        value = amounts[info.key] * oracle[token]
         if info.kind == "debtToken":
             debt += value
         elif (counts := terms.of(token, owed)) is not None:
@@ -308,7 +313,7 @@ def loan_before_liquidation(
 ) -> Loans:
     """The loan with the lowest health factor as it was before liquidators took from it, at the oracle prices of now."""
     amounts = dict(book.positions)
-    pools: dict[str, list[tuple[LedgerKey, float]]] = {}
+    pools: dict[str, list[LedgerKey]] = {}
     for liquidation in liquidations:
         for delta in liquidation.deltas:
             info = parse_key(delta.position_key)
@@ -318,13 +323,14 @@ def loan_before_liquidation(
     for key, amount in amounts.items():
         info = parse_key(key)
         if info.venue in pools and info.kind in ("aToken", "debtToken") and amount > 0.0:
-            pools[info.venue].append((info, amount))
+            pools[info.venue].append(info)
     found = NO_LOANS
+    market = book.tick.market
     for pool, held in pools.items():
-        owed = [info.token for info, _ in held if info.kind == "debtToken"]
-        if not owed or _unknown(book, pool, held, terms) is not None:
+        owed = [info.token for info in held if info.kind == "debtToken"]
+        if not owed or _unknown(market, pool, held, terms) is not None:
             continue
-        health, ltv, _ = _health(book, held, owed, terms[pool])
+        health, ltv, _ = _health(market, amounts, held, owed, terms[pool])
         if found.health is None or health < found.health:
             found = Loans(health, ltv)
     return found

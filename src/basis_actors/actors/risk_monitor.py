@@ -50,20 +50,14 @@ class RiskBounds(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the mode is meant to be delta neutral."""
 
 
-class _Sorted(NamedTuple):
+class _Held(NamedTuple):
     """Keys of the positions that are held, by what risk they carry."""
 
     perps: list[LedgerKey]
     pools: dict[str, list[LedgerKey]]
     lsts: dict[str, None]
-
-
-class _Held(NamedTuple):
-    """The positions that are held, by what risk they carry."""
-
-    perps: list[tuple[LedgerKey, float]]
-    pools: dict[str, list[tuple[LedgerKey, float]]]
-    lsts: dict[str, None]
+    places: list[str]
+    """First part of every key, in their order."""
 
 
 class RiskMonitor(Actor):
@@ -81,21 +75,23 @@ class RiskMonitor(Actor):
         book, bounds = exposure.book, self._bounds
         limits = bounds.limits
         findings = Findings(limits.warning_share)
-        held = _held(book.positions)
+        held = _held(tuple(book.positions))
         accounts = Accounts()
         if held.perps:
             accounts.measure(book, held.perps, bounds.perps, limits, findings)
         loans = measure_loans(book, held.pools, bounds.pools, limits, findings) if held.pools else NO_LOANS
         pegs = _pegs(book, held.lsts, limits, findings) if held.lsts else {}
-        liquidations = [one for one in book.settlements if one.source is _LIQUIDATION]
-        for settlement in liquidations:
-            _report_liquidation(settlement, findings)
+        liquidations: list[Settlement] = []
+        for settlement in book.settlements:
+            if settlement.source is _LIQUIDATION:
+                liquidations.append(settlement)
+                _report_liquidation(settlement, findings)
         drawdown = self._drawdown(book, findings)
         if bounds.delta_is_limited:
             self._check_delta(exposure, findings)
         _check_prices(book, held, findings)
         if limits.max_venue_share is not None:
-            _check_venues(book, limits.max_venue_share, findings)
+            _check_venues(book, held, limits.max_venue_share, findings)
         if limits.max_asset_exposure is not None:
             self._check_assets(book, limits.max_asset_exposure, findings)
         self._tell(exposure, findings, accounts, loans, pegs, drawdown, liquidations)
@@ -118,7 +114,7 @@ class RiskMonitor(Actor):
         if liquidations:
             ratios, lowest = self._at_worst(exposure.book, liquidations, ratios, loans)
         health, ltv = lowest.health, lowest.ltv
-        breaches = tuple([breach.text for breach in findings.breaches])
+        breaches = tuple([breach.text for breach in findings.breaches]) if findings.breaches else ()
         distances = {**accounts.distances, **loans.distances} if loans.distances else accounts.distances
         self.log(
             RiskAssessment(
@@ -138,7 +134,7 @@ class RiskMonitor(Actor):
         )
         if findings.breaches or self._episodes:
             self._follow_episodes(exposure, findings)
-        gravest = findings.gravest
+        gravest = findings.gravest if breaches else None
         self.publish(
             RiskView(
                 exposure,
@@ -219,20 +215,12 @@ class RiskMonitor(Actor):
                 )
 
 
-def _held(positions: Mapping[str, float]) -> _Held:
-    perps, pools, lsts = _sort(tuple([key for key, amount in positions.items() if amount]))
-    return _Held(
-        [(info, positions[info.key]) for info in perps],
-        {pool: [(info, positions[info.key]) for info in infos] for pool, infos in pools.items()},
-        lsts,
-    )
-
-
 @lru_cache(maxsize=64)
-def _sort(keys: tuple[str, ...]) -> _Sorted:
-    """By the keys that are held: they change with trades, and are the same for many ticks."""
-    held = _Sorted([], {}, {})
+def _held(keys: tuple[str, ...]) -> _Held:
+    """What is held, which changes with trades only, and is the same for many ticks."""
+    held = _Held([], {}, {}, [])
     for info in map(parse_key, keys):
+        held.places.append(info.venue)
         if info.perp is not None:
             held.perps.append(info)
             continue
@@ -248,11 +236,10 @@ def _pegs(book: PositionsView, lsts: Mapping[str, None], limits: RiskLimits, fin
     pegs: dict[str, float] = {}
     for lst in lsts:
         quote = book.tick.market.staking.get(lst)
-        subject = f"peg of {lst}"
         if quote is None or quote.market_rate is None:
             if limits.max_peg_deviation is not None:
                 text = "cannot be computed: its market rate is not known"
-                findings.breach(RiskLevel.HIGH, "RISK-006", subject, text)
+                findings.breach(RiskLevel.HIGH, "RISK-006", f"peg of {lst}", text)
             continue
         deviation = pegs[lst] = quote.market_rate / quote.eth_per_lst - 1.0
         if limits.max_peg_deviation is None:
@@ -261,7 +248,7 @@ def _pegs(book: PositionsView, lsts: Mapping[str, None], limits: RiskLimits, fin
             text = (
                 f"is not known: its rates are older than their staleness limit, the last deviation was {deviation:.4g}"
             )
-            findings.breach(RiskLevel.HIGH, "RISK-006", subject, text)
+            findings.breach(RiskLevel.HIGH, "RISK-006", f"peg of {lst}", text)
         findings.at_most(-deviation, limits.max_peg_deviation, f"discount of {lst}", RiskLevel.HIGH)
     return pegs
 
@@ -273,7 +260,7 @@ def _check_prices(book: PositionsView, held: _Held, findings: Findings) -> None:
         if book.valuation.deltas.get(asset):
             findings.warn(f"price of {asset} is stale")
     for pool in held.pools.values():
-        for info, _ in pool:
+        for info in pool:
             reserve = None if info.reserve is None else market.reserves.get(info.reserve)
             if reserve is not None and not reserve.fresh:
                 findings.warn(f"reserve {info.reserve} is stale")
@@ -284,14 +271,12 @@ def _check_prices(book: PositionsView, held: _Held, findings: Findings) -> None:
         findings.breach(RiskLevel.CRITICAL, "RISK-006", f"price of {key}", text)
 
 
-def _check_venues(book: PositionsView, limit: float, findings: Findings) -> None:
+def _check_venues(book: PositionsView, held: _Held, limit: float, findings: Findings) -> None:
     """What stands at each exchange and protocol, unrealised PnL included, as a fraction of equity."""
     equity = book.valuation.equity
     places: dict[str, float] = {}
-    for key, value in book.valuation.values.items():
-        if value:
-            venue = parse_key(key).venue
-            places[venue] = places.get(venue, 0.0) + value
+    for venue, value in zip(held.places, book.valuation.values.values(), strict=True):
+        places[venue] = places.get(venue, 0.0) + value
     unremarkable = limit * (1.0 - findings.warning_share) * equity
     for venue, value in places.items():
         if value <= 0.0 or value <= unremarkable or venue in _OWN_PLACES:
