@@ -88,7 +88,7 @@ class PnLMonitor(Actor):
                 totals["funding"],
                 self._by_venue.copy(),
                 self._by_asset.copy(),
-                _marks(market, book.positions),
+                _marks(market, book.entries),
                 book.trigger,
             )
         )
@@ -100,12 +100,12 @@ class PnLMonitor(Actor):
             self.log(error_event(market.timestamp, self.name, "PNL-005", text))
 
 
-def _marks(market: MarketState, positions: dict[str, float]) -> dict[str, float]:
-    """Every price behind the valuation."""
+def _marks(market: MarketState, entries: Mapping[str, float]) -> dict[str, float]:
+    """Every price behind the valuation; `entries` are those of the perps that are open."""
     marks = {f"S:{asset}": price for asset, price in market.prices.items()}
-    for key, size in positions.items():
+    for key in entries:
         perp = parse_key(key).perp
-        if perp is not None and size and (quote := market.perps.get(perp)) is not None and quote.mark is not None:
+        if perp is not None and (quote := market.perps.get(perp)) is not None and quote.mark is not None:
             marks[perp] = quote.mark
     for lst, staking in market.staking.items():
         marks[f"rate:{lst}"] = staking.eth_per_lst

@@ -9,7 +9,7 @@ What has no known price is worth 0, here as in the balance sheet: a price that b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -76,10 +76,11 @@ class Attribution:
         """Book `amount` to a component, and to the venue and asset of `key`."""
         if amount == 0.0:
             return
-        components = self.components
+        components, by_venue, by_asset = self.components, self.by_venue, self.by_asset
+        venue, asset = key.venue, key.asset
         components[component] = components.get(component, 0.0) + amount
-        self.by_venue[key.venue] = self.by_venue.get(key.venue, 0.0) + amount
-        self.by_asset[key.asset] = self.by_asset.get(key.asset, 0.0) + amount
+        by_venue[venue] = by_venue.get(venue, 0.0) + amount
+        by_asset[asset] = by_asset.get(asset, 0.0) + amount
 
     def explained(self) -> float:
         """Sum of all components."""
@@ -89,7 +90,7 @@ class Attribution:
 def attribute(
     before: PricedBook,
     after: PricedBook,
-    settlements: Iterable[Settlement],
+    settlements: Sequence[Settlement],
     booked: Mapping[DeltaSource, str] = BOOKED,
 ) -> Attribution:
     """Explain the change of equity from `before` to `after`, given everything that was settled between them.
@@ -98,7 +99,6 @@ def attribute(
     Raises BasisError PNL-004 for a fill that does not say against which token it was made.
     """
     result = Attribution()
-    settlements = tuple(settlements)
     if after.market is not before.market:
         _market_moves(result, before, after)
         if after.market.funding and DeltaSource.FUNDING not in booked:
@@ -138,6 +138,7 @@ def worth_of(info: LedgerKey, amount: float, book: PricedBook) -> float:
 def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) -> None:
     """Price, basis, staking and interest on what was held at `before`."""
     prices_0, prices_1 = before.prices, after.prices
+    market_0, market_1 = before.market, after.market
     for key, amount in before.positions.items():
         if amount == 0.0:
             continue
@@ -145,11 +146,10 @@ def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) ->
         if info.contract is not None:
             _perp_moves(result, info, amount, before, after)
             continue
-        asset = info.asset
-        price_0, price_1 = prices_0.get(asset, 0.0), prices_1.get(asset, 0.0)
+        price_0, price_1 = prices_0.get(info.asset, 0.0), prices_1.get(info.asset, 0.0)
         quantity = amount * info.sign
         if info.lst is not None:
-            quote_0, quote_1 = before.market.staking.get(info.lst), after.market.staking.get(info.lst)
+            quote_0, quote_1 = market_0.staking.get(info.lst), market_1.staking.get(info.lst)
             if quote_1 is None:
                 continue
             rate_1 = quote_1.eth_per_lst
@@ -164,7 +164,7 @@ def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) ->
         elif price_1 != price_0:
             result.add("price", info, quantity * (price_1 - price_0))
         if info.reserve is not None:
-            reserve_0, reserve_1 = before.market.reserves[info.reserve], after.market.reserves[info.reserve]
+            reserve_0, reserve_1 = market_0.reserves[info.reserve], market_1.reserves[info.reserve]
             if info.kind == "aToken":
                 result.add("lending", info, quantity * (reserve_1.supply_index / reserve_0.supply_index - 1) * price_1)
             else:
@@ -177,13 +177,12 @@ def _perp_moves(result: Attribution, info: LedgerKey, size: float, before: Price
     What was unrealised before is revalued with the currency that the contract pays in; that is price too.
     """
     assert info.contract is not None
-    upnl = info.contract.upnl
     mark_0, mark_1 = _mark(info, before), _mark(info, after)
     if mark_0 is None or mark_1 is None:
         return
     unit_0, unit_1 = before.prices.get(info.paid_in, 0.0), after.prices.get(info.paid_in, 0.0)
     if info.inverse:
-        result.add("price", info, upnl(size, mark_0, mark_1) * unit_1)
+        result.add("price", info, info.contract.upnl(size, mark_0, mark_1) * unit_1)
     else:
         spot_0, spot_1 = before.market.prices.get(info.asset), after.market.prices.get(info.asset)
         # Without a reference price at both ends there is nothing to tell price from basis by.
@@ -191,7 +190,8 @@ def _perp_moves(result: Attribution, info: LedgerKey, size: float, before: Price
         result.add("price", info, size * spot_move * unit_1)
         result.add("basis", info, size * (mark_1 - mark_0 - spot_move) * unit_1)
     if unit_1 != unit_0:
-        result.add("price", info, upnl(size, before.entries[info.key], mark_0) * (unit_1 - unit_0))
+        profit = info.contract.upnl(size, before.entries[info.key], mark_0)
+        result.add("price", info, profit * (unit_1 - unit_0))
 
 
 def _mark(info: LedgerKey, book: PricedBook) -> float | None:
@@ -200,7 +200,7 @@ def _mark(info: LedgerKey, book: PricedBook) -> float | None:
     return None if quote is None else quote.mark
 
 
-def _funding(result: Attribution, before: PricedBook, after: PricedBook, settlements: tuple[Settlement, ...]) -> None:
+def _funding(result: Attribution, before: PricedBook, after: PricedBook, settlements: Sequence[Settlement]) -> None:
     """Payment of each stamp on the size held at that moment.
 
     That is the size at `before` and what was filled since: stops and liquidations of the bar that has just closed.

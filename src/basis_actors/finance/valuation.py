@@ -51,31 +51,32 @@ def value_book(
     unpriced_rewards: list[str] = []
     equity = 0.0
     unrealized = 0.0
+    perps, staked = market.perps, market.staking
     for key, amount in positions.items():
         if amount == 0.0:
             values[key] = 0.0
             continue
         info = parse_key(key)
-        asset = info.asset
+        asset, contract = info.asset, info.contract
         worth: float | None = None
-        if info.contract is not None:
-            assert info.perp is not None
-            quote = market.perps.get(info.perp)
-            delta = 0.0
-            if quote is not None and quote.mark is not None:
-                delta = info.contract.exposure(amount, quote.mark)
-                unit = prices.get(info.paid_in)
-                if unit is not None:
-                    worth = info.contract.upnl(amount, entries[key], quote.mark) * unit
-                    unrealized += worth
-        else:
+        if contract is None:
             price = prices.get(asset)
             delta = amount * info.sign
             if info.lst is not None:
-                staking = market.staking.get(info.lst)
+                staking = staked.get(info.lst)
                 delta = 0.0 if staking is None else delta * staking.eth_per_lst
                 price = None if staking is None else price
             worth = None if price is None else delta * price
+        else:
+            assert info.perp is not None
+            quote = perps.get(info.perp)
+            delta = 0.0
+            if quote is not None and quote.mark is not None:
+                delta = contract.exposure(amount, quote.mark)
+                unit = prices.get(info.paid_in)
+                if unit is not None:
+                    worth = contract.upnl(amount, entries[key], quote.mark) * unit
+                    unrealized += worth
         if worth is None:
             worth = 0.0
             (unpriced_rewards if asset in REWARD_TOKENS else unpriced).append(key)
