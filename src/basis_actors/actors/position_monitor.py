@@ -116,10 +116,11 @@ class AppliedSequences:
 
     def add(self, domain: str, sequence: int) -> None:
         """Remember a settlement as applied."""
-        front, ahead = self._front.get(domain, 0), self._ahead.setdefault(domain, set())
-        if sequence == front and not ahead:
+        front = self._front.get(domain, 0)
+        if sequence == front and not self._ahead.get(domain):
             self._front[domain] = front + 1
             return
+        ahead = self._ahead.setdefault(domain, set())
         ahead.add(sequence)
         while front in ahead:
             ahead.remove(front)

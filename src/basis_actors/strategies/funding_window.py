@@ -18,6 +18,8 @@ class FundingWindow:
         self._minimum = minimum
         self._rates: dict[str, deque[float]] = {}
         self._means: dict[str, float] = {}
+        self._mean: tuple[Mapping[str, float], float | None] | None = None
+        """The last answer and the weights it was for, until a rate is added."""
 
     def add(self, stamps: Iterable[FundingStamp]) -> None:
         """Take note of stamps, in order of time; a missing rate is skipped, it is not a zero."""
@@ -27,12 +29,18 @@ class FundingWindow:
             rates = self._rates.setdefault(stamp.perp, deque(maxlen=self._length))
             rates.append(stamp.rate)
             self._means[stamp.perp] = sum(rates) / len(rates)
+            self._mean = None
 
     def mean(self, weights: Mapping[str, float]) -> float | None:
         """Weighted mean over perps, the weights renormalised over those with at least the minimum of known rates.
 
-        None when no perp has enough.
+        None when no perp has enough. `weights` are not to be changed afterwards.
         """
+        if self._mean is None or self._mean[0] is not weights:
+            self._mean = weights, self._weighted(weights)
+        return self._mean[1]
+
+    def _weighted(self, weights: Mapping[str, float]) -> float | None:
         total = weighted = 0.0
         for perp, weight in weights.items():
             rates = self._rates.get(perp)
