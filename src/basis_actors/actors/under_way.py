@@ -36,7 +36,7 @@ class UnderWay:
         """Note what has left and what has arrived."""
         for settlement in view.settlements:
             name = settlement.operation_id
-            if settlement.source is not DeltaSource.TRANSFER or name is None:
+            if name is None or settlement.source is not DeltaSource.TRANSFER:
                 continue
             for delta in settlement.deltas:
                 info = parse_key(delta.position_key)

@@ -114,8 +114,17 @@ class Cell:
         targets = self.bus.routes.get(type(message))
         if not targets:
             return
-        envelope = self.wrap(message)
-        envelope.cause.live += len(targets) - 1
+        parent = self.envelope
+        if parent is None:
+            envelope = self.wrap(message)
+            envelope.cause.live += len(targets) - 1
+        else:
+            # Inline as in ``tell``.
+            bus = self.bus
+            bus.sequence = sequence = bus.sequence + 1
+            cause = parent.cause
+            cause.live += len(targets)
+            envelope = Envelope(message, self.name, cause, sequence, parent.sequence, self.correlation_id)
         for target in targets:
             target.push(envelope)
 

@@ -67,7 +67,10 @@ def health_factor(collateral: Iterable[tuple[float, float]], debt: float) -> flo
     """
     if debt <= 0.0:
         return inf
-    return sum([value * threshold for value, threshold in collateral]) / debt
+    weighted = 0.0
+    for value, threshold in collateral:
+        weighted += value * threshold
+    return weighted / debt
 
 
 def loan_to_value(collateral: float, debt: float) -> float:
