@@ -10,10 +10,12 @@ from msgspec.structs import replace
 from tests.actors.desk import START, market
 from tests.actors.store import MemoryStore
 
-from basis_actors.actors.loss_marks import LossMarks
+from basis_actors.actors.loss_marks import LossMarks, growth_so_far
 from basis_actors.errors import BasisError
+from basis_actors.finance.valuation import value_book
 from basis_actors.messages.book import PositionsView, TickStarted, Trigger, Valuation
 from basis_actors.messages.execution import DeltaSource, PositionDelta, Settlement
+from basis_actors.messages.market import PerpQuote
 from basis_actors.times import utc_from_ns
 
 HOUR = 3_600 * 10**9
@@ -105,3 +107,45 @@ def test_marks_in_another_currency_are_refused() -> None:
     after(view(0, 100.0, paid=100.0), store=store)
     with pytest.raises(BasisError, match="is counted in USDT, ETH was expected"):
         LossMarks("ETH", store)
+
+
+def hedged(hour: float, spot: float, mark: float, *, fresh: bool = True, lost: float = 0.0) -> PositionsView:
+    """1 BTC against a short of 1 BTC from 40,000 elsewhere, and 60,000 USDT of which `lost` are gone."""
+    quote = PerpQuote(mark, fresh, mark, fresh, mark, mark)
+    state = replace(
+        view(hour, 0.0).tick.market,
+        prices={"USDT": 1.0, "BTC": spot},
+        perps={"bybit:BTC-PERP": quote},
+    )
+    short = "bybit:PerpPosition:BTC-PERP"
+    positions = {"binance:BaseToken:BTC": 1.0, "binance:BaseToken:USDT": 60_000.0 - lost, short: -1.0}
+    valuation = value_book(positions, {short: 40_000.0}, state, state.prices)
+    return PositionsView(TickStarted(0, state), Trigger.TICK, positions, {short: 40_000.0}, (), state.prices, valuation)
+
+
+def test_an_exchange_that_is_away_makes_no_peak_to_fall_from() -> None:
+    """Spot gains 10,000 while the mark of the short stands still: a tenth of equity that nobody has."""
+    away = hedged(1, 50_000.0, 40_000.0, fresh=False)
+    assert away.valuation.equity == 110_000.0
+    assert after(hedged(0, 40_000.0, 40_000.0), away) == (pytest.approx(0.0), 0.0)
+    back = hedged(2, 50_000.0, 50_000.0)
+    assert after(hedged(0, 40_000.0, 40_000.0), away, back) == (pytest.approx(0.0), pytest.approx(0.0))
+
+
+def test_an_exchange_that_is_away_makes_no_loss() -> None:
+    away = hedged(1, 30_000.0, 40_000.0, fresh=False)
+    assert away.valuation.equity == 90_000.0
+    assert after(hedged(0, 40_000.0, 40_000.0), away) == (pytest.approx(0.0), pytest.approx(0.0))
+
+
+def test_what_is_lost_elsewhere_while_an_exchange_is_away_is_seen() -> None:
+    away = hedged(1, 50_000.0, 40_000.0, fresh=False, lost=8_000.0)
+    assert after(hedged(0, 40_000.0, 40_000.0), away) == (pytest.approx(0.08), pytest.approx(0.08))
+
+
+def test_the_peak_goes_on_where_it_was_left() -> None:
+    store = MemoryStore()
+    after(view(0, 100.0, paid=100.0), view(1, 120.0), view(5, 90.0), store=store)
+    growth = growth_so_far(store, "USDT")
+    growth.take(view(6, 84.0), valued=True)
+    assert growth.drawdown == pytest.approx(0.3)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from tests.actors.desk import market as exchange_market
+from tests.actors.store import MemoryStore
 
 from basis_actors.actors.risk_monitor import RiskMonitor
 from basis_actors.bus.testkit import Probe, Runtimes
@@ -44,14 +45,16 @@ def market(**changes: Any) -> MarketState:
 class Monitor:
     """A risk monitor of a mode, with the actors beside it taken by probes."""
 
-    def __init__(self, runtime: Runtimes, mode: str, *settings: str, hedged: bool = False) -> None:
+    def __init__(
+        self, runtime: Runtimes, mode: str, *settings: str, hedged: bool = False, store: MemoryStore | None = None
+    ) -> None:
         run = load_mode(mode, settings=settings)
         self.currency = run.share_class.currency
         self._bounds = risk_bounds(run, hedged=hedged)
         self.bus = runtime.bus(START, log_sink="event_logger")
         self.log, self.views = Probe("event_logger"), Probe("pnl_monitor", RiskView)
         self._tick = 0
-        for actor in (self.log, self.views, RiskMonitor(self._bounds)):
+        for actor in (self.log, self.views, RiskMonitor(self._bounds, store)):
             self.bus.add(actor)
 
     async def sees(
@@ -386,3 +389,31 @@ async def test_a_loan_of_which_nothing_is_left_counts_too(runtime: Runtimes) -> 
         settled = liquidated(*(PositionDelta(key, -before[key]) for key in (COLLATERAL, DEBT)))
         assert (await m.sees({"wallet:BaseToken:ETH": 0.05}, settlements=settled)).health_factor == pytest.approx(0.9)
         assert m.views.of(RiskView)[-1].health_factor is None
+
+
+async def test_the_drawdown_goes_on_from_the_peak_of_the_process_before(runtime: Runtimes) -> None:
+    """120 were there, 114 were left: with 112 now the fall is 1 - 112 / 120."""
+    left = b'{"currency":"USDT","day":19723,"opening":1.0,"equity":114.0,"growth":0.95,"highest":1.0}'
+    m = Monitor(runtime, "btc_basis", store=MemoryStore({"losses.json": left}))
+    async with m.bus:
+        found = await m.sees({"wallet:BaseToken:USDT": 112.0})
+        assert found.drawdown == pytest.approx(1.0 - 112.0 / 120.0)
+        assert found.risk_level == "critical"
+        assert m.codes == ["RISK-001"]
+
+
+async def test_a_mark_that_stood_still_is_no_peak(runtime: Runtimes) -> None:
+    """A tenth of equity that nobody had would be twice the limit of 0.05."""
+    m = Monitor(runtime, "btc_basis", hedged=True)
+    held = {"binance:BaseToken:BTC": 1.0, "bybit:BaseToken:USDT": 60_000.0, "bybit:PerpPosition:BTC-PERP": -1.0}
+    entries = {"bybit:PerpPosition:BTC-PERP": 40_000.0}
+
+    def at(spot: float, mark: float, *, fresh: bool = True) -> MarketState:
+        quote = PerpQuote(mark, fresh, mark, fresh, mark, mark)
+        return market(prices={"USDT": 1.0, "BTC": spot, "ETH": 2_000.0}, perps={"bybit:BTC-PERP": quote})
+
+    async with m.bus:
+        for state in (at(40_000.0, 40_000.0), at(50_000.0, 40_000.0, fresh=False), at(50_000.0, 50_000.0)):
+            found = await m.sees(held, state, entries)
+            assert found.drawdown == pytest.approx(0.0)
+        assert m.codes == []

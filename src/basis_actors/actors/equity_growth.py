@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from basis_actors.finance.keys import parse_key
+from basis_actors.finance.one_moment import equity_of_one_moment
 from basis_actors.messages.book import PositionsView
 from basis_actors.messages.execution import OWNERS_FLOWS
 
@@ -17,10 +18,13 @@ _ROUNDING: Final = 1e-9
 class EquityGrowth:
     """Growth of equity without the owner's flows, and its peak.
 
-    It begins at 1 with the first equity that is known, or goes on from what an earlier process knew.
+    It begins at 1 with the first equity that is known, or goes on from what an earlier process knew. Equity is that of
+    one moment in the share class `currency`: what an old mark seems to have gained or lost beside a fresh one is
+    neither, and while anything is old no peak is set.
     """
 
-    def __init__(self, equity: float = 0.0, growth: float = 1.0, highest: float = 1.0) -> None:
+    def __init__(self, currency: str, equity: float = 0.0, growth: float = 1.0, highest: float = 1.0) -> None:
+        self._currency = currency
         self._equity = equity
         self._largest = equity
         self._flows = 0.0
@@ -39,7 +43,7 @@ class EquityGrowth:
                     self._flows += delta.delta_amount * book.prices[parse_key(delta.position_key).asset]
         if not valued:
             return
-        equity = book.valuation.equity
+        equity, fresh = equity_of_one_moment(book, self._currency)
         rounding = _ROUNDING * self._largest
         if not self.lost:
             if self._equity > rounding:
@@ -49,7 +53,7 @@ class EquityGrowth:
         self._equity, self._flows = equity, 0.0
         if equity > self._largest:
             self._largest = equity
-        if self._growth > self._highest:
+        if fresh and self._growth > self._highest:
             self._highest = self._growth
 
     @property
@@ -64,7 +68,7 @@ class EquityGrowth:
 
     @property
     def highest(self) -> float:
-        """The most that it ever was."""
+        """The most that it was while every price was fresh."""
         return self._highest
 
     @property
@@ -75,4 +79,4 @@ class EquityGrowth:
     @property
     def drawdown(self) -> float:
         """Fall from the peak, as a fraction of it."""
-        return 1.0 - self._growth / self._highest
+        return max(0.0, 1.0 - self._growth / self._highest)

@@ -12,7 +12,7 @@ from basis_actors.messages.book import PositionsView, Trigger
 from basis_actors.ports import StateStore
 from basis_actors.times import NS_PER_SECOND
 
-__all__ = ["LossMarks"]
+__all__ = ["LossMarks", "growth_so_far"]
 
 _FILE: Final = "losses.json"
 _DAY_NS: Final = 86_400 * NS_PER_SECOND
@@ -40,13 +40,11 @@ class LossMarks:
         """Raises BasisError ENGINE-001 for marks that cannot be read, or are counted in another currency."""
         self._currency = currency
         self._store = store
-        self._growth = EquityGrowth()
-        self._day: int | None = None
-        self._opening = 1.0
+        record = _read(store, currency)
+        self._growth = _growth(record, currency)
+        self._day: int | None = None if record is None else record.day
+        self._opening = 1.0 if record is None else record.opening
         self._valued = False
-        content = None if store is None else store.read(_FILE)
-        if content is not None:
-            self._go_on(content)
 
     def take(self, view: PositionsView) -> None:
         """Go on to a view of the ledger. Raises BasisError ENGINE-004 when the marks cannot be written down."""
@@ -82,14 +80,31 @@ class LossMarks:
             highest=growth.highest,
         )
 
-    def _go_on(self, content: bytes) -> None:
-        remedy = f"losses cannot be measured from it; repair {_FILE} in the state directory, or remove it to begin anew"
-        try:
-            record = msgspec.json.decode(content, type=_Record)
-        except msgspec.DecodeError as error:
-            raise BasisError("ENGINE-001", f"{_FILE} is damaged ({error}): {remedy}") from error
-        if record.currency != self._currency:
-            text = f"{_FILE} is counted in {record.currency}, {self._currency} was expected: {remedy}"
-            raise BasisError("ENGINE-001", text)
-        self._day, self._opening = record.day, record.opening
-        self._growth = EquityGrowth(record.equity, record.growth, record.highest)
+
+def growth_so_far(store: StateStore | None, currency: str) -> EquityGrowth:
+    """Where an earlier process left equity and its peak; the beginning without one.
+
+    Raises BasisError ENGINE-001 as `LossMarks`.
+    """
+    return _growth(_read(store, currency), currency)
+
+
+def _growth(record: _Record | None, currency: str) -> EquityGrowth:
+    if record is None:
+        return EquityGrowth(currency)
+    return EquityGrowth(currency, record.equity, record.growth, record.highest)
+
+
+def _read(store: StateStore | None, currency: str) -> _Record | None:
+    content = None if store is None else store.read(_FILE)
+    if content is None:
+        return None
+    remedy = f"losses cannot be measured from it; repair {_FILE} in the state directory, or remove it to begin anew"
+    try:
+        record = msgspec.json.decode(content, type=_Record)
+    except msgspec.DecodeError as error:
+        raise BasisError("ENGINE-001", f"{_FILE} is damaged ({error}): {remedy}") from error
+    if record.currency != currency:
+        text = f"{_FILE} is counted in {record.currency}, {currency} was expected: {remedy}"
+        raise BasisError("ENGINE-001", text)
+    return record

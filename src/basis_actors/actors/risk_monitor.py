@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from basis_actors.actors.equity_growth import EquityGrowth
+from basis_actors.actors.loss_marks import growth_so_far
 from basis_actors.actors.reporting import error_event
 from basis_actors.actors.risk_findings import RANKS, Findings
 from basis_actors.actors.risk_measures import (
@@ -27,6 +27,7 @@ from basis_actors.finance.keys import STABLE, LedgerKey, parse_key
 from basis_actors.messages.book import ExposureView, PositionsView, RiskLevel, RiskView
 from basis_actors.messages.events import RiskAssessment
 from basis_actors.messages.execution import DeltaSource, Settlement
+from basis_actors.ports import StateStore
 
 __all__ = ["RiskBounds", "RiskMonitor"]
 
@@ -61,12 +62,16 @@ class _Held(NamedTuple):
 
 
 class RiskMonitor(Actor):
-    """Assesses each view of the exposures, and reports a breach as an error once, when it begins or gets worse."""
+    """Assesses each view of the exposures, and reports a breach as an error once, when it begins or gets worse.
 
-    def __init__(self, bounds: RiskBounds) -> None:
+    The drawdown goes on from the peak that the risk gate of the last process left in `store`.
+    """
+
+    def __init__(self, bounds: RiskBounds, store: StateStore | None = None) -> None:
+        """Raises BasisError ENGINE-001 for a peak of an earlier process that cannot be read."""
         super().__init__("risk_monitor")
         self._bounds = bounds
-        self._growth = EquityGrowth()
+        self._growth = growth_so_far(store, bounds.currency)
         self._episodes: dict[tuple[str, str], RiskLevel] = {}
 
     @on(ExposureView)

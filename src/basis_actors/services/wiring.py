@@ -96,10 +96,11 @@ def add_engine(
     closing = None if state is None else components.kill_switch
     engine = Engine(feed, flows, recovery[0].name if recovery else None, throttle, closing)
     rules = GateRules(_market_rules(run), routes, run.mode.order_limits, currency, _minimum_stakes(run))
+    kept = None if simulated else state
     actors: list[Actor] = [
         *switch,
         PnLMonitor(components.pnl_monitor.residual_tolerance, BOOKED_LIVE if accounts else BOOKED),
-        RiskMonitor(risk_bounds(run, hedged=strategy.hedged)),
+        RiskMonitor(risk_bounds(run, hedged=strategy.hedged), kept),
         ExposureMonitor(currency),
         PositionMonitor(currency, simulated=simulated),
         *recovery,
@@ -107,7 +108,7 @@ def add_engine(
         *(_countdowns(run, accounts) if switch else ()),
         *(OrderCanceller(account) for account in accounts if switch),
         manager,
-        RiskGate(rules, switch_name, None if simulated else state),
+        RiskGate(rules, switch_name, kept),
         PositionUpdateHandler(tolerance, domains, {account.domain: account.tolerance for account in accounts}),
         ExecutionManager(
             components.execution_manager,
