@@ -21,6 +21,7 @@ REWARD_TOKENS: Final = ("EIGEN", "ETHFI")
 _KINDS: Final = (
     "BaseToken",
     "Margin",
+    "Funding",
     "PerpPosition",
     "InversePerp",
     "aToken",

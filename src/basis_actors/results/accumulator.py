@@ -28,7 +28,7 @@ from basis_actors.results.recurring import Recurring
 
 __all__ = ["RunStatistics"]
 
-_IDLE_KINDS: Final = ("BaseToken", "Margin", "Payable")
+_IDLE_KINDS: Final = ("BaseToken", "Margin", "Funding", "Payable")
 _NO_TIME: Final = timedelta(0)
 _HOUR: Final = timedelta(hours=1)
 
@@ -190,7 +190,7 @@ class RunStatistics:
             self.waits.clear()
 
     def _is_idle(self, key: str) -> bool:
-        """Whether a position is cash: coins, margin and payables, wherever they are."""
+        """Whether a position is cash: coins, margin, funding purses and payables, wherever they are."""
         idle = self._idle_keys[key] = key.split(":")[1] in _IDLE_KINDS
         return idle
 

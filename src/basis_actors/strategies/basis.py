@@ -125,6 +125,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     BasisMoves.obey_margin_limits,
     BasisMoves.wait_for_arrivals,
     BasisMoves.leave,
+    BasisMoves.empty_purses,
     BasisMoves.top_up_margin,
     BasisMoves.pay_out,
     BasisMoves.settle_gas,

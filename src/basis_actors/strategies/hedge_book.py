@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
 
 import msgspec
@@ -67,6 +68,8 @@ class HedgeBook(msgspec.Struct, frozen=True):
     missing in a row."""
     equity: float
     in_transit: bool
+    purses: Mapping[str, float]
+    """USDT in the funding purses of exchanges, where it margins nothing."""
     spot_bound: float = 0.0
     """Of the base asset: held, but not to be sold now, because open orders bind it."""
 
@@ -91,6 +94,7 @@ def read_hedge_book(terms: HedgeTerms, situation: Situation) -> HedgeBook | None
     held, entries = book.positions.get, book.entries
     missed, missed_limit = market.funding_missed.get, terms.missed_limit
     legs: dict[str, Leg] = {}
+    purses: dict[str, float] = {}
     able: list[str] = []
     short = 0.0
     flat = True
@@ -100,6 +104,8 @@ def read_hedge_book(terms: HedgeTerms, situation: Situation) -> HedgeBook | None
         mark = None if perp is None else perp.mark
         tradable = perp is not None and perp.last_fresh and perp.mark_fresh
         size = held(leg_terms.position_key, 0.0)
+        if leg_terms.purse_key in book.positions:
+            purses[venue] = held(leg_terms.purse_key, 0.0)
         margin = cash = held(leg_terms.margin_key, 0.0)
         notional, ratio = 0.0, None
         if size != 0.0:
@@ -134,5 +140,6 @@ def read_hedge_book(terms: HedgeTerms, situation: Situation) -> HedgeBook | None
         terms.allocation.over(tuple(able)),
         situation.book.equity,
         bool(held(_CASH_IN_TRANSIT) or held(terms.transit_key)),
+        purses,
         situation.bound(terms.spot_key),
     )

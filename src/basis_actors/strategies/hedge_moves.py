@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import msgspec
 
 from basis_actors.config import BasisConfig, MarketNeutralConfig, RiskLimits
+from basis_actors.finance.costs import round_down_to_lot
+from basis_actors.messages.orders import Order
 from basis_actors.strategies.found import Found
 from basis_actors.strategies.hedge_book import WALLET, HedgeBook, Leg
 from basis_actors.strategies.hedge_desk import HedgeDesk
@@ -85,6 +87,21 @@ class HedgeMoves(ABC):
         """A stage is open while money is on its way."""
         return Found("hold", "none", "waiting for a transfer to arrive") if self._book.in_transit else None
 
+    def empty_purses(self) -> Found | None:
+        """What has arrived in a funding purse margins nothing until it is moved to where the leg is."""
+        orders = self._purse_moves("margin")
+        return (
+            Found("rebalance", "transfer", "cash in funding purses is moved to the margin", orders) if orders else None
+        )
+
+    def _purse_moves(self, intent: str) -> tuple[Order, ...]:
+        book, terms = self._book, self._terms
+        return tuple(
+            self._write.transfer(terms.legs[venue].purse_key, terms.legs[venue].margin_key, cents, intent)
+            for venue, amount in book.purses.items()
+            if (cents := round_down_to_lot(amount, _CENT)) >= terms.minimum_notional
+        )
+
     def _emergency(self, venue: str) -> float:
         """Margin ratio at which everything is closed: a multiple of maintenance margin."""
         return self._limits.margin_emergency_multiple * self._maintenance.get(venue, 0.0)
@@ -157,7 +174,7 @@ class HedgeMoves(ABC):
         """Without a position: bring the cash of every account to the wallet, then pay the gas that is owed."""
         if self._book.in_transit:
             return Found("exit", "none", "waiting for the last transfers to the wallet")
-        orders = self._desk.gather()
+        orders = self._purse_moves("gather") or self._desk.gather()
         if orders:
             return Found("exit", "transfer", "everything is closed; the cash goes to the wallet", orders)
         return self._pay_gas(_CENT)

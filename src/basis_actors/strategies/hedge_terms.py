@@ -22,6 +22,8 @@ class LegTerms(msgspec.Struct, frozen=True):
     """Name in the market: `binance:BTC-PERP`."""
     position_key: str
     margin_key: str
+    purse_key: str
+    """Cash at the exchange that is no margin before it is moved: what was deposited stands there first."""
     lot: float
     minimum_notional: float
     """Smallest order, USDT."""
@@ -130,6 +132,7 @@ def hedge_terms(run: RunConfig, hedge: BasisConfig | MarketNeutralConfig) -> Hed
             perp=f"{venue}:{symbol}",
             position_key=f"{venue}:PerpPosition:{symbol}",
             margin_key=margin_key(run, venue),
+            purse_key=f"{venue}:Funding:USDT",
             lot=config.perp.markets[asset].lot,
             minimum_notional=config.minimum_notional,
             fee=config.perp.taker_fee,

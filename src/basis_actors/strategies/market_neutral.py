@@ -155,6 +155,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     NeutralMoves.keep_ltv_band,
     NeutralMoves.wait_for_arrivals,
     NeutralMoves.leave,
+    NeutralMoves.empty_purses,
     NeutralMoves.shift_shorts,
     NeutralMoves.top_up_margin,
     NeutralMoves.pay_out,

@@ -13,7 +13,7 @@ from tests.venues.worlds import START
 
 from basis_actors.errors import AuthFailed, Rejected, Transient
 from basis_actors.messages.events import ReconciliationEvent
-from basis_actors.messages.exchange import AccountState, WalletBalance
+from basis_actors.messages.exchange import AccountState, Wallet, WalletBalance
 from basis_actors.messages.execution import DeltaSource
 from basis_actors.messages.market import FundingStamp
 from basis_actors.messages.orders import OrderType, Side
@@ -270,3 +270,38 @@ async def test_funding_and_trades_of_a_week_add_up_to_the_last_digit(book: Book)
         await book.settle()
     assert book.sources().count("funding") == 21
     await book.agrees()
+
+
+def shift(token: str, amount: str) -> Any:
+    """An account of which so much stands in the funding purse instead of where trades are paid."""
+
+    def edit(state: AccountState) -> AccountState:
+        balances = [
+            replace(each, total=each.total - Decimal(amount)) if each.token == token else each
+            for each in state.balances
+        ]
+        purse = WalletBalance(Wallet.FUNDING, token, Decimal(amount), Decimal(amount))
+        return replace(state, balances=(*balances, purse))
+
+    return change(edit)
+
+
+async def test_what_is_moved_between_purses_is_neither_gain_nor_loss() -> None:
+    book = await Book(split=False).open(USDT=50_000.0)
+    book.api.always["account"] = shift("USDT", "9000")
+    (settlement,) = await book.settle()
+    assert settlement.source is DeltaSource.TRANSFER
+    assert book.positions == {"bybit:BaseToken:USDT": 41_000.0, "bybit:Funding:USDT": 9_000.0}
+    ((code, text),) = book.errors()
+    assert code == "VEN-007"
+    assert "was moved between its purses: bybit:" in text
+    assert await book.settle() == ()
+
+
+async def test_of_what_is_moved_and_lost_only_the_loss_is_an_adjustment() -> None:
+    book = await Book(split=False).open(USDT=50_000.0, BTC=1.0)
+    book.exchange._exchange._balances["bybit:BaseToken:BTC"] -= 0.0001
+    book.api.always["account"] = shift("USDT", "9000")
+    settled = await book.settle()
+    assert [each.source for each in settled] == [DeltaSource.TRANSFER, DeltaSource.ADJUSTMENT]
+    assert [delta.position_key for delta in settled[1].deltas] == ["bybit:BaseToken:BTC"]

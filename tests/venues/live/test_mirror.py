@@ -218,10 +218,11 @@ def test_it_opens_with_what_is_shown_and_what_is_under_way() -> None:
     assert mirror().open(state(), {}) == ()
 
 
-def test_purses_of_one_account_are_one_balance() -> None:
+def test_the_funding_purse_is_no_margin() -> None:
     terms = account_terms("bybit", split=False)
     shown = shown_by(terms, state({"unified USDT": "10", "funding USDT": "5", "unified BTC": "0"}))
-    assert shown == {"bybit:BaseToken:USDT": 15.0}
+    assert shown == {"bybit:BaseToken:USDT": 10.0, "bybit:Funding:USDT": 5.0}
+    assert terms.wallet_of("bybit:Funding:USDT") is Wallet.FUNDING
 
 
 @pytest.mark.parametrize(("booked_amount", "shown", "differs"), [(1e6, 1e6 + 0.009, False), (1e6, 1e6 + 0.011, True)])

@@ -15,6 +15,7 @@ __all__ = ["Money", "change", "counts", "day", "key_label", "moment", "percent",
 _KINDS: Final = {
     "BaseToken": "{symbol}",
     "Margin": "{symbol} margin",
+    "Funding": "{symbol} in the funding purse",
     "LST": "{symbol}",
     "aToken": "lent {token}",
     "debtToken": "debt {token}",

@@ -382,6 +382,14 @@ class ExchangeAccount:
     def _adjust(self, state: AccountState, found: Mapping[str, tuple[float, float]]) -> None:
         """Believe the exchange, and say so."""
         now, findings = self._clock.now(), self.findings
+        moved = self._mirror.moved(state, found)
+        if moved is not None:
+            what = "; ".join(f"{delta.position_key} {delta.delta_amount:+.12g}" for delta in moved.deltas)
+            findings.error(now, "VEN-007", f"{self.domain} was moved between its purses: {what}; it is booked")
+            findings.settlements.append(moved)
+            found = {key: there for key, there in found.items() if all(key != d.position_key for d in moved.deltas)}
+            if not found:
+                return
         turned = self._mirror.turned(state, found)
         if turned is not None:
             key = turned.deltas[0].position_key

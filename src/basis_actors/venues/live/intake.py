@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final, TypeAlias
 
 from basis_actors.messages.commands import IncomingTransfer
-from basis_actors.messages.exchange import Payment, PaymentKind, VenueFill
+from basis_actors.messages.exchange import Payment, PaymentKind, VenueFill, Wallet
 from basis_actors.messages.execution import DeltaSource, PositionDelta, Settlement
 from basis_actors.ports import ExchangeApi, OrderJournal
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
@@ -151,7 +151,7 @@ class Intake:
         if payment.kind is PaymentKind.DEPOSIT:
             self._take_deposit(payment, transfer)
             return
-        key = self._terms.cash_key(payment.wallet, payment.token)
+        key = self._purse(payment)
         self._book(_SOURCES[payment.kind], payment.time_ns, PositionDelta(key, float(payment.amount)))
         if payment.kind is not PaymentKind.FUNDING:
             self._findings.error(
@@ -160,6 +160,15 @@ class Intake:
                 f"{venue} changed {key} by {payment.amount} ({payment.kind}, {payment.payment_id}) without an order of"
                 " this process; it is booked",
             )
+
+    def _purse(self, payment: Payment) -> str:
+        """Key that a payment changes. What the funding purse did not have has left from where trades are paid: a
+        statement does not always say from which purse the owner withdraws."""
+        terms = self._terms
+        key = terms.cash_key(payment.wallet, payment.token)
+        if payment.wallet is Wallet.FUNDING and self._mirror.positions.get(key, 0.0) + float(payment.amount) < 0.0:
+            return terms.spot_key(payment.token)
+        return key
 
     def _take_deposit(self, payment: Payment, transfer: IncomingTransfer | None) -> None:
         """Tokens that were on their way here, or the owner's."""

@@ -84,6 +84,23 @@ class Mirror:
         deltas = [self._step_to(key, booked, shown, held.get(key)) for key, (booked, shown) in found.items()]
         return self.book(DeltaSource.ADJUSTMENT, utc_from_ns(state.time_ns), deltas)
 
+    def moved(self, state: AccountState, found: Mapping[str, tuple[float, float]]) -> Settlement | None:
+        """Take what went from one purse of the account to another, if that is all of what is `found` of a token.
+
+        Nothing has come or gone by it, whoever moved it; None where no token is like that.
+        """
+        steps: dict[str, list[PositionDelta]] = {}
+        for key, (booked, shown) in found.items():
+            info = parse_key(key)
+            if info.contract is None:
+                steps.setdefault(info.token, []).append(PositionDelta(key, shown - booked))
+        moved: list[PositionDelta] = []
+        for deltas in steps.values():
+            largest = max(abs(delta.delta_amount) for delta in deltas)
+            if abs(sum(delta.delta_amount for delta in deltas)) <= self._terms.patience.tolerance * max(largest, 1.0):
+                moved += deltas
+        return self.book(DeltaSource.TRANSFER, utc_from_ns(state.time_ns), moved) if moved else None
+
     def turned(self, state: AccountState, found: Mapping[str, tuple[float, float]]) -> Settlement | None:
         """Take the trades of one perpetual in the order in which the exchange counts them, if that is all of what is
         `found`; None when it is not.

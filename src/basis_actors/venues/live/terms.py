@@ -46,6 +46,8 @@ class AccountTerms(NamedTuple):
 
     def cash_key(self, wallet: Wallet, token: str) -> str:
         """Key under which the cash of a purse is booked."""
+        if wallet is Wallet.FUNDING:
+            return f"{self.venue}:Funding:{token}"
         margin = self.split and wallet in (Wallet.LINEAR, Wallet.INVERSE)
         return f"{self.venue}:{'Margin' if margin else 'BaseToken'}:{token}"
 
@@ -57,10 +59,12 @@ class AccountTerms(NamedTuple):
         """The purse of a cash key. Raises BasisError POS-002 for a key that is no cash of this account."""
         venue, _, rest = key.partition(":")
         kind, _, token = rest.partition(":")
-        if venue != self.venue or kind not in ("BaseToken", "Margin"):
+        if venue != self.venue or kind not in ("BaseToken", "Margin", "Funding"):
             raise BasisError(
                 "POS-002", f"{key} is no cash of {self.venue}; {self.venue}:BaseToken:<token> was expected"
             )
+        if kind == "Funding":
+            return Wallet.FUNDING
         if kind == "Margin":
             return Wallet.LINEAR if token == "USDT" else Wallet.INVERSE  # noqa: S105 (a currency, no password)
         return Wallet.SPOT if self.split else Wallet.UNIFIED
