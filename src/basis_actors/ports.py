@@ -24,6 +24,7 @@ from basis_actors.messages.market import FundingStamp, MarketState
 from basis_actors.messages.operations import Alert
 from basis_actors.messages.orders import Order
 from basis_actors.messages.quotes import Price
+from basis_actors.messages.stops import StopReport, StopTicket
 
 __all__ = [
     "AlertCourier",
@@ -208,6 +209,24 @@ class ExchangeApi(Protocol):
         """Every open order of the account in the configured markets, whoever placed it."""
         ...
 
+    async def place_stop(self, ticket: StopTicket) -> StopReport:
+        """Have a stop kept, sent once as `place`. Raises Rejected VEN-004 where the exchange keeps none for us, and
+        EXEC-004 for one that would fire at once, or stands beside another that closes the position the same way."""
+        ...
+
+    async def cancel_stop(self, pair: str, client_id: str) -> None:
+        """Ask for the end of a stop. That it is gone already is no error; `stop` tells how it ended."""
+        ...
+
+    async def stop(self, pair: str, client_id: str) -> StopReport | None:
+        """What the exchange says of a stop; None as in `order`."""
+        ...
+
+    async def open_stops(self) -> tuple[StopReport, ...]:
+        """Everything of the account that waits for a price in the configured perpetuals, whoever placed it; nothing
+        where the exchange keeps no stops for us."""
+        ...
+
     async def fills(self, pair: str, since_ns: int) -> tuple[VenueFill, ...]:
         """Every trade of the account in a market from `since_ns` on, oldest first."""
         ...
@@ -290,6 +309,10 @@ class OrderJournal(Protocol):
 
     async def named(self, domain: str, pair: str | None, venue_id: str) -> JournalEntry | None:
         """The intent that a domain calls `venue_id`, of any incarnation; `pair` is None for a transfer."""
+        ...
+
+    async def stops(self, domain: str) -> tuple[JournalEntry, ...]:
+        """Every stop that was ever wanted on a domain, of any incarnation, oldest first."""
         ...
 
     async def domains(self) -> frozenset[str]:

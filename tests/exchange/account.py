@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.exchange.hand_clock import HandClock
-from tests.exchange.market import ZERO, Fill, Kind, Market, Order, Position, Settled
+from tests.exchange.market import ZERO, Fill, Kind, Market, Order, Position, Settled, Stop
 
 EPS = Decimal("0.00000001")
 
@@ -92,6 +92,7 @@ class Account:
         self.markets = {(market.kind, market.symbol): market for market in markets}
         self.purses: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
         self.orders: list[Order] = []
+        self.stops: list[Stop] = []
         self.trades: list[Fill] = []
         self.positions: dict[str, Position] = {m.pair: Position() for m in markets if m.kind is not Kind.SPOT}
         self.income: list[Income] = []
@@ -255,6 +256,33 @@ class Account:
             raise Refused("nothing to cancel")
         self._end(order, "CANCELED")
 
+    def place_stop(self, market: Market, client_id: str, *, buys: bool, trigger: Decimal, takes_profit: bool) -> Stop:
+        """Keep a stop, one of each kind for a direction; one whose trigger is reached already is refused."""
+        waiting = [stop for stop in self.stops if stop.waits]
+        if any(stop.client_id == client_id for stop in waiting):
+            raise Refused("duplicate id")
+        if trigger <= 0 or trigger % market.tick:
+            raise Refused("tick")
+        stop = Stop(self.number(), client_id, market, buys, trigger, takes_profit, self.clock.ms)
+        if stop.is_met():
+            raise Refused("would trigger")
+        same = (market, buys, takes_profit)
+        if any((other.market, other.buys, other.takes_profit) == same for other in waiting):
+            raise Refused("stop exists")
+        self.stops.append(stop)
+        return stop
+
+    def cancel_stop(self, stop: Stop) -> None:
+        """End a stop that waits."""
+        if not stop.waits:
+            raise Refused("nothing to cancel")
+        stop.status = "CANCELED"
+
+    def find_stop(self, kind: str) -> Stop:
+        """The only stop that waits, by what it does: `loss` or `profit`."""
+        (found,) = [stop for stop in self.stops if stop.waits and stop.takes_profit is (kind == "profit")]
+        return found
+
     def free(self, purse: str, token: str) -> Decimal:
         """What of a purse is not bound by waiting orders or positions."""
         bound = ZERO
@@ -393,6 +421,17 @@ class Account:
         market.marks.append((self.clock.ms, market.mark_price))
         if market.kind is not Kind.SPOT:
             self.on_event("mark", market)
+        for stop in [stop for stop in self.stops if stop.market is market and stop.waits and stop.is_met()]:
+            self._fire(stop)
+
+    def _fire(self, stop: Stop) -> None:
+        """The position is closed at the market's price; without one there is nothing to close."""
+        size = self.positions[stop.market.pair].size
+        if not size or (size < 0) is not stop.buys:
+            stop.status = "EXPIRED"
+            return
+        stop.order = self.place(stop.market, stop.client_id, buys=stop.buys, amount=abs(size), reduce_only=True)
+        stop.status = "FINISHED"
 
     def _end(self, order: Order, status: str) -> None:
         order.status = status

@@ -13,6 +13,7 @@ from aiohttp import web
 from tests.exchange.binance_futures import FuturesDesk
 from tests.exchange.binance_orders import OrderDesk
 from tests.exchange.binance_quotes import QuoteDesk
+from tests.exchange.binance_stops import StopDesk
 from tests.exchange.binance_streams import BinanceStreams
 from tests.exchange.binance_wallet import Wallet
 from tests.exchange.binance_words import Refusal
@@ -105,12 +106,17 @@ class LocalBinance(LocalExchange):
 
     def _futures_routes(self, host: str, desk: FuturesDesk) -> dict[str, Route]:
         linear, quotes = desk is self.linear, QuoteDesk(self.account, desk.kind)
+        stops = StopDesk(self.account, desk.kind, desk)
         signed = {
             "POST v1/order": (desk.place, 1),
             "GET v1/order": (desk.find, 1),
             "DELETE v1/order": (desk.cancel, 1),
             "GET v1/openOrders": (desk.open_orders, 1),
             "DELETE v1/allOpenOrders": (desk.cancel_all, 1),
+            "POST v1/algoOrder": (stops.place, 1),
+            "GET v1/algoOrder": (stops.find, 1),
+            "DELETE v1/algoOrder": (stops.cancel, 1),
+            "GET v1/openAlgoOrders": (stops.open, 1),
             "GET v1/userTrades": (desk.trades, 5 if linear else 20),
             "GET v1/income": (desk.income, 30 if linear else 20),
             "GET v1/positionSide/dual": (desk.position_mode, 30),

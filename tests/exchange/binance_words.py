@@ -37,6 +37,11 @@ _ON_PERPETUALS = {
     "tick": (-4014, "Price not increased by tick size."),
     "notional": (-4164, "Order's notional must be no smaller than 5 (unless you choose reduce only)."),
     "margin": (-2019, "Margin is insufficient."),
+    "would trigger": (-2021, "Order would immediately trigger."),
+    "stop exists": (
+        -4130,
+        "An open stop or take profit order with GTE and closePosition in the direction is existing.",
+    ),
     "reduce only": (-2022, "ReduceOnly Order is rejected."),
     "duplicate id": (-4116, "ClientOrderId is duplicated."),
     "market closed": (-4108, "This contract is pre-delivering, settling or closed."),

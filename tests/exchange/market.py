@@ -131,6 +131,32 @@ class Order:
 
 
 @dataclass
+class Stop:
+    """An order that waits for a mark price and then closes a whole position."""
+
+    stop_id: int
+    client_id: str
+    market: Market
+    buys: bool
+    trigger: Decimal
+    takes_profit: bool
+    time_ms: int
+    status: str = "NEW"
+    order: Order | None = None
+    """What it has become."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it may still fire."""
+        return self.status == "NEW"
+
+    def is_met(self) -> bool:
+        """Whether the mark has reached its trigger: a loss is cut against the position, a profit taken with it."""
+        mark = self.market.mark_price
+        return mark >= self.trigger if self.buys is not self.takes_profit else mark <= self.trigger
+
+
+@dataclass
 class Fill:
     """One fill."""
 

@@ -13,6 +13,7 @@ import msgspec
 
 from basis_actors.messages.exchange import OrderTicket, TransferTicket
 from basis_actors.messages.orders import Order
+from basis_actors.messages.stops import StopTicket
 
 __all__ = ["Intent", "IntentState", "JournalEntry", "may_follow"]
 
@@ -59,13 +60,18 @@ def may_follow(state: IntentState, following: IntentState) -> bool:
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that is to be sent to an exchange, written down before it is."""
+    """Something that is to be sent to an exchange, written down before it is.
+
+    A stop is written down before the order that it protects, and waits as `pending` until that one is filled: what has
+    not ended says what has to be kept, also to a process that begins between the two. It is `acknowledged` while the
+    exchange keeps it, and `partially_filled` from when it has fired until it is known what is left of the position.
+    """
 
     client_id: str
     """Of the request on the wire; one attempt of one operation."""
     order: Order
-    """What the strategy wanted."""
-    ticket: OrderTicket | TransferTicket
+    """What the strategy wanted; of a stop the order that brought it, under the name of the stop."""
+    ticket: OrderTicket | TransferTicket | StopTicket
     """What goes to the exchange."""
     domain: str
     incarnation: int

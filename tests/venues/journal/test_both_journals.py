@@ -5,11 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 from tests.venues.journal.intents import Journal, fill, incoming, intent, legs, payment
 from tests.venues.journal.kept import Kept
 
 from basis_actors.errors import BasisError
 from basis_actors.messages.journal import IntentState
+from basis_actors.messages.stops import StopKind, StopTicket
 
 S = IntentState
 ALLOWED = {
@@ -193,3 +195,19 @@ async def test_evidence_is_kept_whatever_an_exchange_says(kept: Kept, text: str)
     entry = await kept.journal.advance("c1", S.SENT, Decimal(0), text, 20)
     assert len(entry.evidence) <= 1_000
     assert (await kept.reopen().attempts(1, "op"))[0] == entry
+
+
+async def test_stops_are_listed_whatever_became_of_them_and_name_the_order_they_became(kept: Kept) -> None:
+    """The process that comes next has to know of the ones that fired, not of those alone that still wait."""
+    for name in ("s1", "s2"):
+        ticket = StopTicket(client_id=name, pair="BTC-PERP", buys=True, kind=StopKind.STOP_LOSS, trigger=Decimal("9.5"))
+        await kept.journal.intend(replace(intent(name, f"entry-{name}"), ticket=ticket))
+        await kept.journal.intend(intent(f"order-{name}"))
+    await kept.journal.advance("s1", S.SENT, Decimal(0), "sent", 20)
+    await kept.journal.advance("s1", S.PARTIALLY_FILLED, Decimal(0), "fired", 21, "o1")
+    await kept.journal.advance("s1", S.FILLED, Decimal("0.1"), "the position is closed", 22)
+    for journal in (kept.journal, kept.reopen()):
+        stops = await journal.stops("binance")
+        assert [(entry.intent.client_id, entry.state) for entry in stops] == [("s1", S.FILLED), ("s2", S.PENDING)]
+        assert await journal.named("binance", "BTC-PERP", "o1") == stops[0]
+        assert await journal.stops("bybit") == ()

@@ -28,6 +28,7 @@ from basis_actors.services.simulation.fate import Fate
 from basis_actors.services.simulation.stranger import Stranger
 from basis_actors.services.simulation.world import World
 from basis_actors.times import NS_PER_SECOND
+from basis_actors.venues.no_stops import KeepsNoStops
 from basis_actors.venues.simulated.exchange_api import SimulatedExchangeApi
 
 __all__ = ["FaultyExchangeApi"]
@@ -37,7 +38,7 @@ _SECOND = NS_PER_SECOND
 _HOUR = 3600 * NS_PER_SECOND
 
 
-class FaultyExchangeApi:
+class FaultyExchangeApi(KeepsNoStops):
     """The exchange of one world as one process reaches it. `cut` is called when the process is killed."""
 
     def __init__(self, exchange: SimulatedExchangeApi, world: World, fate: Fate, window_seconds: float) -> None:

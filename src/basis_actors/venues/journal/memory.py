@@ -16,6 +16,7 @@ from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.exchange import OrderTicket, Payment, VenueFill
 from basis_actors.messages.journal import Intent, IntentState, JournalEntry, may_follow
 from basis_actors.messages.orders import Order
+from basis_actors.messages.stops import StopTicket
 
 __all__ = ["JournalBook", "MemoryJournal"]
 
@@ -90,7 +91,7 @@ class JournalBook:
             self._attempts.setdefault(operation, []).append(intent.client_id)
         self.entries[intent.client_id] = entry
         if entry.venue_id is not None:
-            pair = intent.ticket.pair if isinstance(intent.ticket, OrderTicket) else None
+            pair = intent.ticket.pair if isinstance(intent.ticket, OrderTicket | StopTicket) else None
             self._named[intent.domain, pair, entry.venue_id] = intent.client_id
         return entry
 
@@ -109,6 +110,11 @@ class JournalBook:
         return tuple(
             entry for entry in self.entries.values() if entry.intent.domain == domain and not entry.state.has_ended
         )
+
+    def stops(self, domain: str) -> tuple[JournalEntry, ...]:
+        """Of any incarnation, oldest first."""
+        ours = (entry for entry in self.entries.values() if entry.intent.domain == domain)
+        return tuple(entry for entry in ours if isinstance(entry.intent.ticket, StopTicket))
 
     def domains(self) -> frozenset[str]:
         """Where anything has not ended: an intent, or a leg of a group."""
@@ -218,6 +224,10 @@ class MemoryJournal:
     async def named(self, domain: str, pair: str | None, venue_id: str) -> JournalEntry | None:
         """The intent that a domain calls `venue_id`."""
         return self._book.named(domain, pair, venue_id)
+
+    async def stops(self, domain: str) -> tuple[JournalEntry, ...]:
+        """Every stop that was ever wanted on a domain, oldest first."""
+        return self._book.stops(domain)
 
     async def domains(self) -> frozenset[str]:
         """Where anything has not ended."""

@@ -143,6 +143,10 @@ class SqliteJournal:
         """The intent that a domain calls `venue_id`."""
         return self._book.named(domain, pair, venue_id)
 
+    async def stops(self, domain: str) -> tuple[JournalEntry, ...]:
+        """Every stop that was ever wanted on a domain, oldest first."""
+        return self._book.stops(domain)
+
     async def domains(self) -> frozenset[str]:
         """Where anything has not ended."""
         return self._book.domains()

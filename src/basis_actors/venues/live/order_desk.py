@@ -20,7 +20,6 @@ from basis_actors.messages.exchange import (
     OrderReport,
     OrderState,
     OrderTicket,
-    TransferTicket,
 )
 from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.journal import IntentState, JournalEntry
@@ -264,5 +263,5 @@ class OrderDesk:
             await self._api.countdown_cancel(0)
 
 
-def _is_perp(ticket: OrderTicket | TransferTicket) -> bool:
+def _is_perp(ticket: object) -> bool:
     return isinstance(ticket, OrderTicket) and ticket.pair.endswith("-PERP")

@@ -36,6 +36,7 @@ from basis_actors.messages.execution import DeltaSource, Settlement
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import ExpectedDelta, OperationType, Order, Side
 from basis_actors.times import ns_from_utc
+from basis_actors.venues.no_stops import KeepsNoStops
 from basis_actors.venues.simulated.domain import VenueClock
 from basis_actors.venues.simulated.exchange import SimulatedExchange
 from basis_actors.venues.simulated.terms import ExchangeTerms, PerpMarket, SpotMarket
@@ -57,7 +58,7 @@ class Placed(NamedTuple):
     """Of what it traded, right before it; signed."""
 
 
-class SimulatedExchangeApi:
+class SimulatedExchangeApi(KeepsNoStops):
     """One account at one exchange. `on_withdrawal` is called with each withdrawal that has left."""
 
     def __init__(

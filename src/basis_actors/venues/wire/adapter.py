@@ -19,6 +19,7 @@ from basis_actors.messages.exchange import (
     TransferTicket,
     VenueFill,
 )
+from basis_actors.venues.no_stops import KeepsNoStops
 from basis_actors.venues.wire.answers import ApiCall, Dialect
 from basis_actors.venues.wire.caller import Caller
 from basis_actors.venues.wire.ccxt_client import CcxtClient, Deadline
@@ -78,7 +79,7 @@ class _Transfers(Protocol):
     async def moved(self, ticket: TransferTicket, since_ns: int) -> TransferReport | None: ...
 
 
-class Adapter:
+class Adapter(KeepsNoStops):
     """One account at an exchange, as `ports.ExchangeApi` asks for it, from its parts. Close it when it is done with."""
 
     def __init__(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from basis_actors.config import ExchangeVenue
 from basis_actors.config.secrets import ExchangeKeys
+from basis_actors.messages.stops import StopReport, StopTicket
 from basis_actors.venues.wire.adapter import MS_PER_SECOND, Adapter, Surroundings, api_of, connect
 from basis_actors.venues.wire.binance_account import BinanceAccount
 from basis_actors.venues.wire.binance_dialect import BinanceDialect
@@ -13,6 +14,7 @@ from basis_actors.venues.wire.binance_markets import Markets
 from basis_actors.venues.wire.binance_orders import BinanceOrders
 from basis_actors.venues.wire.binance_rows import Confirmation
 from basis_actors.venues.wire.binance_setup import BinanceSetup
+from basis_actors.venues.wire.binance_stops import BinanceStops
 from basis_actors.venues.wire.binance_transfers import BinanceTransfers
 
 __all__ = ["BinanceApi"]
@@ -41,6 +43,23 @@ class BinanceApi(Adapter):
             transfers=BinanceTransfers(caller, api_of(config).withdrawal_addresses),
         )
         self._listings = markets
+        self._stops = BinanceStops(caller, markets)
+
+    async def place_stop(self, ticket: StopTicket) -> StopReport:
+        """Have a stop kept, once. A cancellation while the answer is awaited leaves its outcome unknown."""
+        return await self._stops.place(ticket)
+
+    async def cancel_stop(self, pair: str, client_id: str) -> None:
+        """Ask for the end of a stop."""
+        await self._stops.cancel(pair, client_id)
+
+    async def stop(self, pair: str, client_id: str) -> StopReport | None:
+        """What the exchange says of a stop."""
+        return await self._stops.stop(pair, client_id)
+
+    async def open_stops(self) -> tuple[StopReport, ...]:
+        """Everything that waits for a price in the configured perpetuals."""
+        return await self._stops.open()
 
     async def countdown_cancel(self, seconds: int) -> bool:
         """Have open orders on perpetuals cancelled unless this is called again within `seconds`; 0 calls it off.

@@ -50,6 +50,10 @@ class Futures(msgspec.Struct, frozen=True, kw_only=True):
     set_margin_mode: Endpoint
     set_leverage: Endpoint
     countdown: Endpoint
+    place_stop: Endpoint
+    cancel_stop: Endpoint
+    find_stop: Endpoint
+    open_stops: Endpoint
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +125,10 @@ def _perpetuals(prefix: str, wallet: Wallet, *, account: str, positions: Endpoin
             set_margin_mode=endpoint("PostMarginType", 1, changes=True),
             set_leverage=endpoint("PostLeverage", 1, changes=True),
             countdown=endpoint("PostCountdownCancelAll", 10, changes=True),
+            place_stop=endpoint("PostAlgoOrder", 1, changes=True, refused_as=_ORDER),
+            cancel_stop=endpoint("DeleteAlgoOrder", 1, changes=True),
+            find_stop=endpoint("GetAlgoOrder", 1),
+            open_stops=endpoint("GetOpenAlgoOrders", 1),
         ),
     )
 

@@ -26,6 +26,7 @@ __all__ = [
     "PositionRow",
     "RulesRow",
     "SpotAccountRow",
+    "StopRow",
     "TradeRow",
     "TransferPage",
     "TransferRow",
@@ -92,6 +93,16 @@ class OrderRow(Row):
     update_time: int | None = None
     transact_time: int | None = None
     """Of an answer to a spot order."""
+
+
+class StopRow(Row):
+    algo_id: int | str
+    client_algo_id: str
+    side: str
+    algo_status: str
+    trigger_price: Decimal
+    actual_order_id: str = ""
+    """Of the order that it has become; empty before."""
 
 
 class TradeRow(Row):

@@ -1,0 +1,112 @@
+"""Places, cancels and finds what Binance calls conditional orders: kept apart from orders, and each to become one.
+
+A stop closes the whole position (`closePosition`) and watches the mark price, whatever is added to the position or
+taken off it meanwhile. Binance keeps one such stop-loss and one such take-profit for a direction.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from basis_actors.errors import Rejected
+from basis_actors.messages.stops import StopKind, StopReport, StopState, StopTicket
+from basis_actors.venues.wire.answers import Endpoint
+from basis_actors.venues.wire.binance_endpoints import Futures
+from basis_actors.venues.wire.binance_markets import Listing, Markets
+from basis_actors.venues.wire.binance_rows import Confirmation, StopRow
+from basis_actors.venues.wire.caller import Caller
+from basis_actors.venues.wire.exact import plain_text
+
+__all__ = ["BinanceStops"]
+
+_NO_SUCH_STOP: Final = frozenset({"-2013"})
+_NOTHING_TO_CANCEL: Final = frozenset({"-2011", "-2013"})
+_TYPES: Final = {StopKind.STOP_LOSS: "STOP_MARKET", StopKind.TAKE_PROFIT: "TAKE_PROFIT_MARKET"}
+_STATES: Final = {
+    "NEW": StopState.WAITING,
+    "TRIGGERING": StopState.FIRED,
+    "TRIGGERED": StopState.FIRED,
+    "FINISHED": StopState.FIRED,
+    "CANCELED": StopState.GONE,
+    "EXPIRED": StopState.GONE,
+    "REJECTED": StopState.GONE,
+}
+"""One that was rejected had met its trigger and was refused as an order."""
+
+
+class BinanceStops:
+    """Stops of all configured perpetuals."""
+
+    def __init__(self, caller: Caller, markets: Markets) -> None:
+        self._caller = caller
+        self._markets = markets
+
+    async def place(self, ticket: StopTicket) -> StopReport:
+        """Have a stop kept, sent once. What is no price of the market is not sent: Rejected EXEC-004."""
+        listing, futures = self._perpetual(ticket.pair)
+        tick = (await self._markets.filters(ticket.pair)).tick
+        if not ticket.trigger.is_finite() or ticket.trigger <= 0 or ticket.trigger % tick:
+            text = f"trigger {ticket.trigger} is no whole number of ticks of {tick}"
+            raise Rejected("EXEC-004", f"stop {ticket.client_id} on {ticket.pair} was not sent: {text}")
+        params = {
+            "algoType": "CONDITIONAL",
+            "symbol": listing.symbol,
+            "side": "BUY" if ticket.buys else "SELL",
+            "type": _TYPES[ticket.kind],
+            "triggerPrice": plain_text(ticket.trigger),
+            "workingType": "MARK_PRICE",
+            "closePosition": "true",
+            "clientAlgoId": ticket.client_id,
+        }
+        row = await self._caller.ask(futures.place_stop, params, StopRow, urgent=True)
+        if row.client_algo_id != ticket.client_id:
+            text = f"it is about stop {row.client_algo_id!r}, not {ticket.client_id}"
+            raise self._caller.unreadable(futures.place_stop, text)
+        return self._report(futures.place_stop, listing, row)
+
+    async def cancel(self, pair: str, client_id: str) -> None:
+        """Ask for the end of a stop; one that is gone already is no error."""
+        _, futures = self._perpetual(pair)
+        params = {"clientAlgoId": client_id}
+        await self._caller.find(futures.cancel_stop, params, Confirmation, absent=_NOTHING_TO_CANCEL, urgent=True)
+
+    async def stop(self, pair: str, client_id: str) -> StopReport | None:
+        """What the exchange says of a stop; None when it knows none of that id."""
+        listing, futures = self._perpetual(pair)
+        params = {"clientAlgoId": client_id}
+        row = await self._caller.find(futures.find_stop, params, StopRow, absent=_NO_SUCH_STOP, urgent=True)
+        return None if row is None else self._report(futures.find_stop, listing, row)
+
+    async def open(self) -> tuple[StopReport, ...]:
+        """Everything that waits for a price in the configured perpetuals."""
+        found: list[StopReport] = []
+        for family in self._markets.families:
+            if family.futures is None:
+                continue
+            endpoint = family.futures.open_stops
+            for listing in self._markets.of(family):
+                params = {"symbol": listing.symbol}
+                rows = await self._caller.ask(endpoint, params, tuple[StopRow, ...], urgent=True)
+                found += [self._report(endpoint, listing, row) for row in rows]
+        return tuple(found)
+
+    def _perpetual(self, pair: str) -> tuple[Listing, Futures]:
+        """Raises Rejected VEN-004 for spot, which knows no position."""
+        listing = self._markets.listing(pair)
+        if listing.family.futures is None:
+            raise Rejected("VEN-004", f"binance: {pair} is no perpetual; stops are kept for positions")
+        return listing, listing.family.futures
+
+    def _report(self, endpoint: Endpoint, listing: Listing, row: StopRow) -> StopReport:
+        state = _STATES.get(row.algo_status)
+        if state is None or row.side not in ("BUY", "SELL"):
+            raise self._caller.unreadable(endpoint, f"stop {row.client_algo_id}: {row.algo_status}, {row.side}")
+        return StopReport(
+            client_id=row.client_algo_id,
+            venue_stop_id=str(row.algo_id),
+            pair=listing.pair,
+            buys=row.side == "BUY",
+            trigger=row.trigger_price,
+            state=state,
+            venue_order_id=row.actual_order_id or None,
+        )
