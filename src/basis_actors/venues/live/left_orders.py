@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 from basis_actors.errors import UnknownOutcome
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
-from basis_actors.messages.journal import IntentState, JournalEntry
+from basis_actors.messages.journal import Intent, IntentState, JournalEntry
 from basis_actors.messages.orders import Order
 from basis_actors.messages.safety import UndecidedOrder
+from basis_actors.messages.stops import StopTicket
 from basis_actors.ports import OrderJournal
 from basis_actors.times import utc_from_ns
 
@@ -32,7 +33,7 @@ class LeftOrders:
         """Nobody knows what became of an order."""
         if attempts:
             intent = attempts[-1].intent
-            shown = _shown(order, intent.client_id, float(intent.ticket.amount), intent.created_ns)
+            shown = _shown(order, intent.client_id, _amount_of(intent), intent.created_ns)
         else:
             shown = _shown(order, "", order.amount, now_ns)
         self._undecided[order.operation_id] = order, shown
@@ -82,10 +83,15 @@ async def undecided_orders(journal: OrderJournal) -> tuple[UndecidedOrder, ...]:
     """Everything that was sent, and of which a journal does not know whether it arrived."""
     entries = [entry for domain in sorted(await journal.domains()) for entry in await journal.unresolved(domain)]
     return tuple(
-        _shown(entry.intent.order, entry.intent.client_id, float(entry.intent.ticket.amount), entry.intent.created_ns)
+        _shown(entry.intent.order, entry.intent.client_id, _amount_of(entry.intent), entry.intent.created_ns)
         for entry in entries
         if entry.state in (IntentState.SENT, IntentState.UNKNOWN)
     )
+
+
+def _amount_of(intent: Intent) -> float:
+    """What was sent for; a stop closes whatever there is of the position that its order made."""
+    return intent.order.amount if isinstance(intent.ticket, StopTicket) else float(intent.ticket.amount)
 
 
 def _shown(order: Order, client_id: str, amount: float, since_ns: int) -> UndecidedOrder:
