@@ -106,8 +106,8 @@ def live(
     that exchanges publish, or with --replay-feed one that is played back. Without --paper orders are sent; keys come
     from the environment (BASIS_ACTORS_BINANCE__API_KEY ...) or a file that BASIS_ACTORS_SECRETS_FILE names. Ctrl-C or
     SIGTERM stops it when the tick that is at work is over; a second one ends it at once. Exit codes: 0 stopped or at
-    the end of the market, 1 failed, or something is left wrong: a book that is not closed, trading that neither risk
-    nor a person has stopped; 2 bad input.
+    the end of the market; 1 failed, or left something wrong: a book that is not closed, trading that neither risk nor a
+    person has stopped; 2 bad input.
     """
     from basis_actors.services.inputs import moment_of
     from basis_actors.services.preparation import BacktestRequest
@@ -193,9 +193,6 @@ def _run(
         except KeyboardInterrupt:
             complain("nothing was run", "Interrupted")
             return None
-    for order in run.undecided:
-        what = f"{order.side} {order.amount:.6g} {order.symbol} on {order.venue} ({order.client_id})"
-        complain(f"nobody knows what became of {what}; the next process asks before it trades", "Undecided")
     left = run.record.statistics.open_positions
     if left:
         complain(", ".join(f"{key} {amount:.6g}" for key, amount in left.items()), "Still open")
