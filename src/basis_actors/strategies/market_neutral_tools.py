@@ -63,7 +63,8 @@ class NeutralTools:
 
     def sell_rewards(self, writer: OrderWriter) -> tuple[Order, ...]:
         """Orders that bring reward tokens closer to being cash; none for what is not worth it or has no price."""
-        market, held, terms = self._situation.market, self._situation.positions.get, self._terms
+        book, terms = self._situation.book.risk.exposure.book, self._terms
+        market, held = book.tick.market, book.positions.get
         if terms.sells_on_dex:
             return LstDesk(self._run, terms.lst, self._situation, writer).sell_rewards(0.0)
         orders: list[Order] = []
