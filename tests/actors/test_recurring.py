@@ -21,5 +21,5 @@ def test_what_has_come_to_its_end_is_news_when_it_happens_again() -> None:
     recurring = Recurring()
     for what in ("ban", "ban", "busy"):
         recurring.note("okx", what)
-    assert (recurring.is_over("okx"), recurring.is_over("okx")) == (3, 0)
+    assert (recurring.is_over("okx"), recurring.is_over("okx")) == ({"ban": 2, "busy": 1}, {})
     assert recurring.note("okx", "ban") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 
 __all__ = ["Recurring"]
 
@@ -23,6 +24,6 @@ class Recurring:
             told *= _FACTOR
         return count if told == count else None
 
-    def is_over(self, where: str) -> int:
-        """All of it has come to its end there, and is news when it happens again. How often anything had happened."""
-        return self._counts.pop(where, Counter[str]()).total()
+    def is_over(self, where: str) -> Mapping[str, int]:
+        """All of it has come to its end there, and is news when it happens again. How often each had happened."""
+        return self._counts.pop(where, Counter[str]())

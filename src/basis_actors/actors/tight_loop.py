@@ -333,11 +333,11 @@ class TightLoop:
 
     def _say_it_goes_on(self, order: Order) -> None:
         """How many orders were kept from a venue before this one, where it was more than was said."""
-        kept_back = self._kept_back.is_over(order.venue)
-        if kept_back > 1:
-            actor = self._actor
-            text = f"{order.venue} takes orders again; {kept_back} were kept back before {order.operation_id}"
-            actor.log(error_event(utc_from_ns(actor.now), actor.name, "EXEC-001", text, passes=True))
+        actor = self._actor
+        for code, count in self._kept_back.is_over(order.venue).items():
+            if count > 1:
+                text = f"{order.venue} takes orders again; {count} were kept back before {order.operation_id}"
+                actor.log(error_event(utc_from_ns(actor.now), actor.name, code, text, passes=True))
 
     def _unknown(self, order: Order, reason: str) -> ExecutionHandshake:
         return ExecutionHandshake(
