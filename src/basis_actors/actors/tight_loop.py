@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Collection
 
 from basis_actors.actors.execution_log import operation_event, tight_loop_event
 from basis_actors.actors.execution_units import UNDECIDED_CODE, Outcome
-from basis_actors.actors.recurring import Recurring
-from basis_actors.actors.reporting import HALTED_CODE, STATE_CODE, STOPPED_CODE, error_event, say_mismatches
+from basis_actors.actors.order_reports import OrderReports
+from basis_actors.actors.reporting import HALTED_CODE, STATE_CODE, STOPPED_CODE, say_mismatches
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import Actor, AskFailed, AskTimeout
 from basis_actors.config import ExecutionManagerConfig
@@ -60,8 +60,7 @@ class TightLoop:
     ) -> None:
         self._accounts = accounts
         self._hurries = False
-        self._kept_back = Recurring()
-        """What passes and keeps orders from their venues: a ban meets every order of every tick that it lasts."""
+        self._reports = OrderReports(actor)
         self._actor = actor
         self._is_ending = is_ending
         self._config = config
@@ -155,7 +154,7 @@ class TightLoop:
             retryable=passes,
         )
         self._actor.log(operation_event(now, order, handshake, 0.0))
-        self._report(order, code, f"{handshake.status}: {reason}", passes=passes or code in _REPORTED)
+        self._reports.say(order, code, f"{handshake.status}: {reason}", passes=passes or code in _REPORTED)
         return Outcome(order, handshake)
 
     def _goes_on(self, handshake: ExecutionHandshake, retries: int, deadline: int) -> bool:
@@ -254,9 +253,9 @@ class TightLoop:
         if not handshake.was_successful():
             text = f"{handshake.status}: {handshake.error_message}"
             code = UNDECIDED_CODE if handshake.status in _UNDECIDED else handshake.error_code or "EXEC-001"
-            self._report(order, code, text, passes=handshake.retryable)
+            self._reports.say(order, code, text, passes=handshake.retryable)
         else:
-            self._say_it_goes_on(order)
+            self._reports.goes_on(order)
         reconciling = self._stopwatch()
         fatal = None
         if handshake.settlements:
@@ -286,7 +285,7 @@ class TightLoop:
     def _leave(self, order: Order, code: str, why: str) -> None:
         """Let the account find out by itself, as soon as its exchange answers."""
         if code == _NOT_COMPARED:
-            self._report(order, code, f"{why}; it is once {order.venue} shows its account again", passes=True)
+            self._reports.say(order, code, f"{why}; it is once {order.venue} shows its account again", passes=True)
         self._actor.tell(_ROUTER, LeaveOrder(order, unknown=code == UNDECIDED_CODE))
 
     async def _reconcile(self, order: Order, handshake: ExecutionHandshake, deadline: int) -> tuple[str, str] | None:
@@ -306,7 +305,7 @@ class TightLoop:
             mismatches = outcome.mismatches
             if outcome.compared and not mismatches:
                 if outcome.surprises:
-                    self._report(
+                    self._reports.say(
                         order, "STRAT-004", f"did not do what was expected: {say_mismatches(outcome.surprises)}"
                     )
                 return None
@@ -316,28 +315,9 @@ class TightLoop:
         if not mismatches:
             return _NOT_COMPARED, f"{what} could not be reconciled: {order.venue} does not show its account"
         differences = say_mismatches(mismatches)
-        self._report(order, "POS-005", differences)
+        self._reports.say(order, "POS-005", differences)
         self._actor.publish(LedgerCompared(order.venue, differences))
         return "EXEC-007", f"after {what} the ledger and {order.venue} disagree: {differences}"
-
-    def _report(self, order: Order, code: str, text: str, *, passes: bool = False) -> None:
-        """Log what is wrong; what passes is said once, and then from time to time with how often it was."""
-        actor = self._actor
-        if passes:
-            count = self._kept_back.note(order.venue, code)
-            if count is None:
-                return
-            text = text if count == 1 else f"{text}; the {count}th order there that this happens to"
-        message = f"{order.operation} {order.operation_id} on {order.venue}: {text}"
-        actor.log(error_event(utc_from_ns(actor.now), actor.name, code, message, order.operation_id, passes=passes))
-
-    def _say_it_goes_on(self, order: Order) -> None:
-        """How many orders were kept from a venue before this one, where it was more than was said."""
-        actor = self._actor
-        for code, count in self._kept_back.is_over(order.venue).items():
-            if count > 1:
-                text = f"{order.venue} takes orders again; {count} were kept back before {order.operation_id}"
-                actor.log(error_event(utc_from_ns(actor.now), actor.name, code, text, passes=True))
 
     def _unknown(self, order: Order, reason: str) -> ExecutionHandshake:
         return ExecutionHandshake(
