@@ -251,6 +251,21 @@ class SimBus(Supervised):
             self.failure = error
             self._halt_input()
 
+    def abandon(self) -> None:
+        """Let go of a bus that nobody drives any more, as of a process that was killed, so that its memory is free.
+
+        The garbage collector does not look into envelopes, and one that asks leads to whoever waits for the answer.
+        """
+        for cell in self.cells.values():
+            for envelope in (*cell.inbox, *cell.control, *cell.latest.values(), cell.envelope):
+                if envelope is not None:
+                    envelope.reply = None
+        error = self.failure
+        while error is not None:
+            # Its frames have envelopes in their variables.
+            error.__traceback__ = None
+            error = error.__cause__ or error.__context__
+
     def ready_control(self, cell: SimCell, *, first: bool = False) -> None:
         """A control message waits in ``cell``: it is due before any message of any actor."""
         (self._control.appendleft if first else self._control.append)(cell)

@@ -152,6 +152,7 @@ class Story:
         self.files = StateFiles(lambda: self.world.now_ns)
         self.person = Person(self.fate)
         self.ended: list[Ended] = []
+        self._buses: list[SimBus] = []
         self.hedged = build_strategy(self.setting.run).hedged
         """Whether the mode means to be delta neutral."""
 
@@ -176,12 +177,19 @@ class Story:
             self.person.act_alone(self.files, after)
             self.journal = self.journal.reopened()
 
+    def let_go(self) -> None:
+        """Have everything of its processes forgotten, once it is told and judged and no sooner: what they were at in
+        the middle of comes to its end by that."""
+        for bus in self._buses:
+            bus.abandon()
+
     def _begin(self, after_ns: int) -> Process:
         setting, run, world = self.setting, self.setting.run, self.world
         number = len(self.ended)
         start = next(state.ns for state in setting.states if state.ns > after_ns)
         clock = VirtualClock(start if number == 0 else after_ns)
         bus = SimBus(clock, log_sink=EVENT_LOGGER, correlation_id=f"seed-{self.seed}", stop_order=STOP_ORDER)
+        self._buses.append(bus)
         world.clock.follow(clock)
         run_dir = LogDirectoryManager.create_run_logs(
             f"seed-{self.seed}", number, run.mode.mode, run.mode.strategy, setting.capital, self.folder,

@@ -99,3 +99,4 @@ def tell(setting: Setting, seeds: Iterable[int], keep: Path | None = None) -> It
             equity=views[-1].equity if views else None,
             problems=problems,
         )
+        story.let_go()
