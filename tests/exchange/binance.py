@@ -20,7 +20,7 @@ from tests.exchange.binance_words import Refusal
 from tests.exchange.hand_clock import HandClock
 from tests.exchange.journal import Request
 from tests.exchange.market import Kind, Market
-from tests.exchange.server import KEY, SECRET, LocalExchange
+from tests.exchange.server import KEY, OTHER_KEY, SECRET, LocalExchange
 
 __all__ = ["KEY", "SECRET", "LocalBinance"]
 
@@ -194,7 +194,7 @@ class LocalBinance(LocalExchange):
     def _check(self, route: Route, http: web.Request, raw: str, params: dict[str, str]) -> None:
         if not (route.signed or route.keyed):
             return
-        if http.headers.get("X-MBX-APIKEY") != KEY or self.revoked:
+        if http.headers.get("X-MBX-APIKEY") not in (KEY, OTHER_KEY) or self.revoked:
             raise Refusal(-2015, "Invalid API-key, IP, or permissions for action.", 401)
         if route.keyed:
             return

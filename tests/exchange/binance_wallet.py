@@ -30,7 +30,13 @@ class Wallet:
         for token, total in sorted(account.purses["spot"].items()):
             free = account.free("spot", token)
             rows.append({"asset": token, "free": text(free), "locked": text(total - free)})
-        return {"canTrade": account.may_trade, "canWithdraw": True, "accountType": "SPOT", "balances": rows}
+        return {
+            "canTrade": account.may_trade,
+            "canWithdraw": True,
+            "accountType": "SPOT",
+            "uid": 354937868,
+            "balances": rows,
+        }
 
     def transfer(self, params: dict[str, str]) -> Any:
         """POST asset/transfer."""

@@ -32,7 +32,7 @@ class BybitHouse:
 
     def key_info(self, _params: dict[str, Any]) -> Any:
         """GET user/query-api. It says the key itself."""
-        info = {"id": "16651472", "apiKey": self.key, "secret": "", "ips": ["*"], "uta": 1}
+        info = {"id": "16651472", "userID": 24617703, "apiKey": self.key, "secret": "", "ips": ["*"], "uta": 1}
         return info | {"readOnly": int(self.read_only), "permissions": self.rights}
 
     def info(self, _params: dict[str, Any]) -> Any:

@@ -18,6 +18,8 @@ from tests.exchange.market import Market
 from tests.exchange.streams import Streams
 
 KEY = "local-key-f00dfeed5eed"
+OTHER_KEY = "another-local-key-0ff1ce"
+"""A second one of the same account."""
 SECRET = "local-secret-c0ffee0ddba11"
 PASSPHRASE = "local-phrase-0b5e55ed"
 

@@ -139,6 +139,7 @@ async def connected(
     pairs: Iterable[str] | None = None,
     signs: bool = True,
     record: Callable[[ApiCall], None] = lambda _call: None,
+    identified: Callable[[str], object] = lambda _account: None,
 ) -> AsyncIterator[Adapter]:
     """The real adapter, talking to it, with its keys if it `signs`. Where it waits, the clock moves."""
 
@@ -149,7 +150,9 @@ async def connected(
     wanted = PAIRS_OF[exchange.venue] if pairs is None else pairs
     keys = KEYS_OF[exchange.venue] if signs else None
     monotonic_ns = exchange.clock.monotonic_ns
-    api = build_exchange(venue, wanted, keys, record=record, monotonic_ns=monotonic_ns, sleep=sleep)
+    api = build_exchange(
+        venue, wanted, keys, record=record, monotonic_ns=monotonic_ns, sleep=sleep, identified=identified
+    )
     assert isinstance(api, Adapter)
     try:
         yield api

@@ -160,7 +160,7 @@ class Street:
         return [(there, names[venue]) for venue, there in self.exchanges.items()]
 
 
-def _binance() -> LocalBinance:
+def whole_binance() -> LocalBinance:
     """With every market of its configuration."""
     (ether,) = [market for market in markets() if market.pair == "ETH/USDT"]
     tokens = [
@@ -173,7 +173,7 @@ def _binance() -> LocalBinance:
 @asynccontextmanager
 async def street(folder: Path) -> AsyncIterator[Street]:
     """Exchanges that have been open for a week, and pay longs' funding to shorts."""
-    exchanges: dict[str, LocalExchange] = {"binance": _binance(), "bybit": funded_bybit(), "okx": funded_okx()}
+    exchanges: dict[str, LocalExchange] = {"binance": whole_binance(), "bybit": funded_bybit(), "okx": funded_okx()}
     async with AsyncExitStack() as stack:
         for there in exchanges.values():
             there.clock = there.account.clock = Present()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -16,6 +17,10 @@ from uuid import uuid4
 import pytest
 
 pytest.importorskip("ccxt", reason="accounts at exchanges need the extra live")
+
+from tests.exchange.server import KEY as EXCHANGE_KEY
+from tests.exchange.server import OTHER_KEY, SECRET
+from tests.live.street import whole_binance
 
 from basis_actors.config import load_mode
 from basis_actors.config.secrets import ExchangeKeys, PassphraseKeys, Secrets
@@ -89,6 +94,39 @@ def test_an_account_stays_taken_when_the_state_directory_is_deleted_and_for_anot
             with state(place, "btc_basis") as held, pytest.raises(BasisError) as caught:
                 accounts("btc_basis", KEY).lock(held)
             assert caught.value.message.startswith(f"the account at binance is taken by process {pid} of this machine")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.mark.anyio
+async def test_another_key_of_the_same_account_is_refused_before_anything_is_changed_there(tmp_path: Path) -> None:
+    async with whole_binance() as exchange:
+        where = {"venue_configs": {"binance": {"urls": exchange.urls}}}
+        with state(tmp_path / "one", "btc_basis") as mine, state(tmp_path / "two", "eth_basis") as other:
+            first, second = (
+                LiveAccounts(
+                    load_mode(mode, where),
+                    MemoryJournal("test"),
+                    Secrets(binance=ExchangeKeys(api_key=key, api_secret=SECRET)),
+                    lambda _: None,
+                )
+                for mode, key in (("btc_basis", EXCHANGE_KEY), ("eth_basis", OTHER_KEY))
+            )
+            first.lock(mine)
+            second.lock(other)
+            for _ in range(2):
+                await first.connection("binance").prepare({})
+            changes = len(exchange.journal.of("POST *"))
+            with pytest.raises(
+                BasisError, match=f"ENGINE-001: the account at binance is taken by process {os.getpid()}"
+            ):
+                await second.connection("binance").prepare({"BTC-PERP": 7})
+            assert len(exchange.journal.of("POST *")) == changes
+            await first.close()
+            await second.close()
 
 
 def test_another_account_at_the_same_exchange_is_free_and_one_that_was_left_as_well(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import ceil
 
 from basis_actors.config import ChainVenue, ExchangeVenue, RunConfig
@@ -47,6 +48,10 @@ class LiveAccounts:
         self._leverage = _leverage_of(run)
         self._connections: dict[str, ExchangeConnection] = {}
         self._keys: dict[str, str] = {}
+        self._state: StateDirectory | None = None
+        self._identified: dict[str, str] = {}
+        """What each exchange calls our account."""
+        self._addresses: dict[str, tuple[str, ...]] = {}
         self._keys_there: dict[str, str] = {}
         """The same with where the exchange is reached: one that is reached elsewhere, as in tests, is another one."""
         for name in run.mode.venues:
@@ -57,23 +62,44 @@ class LiveAccounts:
                     key = keys.api_key.get_secret_value()
                     self._keys[name] = fingerprint_of(name, key)
                     self._keys_there[name] = fingerprint_of(name, key, *venue.urls.values())
-                self._connections[name] = build_exchange(venue, pairs_of(venue), keys, record=record)
+                self._addresses[name] = tuple(venue.urls.values())
+                identified = partial(self._identify, name)
+                self._connections[name] = build_exchange(
+                    venue, pairs_of(venue), keys, record=record, identified=identified
+                )
             elif not isinstance(venue, ChainVenue):
                 raise ConfigError(
                     "CONFIG-004",
                     f"mode {run.mode.mode}: venue {name} is of kind {venue.kind}, which is not traded live",
                 )
 
+    def _identify(self, name: str, account: str) -> None:
+        """Take an account once more by what the exchange calls it, which is the same for each of its keys.
+
+        Raises BasisError ENGINE-001, which names the holder, when another process has it.
+        """
+        if self._state is None or self._identified.get(name) == account:
+            return
+        self._state.lock_account(name, fingerprint_of(name, "account", account))
+        self._state.lock_on_machine(name, fingerprint_of(name, "account", account, *self._addresses[name]))
+        self._identified[name] = account
+
     def lock(self, state: StateDirectory) -> None:
         """Take every account for this process, before anything is asked of it.
 
-        An account is known by its API key: two keys of one account count as two accounts. One without keys is not
-        taken; nothing is traded there. Raises BasisError ENGINE-001, which names the holder, when another process under
-        the same root, or of this machine, has one of them.
+        An account is known by its API key until the exchange has said what it calls it, which it is asked before
+        anything is changed there; from then on another key of the same account is refused as well. One without keys is
+        not taken; nothing is traded there. Raises BasisError ENGINE-001, which names the holder, when another process
+        under the same root, or of this machine, has one of them.
         """
+        self._state = state
         for name, fingerprint in self._keys.items():
             state.lock_account(name, fingerprint)
             state.lock_on_machine(name, self._keys_there[name])
+
+    def connection(self, name: str) -> ExchangeConnection:
+        """That to one venue of the mode."""
+        return self._connections[name]
 
     def make(self, run: RunConfig, clock: LiveClock) -> Sequence[VenueClient]:
         """The venues of the mode, for one process."""
@@ -86,7 +112,7 @@ class LiveAccounts:
             leverage = dict.fromkeys((pair for pair in pairs_of(venue) if pair.endswith("-PERP")), self._leverage)
             allowed = () if venue.api is None else venue.api.withdrawal_addresses
             addresses = {(place.venue, place.token): (place.address, place.network) for place in allowed}
-            api = self._connections[name]
+            api = self.connection(name)
             venues.append(build_account(venue, api, self._journal, clock, leverage=leverage, addresses=addresses))
         return venues
 

@@ -31,6 +31,17 @@ async def test_what_is_right_already_is_not_set_again(exchange: LocalBinance, ap
     assert len(exchange.journal.of("POST *")) == changes == len(LEVERAGE)
 
 
+async def test_the_name_of_the_account_is_told_before_anything_is_changed(exchange: LocalBinance) -> None:
+    told: list[tuple[str, int]] = []
+
+    def note(account: str) -> None:
+        told.append((account, len(exchange.journal.of("POST *"))))
+
+    async with connected(exchange, identified=note) as api:
+        await api.prepare(LEVERAGE)
+    assert told == [("354937868", 0)]
+
+
 @pytest.mark.parametrize("pair", ["BTC-PERP", "BTCUSD-PERP"])
 async def test_two_way_positions_that_cannot_be_changed_are_refused(
     exchange: LocalBinance, api: BinanceApi, pair: str

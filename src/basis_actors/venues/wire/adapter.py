@@ -41,6 +41,8 @@ class Surroundings(NamedTuple):
     """A clock that never goes back, from anywhere."""
     sleep: Callable[[float], Awaitable[None]]
     """Waits, seconds."""
+    identified: Callable[[str], object] = lambda _: None
+    """Told what the exchange calls the account of the key, once that is known and before anything is changed there."""
 
 
 class _Setup(Protocol):

@@ -36,7 +36,7 @@ class BinanceApi(Adapter):
         super().__init__(
             config.venue,
             caller,
-            setup=BinanceSetup(caller, markets),
+            setup=BinanceSetup(caller, markets, around.identified),
             markets=markets,
             orders=BinanceOrders(caller, markets),
             account=BinanceAccount(caller, markets),

@@ -127,6 +127,7 @@ class _SpotBalance(Row):
 
 
 class SpotAccountRow(Row):
+    uid: int
     can_trade: bool
     balances: tuple[_SpotBalance, ...]
 

@@ -6,6 +6,7 @@ of them; collateral in the currency of the contract alone, for the same reason.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -52,9 +53,11 @@ class _Terms(msgspec.Struct, frozen=True):
 class BinanceSetup:
     """Checks key and account, and sets what may be set."""
 
-    def __init__(self, caller: Caller, markets: Markets) -> None:
+    def __init__(self, caller: Caller, markets: Markets, identified: Callable[[str], object]) -> None:
+        """`identified` is told what the exchange calls the account."""
         self._caller = caller
         self._markets = markets
+        self._identified = identified
 
     async def prepare(self, leverage: dict[str, int]) -> None:
         """Raises AuthFailed VEN-005 for a key that may not trade, Rejected VEN-001 for an account that stays unfit."""
@@ -93,6 +96,7 @@ class BinanceSetup:
     async def _may_trade(self, family: Family) -> bool:
         if family is SPOT:
             account = await self._caller.ask(SPOT_ACCOUNT, {"omitZeroBalances": "true"}, SpotAccountRow)
+            self._identified(str(account.uid))
             return account.can_trade
         if family is LINEAR:
             return (await self._caller.ask(LINEAR_CONFIG, {}, AccountConfigRow)).can_trade

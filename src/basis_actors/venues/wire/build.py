@@ -70,8 +70,10 @@ def build_exchange(
     record: Callable[[ApiCall], None],
     monotonic_ns: Callable[[], int] = time.monotonic_ns,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    identified: Callable[[str], object] = lambda _: None,
 ) -> ExchangeConnection:
-    """The account of `keys` at an exchange, for the markets `pairs`; `record` is told of every request.
+    """The account of `keys` at an exchange, for the markets `pairs`; `record` is told of every request, `identified`
+    what the exchange calls the account, before anything is changed there.
 
     Raises ConfigError CONFIG-004 for an exchange that cannot be traded live, or for a name of no market.
     """
@@ -79,7 +81,7 @@ def build_exchange(
     if adapter is None:
         known = ", ".join(_EXCHANGES)
         raise ConfigError("CONFIG-004", f"{config.venue} cannot be traded live yet; there are: {known}")
-    return adapter(config, pairs, keys, Surroundings(record, monotonic_ns, sleep))
+    return adapter(config, pairs, keys, Surroundings(record, monotonic_ns, sleep, identified))
 
 
 def build_market_data(

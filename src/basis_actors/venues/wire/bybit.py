@@ -41,7 +41,7 @@ class BybitApi(Adapter):
         super().__init__(
             config.venue,
             caller,
-            setup=BybitSetup(caller, markets),
+            setup=BybitSetup(caller, markets, around.identified),
             markets=markets,
             orders=BybitOrders(caller, markets),
             account=BybitAccount(caller, markets, allowed),

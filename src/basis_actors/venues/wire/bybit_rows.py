@@ -193,6 +193,7 @@ class _Permissions(Row, rename="pascal"):
 class KeyRow(Row):
     read_only: int
     permissions: _Permissions
+    user_id: int = msgspec.field(name="userID")
 
 
 class AccountRow(Row):

@@ -6,6 +6,7 @@ knows one purse behind all of them. Collateral in any token is part of a unified
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
@@ -35,9 +36,11 @@ _SAME_LEVERAGE: Final = frozenset({"110043"})
 class BybitSetup:
     """Checks key and account, and sets what may be set."""
 
-    def __init__(self, caller: Caller, markets: Markets) -> None:
+    def __init__(self, caller: Caller, markets: Markets, identified: Callable[[str], object]) -> None:
+        """`identified` is told what the exchange calls the account."""
         self._caller = caller
         self._markets = markets
+        self._identified = identified
 
     async def prepare(self, leverage: dict[str, int]) -> None:
         """Raises AuthFailed VEN-005 for a key that may not trade, Rejected VEN-001 for an account that stays unfit."""
@@ -54,6 +57,7 @@ class BybitSetup:
 
     async def _require_rights(self) -> None:
         key = await self._caller.ask(KEY, {}, KeyRow)
+        self._identified(str(key.user_id))
         rights = key.permissions
         needs_perps, needs_spot = (bool(self._markets.of(category)) for category in (Category.LINEAR, Category.SPOT))
         may_trade_perps = "Order" in rights.contract_trade or "DerivativesTrade" in rights.derivatives

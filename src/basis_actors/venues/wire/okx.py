@@ -47,7 +47,7 @@ class OkxApi(Adapter):
         super().__init__(
             config.venue,
             caller,
-            setup=OkxSetup(caller, markets),
+            setup=OkxSetup(caller, markets, around.identified),
             markets=markets,
             orders=OkxOrders(caller, markets),
             account=OkxAccount(caller, markets),

@@ -162,6 +162,7 @@ class PurseBillRow(Row):
 
 
 class ConfigRow(Row):
+    uid: str
     acct_lv: str
     pos_mode: str
     perm: str

@@ -6,6 +6,7 @@ contract alone is collateral, because the ledger counts no other. Cross margin i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
@@ -26,14 +27,17 @@ _CROSS: Final = "cross"
 class OkxSetup:
     """Checks key and account, and sets what may be set."""
 
-    def __init__(self, caller: Caller, markets: Markets) -> None:
+    def __init__(self, caller: Caller, markets: Markets, identified: Callable[[str], object]) -> None:
+        """`identified` is told what the exchange calls the account."""
         self._caller = caller
         self._markets = markets
+        self._identified = identified
 
     async def prepare(self, leverage: dict[str, int]) -> None:
         """Raises AuthFailed VEN-005 for a key that may not trade, Rejected VEN-001 for an account that stays unfit."""
         await self._caller.read_clock()
         config = await self._config()
+        self._identified(config.uid)
         if "trade" not in config.perm.split(","):
             text = f"okx: the key may {config.perm or 'do nothing'}; grant it trade where it was made"
             raise AuthFailed("VEN-005", text)

@@ -13,6 +13,17 @@ LEVERAGE = {"BTC-PERP": 3, "ETH-PERP": 2}
 DONE = {"retCode": 0, "retMsg": "OK", "result": {}}
 
 
+async def test_the_name_of_the_account_is_told_before_anything_is_changed(exchange: LocalBybit) -> None:
+    told: list[tuple[str, int]] = []
+
+    def note(account: str) -> None:
+        told.append((account, len(exchange.journal.of("POST *"))))
+
+    async with connected(exchange, identified=note) as api:
+        await api.prepare(LEVERAGE)
+    assert told == [("24617703", 0)]
+
+
 async def test_one_way_positions_cross_margin_and_leverage_are_set(exchange: LocalBybit, api: BybitApi) -> None:
     account = exchange.account
     account.two_way[Kind.LINEAR] = True

@@ -19,6 +19,17 @@ def enveloped(*rows: Any) -> dict[str, Any]:
     return {"code": "0", "msg": "", "data": list(rows)}
 
 
+async def test_the_name_of_the_account_is_told_before_anything_is_changed(exchange: LocalOkx) -> None:
+    told: list[tuple[str, int]] = []
+
+    def note(account: str) -> None:
+        told.append((account, len(exchange.journal.of("POST *"))))
+
+    async with connected(exchange, identified=note) as api:
+        await api.prepare(LEVERAGE)
+    assert told == [("1", 0)]
+
+
 async def test_net_positions_and_leverage_are_set(exchange: LocalOkx, api: OkxApi) -> None:
     account = exchange.account
     account.two_way[Kind.LINEAR] = True
