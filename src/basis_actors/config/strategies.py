@@ -56,13 +56,15 @@ class TargetConfig(Model):
     """Fraction by which a price-dependent leg may miss its expected delta."""
 
 
-class LendingConfig(TargetConfig):
-    """Supply one asset to the lending pool."""
+class LendingConfig(Model):
+    """Supply one asset to the lending pool: everything, so there is no target to deviate from, and no price to miss."""
 
     asset: Literal["USDT", "ETH"]
     lending_venue: str
     gas_reserve_eth: NonNegative
     """ETH that stays in the wallet for gas; 0 where gas is paid through a payable."""
+    dust_delta: SmallFraction
+    """Less than this fraction of equity is not supplied."""
 
 
 class HedgeConfig(Model):
