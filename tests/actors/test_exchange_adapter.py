@@ -20,10 +20,10 @@ from basis_actors.messages.events import (
     ReconciliationEvent,
     SystemErrorEvent,
 )
-from basis_actors.messages.exchange import OrderTicket
+from basis_actors.messages.exchange import AccountState, OrderTicket
 from basis_actors.messages.execution import ExecutionStatus
 from basis_actors.messages.orders import Side
-from basis_actors.messages.safety import KeyRefused, LookAgain, VenueSeen
+from basis_actors.messages.safety import AccountDoubted, KeyRefused, LookAgain, VenueSeen
 
 pytestmark = pytest.mark.anyio
 PERP, COIN = "bybit:PerpPosition:BTC-PERP", "binance:BaseToken:BTC"
@@ -384,4 +384,35 @@ async def test_a_reduction_is_sent_as_one(world: World) -> None:
         ticket = desk.apis["bybit"].sent[-1]
         assert isinstance(ticket, OrderTicket)
         assert (ticket.buys, ticket.reduce_only) == (True, True)
+        await agree(world, (await desk.tick()).positions)
+
+
+def emptied(state: AccountState) -> AccountState:
+    return replace(state, balances=())
+
+
+async def test_to_an_account_that_is_not_believed_only_what_reduces_is_sent(world: World) -> None:
+    """An account that says it is empty: the ledger stays, nothing is closed and nothing opened for it."""
+    seen = Probe("seen", AccountDoubted)
+    async with running(world, lambda desk: desk.bus.add(seen)) as desk:
+        await desk.execute(*group(buy("a", 0.5), short("b", 0.5)))
+        before = (await desk.tick(reconcile=True)).positions
+        desk.apis["bybit"].always["account"] = change(emptied)
+        assert (await desk.tick(reconcile=True)).positions == before
+        await desk.bus.settled()
+        assert [each.domain for each in seen.of(AccountDoubted)] == ["bybit"]
+        sent = [len(api.sent) for api in desk.apis.values()]
+        done = await desk.execute(*group(buy("c", 0.1), short("d", 0.1)))
+        assert {result.error_code for result in done.results} == {"VEN-009"}
+        assert [len(api.sent) for api in desk.apis.values()] == sent
+        back = await desk.execute(short("e", 0.1, side=Side.LONG, reduce_only=True), buy("f", 0.1))
+        assert [result.succeeded for result in back.results] == [True, True], "reduced there, bought elsewhere"
+        said = [event for event in desk.logged(SystemErrorEvent) if event.component == "venue_bybit"]
+        assert [event.error_code for event in said] == ["VEN-009"], "the account says it once"
+        assert "POS-005" not in desk.codes()
+        desk.apis["bybit"].always.clear()
+        await desk.tick()
+        await desk.bus.settled()
+        assert [each.problem is None for each in seen.of(AccountDoubted)] == [False, True]
+        assert (await desk.execute(short("g", 0.1))).results[0].succeeded
         await agree(world, (await desk.tick()).positions)

@@ -29,6 +29,7 @@ from basis_actors.messages.events import OperationExecutionEvent, SystemErrorEve
 from basis_actors.messages.operations import TickEnded, TradingPhase, TradingStatus
 from basis_actors.messages.orders import Side
 from basis_actors.messages.safety import (
+    AccountDoubted,
     AskPulse,
     BookClosed,
     BookStillOpen,
@@ -776,3 +777,13 @@ async def test_a_kill_ends_what_has_not_been_sent_of_a_decision(runtime: Runtime
         assert codes == [None, "RISK-008"]
         refused = [event for event in d.logged(SystemErrorEvent) if event.component == "execution_manager"]
         assert [(event.error_code, event.severity) for event in refused] == [("RISK-008", "MEDIUM")]
+
+
+async def test_whoever_asks_is_told_which_account_is_not_believed(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus:
+        await room.tick(held=CASH)
+        assert (await room.says(AccountDoubted("okx", "okx shows 0, 9000 is booked"))).state is TradingState.RUNNING
+        assert (await room.bus.ask("kill_switch", GetStatus())).concerns == ("okx shows 0, 9000 is booked",)
+        await room.says(AccountDoubted("okx", None))
+        assert (await room.bus.ask("kill_switch", GetStatus())).concerns == ()

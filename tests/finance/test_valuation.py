@@ -156,3 +156,13 @@ def test_a_fill_against_nothing_is_an_error_that_names_it() -> None:
     )
     with pytest.raises(BasisError, match=r"PNL-004: .* chain#7 of odd prices wallet:BaseToken:ETH at 2000"):
         attribute(priced({}, at), priced({"wallet:BaseToken:ETH": 1.0}, at), (alone,))
+
+
+def test_what_comes_or_goes_unexplained_is_a_flow_and_no_component() -> None:
+    at = market(btc=44_000.0)
+    before, after = {COINS: 1.0, "okx:BaseToken:USDT": 9_000.0}, {COINS: 1.5, "okx:BaseToken:USDT": 1_000.0}
+    deltas = (PositionDelta(COINS, 0.5), PositionDelta("okx:BaseToken:USDT", -8_000.0))
+    gone = Settlement(DeltaSource.UNEXPLAINED, at.timestamp, "okx", 0, deltas)
+    step = explained(priced(before, at), priced(after, at), gone)
+    assert step.flows == pytest.approx(0.5 * 44_000.0 - 8_000.0)
+    assert step.components == {}

@@ -28,6 +28,7 @@ from basis_actors.messages.events import ReconciliationEvent
 from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.orders import Order
 from basis_actors.messages.safety import (
+    AccountDoubted,
     KeyRefused,
     LedgerCompared,
     LookAgain,
@@ -57,6 +58,8 @@ class ExchangeAdapter(VenueAdapter):
         """What is left to the account, as everybody was told."""
         self._silent_since: int | None = None
         """Since when it does not answer, as everybody was told."""
+        self._doubted: str | None = None
+        """What the exchange shows and is not believed, as everybody was told."""
 
     @on(TickStarted)
     async def settle(self, tick: TickStarted) -> None:
@@ -156,6 +159,9 @@ class ExchangeAdapter(VenueAdapter):
             self._refused = self._account.key_refused
             self.publish(KeyRefused(self._account.domain, self._refused))
         self._tell_left()
+        if self._account.doubt != self._doubted:
+            self._doubted = self._account.doubt
+            self.publish(AccountDoubted(self._account.domain, self._doubted))
         for event in self._account.findings.take_events():
             self.log(event)
             if isinstance(event, ReconciliationEvent) and not event.success:

@@ -22,6 +22,7 @@ from basis_actors.messages.book import PositionsView, RiskView, TickStarted
 from basis_actors.messages.commands import GetLatch, GetStatus, Kill, Resume, StopTrading, SwitchAnswer
 from basis_actors.messages.operations import TickEnded, TradingPhase, TradingStatus
 from basis_actors.messages.safety import (
+    AccountDoubted,
     AskPulse,
     BookClosed,
     BookOneSided,
@@ -93,6 +94,8 @@ class KillSwitch(Actor):
         """Why this process has not begun to trade; None where nobody has said so, and once it has."""
         self._unwritable: dict[str, str] = {}
         """Why state cannot be written that has to be before an order is sent, by its name."""
+        self._concerns: dict[str, str] = {}
+        """What somebody should look at, by its name."""
         self._book_closed = self._closing_slowly = False
         self._begun = False
         self._ticks = 0
@@ -292,6 +295,17 @@ class KillSwitch(Actor):
         else:
             self._unwritable[state.what] = state.problem
 
+    @on(AccountDoubted)
+    def note_doubt(self, seen: AccountDoubted) -> None:
+        """Whoever asks is told which account is not believed."""
+        self._note(f"account of {seen.domain}", seen.problem)
+
+    def _note(self, what: str, problem: str | None) -> None:
+        if problem is None:
+            self._concerns.pop(what, None)
+        else:
+            self._concerns[what] = problem
+
     @on(BookClosed)
     def note_closed(self, closed: BookClosed) -> None:
         """There is nothing left to close."""
@@ -388,6 +402,7 @@ class KillSwitch(Actor):
             instead=None if self._waits_for is None else f"starting: {self._waits_for}",
             halted=self._halted,
             unwritable=tuple(self._unwritable.values()),
+            concerns=tuple(self._concerns.values()),
             book_closed=self._book_closed,
             closing_slowly=self._closing_slowly,
             causes=tuple(f"{cause.code}: {cause.text}" for cause in causes),

@@ -9,7 +9,7 @@ from typing import Final
 from basis_actors.errors import Severity, severity_of
 from basis_actors.messages.events import Mismatch, SystemErrorEvent
 
-__all__ = ["HALTED_CODE", "ORDER_JOURNAL", "STATE_CODE", "STOPPED_CODE", "error_event", "say_mismatches"]
+__all__ = ["DOUBT_CODE", "HALTED_CODE", "ORDER_JOURNAL", "STATE_CODE", "STOPPED_CODE", "error_event", "say_mismatches"]
 
 STATE_CODE: Final = "ENGINE-006"
 """Of what has to be on disk before an order is sent, and cannot be written."""
@@ -17,6 +17,8 @@ STATE_CODE: Final = "ENGINE-006"
 ORDER_JOURNAL: Final = "order journal"
 """Name of what refuses each order by itself as long as it cannot be written."""
 
+DOUBT_CODE: Final = "VEN-009"
+"""Of what is not sent to an account that shows what nothing explains."""
 HALTED_CODE: Final = "VEN-008"
 """Of what is not sent to a venue that does not take our key."""
 STOPPED_CODE: Final = "RISK-008"

@@ -26,8 +26,8 @@ from basis_actors.actors.gate_checks import (
 )
 from basis_actors.actors.loss_marks import LossMarks
 from basis_actors.actors.order_limits import RATE_SECONDS, Standing, check_limits
-from basis_actors.actors.reporting import HALTED_CODE, ORDER_JOURNAL, STATE_CODE, error_event
-from basis_actors.actors.risk_reduction import all_reduce
+from basis_actors.actors.reporting import DOUBT_CODE, HALTED_CODE, ORDER_JOURNAL, STATE_CODE, error_event
+from basis_actors.actors.risk_reduction import all_reduce, which_reduce
 from basis_actors.actors.under_way import UnderWay
 from basis_actors.bus import Actor, on
 from basis_actors.config import OrderLimits
@@ -36,7 +36,7 @@ from basis_actors.messages.book import PositionsView
 from basis_actors.messages.commands import CheckOrders, GetLatch, GetPositions, Objection
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import OperationType, Order
-from basis_actors.messages.safety import KeyRefused, OrdersUndecided, StateUnwritable, TradingState
+from basis_actors.messages.safety import AccountDoubted, KeyRefused, OrdersUndecided, StateUnwritable, TradingState
 from basis_actors.ports import StateStore
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
 
@@ -81,6 +81,8 @@ class RiskGate(Actor):
         """Why each domain has to say something before anything is sent there."""
         self._unwritten: dict[str, str] = {}
         """Why something is not on disk that has to be, by what it is."""
+        self._doubted: dict[str, str] = {}
+        """What each domain shows of its account and is not believed."""
         self._under_way = UnderWay()
         self._sent: deque[int] = deque()
         """When orders were let through, oldest first; what is older than the rate looks at is left out."""
@@ -122,6 +124,14 @@ class RiskGate(Actor):
         else:
             self._undecided[left.domain] = left.problem
 
+    @on(AccountDoubted)
+    def note_doubt(self, seen: AccountDoubted) -> None:
+        """Let only what reduces through to an account of which nobody knows what it holds."""
+        if seen.problem is None:
+            self._doubted.pop(seen.domain, None)
+        else:
+            self._doubted[seen.domain] = seen.problem
+
     @on(CheckOrders)
     async def check(self, request: CheckOrders) -> Objection | None:
         """The first objection against sending these orders one after the other.
@@ -136,7 +146,11 @@ class RiskGate(Actor):
         if halted is not None:
             return halted
         view = await self.ask("position_monitor", GetPositions())
-        latched = await self._check_latch(request, view) or self._check_disk(request, view)
+        latched = (
+            await self._check_latch(request, view)
+            or self._check_disk(request, view)
+            or self._check_doubts(orders, view)
+        )
         if latched is not None:
             return latched
         balances = dict(view.positions)
@@ -179,6 +193,20 @@ class RiskGate(Actor):
         if problem is None or all_reduce(request.orders, view.positions):
             return None
         return Objection(STATE_CODE, f"only what reduces is sent: {problem}")
+
+    def _check_doubts(self, orders: tuple[Order, ...], view: PositionsView) -> Objection | None:
+        """What adds risk, or brings money, to an account that is not believed."""
+        if not self._doubted:
+            return None
+        for order, lowers in zip(orders, which_reduce(orders, view.positions), strict=True):
+            arrives = order.operation is OperationType.TRANSFER
+            if lowers and not arrives:
+                continue
+            venue = order.target_venue if arrives else order.venue
+            problem = self._doubted.get(self._rules.domains.get(venue, venue))
+            if problem is not None:
+                return Objection(DOUBT_CODE, f"{venue} is not believed, {order.operation_id} is not sent: {problem}")
+        return None
 
     def _note_losses(self, problem: str | None) -> None:
         """Say once that losses cannot be written down, and once that they can."""

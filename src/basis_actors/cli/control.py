@@ -131,6 +131,7 @@ def _print_status(answer: Answer) -> None:
     if now.halted is not None and now.latch.state == "running":
         rows.append(("halted", now.halted))
     rows += [("nothing sent", problem) for problem in now.unwritable]
+    rows += [("look at", concern) for concern in now.concerns]
     if stopped:
         rows += [("still holds", cause) for cause in now.causes]
     if now.instead is None:

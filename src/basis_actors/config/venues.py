@@ -168,6 +168,10 @@ class AccountConfig(Model):
     """How long a start waits for an exchange that does not answer."""
     tolerance: SmallFraction
     """Relative difference between ledger and exchange that is rounding; a fraction."""
+    max_unexplained: Fraction
+    """Most that is booked at once of what nothing explains, as a fraction of what is booked at the account."""
+    unexplained_seconds: Seconds
+    """How long an exchange has to show the same before more than that is believed."""
 
 
 class ExchangeVenue(VenueBase):

@@ -24,6 +24,7 @@ class DeltaSource(StrEnum):
     TRANSFER = "transfer"
     LIQUIDATION = "liquidation"
     DEPOSIT = "deposit"
+    UNEXPLAINED = "unexplained"
     WITHDRAWAL = "withdrawal"
     OPENING = "opening"
     """What an account held when the process began to keep its ledger."""
@@ -31,8 +32,8 @@ class DeltaSource(StrEnum):
     """What a venue shows and no trade, payment or transfer explains: the venue is believed."""
 
 
-OWNERS_FLOWS: Final = (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL)
-"""How the owner's money comes and goes."""
+OWNERS_FLOWS: Final = (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL, DeltaSource.UNEXPLAINED)
+"""How the owner's money comes and goes; what comes or goes unexplained is no return either."""
 
 
 class PositionDelta(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

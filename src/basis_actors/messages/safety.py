@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 __all__ = [
+    "AccountDoubted",
     "AskPulse",
     "BookClosed",
     "BookOneSided",
@@ -193,6 +194,14 @@ class VenueBusy(msgspec.Struct, frozen=True, gc=False):
     """What the exchange is to answer; None when nothing is awaited from it any more."""
 
 
+class AccountDoubted(msgspec.Struct, frozen=True, gc=False):
+    """An exchange shows of an account what nothing explains and is not believed yet, or is believed again."""
+
+    domain: str
+    problem: str | None
+    """What it shows and what is booked; None once it is believed."""
+
+
 class LookAgain(msgspec.Struct, frozen=True, gc=False):
     """Asks for a VenueSeen of an account that could not be looked at."""
 
@@ -251,6 +260,8 @@ class SwitchStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Why this process trades no more whatever the latch says; None while it does."""
     unwritable: tuple[str, ...] = ()
     """Why state is not on disk that has to be before an order is sent; it goes on by itself once it is."""
+    concerns: tuple[str, ...] = ()
+    """What somebody should look at and does not stop trading everywhere: accounts that are not believed."""
     book_closed: bool = False
     """Whether a flatten has nothing left to do."""
     closing_slowly: bool = False

@@ -36,6 +36,8 @@ PATIENCE = AccountConfig(
     lookback_seconds=86_400,
     recovery_seconds=900,
     tolerance=1e-8,
+    max_unexplained=0.01,
+    unexplained_seconds=900,
 )
 PAIRS = ("BTC/USDT", "ETH/USDT", "BTC-PERP", "ETH-PERP", "BTCUSD-PERP")
 ADDRESSES = {

@@ -9,11 +9,13 @@ import pytest
 from msgspec.structs import replace
 from tests.venues.live.books import Book
 from tests.venues.live.scripts import answer, be_away, change, fail
-from tests.venues.worlds import START
+from tests.venues.live.test_intake import pay
+from tests.venues.worlds import START, market
 
 from basis_actors.errors import AuthFailed, Rejected, Transient
+from basis_actors.messages.book import TickStarted
 from basis_actors.messages.events import ReconciliationEvent
-from basis_actors.messages.exchange import AccountState, Wallet, WalletBalance
+from basis_actors.messages.exchange import AccountState, PaymentKind, Wallet, WalletBalance
 from basis_actors.messages.execution import DeltaSource
 from basis_actors.messages.market import FundingStamp
 from basis_actors.messages.orders import OrderType, Side
@@ -305,3 +307,115 @@ async def test_of_what_is_moved_and_lost_only_the_loss_is_an_adjustment() -> Non
     settled = await book.settle()
     assert [each.source for each in settled] == [DeltaSource.TRANSFER, DeltaSource.ADJUSTMENT]
     assert [delta.position_key for delta in settled[1].deltas] == ["bybit:BaseToken:BTC"]
+
+
+# What nothing explains and is too much to be believed at once
+
+
+WAITS = 900.0
+
+
+def shows(**totals: str) -> Any:
+    """An account that shows these amounts of tokens in each purse that has any."""
+
+    def edit(state: AccountState) -> AccountState:
+        return replace(
+            state,
+            balances=tuple(
+                replace(each, total=Decimal(totals[each.token])) if each.token in totals else each
+                for each in state.balances
+            ),
+        )
+
+    return change(edit)
+
+
+@pytest.mark.parametrize("amount", ["0", "50000000", "-50000"])
+async def test_an_absurd_answer_is_said_and_not_booked(book: Book, amount: str) -> None:
+    book.api.always["account"] = shows(USDT=amount)
+    for _ in range(3):
+        assert await book.settle() == ()
+        await book.clock.sleep(200.0)
+    ((code, text),) = book.errors()
+    assert code == "VEN-009"
+    assert f"{CASH} is {float(amount):.12g}, 50000 is booked" in text
+    assert book.account.doubt is not None
+    assert await book.report() == book.positions == {CASH: 50_000.0, MARGIN: 50_000.0}
+    book.api.always.clear()
+    assert await book.settle() == ()
+    assert book.account.doubt is None
+    ((code, text),) = book.errors()
+    assert (code, "shows what is booked again" in text) == ("VEN-009", True)
+    await book.agrees()
+
+
+async def test_what_it_shows_for_long_enough_is_believed_and_no_return(book: Book) -> None:
+    lose(book, 40_000.0)
+    assert await book.settle() == ()
+    await book.clock.sleep(WAITS - 60.0)
+    assert await book.settle() == ()
+    await book.clock.sleep(60.0)
+    (settlement,) = await book.settle()
+    assert settlement.source is DeltaSource.UNEXPLAINED
+    assert [(each.position_key, each.delta_amount) for each in settlement.deltas] == [(CASH, -40_000.0)]
+    assert [code for code, _ in book.errors()] == ["VEN-009", "VEN-007"]
+    assert book.account.doubt is None
+    await book.agrees()
+
+
+async def test_what_it_shows_differently_each_time_is_not_believed(book: Book) -> None:
+    for turn in range(6):
+        lose(book, 5_000.0)
+        assert await book.settle() == (), turn
+        await book.clock.sleep(WAITS / 2)
+    assert [code for code, _ in book.errors()] == ["VEN-009"]
+
+
+async def test_what_the_history_explains_later_is_booked_as_what_it_is(book: Book) -> None:
+    lose(book, 40_000.0)
+    assert await book.settle() == ()
+    lose(book, -40_000.0)
+    pay(book, PaymentKind.WITHDRAWAL, "-40000")
+    assert [each.source for each in await book.settle()] == [DeltaSource.WITHDRAWAL]
+    assert book.account.doubt is None
+    await book.agrees()
+
+
+async def test_trades_go_on_being_booked_while_an_answer_is_not_believed(book: Book) -> None:
+    book.api.always["account"] = more("7000")
+    await book.settle()
+    await book.by_hand("BTC-PERP", "0.5")
+    (execution, _fee) = await book.settle()
+    assert execution.source is DeltaSource.EXECUTION
+    assert book.account.doubt is not None
+    book.api.always.clear()
+    await book.settle()
+    await book.agrees()
+
+
+def without_perps(state: AccountState) -> AccountState:
+    return replace(state, holdings=())
+
+
+async def test_a_position_that_has_vanished_is_kept_first_and_closed_at_its_mark_at_last(book: Book) -> None:
+    """What it had gained was equity before; that the cash does not show it is money that has gone, and no loss."""
+    await book.carry_out(book.trade("BTC-PERP", Side.SHORT, 1.0))
+    await book.advance(1, btc=38_000.0)
+    await book.settle()
+    size, cash, entry = book.positions[PERP], book.positions[MARGIN], book.entries[PERP]
+    book.api.always["account"] = change(without_perps)
+    assert await book.settle() == ()
+    assert (await book.report())[PERP] == size == -1.0
+    await book.clock.sleep(WAITS)
+    closed, gone = await book.account.settle(TickStarted(1, market(1, btc=38_000.0)))
+    book.apply((closed, gone))
+    mark = market(1, btc=38_000.0).perps["binance:BTC-PERP"].mark
+    assert mark is not None
+    assert (closed.source, gone.source) == (DeltaSource.ADJUSTMENT, DeltaSource.UNEXPLAINED)
+    assert [(each.position_key, each.delta_amount) for each in closed.deltas] == [
+        (PERP, 1.0),
+        (MARGIN, pytest.approx(entry - mark)),
+    ]
+    assert [(each.position_key, each.delta_amount) for each in gone.deltas] == [(MARGIN, pytest.approx(mark - entry))]
+    assert PERP not in book.positions
+    assert book.positions[MARGIN] == pytest.approx(cash)

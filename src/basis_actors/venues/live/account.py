@@ -15,10 +15,12 @@ from basis_actors.messages.book import TickStarted
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.exchange import AccountState, OrderReport, OrderTicket
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus, Settlement
+from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import OperationType, Order
 from basis_actors.ports import ExchangeApi, OrderJournal
 from basis_actors.times import utc_from_ns
 from basis_actors.venues.live.bound import bound_by
+from basis_actors.venues.live.doubt import Belief, Doubt
 from basis_actors.venues.live.findings import Findings
 from basis_actors.venues.live.intake import Intake
 from basis_actors.venues.live.intents import Intents
@@ -62,6 +64,9 @@ class ExchangeAccount:
         self._transfers = TransferDesk(terms, api, journal, self._intents, self._mirror, self.findings, clock)
         self.left = LeftOrders()
         """Orders that nobody waits for any longer."""
+        self._doubt = Doubt(terms, self.findings)
+        self._market: MarketState | None = None
+        """Of the last tick."""
         self._opened: tuple[Settlement, ...] = ()
         self._is_open = False
         self._lost_since: int | None = None
@@ -106,6 +111,11 @@ class ExchangeAccount:
         has looked up at its start what the key may do.
         """
         return self._unsent or self._unread
+
+    @property
+    def doubt(self) -> str | None:
+        """What the exchange shows and is not believed yet; None while it is believed."""
+        return self._doubt.problem
 
     # Before trading
 
@@ -160,8 +170,9 @@ class ExchangeAccount:
 
     # The port of a venue domain
 
-    async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:  # noqa: ARG002 (the exchange knows the time)
+    async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
         """What happened on the account since it was last looked at; less when it cannot be looked at now."""
+        self._market = tick.market
         opened, self._opened = self._opened, ()
         try:
             await self._catch_up()
@@ -248,9 +259,15 @@ class ExchangeAccount:
             self.left.must_compare()
 
     async def report(self) -> dict[str, float]:
-        """Every position as the exchange shows it and what is on its way to it, with the ledger's side up to date."""
+        """Every position as the exchange shows it and what is on its way to it, with the ledger's side up to date.
+
+        Where the exchange is not believed, what is booked stands: that they differ is said already.
+        """
         try:
-            return {**await self._catch_up(), **await self._under_way()}
+            shown = await self._catch_up()
+            booked = {key: amount for key in self._doubt.keys if (amount := self._mirror.positions.get(key, 0.0))}
+            believed = {key: amount for key, amount in shown.items() if key not in self._doubt.keys}
+            return {**believed, **booked, **await self._under_way()}
         except AuthFailed as error:
             self._lose(error)
             raise
@@ -308,6 +325,7 @@ class ExchangeAccount:
             shown = shown_by(self._terms, state)
             found = self._mirror.differences(shown)
             if not found:
+                self._doubt.end(self._clock.now())
                 break
             steady, last = (steady + 1 if found == last else 1), found
             if steady >= patience.steady_reads:
@@ -397,8 +415,14 @@ class ExchangeAccount:
             findings.error(now, "VEN-007", text)
             findings.settlements.append(turned)
             return
+        belief = self._doubt.judge(now, found, self._mirror.positions, self._market)
+        if belief is Belief.NOT_YET:
+            return
         findings.disagree(now, self.domain, found, self.tolerance)
-        findings.settlements.append(self._mirror.adjust(state, dict(found)))
+        if belief is Belief.AT_LAST:
+            findings.settlements += self._mirror.take_over(state, found, self._market)
+        else:
+            findings.settlements.append(self._mirror.adjust(state, dict(found)))
 
     async def _account(self) -> AccountState:
         """Balances and positions. Raises Transient VEN-003 for an answer that leaves out a position: that a perpetual

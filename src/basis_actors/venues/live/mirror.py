@@ -17,6 +17,7 @@ from basis_actors.finance.keys import parse_key
 from basis_actors.finance.ledger import book_settlement
 from basis_actors.messages.exchange import AccountState, PerpHolding, VenueFill
 from basis_actors.messages.execution import DeltaSource, PositionDelta, Settlement
+from basis_actors.messages.market import MarketState
 from basis_actors.times import utc_from_ns
 from basis_actors.venues.live.terms import AccountTerms
 
@@ -83,6 +84,42 @@ class Mirror:
         held = {self._terms.position_key(holding.pair): holding for holding in state.holdings}
         deltas = [self._step_to(key, booked, shown, held.get(key)) for key, (booked, shown) in found.items()]
         return self.book(DeltaSource.ADJUSTMENT, utc_from_ns(state.time_ns), deltas)
+
+    def take_over(
+        self, state: AccountState, found: Mapping[str, tuple[float, float]], market: MarketState | None
+    ) -> tuple[Settlement, ...]:
+        """Believe the exchange where it is far from what was booked: what that brings or takes is no return.
+
+        Perpetuals are brought to what is shown first. One that has shrunk was closed at its mark, as far as anybody
+        knows, which pays into the cash; the rest of what cash differs by comes from outside, or goes there.
+        """
+        held = {self._terms.position_key(holding.pair): holding for holding in state.holdings}
+        steps: list[PositionDelta] = []
+        cash = {key: shown for key, (_, shown) in found.items() if parse_key(key).contract is None}
+        for key, (booked, shown) in found.items():
+            info = parse_key(key)
+            if info.contract is None:
+                continue
+            step = self._step_to(key, booked, shown, held.get(key))
+            quote = None if market is None or key in held else market.perps.get(info.perp or "")
+            if quote is not None and quote.mark is not None:
+                step = PositionDelta(key, shown - booked, quote.mark)
+            steps.append(step)
+            if booked and step.price is not None:
+                after = info.contract.fill(booked, self.entries[key], step.delta_amount, step.price)
+                if after.realised:
+                    margin = self._terms.margin_key(info.symbol)
+                    cash.setdefault(margin, self.positions.get(margin, 0.0))
+                    steps.append(PositionDelta(margin, after.realised))
+        moment = utc_from_ns(state.time_ns)
+        settlements: tuple[Settlement, ...] = ()
+        if steps:
+            settlements = (self.book(DeltaSource.ADJUSTMENT, moment, steps),)
+        rest = {key: shown - self.positions.get(key, 0.0) for key, shown in cash.items()}
+        deltas = [PositionDelta(key, amount) for key, amount in rest.items() if amount]
+        if deltas:
+            settlements += (self.book(DeltaSource.UNEXPLAINED, moment, deltas),)
+        return settlements
 
     def moved(self, state: AccountState, found: Mapping[str, tuple[float, float]]) -> Settlement | None:
         """Take what went from one purse of the account to another, if that is all of what is `found` of a token.
@@ -181,7 +218,9 @@ class Mirror:
             for delta in deltas
             if self.positions.get(delta.position_key, 0.0) + delta.delta_amount < 0.0
         ]
-        covered = self.book(DeltaSource.ADJUSTMENT, moment, missing)
+        # What the owner takes out and nobody saw come in is no gain.
+        cover = DeltaSource.UNEXPLAINED if source is DeltaSource.WITHDRAWAL else DeltaSource.ADJUSTMENT
+        covered = self.book(cover, moment, missing)
         return (covered, self.book(source, moment, deltas, operation_id))
 
     def _step_to(self, key: str, booked: float, shown: float, held: PerpHolding | None) -> PositionDelta:
