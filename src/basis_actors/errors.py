@@ -91,7 +91,7 @@ REGISTRY: Final[dict[str, ErrorCode]] = {
         "VEN",
         "routing failed H | timeout, outcome unknown H | unavailable C | venue not configured M"
         " | authentication failed C | rate limited M | trade or payment of somebody else M"
-        " | halted H | account shows what nothing explains H",
+        " | halted H | account shows what nothing explains H | stop that protects a position H",
     ),
     **_family(
         "ENGINE",

@@ -113,10 +113,6 @@ class LocalBinance(LocalExchange):
             "DELETE v1/order": (desk.cancel, 1),
             "GET v1/openOrders": (desk.open_orders, 1),
             "DELETE v1/allOpenOrders": (desk.cancel_all, 1),
-            "POST v1/algoOrder": (stops.place, 1),
-            "GET v1/algoOrder": (stops.find, 1),
-            "DELETE v1/algoOrder": (stops.cancel, 1),
-            "GET v1/openAlgoOrders": (stops.open, 1),
             "GET v1/userTrades": (desk.trades, 5 if linear else 20),
             "GET v1/income": (desk.income, 30 if linear else 20),
             "GET v1/positionSide/dual": (desk.position_mode, 30),
@@ -129,7 +125,14 @@ class LocalBinance(LocalExchange):
             f"GET {'v3' if linear else 'v1'}/positionRisk": (desk.positions, 5 if linear else 1),
         }
         if linear:
-            signed |= {"GET v1/accountConfig": (desk.config, 5), "GET v1/symbolConfig": (desk.market_config, 5)}
+            signed |= {
+                "GET v1/accountConfig": (desk.config, 5),
+                "GET v1/symbolConfig": (desk.market_config, 5),
+                "POST v1/algoOrder": (stops.place, 1),
+                "GET v1/algoOrder": (stops.find, 1),
+                "DELETE v1/algoOrder": (stops.cancel, 1),
+                "GET v1/openAlgoOrders": (stops.open, 1),
+            }
         public = {
             "GET v1/time": (self.wallet.time, 1),
             "GET v1/exchangeInfo": (desk.rules, 1),

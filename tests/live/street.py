@@ -87,12 +87,20 @@ class Street:
             del overlay["venue_configs"][without]
             left = [name for name in self.exchanges if name != without]
             overlay |= {"venues": ["wallet", *left]}
+        return self._run(["btc_basis", "--always-in", *arguments], overlay, keys)
+
+    def start_on_binance(self, mode: str, strategy_config: dict[str, Any], *arguments: str) -> subprocess.Popen[str]:
+        """A live process of a mode that trades on Binance alone."""
+        overlay = deepcopy(self._overlay)
+        overlay["venue_configs"] = {"binance": overlay["venue_configs"]["binance"]}
+        return self._run([mode, *arguments], overlay | {"strategy_config": strategy_config}, None)
+
+    def _run(self, arguments: list[str], overlay: dict[str, Any], keys: dict[str, str] | None) -> subprocess.Popen[str]:
         file = self.folder / f"overlay{len(self._processes)}.yaml"
         file.write_text(yaml.safe_dump(overlay))
         kept = {name: value for name, value in os.environ.items() if not name.startswith("BASIS_ACTORS_")}
         process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, "live", "btc_basis", "--always-in", "--config", str(file),
-             "--json", *arguments],
+            [sys.executable, "-c", MAIN, "live", arguments[0], "--config", str(file), "--json", *arguments[1:]],
             cwd=self.folder,
             env={**kept, **(KEYS if keys is None else keys)},
             stdout=subprocess.PIPE,

@@ -25,6 +25,7 @@ from basis_actors.messages.execution import DeltaSource, PositionDelta, Settleme
 from basis_actors.messages.market import GasQuote, MarketState, PerpQuote
 from basis_actors.messages.orders import ExecutionMode, OperationType, Order, Side
 from basis_actors.messages.signals import Signal, SignalReceived
+from basis_actors.messages.stops import BracketRecalled, StopKind
 from basis_actors.strategies.base import Decision, Situation
 from basis_actors.strategies.ml_directional import MlDirectional
 from basis_actors.times import utc_from_ns
@@ -246,6 +247,53 @@ def test_after_a_stop_nothing_is_opened_until_the_candle_has_ended(kind: str, se
     assert decision.reasoning == f"closed by its {kind}: nothing is opened before the candle has ended"
     assert desk.decide(23, 0.1).orders == (), "whatever the direction"
     assert desk.decide(24, 0.9).action == "entry_full"
+
+
+def recalled(desk: Desk, closed_by: StopKind | None, *, key: str | None = None) -> None:
+    """The process before had opened a long 20 s into the second tick, hour 1."""
+    opened = START + HOUR + 20 * 10**9
+    desk.strategy.recall(BracketRecalled(key or desk.key, "before-1", 1, opened, closed_by))
+
+
+@pytest.mark.parametrize("kind", StopKind)
+def test_what_a_stop_has_closed_while_nobody_was_there_blocks_its_candle(kind: StopKind) -> None:
+    desk = Desk()
+    recalled(desk, kind)
+    decision = desk.decide(3, 0.9)
+    assert decision.orders == ()
+    assert decision.reasoning == f"closed by its {kind}: nothing is opened before the candle has ended"
+    assert desk.decide(24, 0.1).orders == (), "whatever the direction"
+    assert desk.decide(25, 0.9).action == "entry_full", "one horizon after the tick that it was opened at"
+
+
+def test_the_candle_of_a_position_goes_on_in_the_next_process() -> None:
+    desk = Desk()
+    recalled(desk, None)
+    desk.hold(2.5)
+    for hour in range(3, 25):
+        assert desk.decide(hour, 0.5).orders == (), hour
+    assert desk.decide(25, 0.5).action == "exit_full"
+    unknown = Desk()
+    unknown.hold(2.5)
+    assert unknown.decide(3, 0.5).action == "exit_full", "of a position that nobody recalls the candle is over"
+
+
+def test_a_stop_that_fires_in_the_next_process_blocks_the_candle_it_was_opened_in() -> None:
+    desk = Desk()
+    recalled(desk, None)
+    desk.hold(2.5)
+    desk.decide(3, 0.9)
+    desk.positions.pop(desk.key)
+    delta = PositionDelta(desk.key, -2.5, 38_400.0)
+    fired = Settlement(DeltaSource.EXECUTION, utc_from_ns(START), "binance", 7, (delta,), "before-1-stop_loss")
+    assert "closed by its stop_loss" in desk.decide(4, 0.9, settlements=(fired,)).reasoning
+    assert desk.decide(25, 0.9).action == "entry_full"
+
+
+def test_what_was_closed_in_another_market_is_nothing_to_it() -> None:
+    desk = Desk()
+    recalled(desk, StopKind.STOP_LOSS, key="binance:PerpPosition:ETH-PERP")
+    assert desk.decide(3, 0.9).action == "entry_full"
 
 
 def test_an_entry_that_was_not_carried_out_is_tried_again() -> None:

@@ -63,10 +63,13 @@ class ExchangeAdapter(VenueAdapter):
 
     @on(TickStarted)
     async def settle(self, tick: TickStarted) -> None:
-        """Look at the account."""
+        """Look at the account. What it recalls is told before anything that is decided on."""
+        account = self._account
+        recalled, account.recalled = account.recalled, ()
+        for bracket in recalled:
+            self.publish(bracket)
         with self._busy("what it holds"):
             await super().settle(tick)
-        account = self._account
         if self._tell() and account.lost_since is None and account.left.problem is None:
             self.publish(LedgerCompared(account.domain, None))
         self._say_seen()

@@ -15,6 +15,7 @@ from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource
 from basis_actors.messages.orders import Order
 from basis_actors.messages.safety import BookClosed, CloseBook, Decided, ReduceOnly, ResumeTrading
 from basis_actors.messages.signals import SignalReceived
+from basis_actors.messages.stops import BracketRecalled
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.times import NS_PER_SECOND, utc_from_ns, utc_text
 
@@ -102,6 +103,11 @@ class StrategyManager(Actor):
     def receive(self, received: SignalReceived) -> None:
         """Hand on what an endpoint said; it counts from the next decision on."""
         self._strategy.receive(received)
+
+    @on(BracketRecalled)
+    def recall(self, bracket: BracketRecalled) -> None:
+        """Hand on what an account remembers of a position; it comes before the first view."""
+        self._strategy.recall(bracket)
 
     @on(BookView)
     def decide(self, book: BookView) -> None:

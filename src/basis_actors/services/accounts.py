@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from math import ceil
+from math import ceil, floor
 
-from basis_actors.config import ChainVenue, ExchangeVenue, RunConfig
+from basis_actors.config import ChainVenue, DirectionalConfig, ExchangeVenue, RunConfig
 from basis_actors.config.secrets import Secrets
 from basis_actors.errors import ConfigError
 from basis_actors.finance.keys import STABLE
@@ -38,13 +38,20 @@ class LiveAccounts:
     """The accounts of a mode and the connections behind them. `record` is told of every request."""
 
     def __init__(
-        self, run: RunConfig, journal: OrderJournal, secrets: Secrets, record: Callable[[ApiCall], None]
+        self,
+        run: RunConfig,
+        journal: OrderJournal,
+        secrets: Secrets,
+        record: Callable[[ApiCall], None],
+        *,
+        keeps_stops: bool = False,
     ) -> None:
         """Makes the connections; nothing is asked yet.
 
         Raises ConfigError CONFIG-004 for a venue that is not traded live, CONFIG-003 for a strategy without leverage.
         """
         self._journal = journal
+        self._keeps_stops = keeps_stops
         self._leverage = _leverage_of(run)
         self._connections: dict[str, ExchangeConnection] = {}
         self._keys: dict[str, str] = {}
@@ -113,7 +120,16 @@ class LiveAccounts:
             allowed = () if venue.api is None else venue.api.withdrawal_addresses
             addresses = {(place.venue, place.token): (place.address, place.network) for place in allowed}
             api = self.connection(name)
-            venues.append(build_account(venue, api, self._journal, clock, leverage=leverage, addresses=addresses))
+            account = build_account(
+                venue,
+                api,
+                self._journal,
+                clock,
+                leverage=leverage,
+                addresses=addresses,
+                keeps_stops=self._keeps_stops,
+            )
+            venues.append(account)
         return venues
 
     async def close(self) -> None:
@@ -134,7 +150,12 @@ def routes_of(run: RunConfig) -> frozenset[tuple[str, str]]:
 
 
 def _leverage_of(run: RunConfig) -> int:
-    """What exchanges are told: the leverage of the strategy, in whole steps."""
+    """What exchanges are told: the leverage of the strategy, in whole steps.
+
+    A directional position is sized by all of its margin, so the next step above it leaves room for its fee.
+    """
+    if isinstance(run.mode.strategy_config, DirectionalConfig):
+        return floor(run.mode.strategy_config.max_position_size) + 1
     leverage = getattr(run.mode.strategy_config, "leverage", None)
     if not isinstance(leverage, int | float) or leverage <= 0.0:
         raise ConfigError(

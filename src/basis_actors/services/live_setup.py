@@ -170,16 +170,16 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack,
     from basis_actors.venues.journal.sqlite import SqliteJournal
 
     run, clock, requests = prepared.run, WallClock(), Requests()
-    if prepared.strategy.brings_stops:
-        text = f"mode {run.mode.mode} protects its orders by stops, which are not sent to exchanges yet; use --paper"
-        raise ConfigError("CONFIG-004", text)
+    stops = prepared.strategy.brings_stops
+    if stops:
+        _require_stops(prepared)
     secrets = load_secrets()
     require_keys(run, secrets)
     journal = SqliteJournal(state.path / JOURNAL_FILE, used=has_traded(state))
     held.callback(journal.close)
     for file in journal.files:
         state.keep(file)
-    accounts = LiveAccounts(run, journal, secrets, requests.note)
+    accounts = LiveAccounts(run, journal, secrets, requests.note, keeps_stops=stops)
     accounts.lock(state)
     changed = require_continuity(state, run, prepared.strategy.market_spec, prepared.config_hash)
     prepared.strategy.restrict_transfers(routes_of(run))
@@ -202,6 +202,20 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack,
     if changed is not None:
         live.record.components.announce(changed)
     return live
+
+
+def _require_stops(prepared: Prepared) -> None:
+    """Raise ConfigError CONFIG-004 for a strategy whose stops an exchange does not keep for us."""
+    from basis_actors.venues.wire.build import KEEP_STOPS
+
+    for perp in prepared.strategy.market_spec.perps:
+        venue, _, pair = perp.partition(":")
+        if (venue, pair.endswith("USD-PERP")) not in KEEP_STOPS:
+            raise ConfigError(
+                "CONFIG-004",
+                f"mode {prepared.run.mode.mode} protects its positions in {perp} by stops, which are kept live for"
+                " USDT-margined perpetuals of binance alone; trade one of these, or use --paper",
+            )
 
 
 def _watch(journal: SqliteJournal, seconds: float, bus: Bus) -> None:

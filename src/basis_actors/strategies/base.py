@@ -19,6 +19,7 @@ from basis_actors.messages.book import BookView
 from basis_actors.messages.market import FundingStamp, MarketSpec, MarketState
 from basis_actors.messages.orders import Order
 from basis_actors.messages.signals import SignalReceived
+from basis_actors.messages.stops import BracketRecalled
 
 __all__ = ["Decision", "Situation", "Strategy"]
 
@@ -126,6 +127,9 @@ class Strategy(StrategyClass, ABC):
     def receive(self, received: SignalReceived) -> None:  # noqa: ARG002 - for overriders
         """Take note of a signal from outside. Raises BasisError STRAT-001 for a strategy that follows none."""
         raise BasisError("STRAT-001", f"{type(self).__name__} follows no signals and was sent one")
+
+    def recall(self, bracket: BracketRecalled) -> None:
+        """Take note, before the first decision, of what the process before knew of a position and its stops."""
 
     @abstractmethod
     def decide(self, situation: Situation) -> Decision:

@@ -76,6 +76,13 @@ class Candles:
         if self._open is not None:
             self._open = msgspec.structs.replace(self._open, ns=ns)
 
+    def recall(self, entry: Entry, closed_by: str) -> None:
+        """What the process before had ordered last: its candle goes on, or still blocks what its stop has closed."""
+        if closed_by:
+            self.closed_by, self._blocked_until = closed_by, entry.ns + self._horizon_ns
+        else:
+            self._ordered = entry
+
     def over(self, ns: int) -> bool:
         """Whether the candle of the open position has ended."""
         return self._open is not None and ns >= self._open.ns + self._horizon_ns

@@ -12,9 +12,10 @@ from typing import ClassVar, Final
 from basis_actors.config import DirectionalConfig, RunConfig
 from basis_actors.messages.market import MarketSpec
 from basis_actors.messages.signals import SignalReceived
+from basis_actors.messages.stops import BracketRecalled
 from basis_actors.signals.build import build_signal_source
 from basis_actors.strategies.base import Decision, Situation, Strategy
-from basis_actors.strategies.candles import Candles
+from basis_actors.strategies.candles import Candles, Entry
 from basis_actors.strategies.directional_book import DirectionalBook, directional_terms, read_directional_book
 from basis_actors.strategies.directional_desk import DirectionalDesk
 from basis_actors.strategies.directional_moves import DirectionalMoves, View, view_of
@@ -44,8 +45,8 @@ class MlDirectional(Strategy):
         self._config = run.mode.strategy_config
         self._terms = directional_terms(run, self._config)
         self._missed_limit = run.mode.data.funding_missed_limit
-        step_ns = run.mode.tick_interval_seconds * NS_PER_SECOND
-        self._source = build_signal_source(self._config, perp=self._terms.perp, step_ns=step_ns)
+        self._step_ns = run.mode.tick_interval_seconds * NS_PER_SECOND
+        self._source = build_signal_source(self._config, perp=self._terms.perp, step_ns=self._step_ns)
         self._fresh = FreshMargin(self._terms.margin_key)
         self._candles = Candles(self._config.signal.horizon_hours * 3600 * NS_PER_SECOND)
 
@@ -62,6 +63,12 @@ class MlDirectional(Strategy):
     def receive(self, received: SignalReceived) -> None:
         """Take note of what the endpoint said. Raises BasisError STRAT-001 when signals come from elsewhere."""
         self._source.take(received)
+
+    def recall(self, bracket: BracketRecalled) -> None:
+        """Go on with the candle of the position that the process before had opened; it began with a tick."""
+        if bracket.position_key == self._terms.position_key:
+            began_ns = bracket.opened_ns - bracket.opened_ns % self._step_ns
+            self._candles.recall(Entry(bracket.entry_id, bracket.direction, began_ns), bracket.closed_by or "")
 
     def decide(self, situation: Situation) -> Decision:
         """The first rule that wants something decides, otherwise hold."""

@@ -53,8 +53,10 @@ def transfer(name: str, target_key: str, amount: float, target: str, *, venue: s
 
 
 @asynccontextmanager
-async def account_at(exchange: LocalExchange) -> AsyncIterator[ExchangeAccount]:
-    """The account, ready to trade."""
+async def account_at(
+    exchange: LocalExchange, journal: MemoryJournal | None = None, *, keeps_stops: bool = False
+) -> AsyncIterator[ExchangeAccount]:
+    """The account, ready to trade, of a process that finds `journal`."""
     venue, home = venue_of(exchange), HOMES[exchange.venue]
     pairs = PAIRS_OF[exchange.venue]
     async with connected(exchange) as api:
@@ -65,9 +67,10 @@ async def account_at(exchange: LocalExchange) -> AsyncIterator[ExchangeAccount]:
             tokens=frozenset({"USDT", "BTC", "ETH"}),
             patience=venue.account_terms,
             addresses={("wallet", "USDT"): (home.address, home.network)},
+            keeps_stops=keeps_stops,
         )
         leverage = {pair: 5 for pair in pairs if pair.endswith("-PERP")}
-        ready = ExchangeAccount(terms, api, MemoryJournal("test"), leverage, Time(exchange.clock))
+        ready = ExchangeAccount(terms, api, journal or MemoryJournal("test"), leverage, Time(exchange.clock))
         await ready.prepare()
         await ready.conclude_earlier()
         await ready.open()

@@ -12,10 +12,9 @@ from basis_actors.messages.stops import StopKind, StopState, StopTicket
 from basis_actors.venues.wire.answers import ApiCall
 from basis_actors.venues.wire.binance import BinanceApi
 
-POST = {"BTC-PERP": "POST /fapi/v1/algoOrder", "BTCUSD-PERP": "POST /dapi/v1/algoOrder"}
-SIZE = {"BTC-PERP": "0.5", "BTCUSD-PERP": "1000"}
+POST = "POST /fapi/v1/algoOrder"
+SIZE = "0.5"
 TAKEN = {"algoId": 1, "clientAlgoId": "stop1", "side": "SELL", "algoStatus": "NEW", "triggerPrice": "59000"}
-EVERYWHERE = pytest.mark.parametrize("pair", sorted(POST))
 
 
 def stop(pair: str, trigger: str, client_id: str = "stop1", *, buys: bool = False, profit: bool = False) -> StopTicket:
@@ -23,21 +22,18 @@ def stop(pair: str, trigger: str, client_id: str = "stop1", *, buys: bool = Fals
     return StopTicket(client_id=client_id, pair=pair, buys=buys, kind=kind, trigger=Decimal(trigger))
 
 
-@EVERYWHERE
-async def test_a_stop_waits_apart_from_orders_and_is_found_by_its_id(
-    exchange: LocalBinance, api: BinanceApi, pair: str
-) -> None:
-    await api.place(buy(pair, SIZE[pair]))
-    report = await api.place_stop(stop(pair, "59000"))
+async def test_a_stop_waits_apart_from_orders_and_is_found_by_its_id(exchange: LocalBinance, api: BinanceApi) -> None:
+    await api.place(buy("BTC-PERP", SIZE))
+    report = await api.place_stop(stop("BTC-PERP", "59000"))
     assert (report.state, report.trigger, report.buys, report.venue_order_id) == (StopState.WAITING, 59000, False, None)
-    assert await api.stop(pair, "stop1") == report
+    assert await api.stop("BTC-PERP", "stop1") == report
     assert await api.open_stops() == (report,)
     assert await api.open_orders() == ()
-    (sent,) = exchange.journal.of(POST[pair])
+    (sent,) = exchange.journal.of(POST)
     asked = {name: value for name, value in sent.params.items() if name not in ("timestamp", "signature", "recvWindow")}
     assert asked == {
         "algoType": "CONDITIONAL",
-        "symbol": exchange.account.market(pair).symbol,
+        "symbol": exchange.account.market("BTC-PERP").symbol,
         "side": "SELL",
         "type": "STOP_MARKET",
         "triggerPrice": "59000",
@@ -47,44 +43,42 @@ async def test_a_stop_waits_apart_from_orders_and_is_found_by_its_id(
     }
 
 
-@EVERYWHERE
 async def test_a_stop_fires_on_the_mark_and_its_trades_are_found_by_the_order_it_becomes(
-    exchange: LocalBinance, api: BinanceApi, pair: str
+    exchange: LocalBinance, api: BinanceApi
 ) -> None:
-    await api.place(buy(pair, SIZE[pair]))
-    await api.place_stop(stop(pair, "59000"))
-    exchange.account.set_mark(pair, "60000")
-    exchange.account.set_price(pair, "58900")
-    assert (await api.stop(pair, "stop1")).state is StopState.WAITING  # type: ignore[union-attr]
+    await api.place(buy("BTC-PERP", SIZE))
+    await api.place_stop(stop("BTC-PERP", "59000"))
+    exchange.account.set_mark("BTC-PERP", "60000")
+    exchange.account.set_price("BTC-PERP", "58900")
+    assert (await api.stop("BTC-PERP", "stop1")).state is StopState.WAITING  # type: ignore[union-attr]
     since = exchange.clock.ns
-    exchange.account.set_mark(pair, "59000")
-    fired = await api.stop(pair, "stop1")
+    exchange.account.set_mark("BTC-PERP", "59000")
+    fired = await api.stop("BTC-PERP", "stop1")
     assert fired is not None
     assert fired.state is StopState.FIRED
     assert fired.venue_order_id is not None
-    (trade,) = [each for each in await api.fills(pair, since) if each.venue_order_id == fired.venue_order_id]
-    assert (trade.amount, trade.price, trade.buys) == (Decimal(SIZE[pair]), 58900, False)
-    order = await api.order_by_number(pair, fired.venue_order_id)
+    (trade,) = [each for each in await api.fills("BTC-PERP", since) if each.venue_order_id == fired.venue_order_id]
+    assert (trade.amount, trade.price, trade.buys) == (Decimal(SIZE), 58900, False)
+    order = await api.order_by_number("BTC-PERP", fired.venue_order_id)
     assert order is not None
-    assert (order.filled, order.has_ended) == (Decimal(SIZE[pair]), True)
-    assert exchange.account.positions[pair].size == 0
+    assert (order.filled, order.has_ended) == (Decimal(SIZE), True)
+    assert exchange.account.positions["BTC-PERP"].size == 0
     assert await api.open_stops() == ()
 
 
-@EVERYWHERE
 @pytest.mark.parametrize(
     ("buys", "profit", "mark"), [(False, True, "61000"), (True, False, "61000"), (True, True, "59000")]
 )
 async def test_each_kind_fires_on_its_own_side(
-    exchange: LocalBinance, api: BinanceApi, pair: str, buys: bool, profit: bool, mark: str
+    exchange: LocalBinance, api: BinanceApi, buys: bool, profit: bool, mark: str
 ) -> None:
-    await api.place(buy(pair, SIZE[pair], buys=not buys))
+    await api.place(buy("BTC-PERP", SIZE, buys=not buys))
     other = {"61000": "59500", "59000": "60500"}[mark]
-    await api.place_stop(stop(pair, mark, buys=buys, profit=profit))
-    exchange.account.set_mark(pair, other)
-    assert exchange.account.positions[pair].size != 0
-    exchange.account.set_mark(pair, mark)
-    assert exchange.account.positions[pair].size == 0
+    await api.place_stop(stop("BTC-PERP", mark, buys=buys, profit=profit))
+    exchange.account.set_mark("BTC-PERP", other)
+    assert exchange.account.positions["BTC-PERP"].size != 0
+    exchange.account.set_mark("BTC-PERP", mark)
+    assert exchange.account.positions["BTC-PERP"].size == 0
 
 
 async def test_a_cancelled_stop_is_gone_and_cancelling_it_again_is_no_error(api: BinanceApi) -> None:
@@ -106,7 +100,8 @@ async def test_a_cancelled_stop_is_gone_and_cancelling_it_again_is_no_error(api:
         ("BTC-PERP", "59000.05", "EXEC-004", "no whole number of ticks of 0.1"),
         ("BTC-PERP", "-1", "EXEC-004", "no whole number of ticks"),
         ("BTC-PERP", "NaN", "EXEC-004", "trigger NaN"),
-        ("BTC/USDT", "59000", "VEN-004", "BTC/USDT is no perpetual"),
+        ("BTC/USDT", "59000", "VEN-004", "no stops are kept in BTC/USDT"),
+        ("BTCUSD-PERP", "59000", "VEN-004", "no stops are kept in BTCUSD-PERP"),
     ],
 )
 async def test_what_cannot_be_kept_is_refused(
@@ -174,7 +169,7 @@ async def test_stops_of_others_are_shown_with_ours(
     exchange.faults.answer("GET /fapi/v1/openAlgoOrders", 200, [trailing])
     shown = await api.open_stops()
     assert [(each.client_id, each.pair) for each in shown] == [("web_1", "BTC-PERP")]
-    assert [call.weight for call in calls if call.call.endswith("GetOpenAlgoOrders")] == [1, 1, 1]
+    assert [call.weight for call in calls if call.call.endswith("GetOpenAlgoOrders")] == [1, 1]
 
 
 async def test_questions_without_an_answer_may_be_asked_again(exchange: LocalBinance, api: BinanceApi) -> None:

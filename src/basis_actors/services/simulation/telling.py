@@ -70,8 +70,8 @@ def setting_of(mode: str | Path, hours: int = HOURS) -> Setting:
     if prepared.strategy.brings_stops:
         raise ConfigError(
             "CONFIG-003",
-            f"mode {run.mode.mode} protects its orders by stops, which accounts at exchanges do not send; there is no"
-            " story to tell of it",
+            f"mode {run.mode.mode} protects its positions by stops, which the exchanges of a story do not keep; none is"
+            " told of it",
         )
     states = tuple(prepared.feed.state(ns) for ns in prepared.feed.ticks)
     return Setting(run, prepared.dataset, states, prepared.capital)

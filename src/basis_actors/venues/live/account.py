@@ -15,8 +15,10 @@ from basis_actors.messages.book import TickStarted
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.exchange import AccountState, OrderReport, OrderTicket
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus, Settlement
+from basis_actors.messages.journal import IntentState
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import OperationType, Order
+from basis_actors.messages.stops import BracketRecalled, StopTicket
 from basis_actors.ports import ExchangeApi, OrderJournal
 from basis_actors.times import utc_from_ns
 from basis_actors.venues.live.bound import bound_by
@@ -27,6 +29,8 @@ from basis_actors.venues.live.intents import Intents
 from basis_actors.venues.live.left_orders import LeftOrders
 from basis_actors.venues.live.mirror import Mirror, shown_by
 from basis_actors.venues.live.order_desk import OrderDesk
+from basis_actors.venues.live.stop_book import StopBook
+from basis_actors.venues.live.stop_desk import StopDesk
 from basis_actors.venues.live.terms import AccountTerms, LiveClock
 from basis_actors.venues.live.tickets import is_ours, sketch_of
 from basis_actors.venues.live.transfer_desk import TransferDesk
@@ -67,6 +71,21 @@ class ExchangeAccount:
         self._doubt = Doubt(terms, self.findings)
         self._market: MarketState | None = None
         """Of the last tick."""
+        self._stop_book = StopBook(terms, api, journal, self._intents, self.findings, clock)
+        self._stops = StopDesk(
+            terms,
+            journal,
+            self._stop_book,
+            self._intents,
+            self._orders,
+            self._intake,
+            self._held,
+            self.findings,
+            clock,
+        )
+        self._intake.explain = self._stops.explain
+        self.recalled: tuple[BracketRecalled, ...] = ()
+        """What earlier processes knew of positions with stops, for somebody to tell the strategy."""
         self._opened: tuple[Settlement, ...] = ()
         self._is_open = False
         self._lost_since: int | None = None
@@ -134,6 +153,9 @@ class ExchangeAccount:
         """Find out what became of everything that earlier processes sent, and say so. Raises a VenueError when that
         cannot be found out."""
         for entry in await self._journal.unresolved(self.domain):
+            if isinstance(entry.intent.ticket, StopTicket):
+                await self._stop_book.conclude(entry)
+                continue
             desk = self._orders if isinstance(entry.intent.ticket, OrderTicket) else self._transfers
             ended = await desk.conclude(entry)
             text = f"{entry.intent.client_id} of an earlier process is {ended.state}: {ended.evidence}"
@@ -147,6 +169,8 @@ class ExchangeAccount:
                     f"{self.domain} has an open order {order.venue_order_id} in {order.pair} ({order.client_id}), which"
                     " is not ours; it is left alone",
                 )
+        if self._terms.keeps_stops:
+            await self._stop_book.survey()
 
     async def open(self) -> None:
         """Begin the ledger with what the account holds. Raises Transient when it does not come to rest."""
@@ -164,6 +188,9 @@ class ExchangeAccount:
                 self._intake.begin(began_ns)
                 self._opened = self._mirror.open(state, await self._under_way())
                 self._is_open = True
+                await self._stops.watch()
+                await self._stops.tend_all()
+                self.recalled = await self._stops.recall()
                 return
             await self._clock.sleep(patience.read_pause_seconds)
         raise Transient("VEN-003", f"{self.domain} goes on trading while its account is read; somebody else uses it")
@@ -210,12 +237,13 @@ class ExchangeAccount:
         Also where our key is refused: what brings a group to its end that had begun may be what it still may send.
         """
         try:
-            return await self._desk(order).send(order)
-        except (Transient, UnknownOutcome) as error:
-            self._note_silence(error)
-            raise
-        except AuthFailed as error:
-            if self._unsent is None:
+            await self._stops.plan(order)
+            return await self._stops.see_to(order, await self._desk(order).send(order))
+        except VenueError as error:
+            await self._stops.drop(order)
+            if isinstance(error, Transient | UnknownOutcome):
+                self._note_silence(error)
+            if isinstance(error, AuthFailed) and self._unsent is None:
                 self._unsent = f"{error.message}; mend the key, then start the process again"
                 self._say_refused(self._unsent)
             raise
@@ -233,7 +261,7 @@ class ExchangeAccount:
         attempts = await self._intents.attempts(order)
         if attempts:
             try:
-                return await self._desk(order).ask(attempts[-1])
+                return await self._stops.see_to(order, await self._desk(order).ask(attempts[-1]))
             except AuthFailed as error:
                 self._lose(error)
                 raise
@@ -300,12 +328,20 @@ class ExchangeAccount:
         await self._api.cancel(order.pair, order.client_id)
 
     async def countdown_cancel(self, seconds: int) -> bool:
-        """As `ExchangeApi.countdown_cancel`."""
-        return await self._api.countdown_cancel(seconds)
+        """As `ExchangeApi.countdown_cancel`; False for an account that keeps stops, which it might cancel."""
+        return not self._terms.keeps_stops and await self._api.countdown_cancel(seconds)
 
     # Looking at the exchange
 
     async def _catch_up(self) -> dict[str, float]:
+        """Read the account, and bring stops in line with what it holds. Returns what it shows."""
+        await self._stops.watch()
+        shown = await self._read_account()
+        if await self._stops.tend_all():
+            shown = await self._read_account()
+        return shown
+
+    async def _read_account(self) -> dict[str, float]:
         """Read the account until trades and payments explain it, or until it is clear that they do not: it shows the
         same difference again and again while nothing of ours is under way. Returns what it shows.
 
@@ -393,9 +429,13 @@ class ExchangeAccount:
         return under_way
 
     async def _is_trading(self) -> bool:
-        """Whether a trade of ours is under way, which may yet explain what the exchange shows."""
+        """Whether a trade of ours is under way, which may yet explain what the exchange shows; of a stop once it has
+        fired."""
         open_entries = await self._journal.unresolved(self.domain)
-        return self._orders.awaits_trades or any(isinstance(entry.intent.ticket, OrderTicket) for entry in open_entries)
+        return self._orders.awaits_trades or any(
+            isinstance(entry.intent.ticket, OrderTicket) or entry.state is IntentState.PARTIALLY_FILLED
+            for entry in open_entries
+        )
 
     def _adjust(self, state: AccountState, found: Mapping[str, tuple[float, float]]) -> None:
         """Believe the exchange, and say so."""

@@ -20,9 +20,10 @@ def build_account(
     *,
     leverage: Mapping[str, int],
     addresses: Mapping[tuple[str, str], tuple[str, str]],
+    keeps_stops: bool = False,
 ) -> ExchangeAccount:
-    """The account of a mode at `venue`. `leverage` is by perpetual; `addresses` are those of withdrawals, as
-    `AccountTerms` has them."""
+    """The account of a mode at `venue`. `leverage` is by perpetual; `addresses` are those of withdrawals, and
+    `keeps_stops` is as `AccountTerms` has them."""
     pairs = pairs_of(venue)
     tokens = {"USDT", *(pair.split("/")[0] for pair in pairs if "/" in pair)}
     tokens |= {pair.removesuffix("USD-PERP") for pair in pairs if pair.endswith("USD-PERP")}
@@ -33,6 +34,7 @@ def build_account(
         tokens=frozenset(tokens),
         patience=venue.account_terms,
         addresses=dict(addresses),
+        keeps_stops=keeps_stops,
     )
     return ExchangeAccount(terms, api, journal, leverage, clock)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import Final, TypeAlias
 
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.exchange import Payment, PaymentKind, VenueFill, Wallet
 from basis_actors.messages.execution import DeltaSource, PositionDelta, Settlement
+from basis_actors.messages.stops import StopTicket
 from basis_actors.ports import ExchangeApi, OrderJournal
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
 from basis_actors.venues.live.findings import Findings
@@ -52,6 +53,8 @@ class Intake:
         self._since: dict[str, int] = {}
         self._statement_since = 0
         self._began_ns = 0
+        self.explain: Callable[[str], Awaitable[None]] | None = None
+        """Asked about a market where a trade belongs to no order that is known: somebody may find out more."""
         self._booked: dict[OrderNumber, list[tuple[VenueFill, tuple[Settlement, ...]]]] = {}
 
     def fills_of(self, number: OrderNumber) -> Sequence[tuple[VenueFill, tuple[Settlement, ...]]]:
@@ -119,12 +122,17 @@ class Intake:
 
     async def _take_fill(self, fill: VenueFill) -> None:
         venue, number = self._terms.venue, (fill.pair, fill.venue_order_id)
+        entry = await self._journal.named(venue, *number)
+        if entry is None and self.explain is not None:
+            await self.explain(fill.pair)
+            entry = await self._journal.named(venue, *number)
         if not await self._journal.book_fill(venue, fill):
             return
-        entry = await self._journal.named(venue, *number)
         ours = entry is not None and entry.intent.incarnation == self._journal.incarnation
         if not ours and fill.time_ns <= self._began_ns:
             return
+        # A stop outlives the process that placed it.
+        ours = ours or (entry is not None and isinstance(entry.intent.ticket, StopTicket))
         settlements = self._mirror.fill(fill, entry.intent.order.operation_id if entry is not None and ours else None)
         self._findings.settlements += settlements
         self._booked.setdefault(number, []).append((fill, settlements))

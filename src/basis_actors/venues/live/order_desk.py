@@ -148,7 +148,7 @@ class OrderDesk:
                 if clock.now() >= give_up:
                     raise unconcluded(entry)
                 await clock.sleep(patience.read_pause_seconds)
-        if _is_perp(entry.intent.ticket):
+        if _is_perp(entry.intent.ticket) and not self._terms.keeps_stops:
             await self._call_off()
         return entry
 
@@ -239,7 +239,7 @@ class OrderDesk:
         """Have the exchange itself end an open order, some time after we would, in case that this process is gone.
         Returns how the order stands."""
         text, client_id = f"order {report.venue_order_id} is open", entry.intent.client_id
-        if client_id in self._guarded or not _is_perp(entry.intent.ticket):
+        if client_id in self._guarded or self._terms.keeps_stops or not _is_perp(entry.intent.ticket):
             return text
         patience = self._terms.patience
         try:

@@ -39,6 +39,10 @@ class AccountTerms(NamedTuple):
     addresses: Mapping[tuple[str, str], tuple[str, str]]
     """(address, network) of withdrawals, by (target venue, token)."""
 
+    keeps_stops: bool = False
+    """Whether orders bring stops, which the exchange then keeps. Nothing but stops is meant to rest on such an account,
+    so it has no countdown: an exchange may count stops among the open orders that it cancels."""
+
     @property
     def perps(self) -> frozenset[str]:
         """The perpetuals among the markets."""

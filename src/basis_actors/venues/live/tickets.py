@@ -54,7 +54,8 @@ def ticket_of(
         )
     if not rules.trading:
         raise Rejected("VEN-003", f"{_who(order)}: {terms.venue} takes no orders in {order.pair} at present")
-    if order.take_profit is not None or order.stop_loss is not None:
+    brings_stops = order.take_profit is not None or order.stop_loss is not None
+    if brings_stops and not (terms.keeps_stops and order.operation is OperationType.PERP_TRADE):
         raise Rejected(
             "EXEC-003", f"{_who(order)}: take_profit and stop_loss are not sent to {terms.venue}; leave them out"
         )

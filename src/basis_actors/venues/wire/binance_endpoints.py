@@ -31,12 +31,22 @@ __all__ = [
     "WITHDRAWALS",
     "Family",
     "Futures",
+    "Stops",
 ]
 
 FUTURES: Final = frozenset({"fapi", "dapi"})
 """Hosts of perpetuals."""
 _ORDER: Final = "EXEC-004"
 _DAY_MS: Final = 86_400_000
+
+
+class Stops(msgspec.Struct, frozen=True, kw_only=True):
+    """Conditional orders, which are kept apart from orders."""
+
+    place: Endpoint
+    cancel: Endpoint
+    find: Endpoint
+    open: Endpoint
 
 
 class Futures(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,10 +60,8 @@ class Futures(msgspec.Struct, frozen=True, kw_only=True):
     set_margin_mode: Endpoint
     set_leverage: Endpoint
     countdown: Endpoint
-    place_stop: Endpoint
-    cancel_stop: Endpoint
-    find_stop: Endpoint
-    open_stops: Endpoint
+    stops: Stops | None
+    """Conditional orders; None where the documentation knows none."""
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +109,16 @@ SPOT: Final = Family(
 )
 
 
-def _perpetuals(prefix: str, wallet: Wallet, *, account: str, positions: Endpoint, trades: int, income: int) -> Family:
+def _perpetuals(
+    prefix: str,
+    wallet: Wallet,
+    *,
+    account: str,
+    positions: Endpoint,
+    trades: int,
+    income: int,
+    stops: Stops | None = None,
+) -> Family:
     def endpoint(name: str, weight: int, *, changes: bool = False, refused_as: str = "VEN-001") -> Endpoint:
         return Endpoint(f"{prefix}Private{name}", prefix, weight, changes=changes, refused_as=refused_as)
 
@@ -125,10 +142,7 @@ def _perpetuals(prefix: str, wallet: Wallet, *, account: str, positions: Endpoin
             set_margin_mode=endpoint("PostMarginType", 1, changes=True),
             set_leverage=endpoint("PostLeverage", 1, changes=True),
             countdown=endpoint("PostCountdownCancelAll", 10, changes=True),
-            place_stop=endpoint("PostAlgoOrder", 1, changes=True, refused_as=_ORDER),
-            cancel_stop=endpoint("DeleteAlgoOrder", 1, changes=True),
-            find_stop=endpoint("GetAlgoOrder", 1),
-            open_stops=endpoint("GetOpenAlgoOrders", 1),
+            stops=stops,
         ),
     )
 
@@ -140,6 +154,12 @@ LINEAR: Final = _perpetuals(
     positions=Endpoint("fapiPrivateV3GetPositionRisk", "fapi", 5),
     trades=5,
     income=30,
+    stops=Stops(
+        place=Endpoint("fapiPrivatePostAlgoOrder", "fapi", 1, changes=True, refused_as=_ORDER),
+        cancel=Endpoint("fapiPrivateDeleteAlgoOrder", "fapi", 1, changes=True),
+        find=Endpoint("fapiPrivateGetAlgoOrder", "fapi", 1),
+        open=Endpoint("fapiPrivateGetOpenAlgoOrders", "fapi", 1),
+    ),
 )
 INVERSE: Final = _perpetuals(
     "dapi",

@@ -11,7 +11,7 @@ from typing import Final
 from basis_actors.errors import Rejected
 from basis_actors.messages.stops import StopKind, StopReport, StopState, StopTicket
 from basis_actors.venues.wire.answers import Endpoint
-from basis_actors.venues.wire.binance_endpoints import Futures
+from basis_actors.venues.wire.binance_endpoints import Stops
 from basis_actors.venues.wire.binance_markets import Listing, Markets
 from basis_actors.venues.wire.binance_rows import Confirmation, StopRow
 from basis_actors.venues.wire.caller import Caller
@@ -35,7 +35,7 @@ _STATES: Final = {
 
 
 class BinanceStops:
-    """Stops of all configured perpetuals."""
+    """Stops of the configured perpetuals that are margined in USDT."""
 
     def __init__(self, caller: Caller, markets: Markets) -> None:
         self._caller = caller
@@ -43,7 +43,7 @@ class BinanceStops:
 
     async def place(self, ticket: StopTicket) -> StopReport:
         """Have a stop kept, sent once. What is no price of the market is not sent: Rejected EXEC-004."""
-        listing, futures = self._perpetual(ticket.pair)
+        listing, stops = self._kept_for(ticket.pair)
         tick = (await self._markets.filters(ticket.pair)).tick
         if not ticket.trigger.is_finite() or ticket.trigger <= 0 or ticket.trigger % tick:
             text = f"trigger {ticket.trigger} is no whole number of ticks of {tick}"
@@ -58,44 +58,44 @@ class BinanceStops:
             "closePosition": "true",
             "clientAlgoId": ticket.client_id,
         }
-        row = await self._caller.ask(futures.place_stop, params, StopRow, urgent=True)
+        row = await self._caller.ask(stops.place, params, StopRow, urgent=True)
         if row.client_algo_id != ticket.client_id:
             text = f"it is about stop {row.client_algo_id!r}, not {ticket.client_id}"
-            raise self._caller.unreadable(futures.place_stop, text)
-        return self._report(futures.place_stop, listing, row)
+            raise self._caller.unreadable(stops.place, text)
+        return self._report(stops.place, listing, row)
 
     async def cancel(self, pair: str, client_id: str) -> None:
         """Ask for the end of a stop; one that is gone already is no error."""
-        _, futures = self._perpetual(pair)
+        _, stops = self._kept_for(pair)
         params = {"clientAlgoId": client_id}
-        await self._caller.find(futures.cancel_stop, params, Confirmation, absent=_NOTHING_TO_CANCEL, urgent=True)
+        await self._caller.find(stops.cancel, params, Confirmation, absent=_NOTHING_TO_CANCEL, urgent=True)
 
     async def stop(self, pair: str, client_id: str) -> StopReport | None:
         """What the exchange says of a stop; None when it knows none of that id."""
-        listing, futures = self._perpetual(pair)
+        listing, stops = self._kept_for(pair)
         params = {"clientAlgoId": client_id}
-        row = await self._caller.find(futures.find_stop, params, StopRow, absent=_NO_SUCH_STOP, urgent=True)
-        return None if row is None else self._report(futures.find_stop, listing, row)
+        row = await self._caller.find(stops.find, params, StopRow, absent=_NO_SUCH_STOP, urgent=True)
+        return None if row is None else self._report(stops.find, listing, row)
 
     async def open(self) -> tuple[StopReport, ...]:
-        """Everything that waits for a price in the configured perpetuals."""
+        """Everything that waits for a price in the configured perpetuals margined in USDT."""
         found: list[StopReport] = []
         for family in self._markets.families:
-            if family.futures is None:
+            stops = None if family.futures is None else family.futures.stops
+            if stops is None:
                 continue
-            endpoint = family.futures.open_stops
             for listing in self._markets.of(family):
-                params = {"symbol": listing.symbol}
-                rows = await self._caller.ask(endpoint, params, tuple[StopRow, ...], urgent=True)
-                found += [self._report(endpoint, listing, row) for row in rows]
+                rows = await self._caller.ask(stops.open, {"symbol": listing.symbol}, tuple[StopRow, ...], urgent=True)
+                found += [self._report(stops.open, listing, row) for row in rows]
         return tuple(found)
 
-    def _perpetual(self, pair: str) -> tuple[Listing, Futures]:
-        """Raises Rejected VEN-004 for spot, which knows no position."""
+    def _kept_for(self, pair: str) -> tuple[Listing, Stops]:
+        """Raises Rejected VEN-004 for spot, which knows no position, and for COIN-M."""
         listing = self._markets.listing(pair)
-        if listing.family.futures is None:
-            raise Rejected("VEN-004", f"binance: {pair} is no perpetual; stops are kept for positions")
-        return listing, listing.family.futures
+        stops = None if listing.family.futures is None else listing.family.futures.stops
+        if stops is None:
+            raise Rejected("VEN-004", f"binance: no stops are kept in {pair}, only in perpetuals margined in USDT")
+        return listing, stops
 
     def _report(self, endpoint: Endpoint, listing: Listing, row: StopRow) -> StopReport:
         state = _STATES.get(row.algo_status)

@@ -32,7 +32,7 @@ from basis_actors.venues.wire.okx_endpoints import RATES as OKX_RATES
 from basis_actors.venues.wire.okx_quotes import OkxQuotes
 from basis_actors.venues.wire.quotes import Quotes
 
-__all__ = ["ExchangeConnection", "build_exchange", "build_market_data"]
+__all__ = ["KEEP_STOPS", "ExchangeConnection", "build_exchange", "build_market_data"]
 
 
 class _Public(NamedTuple):
@@ -46,6 +46,9 @@ class _Public(NamedTuple):
 
 _EXCHANGES: Final = {"binance": BinanceApi, "bybit": BybitApi, "okx": OkxApi}
 """By venue; a new exchange is one line here."""
+KEEP_STOPS: Final = frozenset({("binance", False)})
+"""Where stops are kept for us: exchange, and whether for inverse perpetuals. Binance's documentation knows conditional
+orders of USD-M alone."""
 _MARKETS: Final = {
     "binance": _Public(BinanceDialect, BinanceQuotes, {}),
     "bybit": _Public(BybitDialect, BybitQuotes, BYBIT_RATES),

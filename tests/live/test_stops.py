@@ -1,0 +1,196 @@
+"""A directional mode as a process: it enters on a signal, gets its stops, and goes on after a kill -9 with both."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import anyio
+import pytest
+from tests.live.street import Street, street
+from tests.live.test_trading import decisions, errors
+from typer.testing import CliRunner
+
+from basis_actors.cli.app import app
+from basis_actors.logs.reader import EventLog
+from basis_actors.logs.replay import replay
+from basis_actors.messages.events import ExecutionDeltaEvent
+
+pytestmark = pytest.mark.anyio
+MODE = "ml_btc_directional_usdt_margin"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def there(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Street]:
+    """The exchanges, as they trade, in a folder with a name that is short enough for a socket in it."""
+    async with street(tmp_path_factory.mktemp("s")) as exchanges, anyio.create_task_group() as tasks:
+        tasks.start_soon(exchanges.publish)
+        yield exchanges
+        tasks.cancel_scope.cancel()
+
+
+def start(there: Street, *arguments: str, rise: float = 0.9) -> subprocess.Popen[str]:
+    """A process whose file of signals says that the price rises, with this probability."""
+    file = there.folder / f"signals-{rise}.csv"
+    if not file.exists():
+        stamp = (datetime.now(UTC) - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:00Z")
+        file.write_text(f"timestamp,signal,confidence,sd\n{stamp},{rise},0.95,0.01\n")
+    config: dict[str, Any] = {"signal": {"source": "file", "file": {"path": str(file), "staleness_seconds": 86_400}}}
+    return there.start_on_binance(MODE, config, "--state", str(there.state), *arguments)
+
+
+def waiting(there: Street) -> dict[str, Decimal]:
+    """Triggers of the stops at the exchange, by what they do."""
+    stops = [stop for stop in there.exchanges["binance"].account.stops if stop.waits]
+    found = {"take_profit" if stop.takes_profit else "stop_loss": stop.trigger for stop in stops}
+    assert len(found) == len(stops), "two of a kind"
+    return found
+
+
+def stops_sent(there: Street) -> dict[str, int]:
+    return dict(there.exchanges["binance"].journal.orders_sent("clientAlgoId"))
+
+
+def move(there: Street, price: str) -> None:
+    """The market moves, and the mark with it."""
+    account = there.exchanges["binance"].account
+    account.set_price("BTC-PERP", price)
+    account.set_mark("BTC-PERP", price)
+
+
+async def decided(there: Street, process: subprocess.Popen[str]) -> None:
+    """Its first tick is over."""
+    await there.until(process, lambda: bool(list(there.folder.glob(f"logs/*/{process.pid}/events/positions.jsonl"))))
+    await there.until(process, lambda: bool(decisions(there, process)))
+
+
+async def killed(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    await anyio.to_thread.run_sync(process.communicate)
+
+
+async def test_a_stop_that_fires_while_the_process_is_dead_is_found_and_not_traded_against(there: Street) -> None:
+    first = start(there)
+    await there.until(first, lambda: len(waiting(there)) == 2)
+    size = there.position("binance")
+    assert Decimal("0.19") <= size <= Decimal("0.2")
+    loss, profit = waiting(there)["stop_loss"], waiting(there)["take_profit"]
+    assert 60_000 <= (loss + profit) / 2 <= 60_060, "around the price at which it expects to be filled"
+    assert (profit - loss) / (loss + profit) == pytest.approx(Decimal("0.02"), abs=Decimal("1e-5")), "two times 1 %"
+    await decided(there, first)
+    await killed(first)
+    account = there.exchanges["binance"].account
+    move(there, "58700")
+    assert there.position("binance") == 0
+    second = start(there)
+    await decided(there, second)
+    (decision, *_) = decisions(there, second)
+    assert (decision.decision_type, there.position("binance"), waiting(there)) == ("hold", 0, {})
+    assert decision.reasoning == "closed by its stop_loss: nothing is opened before the candle has ended"
+    said = [event.message for event in errors(there, second, "VEN-010")]
+    assert len(said) == 1
+    assert "of an earlier process has fired: order " in said[0]
+    assert f"sold {size.normalize():f} BTC-PERP at 58700" in said[0]
+    code, _, stderr = await there.stopped(second)
+    assert code == 0, stderr
+    assert replay(there.run_dir(second)).findings == []
+    assert (there.orders, there.twice) == (1, {})
+    assert set(stops_sent(there).values()) == {1}
+    assert account.countdown == {}
+
+
+@pytest.mark.long
+async def test_a_position_and_its_stops_outlive_a_kill_and_a_closed_book_leaves_none(there: Street) -> None:
+    first = start(there)
+    await there.until(first, lambda: len(waiting(there)) == 2)
+    await decided(there, first)
+    await killed(first)
+    before = waiting(there)
+    second = start(there)
+    await decided(there, second)
+    (decision, *_) = decisions(there, second)
+    assert decision.decision_type == "hold"
+    assert decision.reasoning.startswith("the position is held, up with probability 0.900")
+    assert (waiting(there), len(stops_sent(there)), there.orders) == (before, 2, 1)
+    result = CliRunner().invoke(app, ["kill", MODE, "--state", str(there.state), "--flatten", "--reason", "a test"])
+    assert result.exit_code == 0, result.stderr
+    await there.until(second, lambda: there.position("binance") == 0 and not waiting(there))
+    code, _, stderr = await there.stopped(second)
+    assert code == 0, stderr
+    assert (there.orders, there.twice) == (2, {})
+
+
+@pytest.mark.long
+async def test_a_process_that_stops_leaves_the_position_with_its_stops_and_one_that_flattens_neither(
+    there: Street,
+) -> None:
+    first = start(there)
+    await there.until(first, lambda: len(waiting(there)) == 2)
+    await decided(there, first)
+    code, _, stderr = await there.stopped(first)
+    assert code == 0, stderr
+    assert len(waiting(there)) == 2
+    second = start(there, "--flatten")
+    await decided(there, second)
+    code, _, stderr = await there.stopped(second)
+    assert code == 0, stderr
+    assert (there.position("binance"), waiting(there)) == (0, {})
+
+
+@pytest.mark.long
+async def test_a_stop_that_fires_while_the_process_runs_is_in_its_log_as_in_a_backtest(there: Street) -> None:
+    process = start(there)
+    await there.until(process, lambda: len(waiting(there)) == 2)
+    await decided(there, process)
+    move(there, "61300")
+    assert there.position("binance") == 0
+    code, _, stderr = await there.stopped(process)
+    assert code == 0, stderr
+    again = start(there)
+    await decided(there, again)
+    (decision, *_) = decisions(there, again)
+    assert decision.reasoning == "closed by its take_profit: nothing is opened before the candle has ended"
+    assert (there.orders, there.position("binance")) == (1, 0)
+    deltas = list(EventLog(there.run_dir(again)).events(ExecutionDeltaEvent))
+    assert all(delta.source.value != "adjustment" for delta in deltas)
+
+
+async def test_an_entry_whose_stop_is_refused_is_closed_again_and_waits(there: Street) -> None:
+    there.exchanges["binance"].faults.answer(
+        "POST /fapi/v1/algoOrder", 400, {"code": -2021, "msg": "Order would immediately trigger."}
+    )
+    process = start(there)
+    await there.until(process, lambda: there.orders == 2)
+    await there.until(process, lambda: bool(errors_or_none(there, process)))
+    assert (there.position("binance"), waiting(there)) == (0, {})
+    code, _, stderr = await there.stopped(process)
+    assert code == 0, stderr
+    assert any("cannot have its stop" in event.message for event in errors(there, process, "VEN-010"))
+    assert replay(there.run_dir(process)).findings == []
+    assert there.twice == {}
+
+
+def errors_or_none(there: Street, process: subprocess.Popen[str]) -> list[Any]:
+    """Errors about stops, once there is a log of errors."""
+    if not list(there.folder.glob(f"logs/*/{process.pid}/events/*.jsonl")):
+        return []
+    return errors(there, process, "VEN-010")
+
+
+async def test_a_mode_whose_stops_nobody_keeps_is_refused(there: Street) -> None:
+    process = there.start_on_binance(
+        "ml_btc_directional_btc_margin", {"signal_threshold": 0.7}, "--state", str(there.state)
+    )
+    code, _, stderr = await there.ended(process)
+    assert code == 2, stderr
+    assert "CONFIG-004: mode ml_btc_directional_btc_margin protects its positions in binance:BTCUSD-PERP" in stderr
+    assert there.orders == 0
