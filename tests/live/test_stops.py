@@ -121,6 +121,12 @@ async def test_a_position_and_its_stops_outlive_a_kill_and_a_closed_book_leaves_
     assert decision.decision_type == "hold"
     assert decision.reasoning.startswith("the position is held, up with probability 0.900")
     assert (waiting(there), len(stops_sent(there)), there.orders) == (before, 2, 1)
+    asked = there.exchanges["binance"].journal.of
+    questions = len(asked("GET /fapi/v1/openOrders"))
+    killed_only = CliRunner().invoke(app, ["kill", MODE, "--state", str(there.state), "--reason", "a test"])
+    assert killed_only.exit_code == 0, killed_only.stderr
+    await there.until(second, lambda: len(asked("GET /fapi/v1/openOrders")) > questions)
+    assert (waiting(there), there.position("binance") > 0) == (before, True), "a kill cancels orders, not stops"
     result = CliRunner().invoke(app, ["kill", MODE, "--state", str(there.state), "--flatten", "--reason", "a test"])
     assert result.exit_code == 0, result.stderr
     await there.until(second, lambda: there.position("binance") == 0 and not waiting(there))
@@ -164,6 +170,7 @@ async def test_a_stop_that_fires_while_the_process_runs_is_in_its_log_as_in_a_ba
     assert all(delta.source.value != "adjustment" for delta in deltas)
 
 
+@pytest.mark.long
 async def test_an_entry_whose_stop_is_refused_is_closed_again_and_waits(there: Street) -> None:
     there.exchanges["binance"].faults.answer(
         "POST /fapi/v1/algoOrder", 400, {"code": -2021, "msg": "Order would immediately trigger."}
@@ -186,6 +193,7 @@ def errors_or_none(there: Street, process: subprocess.Popen[str]) -> list[Any]:
     return errors(there, process, "VEN-010")
 
 
+@pytest.mark.long
 async def test_a_mode_whose_stops_nobody_keeps_is_refused(there: Street) -> None:
     process = there.start_on_binance(
         "ml_btc_directional_btc_margin", {"signal_threshold": 0.7}, "--state", str(there.state)

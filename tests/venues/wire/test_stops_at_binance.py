@@ -320,6 +320,20 @@ async def test_a_vanished_stop_whose_level_is_passed_closes_the_position(desk: D
         await explained(account, desk.exchange)
 
 
+async def test_a_stop_that_fired_a_moment_ago_is_not_placed_again(desk: Desk) -> None:
+    """Before the account is read again, what is booked still shows the position that the stop has closed."""
+    async with desk.process() as account:
+        await confirmed(account, entry())
+        desk.exchange.account.set_price("BTC-PERP", "58900")
+        desk.exchange.account.set_price("BTC-PERP", "60000")
+        desk.exchange.faults.answer(ORDER, 400, {"code": -2019, "msg": "Margin is insufficient."})
+        with pytest.raises(Rejected):
+            await account.execute(entry("o2"))
+        assert (desk.size, desk.waiting, desk.kept) == (0, {}, {})
+        assert len(desk.exchange.journal.of(POST)) == 2
+        await explained(account, desk.exchange)
+
+
 async def test_a_stop_that_closes_only_part_leaves_the_rest_closed_as_well(desk: Desk) -> None:
     async with desk.process() as account:
         await confirmed(account, entry())
