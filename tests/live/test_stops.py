@@ -13,6 +13,7 @@ import anyio
 import pytest
 from tests.live.street import Street, street
 from tests.live.test_trading import decisions, errors
+from tests.signals.test_endpoint import Server
 from typer.testing import CliRunner
 
 from basis_actors.cli.app import app
@@ -202,3 +203,17 @@ async def test_a_mode_whose_stops_nobody_keeps_is_refused(there: Street) -> None
     assert code == 2, stderr
     assert "CONFIG-004: mode ml_btc_directional_btc_margin protects its positions in binance:BTCUSD-PERP" in stderr
     assert there.orders == 0
+
+
+@pytest.mark.long
+async def test_an_endpoint_is_asked_for_signals_while_the_process_trades(there: Street) -> None:
+    """It may not have answered yet when the first tick is decided, so what it says is looked for in nothing else."""
+    with Server() as server:
+        http = {"url": server.url, "poll_seconds": 0.2, "timeout_seconds": 5, "retries": 1, "retry_seconds": 1}
+        config = {"signal": {"source": "http", "http": http | {"staleness_seconds": 3600}}}
+        process = there.start_on_binance(MODE, config, "--state", str(there.state))
+        await there.until(process, lambda: server.asked >= 3)
+        await decided(there, process)
+        code, _, stderr = await there.stopped(process)
+    assert code == 0, stderr
+    assert there.orders == 0, "the signal is of 2024"

@@ -39,6 +39,7 @@ from basis_actors.services.hosts import OnLoop
 from basis_actors.services.live_market import LiveMarket
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.run_record import RunRecord
+from basis_actors.services.signals import add_signal_poller
 from basis_actors.services.stopping import GOES_ON, close_the_book, keep_closing, loses_nothing, not_closed
 from basis_actors.services.surroundings import Surroundings
 from basis_actors.services.wiring import EVENT_LOGGER, FREELY, STOP_ORDER, add_engine
@@ -312,6 +313,7 @@ class LiveRun:
             self._market.tell = lambda trouble: bus.post(watch.name, trouble)
             for source in self._market.sources():
                 bus.add_source(watch.name, source)
+            add_signal_poller(bus, run)
         if isinstance(event_logger, LiveEventLogger):
             event_logger.warn = lambda text: self.warn(text)
             bus.add_source(event_logger.name, event_logger.write_events)

@@ -33,7 +33,6 @@ from basis_actors.services.preparation import (
     configured,
     identity_of,
 )
-from basis_actors.services.signals import refuse_live_signals
 from basis_actors.services.state import StateDirectory
 from basis_actors.services.surroundings import Requests, Surroundings, simulated_venues
 from basis_actors.services.wiring import FREELY
@@ -61,7 +60,6 @@ def prepare_live(request: BacktestRequest) -> Prepared:
     """
     require_monitoring()
     run = configured(request)
-    refuse_live_signals(run)
     strategy = build_strategy(run)
     try_own_venues(run)
     _refuse_chains(run, strategy.market_spec)
