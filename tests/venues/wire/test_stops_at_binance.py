@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
+import anyio
 import pytest
 from tests.exchange.binance import LocalBinance
 from tests.venues.wire.accounts import account_at, explained, trade
@@ -235,6 +236,8 @@ async def test_a_stop_without_an_answer_is_asked_for_and_never_sent_again(desk: 
         else:
             assert (handshake.status, handshake.error_code) == (ExecutionStatus.FAILED, "VEN-010")
             assert (desk.size, desk.waiting) == (0, {})
+        again = await account.resolve(entry())
+        assert (again.status, again.error_code) == (handshake.status, handshake.error_code), "for whoever did not wait"
         await explained(account, desk.exchange)
     assert desk.sent_once
 
@@ -293,6 +296,25 @@ async def test_what_can_be_neither_protected_nor_closed_is_tried_again_at_the_ne
         assert any("could not be closed either" in said for said in desk.said())
         await account.report()
         assert (desk.size, desk.waiting) == (Decimal("0.5"), {"stop_loss": Decimal(59_000)})
+
+
+async def test_a_kill_between_a_refused_stop_and_the_close_leaves_the_close_to_the_next_process(desk: Desk) -> None:
+    async with desk.process() as account, anyio.create_task_group() as tasks:
+        faults = desk.exchange.faults
+        faults.answer(POST, 400, {"code": -2021, "msg": "Order would immediately trigger."}, times=2)
+        faults.happen_before(ORDER, lambda: None)
+        faults.hang(ORDER, carried_out=False)
+        tasks.start_soon(account.execute, entry("o1", stop_loss=59_000.0))
+        await faults.hanging.wait()
+        assert (desk.size, desk.kept) == (Decimal("0.5"), {})
+        tasks.cancel_scope.cancel()
+    desk.exchange.faults.released.set()
+    async with desk.process() as account:
+        assert (desk.size, desk.waiting, desk.kept) == (0, {}, {})
+        assert any("cannot have its stop" in said for said in desk.said())
+        await explained(account, desk.exchange)
+    async with desk.process():
+        assert (desk.size, desk.waiting, desk.said()) == (0, {}, [])
 
 
 async def test_a_stop_that_vanished_is_placed_again(desk: Desk) -> None:

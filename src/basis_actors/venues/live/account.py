@@ -188,6 +188,7 @@ class ExchangeAccount:
                 self._intake.begin(began_ns)
                 self._opened = self._mirror.open(state, await self._under_way())
                 self._is_open = True
+                await self._stops.revive()
                 await self._stops.watch()
                 await self._stops.tend_all()
                 self.recalled = await self._stops.recall()

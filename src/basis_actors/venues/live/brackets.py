@@ -15,6 +15,7 @@ from basis_actors.messages.stops import StopKind, StopTicket
 __all__ = [
     "Bracket",
     "bracket_of",
+    "closing_id",
     "closing_order",
     "kind_of",
     "kinds_of",
@@ -77,6 +78,11 @@ def stop_ticket(order: Order, kind: StopKind, client_id: str, tick: Decimal) -> 
     return StopTicket(client_id=client_id, pair=order.pair, buys=order.side is Side.SHORT, kind=kind, trigger=trigger)
 
 
+def closing_id(entry_id: str, number: int) -> str:
+    """Name of what closes the position of an order; of the `number`th, where those before left something."""
+    return f"{entry_id}-unprotected" if number == 1 else f"{entry_id}-unprotected-{number}"
+
+
 def closing_order(order: Order, size: float, number: int) -> Order:
     """What closes the position of `size` that lost its stops, for the `number`th time; `order` is one of theirs."""
     entry_id = order.operation_details["entry_id"]
@@ -84,7 +90,7 @@ def closing_order(order: Order, size: float, number: int) -> Order:
     (delta, *_) = order.expected_deltas
     return replace(
         order,
-        operation_id=f"{entry_id}-unprotected" if number == 1 else f"{entry_id}-unprotected-{number}",
+        operation_id=closing_id(entry_id, number),
         amount=abs(size),
         side=closing,
         price=None,

@@ -23,6 +23,7 @@ from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.live.brackets import (
     Bracket,
     bracket_of,
+    closing_id,
     closing_order,
     kind_of,
     kinds_of,
@@ -79,17 +80,21 @@ class StopDesk:
         now, incarnation = self._clock.now(), self._journal.incarnation
         for kind in kinds_of(order):
             stop = stop_order(order, kind, incarnation, now)
-            attempts = await self._journal.attempts(incarnation, stop.operation_id)
-            if not any(entry.state is IntentState.PENDING for entry in attempts):
+            planned = await self._journal.attempts(incarnation, stop.operation_id)
+            bracket = Bracket(incarnation, order.operation_id)
+            if not any(entry.state is IntentState.PENDING and bracket_of(entry.intent) == bracket for entry in planned):
                 await self._book.intend(stop, kind, self._tick(order))
 
     async def see_to(self, order: Order, handshake: ExecutionHandshake) -> ExecutionHandshake:
         """Bring the stops in line with what an order has done. The answer to it: failed where the position that it
         opened had to be closed again."""
         why = await self.tend(order.pair) if order.operation is OperationType.PERP_TRADE and order.pair else None
-        if why is None or not kinds_of(order) or not handshake.was_successful():
+        if not kinds_of(order) or not handshake.was_successful():
             return handshake
-        return unprotected(handshake, why)
+        if why is None and await self._was_closed(Bracket(self._journal.incarnation, order.operation_id)):
+            # Whoever asked for the order did not wait for that, and asks what became of it.
+            why = f"{order.pair} of {order.operation_id} could not have its stop and was closed"
+        return handshake if why is None else unprotected(handshake, why)
 
     async def drop(self, order: Order) -> None:
         """An order was not sent, or was refused: so far as that is certain, its stops are not wanted."""
@@ -151,19 +156,20 @@ class StopDesk:
             return await self._close(order, size, error)
         return None
 
+    async def revive(self) -> None:
+        """Before anything else, at a start: want the stops again that an exchange refused to the process before, where
+        that one did not come to closing the position."""
+        for entries in (await self._last_brackets()).values():
+            order, bracket = entries[0].intent.order, bracket_of(entries[0].intent)
+            refused = entries[-1].state is IntentState.REJECTED and all(entry.state.has_ended for entry in entries)
+            if refused and not await self._was_closed(bracket):
+                kind = kinds_of(order)[0]
+                await self._book.intend(sibling(order, kind), kind, self._tick(order))
+
     async def recall(self) -> tuple[BracketRecalled, ...]:
         """What earlier processes knew of the position that they had opened last in each market."""
-        newest: dict[str, list[JournalEntry]] = {}
-        for entry in await self._journal.stops(self._terms.venue):
-            bracket = bracket_of(entry.intent)
-            if bracket.incarnation == self._journal.incarnation or not await self._was_filled(bracket):
-                continue
-            of_pair = newest.setdefault(_pair(entry), [])
-            if of_pair and bracket_of(of_pair[0].intent) != bracket:
-                of_pair.clear()
-            of_pair.append(entry)
         found = []
-        for pair, entries in newest.items():
+        for pair, entries in (await self._last_brackets()).items():
             key, order = self._terms.position_key(pair), entries[0].intent.order
             fired = [kind_of(entry) for entry in entries if entry.state is IntentState.FILLED]
             if not fired and all(entry.state.has_ended for entry in entries):
@@ -178,6 +184,19 @@ class StopDesk:
                 )
             )
         return tuple(found)
+
+    async def _last_brackets(self) -> dict[str, list[JournalEntry]]:
+        """The stops around the position that earlier processes had opened last in each market."""
+        last: dict[str, list[JournalEntry]] = {}
+        for entry in await self._journal.stops(self._terms.venue):
+            bracket = bracket_of(entry.intent)
+            if bracket.incarnation == self._journal.incarnation or not await self._was_filled(bracket):
+                continue
+            of_pair = last.setdefault(_pair(entry), [])
+            if of_pair and bracket_of(of_pair[0].intent) != bracket:
+                of_pair.clear()
+            of_pair.append(entry)
+        return last
 
     async def _without_void(self, kept: Sequence[JournalEntry]) -> list[JournalEntry]:
         """Stops whose order was filled, or may be; the others are not wanted."""
@@ -213,6 +232,12 @@ class StopDesk:
         if report.state is StopState.FIRED and (became is None or not became.has_ended):
             return _Seen(entry, "")
         return _Seen(entry, f"it is {report.state}, and the position is still there")
+
+    async def _was_closed(self, bracket: Bracket) -> bool:
+        """Whether its position was closed because it could not have its stop, by its own process or by a later one."""
+        name = closing_id(bracket.entry_id, 1)
+        processes = range(bracket.incarnation, self._journal.incarnation + 1)
+        return any([await self._was_filled(Bracket(process, name)) for process in processes])
 
     async def _size_at_rest(self, pair: str, seen: Sequence[_Seen]) -> float:
         """What is held, once the trades of a stop that has fired are booked."""
