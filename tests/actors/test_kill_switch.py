@@ -50,6 +50,7 @@ from basis_actors.messages.safety import (
     StateUnwritable,
     TickAtWork,
     TradingState,
+    TransfersLate,
     UndecidedOrder,
     VenueBusy,
     VenueSeen,
@@ -779,11 +780,14 @@ async def test_a_kill_ends_what_has_not_been_sent_of_a_decision(runtime: Runtime
         assert [(event.error_code, event.severity) for event in refused] == [("RISK-008", "MEDIUM")]
 
 
-async def test_whoever_asks_is_told_which_account_is_not_believed(runtime: Runtimes) -> None:
+async def test_whoever_asks_is_told_what_somebody_should_look_at(runtime: Runtimes) -> None:
     room = Room(runtime)
     async with room.bus:
         await room.tick(held=CASH)
         assert (await room.says(AccountDoubted("okx", "okx shows 0, 9000 is booked"))).state is TradingState.RUNNING
         assert (await room.bus.ask("kill_switch", GetStatus())).concerns == ("okx shows 0, 9000 is booked",)
+        await room.says(TransfersLate("okx", "9000 USDT are late"))
         await room.says(AccountDoubted("okx", None))
+        assert (await room.bus.ask("kill_switch", GetStatus())).concerns == ("9000 USDT are late",)
+        await room.says(TransfersLate("okx", None))
         assert (await room.bus.ask("kill_switch", GetStatus())).concerns == ()

@@ -33,6 +33,7 @@ from basis_actors.messages.safety import (
     LedgerCompared,
     LookAgain,
     OrdersUndecided,
+    TransfersLate,
     VenueBusy,
     VenueSeen,
 )
@@ -58,6 +59,8 @@ class ExchangeAdapter(VenueAdapter):
         """What is left to the account, as everybody was told."""
         self._silent_since: int | None = None
         """Since when it does not answer, as everybody was told."""
+        self._late: str | None = None
+        """What has not arrived in time, as everybody was told."""
         self._doubted: str | None = None
         """What the exchange shows and is not believed, as everybody was told."""
 
@@ -165,6 +168,9 @@ class ExchangeAdapter(VenueAdapter):
         if self._account.doubt != self._doubted:
             self._doubted = self._account.doubt
             self.publish(AccountDoubted(self._account.domain, self._doubted))
+        if self._account.late != self._late:
+            self._late = self._account.late
+            self.publish(TransfersLate(self._account.domain, self._late))
         for event in self._account.findings.take_events():
             self.log(event)
             if isinstance(event, ReconciliationEvent) and not event.success:

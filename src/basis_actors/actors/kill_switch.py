@@ -43,6 +43,7 @@ from basis_actors.messages.safety import (
     StateUnwritable,
     SwitchStatus,
     TradingState,
+    TransfersLate,
     VenueBusy,
     VenueSeen,
 )
@@ -299,6 +300,11 @@ class KillSwitch(Actor):
     def note_doubt(self, seen: AccountDoubted) -> None:
         """Whoever asks is told which account is not believed."""
         self._note(f"account of {seen.domain}", seen.problem)
+
+    @on(TransfersLate)
+    def note_late(self, seen: TransfersLate) -> None:
+        """Whoever asks is told what has not arrived."""
+        self._note(f"transfers to {seen.domain}", seen.problem)
 
     def _note(self, what: str, problem: str | None) -> None:
         if problem is None:

@@ -32,6 +32,7 @@ __all__ = [
     "SwitchStatus",
     "TickAtWork",
     "TradingState",
+    "TransfersLate",
     "UndecidedOrder",
     "VenueBusy",
     "VenueSeen",
@@ -202,6 +203,14 @@ class AccountDoubted(msgspec.Struct, frozen=True, gc=False):
     """What it shows and what is booked; None once it is believed."""
 
 
+class TransfersLate(msgspec.Struct, frozen=True, gc=False):
+    """Tokens that a venue waits for have not arrived in time, or all have."""
+
+    domain: str
+    problem: str | None
+    """What is late, and since when; None once nothing is."""
+
+
 class LookAgain(msgspec.Struct, frozen=True, gc=False):
     """Asks for a VenueSeen of an account that could not be looked at."""
 
@@ -261,7 +270,8 @@ class SwitchStatus(msgspec.Struct, frozen=True, kw_only=True):
     unwritable: tuple[str, ...] = ()
     """Why state is not on disk that has to be before an order is sent; it goes on by itself once it is."""
     concerns: tuple[str, ...] = ()
-    """What somebody should look at and does not stop trading everywhere: accounts that are not believed."""
+    """What somebody should look at and does not stop trading everywhere: accounts that are not believed,
+    transfers that are late."""
     book_closed: bool = False
     """Whether a flatten has nothing left to do."""
     closing_slowly: bool = False

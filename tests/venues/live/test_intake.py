@@ -409,3 +409,29 @@ async def test_in_whatever_pieces_things_are_shown_the_ledger_ends_the_same(seed
     held = await book.exchange.everything()
     assert await book.report() == pytest.approx(held, rel=1e-9)
     assert book.positions == pytest.approx(held, rel=1e-9)
+
+
+async def test_what_has_not_arrived_in_time_is_an_error_again_and_again_until_it_has(book: Book) -> None:
+    """Two hours are late; a look every half hour says it after them, and then every two hours."""
+    await expect(book, on_its_way(book, 1_000.0))
+    said = []
+    for half_hour in range(1, 14):
+        await book.clock.sleep(1_800.0)
+        await book.settle()
+        said += [(half_hour, code, text) for code, text in book.errors()]
+        assert (book.account.late is not None) == (half_hour > 4)
+    assert [(half_hour, code) for half_hour, code, _ in said] == [(5, "VEN-002"), (9, "VEN-002"), (13, "VEN-002")]
+    text = "1000 USDT for binance:BaseToken:USDT are on their way since 2024-01-01 01:00 UTC: 2.5 h, 2 h is late"
+    assert text in said[0][2]
+    pay(book, PaymentKind.DEPOSIT, "1000")
+    await book.settle()
+    assert (book.account.late, book.errors()) == (None, [])
+
+
+async def test_a_process_that_comes_after_says_at_once_what_is_late(book: Book) -> None:
+    await expect(book, on_its_way(book, 1_000.0))
+    await book.clock.sleep(3 * 3_600.0)
+    book.kill()
+    await book.start()
+    await book.settle()
+    assert [code for code, _ in book.errors()] == ["VEN-002"]

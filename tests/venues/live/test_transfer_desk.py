@@ -318,3 +318,23 @@ async def test_what_is_answered_twice_is_booked_once(book: Book) -> None:
     order = away(book)
     first = await book.execute(order)
     assert (await book.resolve(order)).settlements == first.settlements
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_withdrawal_to_the_wallet_that_hangs_is_late_until_it_has_ended(book: Book, killed: bool) -> None:
+    book.exchange.withdrawal_state = TransferState.PENDING
+    await book.execute(away(book, target=WALLET))
+    if killed:
+        book.kill()
+        await book.clock.sleep(1.0)
+        await book.start()
+    await book.settle()
+    assert book.account.late is None
+    await book.clock.sleep(book.terms.patience.late_transfer_seconds + 1.0)
+    await book.settle()
+    assert "1000 USDT for wallet:BaseToken:USDT are on their way since" in (book.account.late or "")
+    assert "VEN-002" in [code for code, _ in book.errors()]
+    book.exchange.end_withdrawal(book.journal.entries[-1].intent.client_id, TransferState.DONE)
+    await book.settle()
+    await book.settle()
+    assert book.account.late is None

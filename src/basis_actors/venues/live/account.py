@@ -26,6 +26,7 @@ from basis_actors.venues.live.doubt import Belief, Doubt
 from basis_actors.venues.live.findings import Findings
 from basis_actors.venues.live.intake import Intake
 from basis_actors.venues.live.intents import Intents
+from basis_actors.venues.live.lateness import Lateness
 from basis_actors.venues.live.left_orders import LeftOrders
 from basis_actors.venues.live.mirror import Mirror, shown_by
 from basis_actors.venues.live.order_desk import OrderDesk
@@ -69,6 +70,7 @@ class ExchangeAccount:
         self.left = LeftOrders()
         """Orders that nobody waits for any longer."""
         self._doubt = Doubt(terms, self.findings)
+        self._lateness = Lateness(terms, self.findings)
         self._market: MarketState | None = None
         """Of the last tick."""
         self._stop_book = StopBook(terms, api, journal, self._intents, self.findings, clock)
@@ -135,6 +137,11 @@ class ExchangeAccount:
     def doubt(self) -> str | None:
         """What the exchange shows and is not believed yet; None while it is believed."""
         return self._doubt.problem
+
+    @property
+    def late(self) -> str | None:
+        """Tokens on their way that should have arrived; None while there are none."""
+        return self._lateness.problem
 
     # Before trading
 
@@ -213,6 +220,8 @@ class ExchangeAccount:
                 text = f"{self.domain} cannot be looked at: {error.message}"
                 self.findings.error(self._clock.now(), error.code, text, passes=True)
             self._lose(error)
+        expected = await self._journal.expected(self.domain)
+        self._lateness.look(self._clock.now(), (*expected, *self._transfers.leaving))
         found, self.findings.settlements = tuple(self.findings.settlements), []
         return opened + found
 

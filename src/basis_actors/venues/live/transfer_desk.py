@@ -59,6 +59,11 @@ class TransferDesk:
         self._booked: dict[str, tuple[Settlement, ...]] = {}
         self._watched: dict[str, JournalEntry] = {}
 
+    @property
+    def leaving(self) -> tuple[IncomingTransfer, ...]:
+        """What is on its way to where nobody waits for it: to the wallet."""
+        return tuple(_incoming(entry) for entry in self._watched.values() if not _is_announced(entry))
+
     async def send(self, order: Order) -> ExecutionHandshake:
         """Send a transfer. Raises what the exchange raises."""
         entry = await self._intents.prepare(order, lambda name: ticket_of(order, name, self._terms, {}))
