@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +75,42 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
 @pytest.mark.parametrize("name", ["tx_hash", "config_hash", "sha256", "block_digest"])
 def test_a_hash_that_says_so_is_left_alone(name: str) -> None:
     assert Redactor().value({name: f"0x{KEY}"}) == {name: f"0x{KEY}"}
+
+
+def test_what_is_left_alone_as_a_hash_is_hidden_under_another_name_before_and_after() -> None:
+    redactor = Redactor()
+    for _ in range(2):
+        assert redactor.value({"note": KEY, "deep": (KEY,)}) == {"note": HIDDEN, "deep": (HIDDEN,)}
+        assert redactor.value({"tx_hash": KEY, "block_hash": (KEY,)}) == {"tx_hash": KEY, "block_hash": (KEY,)}
+
+
+def test_a_name_that_was_harmless_under_one_value_stays_watched_beside_a_secret_one() -> None:
+    redactor = Redactor()
+    assert redactor.value({"venue": "okx"}) == {"venue": "okx"}
+    assert redactor.value({"venue": "okx", "secret": 1.5}) == {"venue": "okx", "secret": HIDDEN}
+    assert redactor.value({"venue": f"0x{KEY}"}) == {"venue": HIDDEN}
+
+
+def test_what_has_no_secrets_is_given_back_itself() -> None:
+    value = {"a": [1, {"b": ("x", None)}], "tx_hash": (KEY, KEY), "odd": {1, 2}, "other": object()}
+    redactor = Redactor()
+    assert redactor.value(value) is value
+    assert redactor.value(value) is value
+
+
+def test_a_secret_at_the_bottom_of_many_levels_is_found_and_each_level_looked_at_but_a_few_times() -> None:
+    value: Any = {"note": KEY}
+    hidden: Any = {"note": HIDDEN}
+    for _ in range(60):
+        value, hidden = {"in": [value, 1.0]}, {"in": [hidden, 1.0]}
+    assert Redactor().value(value) == hidden
+
+
+def test_more_texts_than_are_remembered_are_all_looked_at() -> None:
+    redactor = Redactor(["hunter2"])
+    for number in range(10_000):
+        assert redactor.text(f"tick {number}") == f"tick {number}"
+    assert redactor.text("tick hunter2") == f"tick {HIDDEN}"
 
 
 def test_known_secrets_are_hidden_inside_text_the_longest_first() -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeVar
+from itertools import repeat
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -149,7 +150,7 @@ class EventLogger(Actor):
 
     def _take_decision(self, decision: StrategyDecision) -> None:
         """A decision ends a tick, unless orders follow."""
-        self._take_told(decision)
+        self._take(self._without_secrets(decision))
         self._sink.flush_if_due()
 
     def _take_told(self, event: DomainEvent) -> None:
@@ -157,13 +158,10 @@ class EventLogger(Actor):
         self._take(self._without_secrets(event))
 
     def _without_secrets(self, event: E) -> E:
-        inside = self._components.redactor.inside
-        changed: dict[str, Any] = {}
-        for name in _FREE_TEXT[type(event)]:
-            told = getattr(event, name)
-            if told and (shown := inside(told)) is not told:
-                changed[name] = shown
-        return replace(event, **changed) if changed else event
+        names = _FREE_TEXT[type(event)]
+        told = tuple(map(getattr, repeat(event), names))
+        shown = self._components.redactor.inside(told)
+        return event if shown is told else replace(event, **dict(zip(names, shown, strict=True)))
 
     def _take_error(self, error: SystemErrorEvent) -> None:
         error = self._without_secrets(error)

@@ -6,8 +6,9 @@ It errs towards hiding: a 64-digit hexadecimal number is taken for a private key
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from operator import is_
 from typing import Any, Final
 
 __all__ = ["HIDDEN", "Redactor"]
@@ -53,18 +54,13 @@ class Redactor:
     def __init__(self, known: Iterable[str] = ()) -> None:
         ordered = sorted({value for value in known if value}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, ordered))) if ordered else None
-        # A strategy says the same few sentences at nearly every tick.
-        self._text = lru_cache(maxsize=_TEXTS_KEPT)(self._look)
+        self._clean: set[str] = set()
+        """Texts without secrets. A strategy says the same few sentences at nearly every tick."""
         self._safe_names: set[Any] = set()
-        self._looks: dict[type, Callable[[Any, str], Any]] = {
-            str: self._string,
-            dict: self._mapping,
-            **dict.fromkeys((list, tuple, set, frozenset), self._sequence),
-        }
 
     def text(self, text: str, *, name: str = "") -> str:
         """`text` without secrets; `name` is the field it stands in."""
-        return self._text(text, name)
+        return self._string(text, name)
 
     def value(self, value: Any, *, name: str = "") -> Any:
         """`value` without secrets, at any depth of dictionaries and sequences; itself where there are none."""
@@ -72,25 +68,33 @@ class Redactor:
 
     def inside(self, value: Any, name: str = "") -> Any:
         """Like `value`, where `name` is known to be none that hides it."""
-        look = self._looks.get(type(value))
-        return self._of_other_type(value, name) if look is None else look(value, name)
-
-    def _of_other_type(self, value: Any, name: str) -> Any:
         if isinstance(value, str):
             return self._string(value, name)
         if isinstance(value, (list, tuple, set, frozenset)):
             return self._sequence(value, name)
         if isinstance(value, bytes):
-            return self._text(value.decode("utf-8", "backslashreplace"), name)
-        return self._mapping(value, name) if isinstance(value, Mapping) else value
+            return self._string(value.decode("utf-8", "backslashreplace"), name)
+        return self._mapping(value) if isinstance(value, Mapping) else value
 
     def _string(self, value: str, name: str) -> str:
-        shown = self._text(value, name)
-        return value if shown == value else shown
+        if value in self._clean:
+            return value
+        is_hash = _HASH_NAME.search(name) is not None
+        shown = self._look(value, is_hash=is_hash)
+        if shown != value:
+            return shown
+        # Under another name a hash would be taken for a key.
+        if not is_hash:
+            if len(self._clean) >= _TEXTS_KEPT:
+                self._clean.clear()
+            self._clean.add(value)
+        return value
 
-    def _mapping(self, value: Mapping[Any, Any], _name: str) -> Any:
-        hidden: dict[Any, Any] = {}
+    def _mapping(self, value: Mapping[Any, Any]) -> Any:
         safe = self._safe_names
+        if safe.issuperset(value) and self._is_clean(value.values()):
+            return value
+        hidden: dict[Any, Any] = {}
         for key, inner in value.items():
             if key not in safe and self._is_secret(key):
                 if inner is not None:
@@ -99,6 +103,30 @@ class Redactor:
                 hidden[key] = shown
         return {**value, **hidden} if hidden else value
 
+    def _sequence(self, value: Any, name: str) -> Any:
+        if self._is_clean(value):
+            return value
+        shown = [self.inside(inner, name) for inner in value]
+        if all(map(is_, shown, value)):
+            return value
+        return tuple(shown) if type(value) is tuple else shown
+
+    def _is_clean(self, values: Iterable[Any]) -> bool:
+        """Whether certainly none of them hides anything, whatever its name. Nearly all that is logged is such."""
+        for value in values:
+            kind = type(value)
+            if kind in _PLAIN:
+                continue
+            if kind is str:
+                clean = value in self._clean or self._string(value, "") is value
+            elif kind is dict:
+                clean = self._safe_names.issuperset(value) and self._is_clean(value.values())
+            else:
+                clean = (kind is tuple or kind is list) and self._is_clean(value)
+            if not clean:
+                return False
+        return True
+
     def _is_secret(self, key: Any) -> bool:
         if _is_secret_name(str(key)):
             return True
@@ -106,22 +134,13 @@ class Redactor:
             self._safe_names.add(key)
         return False
 
-    def _sequence(self, value: Any, name: str) -> Any:
-        for inner in value:
-            if type(inner) not in _PLAIN and self.inside(inner, name) is not inner:
-                shown = [self.inside(part, name) for part in value]
-                return tuple(shown) if type(value) is tuple else shown
-        return value
-
-    def _look(self, text: str, name: str) -> str:
+    def _look(self, text: str, *, is_hash: bool) -> str:
         if self._known is not None:
             text = self._known.sub(HIDDEN, text)
         if _HINT.search(text) is not None:
             for pattern, replacement in _TEXT:
                 text = pattern.sub(replacement, text)
-        if len(text) < _KEY_DIGITS:
-            return text
-        return text if _HASH_NAME.search(name) else _PRIVATE_KEY.sub(HIDDEN, text)
+        return text if is_hash or len(text) < _KEY_DIGITS else _PRIVATE_KEY.sub(HIDDEN, text)
 
     def __call__(self, _logger: object, _method: str, line: Any) -> Any:
         """As a structlog processor."""
