@@ -162,6 +162,12 @@ class TestTimeInvested:
     def test_a_closed_position_is_not_held(self) -> None:
         assert gathered(book(0, binance__PerpPosition__BTC_PERP=0.0), book(1)).time_invested == 0.0
 
+    def test_a_position_that_is_left_and_entered_again_counts_each_time_and_one_may_follow_another(self) -> None:
+        cash, first = {"wallet__BaseToken__USDT": 1.0}, {"aave__aToken__aUSDT": 1.0}
+        second = {"binance__PerpPosition__BTC_PERP": -0.5}
+        books = [cash, first, cash, first, {**first, **second}, second, cash]
+        assert gathered(*(book(hour, **held) for hour, held in enumerate(books)), book(8)).time_invested == 4 / 8
+
     def test_one_moment_is_no_time(self) -> None:
         assert gathered(book(0, aave__aToken__aUSDT=1.0)).time_invested is None
 

@@ -33,6 +33,16 @@ _NO_TIME: Final = timedelta(0)
 _HOUR: Final = timedelta(hours=1)
 
 
+class _Kind:
+    """Events of one type: how many there were, and who looks into each."""
+
+    __slots__ = ("count", "observe")
+
+    def __init__(self, observe: Callable[[Any], None] | None) -> None:
+        self.count = 0
+        self.observe = observe
+
+
 class RunStatistics:
     """What one run has come to so far. Feed it every event in order through `observe`.
 
@@ -43,7 +53,6 @@ class RunStatistics:
     """
 
     def __init__(self, delta_band: float | None = None) -> None:
-        self._counts: dict[type[DomainEvent], int] = dict.fromkeys(EVENT_TYPES, 0)
         self.errors: Counter[str] = Counter()
         """SystemErrorEvents by code."""
         self.first_errors: dict[str, str] = {}
@@ -97,9 +106,10 @@ class RunStatistics:
         self._invested_since: datetime | None = None
         self._never_invested = True
         self._time_invested = _NO_TIME
+        self._held = ""
+        """The position by which it was last seen that not all is cash."""
         self._idle_keys: dict[str, bool] = {}
-        self._observers: dict[type[DomainEvent], Callable[[Any], None] | None] = {
-            **dict.fromkeys(EVENT_TYPES),
+        observers: dict[type[DomainEvent], Callable[[Any], None] | None] = {
             PositionSnapshot: self._position,
             PnLCalculation: self._pnl,
             StrategyDecision: self._decision,
@@ -108,9 +118,9 @@ class RunStatistics:
             ExecutionDeltaEvent: self._delta,
             SystemErrorEvent: self._error,
             RiskAssessment: self._risk,
+            ExposureSnapshot: None if delta_band is None else self._exposure,
         }
-        if delta_band is not None:
-            self._observers[ExposureSnapshot] = self._exposure
+        self._kinds = {event: _Kind(observers.get(event)) for event in EVENT_TYPES}
 
     @property
     def open_positions(self) -> dict[str, float]:
@@ -119,21 +129,20 @@ class RunStatistics:
 
     def observe(self, event: DomainEvent) -> None:
         """Take one event into account."""
-        kind = type(event)
-        self._counts[kind] += 1
-        observer = self._observers[kind]
-        if observer is not None:
-            observer(event)
+        kind = self._kinds[type(event)]
+        kind.count += 1
+        if kind.observe is not None:
+            kind.observe(event)
 
     @property
     def events(self) -> Counter[str]:
         """Events by type."""
-        return Counter({kind.__name__: count for kind, count in self._counts.items() if count})
+        return Counter({event.__name__: kind.count for event, kind in self._kinds.items() if kind.count})
 
     @property
     def ticks(self) -> int:
         """Ticks that came to a decision."""
-        return self._counts[StrategyDecision]
+        return self._kinds[StrategyDecision].count
 
     @property
     def time_invested(self) -> float | None:
@@ -173,9 +182,12 @@ class RunStatistics:
         self.positions = snapshot.positions
         if self._begun is None:
             self._begun = moment
+        if snapshot.positions.get(self._held) and self._invested_since is not None:
+            return
         idle = self._idle_keys
         for key, amount in snapshot.positions.items():
             if amount and not (idle[key] if key in idle else self._is_idle(key)):
+                self._held = key
                 if self._invested_since is None:
                     self._invest(moment)
                 return
