@@ -164,9 +164,9 @@ def _whole_groups(story: Story) -> list[str]:
 
 
 def _is_even(story: Story, legs: Sequence[tuple[Order, Decimal]]) -> bool:
-    """Whether each leg is done as far as the first."""
-    first = legs[0][1]
-    return all(amount <= first and _is_dust(story, order, first - amount) for order, amount in legs)
+    """Whether each leg is done as far as the first: the same share of it."""
+    share = legs[0][1] / Decimal(repr(legs[0][0].amount))
+    return all(_is_dust(story, order, abs(share * Decimal(repr(order.amount)) - amount)) for order, amount in legs)
 
 
 def _was_handed_on(story: Story, incarnation: int, orders: Sequence[Order]) -> bool:
