@@ -45,10 +45,16 @@ class ErrorCode:
     meaning: str
 
 
+_UNUSED: Final = "-"
+"""In place of a meaning: a number that means nothing here, and is kept from meaning something else."""
+
+
 def _family(prefix: str, rows: str) -> dict[str, ErrorCode]:
     letters = {"L": Severity.LOW, "M": Severity.MEDIUM, "H": Severity.HIGH, "C": Severity.CRITICAL}
     family = {}
     for number, row in enumerate(rows.split("|"), start=1):
+        if row.strip() == _UNUSED:
+            continue
         meaning, letter = row.strip().rsplit(" ", 1)
         code = f"{prefix}-{number:03d}"
         family[code] = ErrorCode(code, letters[letter], meaning)
@@ -63,8 +69,7 @@ REGISTRY: Final[dict[str, ErrorCode]] = {
     ),
     **_family(
         "EXP",
-        "exposure calculation failed H | market data missing H | positions unavailable H | conversion failed H"
-        " | invalid configuration M",
+        "exposure calculation failed H | - | positions unavailable H",
     ),
     **_family(
         "RISK",
@@ -73,12 +78,11 @@ REGISTRY: Final[dict[str, ErrorCode]] = {
     ),
     **_family(
         "PNL",
-        "PnL calculation failed H | invalid position M | price missing H | attribution failed H"
-        " | residual above tolerance M",
+        "PnL calculation failed H | - | price missing H | attribution failed H | residual above tolerance M",
     ),
     **_family(
         "STRAT",
-        "decision failed H | expected deltas failed H | invalid mode C | invalid order M | target position failed H"
+        "decision failed H | expected deltas failed H | invalid mode C | invalid order M | -"
         " | market data stale or not yet known M",
     ),
     **_family(
@@ -101,7 +105,7 @@ REGISTRY: Final[dict[str, ErrorCode]] = {
     **_family("LOG", "write failed H | buffer overflow H | directory C | serialisation M | rotation M | question M"),
     **_family(
         "DATA",
-        "fetch failed H | validation failed H | source unavailable H | gap M | price missing H",
+        "fetch failed H | validation failed H | source unavailable H",
     ),
     **_family("MON", "monitoring port closed M | alert undelivered M"),
     **_family("CONFIG", "invalid mode C | missing key C | validation C | venue invalid C"),

@@ -386,7 +386,7 @@ async def test_an_order_that_asks_for_something_else_than_it_expects_is_refused(
     """Limits look at what is expected, so it has to be what is asked for."""
     async with desk(runtime) as d:
         done = await d.execute(order)
-        assert done.results[0].error_code == "EXEC-004"
+        assert done.results[0].error_code == "STRAT-002"
         assert text in (d.logged(OperationExecutionEvent)[0].error_message or "")
 
 

@@ -32,7 +32,7 @@ class Raising(PureLending):
     def decide(self, situation: Situation) -> Decision:
         self.decisions += 1
         if self.decisions == 4:
-            raise BasisError("STRAT-005", "the target cannot be computed; look at the model")
+            raise BasisError("STRAT-001", "the target cannot be computed; look at the model")
         return super().decide(situation)
 
 
@@ -166,14 +166,14 @@ def test_a_failed_run_raises_with_its_result_attached(
     register: Callable[[str, type[Strategy]], None], runtime: Any
 ) -> None:
     register("pure_lending", Raising)
-    with pytest.raises(RunFailed, match=r"STRAT-005: .*the target cannot be computed; .*the log is in") as caught:
+    with pytest.raises(RunFailed, match=r"STRAT-001: .*the target cannot be computed; .*the log is in") as caught:
         basis_actors.backtest("pure_lending_usdt", end=END, runtime=runtime)
-    assert caught.value.code == "STRAT-005"
+    assert caught.value.code == "STRAT-001"
     result = caught.value.result
     assert result.summary.partial
     assert result.summary.ticks == 3
     assert len(result.equity) == 4
-    assert result.events("SystemErrorEvent")["error_code"].iloc[0] == "STRAT-005"
+    assert result.events("SystemErrorEvent")["error_code"].iloc[0] == "STRAT-001"
 
 
 def test_a_failed_run_can_be_looked_at_without_an_exception(
@@ -183,7 +183,7 @@ def test_a_failed_run_can_be_looked_at_without_an_exception(
     result = basis_actors.backtest("pure_lending_usdt", end=END, check=False)
     assert result.summary.failure is not None
     text, _, place = result.summary.failure.partition(" (")
-    assert text == "STRAT-005: the target cannot be computed; look at the model"
+    assert text == "STRAT-001: the target cannot be computed; look at the model"
     assert re.fullmatch(r".*test_backtest_api\.py:\d+\)", place)
     assert "failed" in repr(result)
     with pytest.raises(RunFailed):

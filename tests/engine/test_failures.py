@@ -58,6 +58,15 @@ PLACES = [
 ]
 
 
+CODES = {
+    "position_monitor": "POS-003",
+    "exposure_monitor": "EXP-001",
+    "pnl_monitor": "PNL-001",
+    "risk_monitor": "RISK-006",
+}
+"""Of those that calculate."""
+
+
 @pytest.mark.parametrize("runtime", ["sim", "live"])
 @pytest.mark.parametrize(("place", "name", "component"), PLACES)
 def test_a_failing_component_ends_the_run_with_everything_on_disk(
@@ -71,7 +80,7 @@ def test_a_failing_component_ends_the_run_with_everything_on_disk(
     assert json.loads((run_dir / "metadata.json").read_text())["status"] == "failed"
 
     (error,) = [e for e in events(run_dir, "system_errors") if e["component"] == component]
-    assert error["error_code"] == "ENGINE-002"
+    assert error["error_code"] == CODES.get(component, "ENGINE-002")
     assert "ZeroDivisionError" in error["stack_trace"]
     log = (run_dir / f"{component}.log").read_text().splitlines()
     assert any("nobody thought of this" in line for line in log)
@@ -87,11 +96,11 @@ def test_a_failing_component_ends_the_run_with_everything_on_disk(
 @pytest.mark.parametrize("runtime", ["sim", "live"])
 def test_an_error_with_a_code_keeps_its_code(runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def decide(_self: PureLending, _situation: object) -> object:
-        raise BasisError("STRAT-005", "no target for this position")
+        raise BasisError("STRAT-001", "no target for this position")
 
     monkeypatch.setattr(PureLending, "decide", decide)
     run_dir, summary = run(tmp_path, runtime)
     assert summary.failure is not None
     codes = {(e["component"], e["error_code"]) for e in events(run_dir, "system_errors")}
-    assert ("strategy_manager", "STRAT-005") in codes
+    assert ("strategy_manager", "STRAT-001") in codes
     assert ("engine", "ENGINE-002") in codes, "the tick ended without a decision"

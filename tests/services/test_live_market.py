@@ -157,7 +157,7 @@ async def test_an_exchange_that_fails_at_a_tick_leaves_its_market_as_it_was_and_
     state = await world.market.take(world.now())
     theirs, ours = state.perps["okx:BTC-PERP"], state.perps["binance:BTC-PERP"]
     assert (theirs.mark, theirs.mark_fresh, ours.mark, ours.mark_fresh) == (100.0, False, 104.0, True)
-    assert world.troubles == [FeedTrouble("okx", "DATA-003", "its market cannot be asked for: maintenance")]
+    assert world.troubles == [FeedTrouble("okx", "DATA-001", "its market cannot be asked for: maintenance")]
 
 
 async def test_an_exchange_that_says_nothing_holds_a_tick_up_no_longer_than_agreed() -> None:

@@ -38,6 +38,13 @@ __all__ = ["EventLogger", "EventsWritten", "FlushDue", "LiveEventLogger", "Telli
 E = TypeVar("E", bound=DomainEvent)
 
 _CODE: Final = re.compile(r"\w+: ([A-Z]+-\d{3}): ")
+_CALCULATIONS: Final = {
+    "position_monitor": "POS-003",
+    "exposure_monitor": "EXP-001",
+    "pnl_monitor": "PNL-001",
+    "risk_monitor": "RISK-006",
+}
+"""What has failed where an actor that calculates fails without a code of its own."""
 _FREE_TEXT: Final[dict[type[DomainEvent], tuple[str, ...]]] = {
     OperationExecutionEvent: ("error_message", "operation_details"),
     AtomicOperationGroupEvent: ("rollback_reason",),
@@ -113,7 +120,7 @@ class EventLogger(Actor):
     def actor_failed(self, failure: ActorFailed) -> None:
         """Log the failure of an actor, after whatever that actor has logged before."""
         code = _CODE.match(failure.exception)
-        error_code = code[1] if code and code[1] in REGISTRY else "ENGINE-002"
+        error_code = code[1] if code and code[1] in REGISTRY else _CALCULATIONS.get(failure.actor, "ENGINE-002")
         self.log(
             SystemErrorEvent(
                 timestamp=utc_from_ns(self.now),

@@ -106,7 +106,7 @@ def check_expected(order: Order) -> Refusal | None:
         expected = min(changes, key=lambda change: abs(change - wanted))
     if abs(expected - wanted) <= _OVERDRAFT * order.amount:
         return None
-    return Refusal("EXEC-004", f"changes {key} by {wanted:.12g}, but a change of {expected:.12g} is expected")
+    return Refusal("STRAT-002", f"changes {key} by {wanted:.12g}, but a change of {expected:.12g} is expected")
 
 
 def check_stake(order: Order, minimum_stakes: Mapping[str, float]) -> Refusal | None:

@@ -16,7 +16,7 @@ from basis_actors.errors import Transient, VenueError
 from basis_actors.messages.market import FundingStamp, MarketSpec, MarketState
 from basis_actors.messages.quotes import FeedTrouble, Price
 from basis_actors.ports import MarketData
-from basis_actors.services.market_stream import LOST, pause_seconds, streaming
+from basis_actors.services.market_stream import UNANSWERED, pause_seconds, streaming
 from basis_actors.times import NS_PER_SECOND
 
 __all__ = ["LiveMarket"]
@@ -114,7 +114,7 @@ class LiveMarket:
             try:
                 await ask(data)
             except VenueError as error:
-                self.tell(FeedTrouble(data.venue, LOST, f"its market cannot be asked for: {error.message}"))
+                self.tell(FeedTrouble(data.venue, UNANSWERED, f"its market cannot be asked for: {error.message}"))
 
         async with anyio.create_task_group() as tasks:
 

@@ -18,9 +18,10 @@ from basis_actors.errors import VenueError
 from basis_actors.messages.quotes import FeedTrouble, Price
 from basis_actors.ports import MarketData
 
-__all__ = ["LOST", "pause_seconds", "streaming"]
+__all__ = ["LOST", "UNANSWERED", "pause_seconds", "streaming"]
 
 LOST: Final = "DATA-003"
+UNANSWERED: Final = "DATA-001"
 """What it is when an exchange does not show its market."""
 _MOST_DOUBLINGS: Final = 32
 
@@ -90,7 +91,7 @@ class _Stream:
                 try:
                     await ask()
                 except VenueError as error:
-                    self._tell(LOST, f"its prices cannot be asked for: {error.message}")
+                    self._tell(UNANSWERED, f"its prices cannot be asked for: {error.message}")
                 else:
                     if had_shown and self._shown:
                         self._relied_on = True
