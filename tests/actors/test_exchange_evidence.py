@@ -117,6 +117,8 @@ async def test_what_the_exchange_shows_and_nothing_explains_is_a_disagreement_on
     async with house.bus:
         await house.tick()
         house.api.found = Decimal(250)
+        assert await house.tick() == [VenueSeen("bybit", None)], "what is not believed yet neither agrees nor disagrees"
+        await house.bus.advance(900.0)
         compared, seen = await house.tick()
         assert isinstance(compared, LedgerCompared)
         assert compared.place == "bybit"

@@ -73,7 +73,8 @@ class ExchangeAdapter(VenueAdapter):
             self.publish(bracket)
         with self._busy("what it holds"):
             await super().settle(tick)
-        if self._tell() and account.lost_since is None and account.left.problem is None:
+        unseen = account.lost_since is not None or account.left.problem is not None or account.doubt is not None
+        if self._tell() and not unseen:
             self.publish(LedgerCompared(account.domain, None))
         self._say_seen()
 
