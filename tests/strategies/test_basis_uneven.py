@@ -87,12 +87,6 @@ def test_cash_that_lies_idle_beside_a_position_and_cannot_be_shared_out_is_left_
     assert "USDT from binance to bybit" in decision.constraints[0]
 
 
-def test_after_closing_nothing_is_sent_where_no_address_leads() -> None:
-    assert set(sent(decided(EVEN, None, closing=True))) == {(venue, "wallet") for venue in ("binance", "bybit", "okx")}
-    decision = decided(EVEN, NOWHERE, closing=True)
-    assert (decision.orders, decision.invested) == ((), False)
-
-
 def test_margin_that_no_cash_can_be_sent_to_is_restored_by_shrinking() -> None:
     book = {SPOT: 20.0, SPOT_CASH: 30_000.0, SHORT["bybit"]: -20.0, CASH["bybit"]: 0.35 * 20.0 * P}
     sending, staying = decided(book, None), decided(book, NOWHERE)

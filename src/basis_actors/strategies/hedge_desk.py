@@ -254,11 +254,12 @@ class HedgeDesk(ABC):
         return tuple(orders)
 
     def gather(self) -> tuple[Order, ...]:
-        """Bring the cash of every account to the wallet, but for what is too little to make an order of."""
+        """Bring the cash of every account to the wallet, but for what is too little to make an order of.
+
+        Also from where nothing can be sent: whoever has the book closed leaves that out and says what stays where.
+        """
         orders: list[Order] = []
         for source, amount in self.idle_cash().items():
-            if not self._terms.may_move(source, WALLET):
-                continue  # it is safe where it is
             cents = round_down_to_lot(max(0.0, amount - self._leaving_cost(source)), _CENT)
             if source != WALLET and cents >= self._terms.minimum_notional:
                 orders.append(self._write.transfer(source, WALLET, cents, "gather"))
