@@ -94,9 +94,10 @@ async def test_the_others_go_on_and_status_says_what_nobody_knows_until_the_exch
 
 async def test_a_stop_meanwhile_says_what_nobody_knows_and_the_next_process_asks(there: Street) -> None:
     process = await hangs(there)
-    code, _, stderr = await there.stopped(process)
-    assert code == 0, stderr
-    assert "Undecided: nobody knows what became of short " in stderr
+    code, stdout, stderr = await there.stopped(process)
+    assert code == 1, "somebody has to see to it"
+    assert "Undecided: short " in stderr
+    assert json.loads(stdout)["failure"].startswith("VEN-002: nobody knows what became of btc_basis-"), stderr
     assert there.position("okx") < 0
     comes_back(there)
     second = there.start("--state", str(there.state))

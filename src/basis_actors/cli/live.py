@@ -193,6 +193,9 @@ def _run(
         except KeyboardInterrupt:
             complain("nothing was run", "Interrupted")
             return None
+    for order in run.undecided:
+        what = f"{order.side} {order.amount:.6g} {order.symbol} on {order.venue} ({order.client_id})"
+        complain(what, "Undecided")
     left = run.record.statistics.open_positions
     if left:
         complain(", ".join(f"{key} {amount:.6g}" for key, amount in left.items()), "Still open")

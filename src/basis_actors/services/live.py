@@ -40,7 +40,14 @@ from basis_actors.services.live_market import LiveMarket
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.run_record import RunRecord
 from basis_actors.services.signals import add_signal_poller
-from basis_actors.services.stopping import GOES_ON, close_the_book, keep_closing, loses_nothing, not_closed
+from basis_actors.services.stopping import (
+    GOES_ON,
+    close_the_book,
+    keep_closing,
+    left_undecided,
+    loses_nothing,
+    not_closed,
+)
 from basis_actors.services.surroundings import Surroundings
 from basis_actors.services.wiring import EVENT_LOGGER, FREELY, STOP_ORDER, add_engine
 from basis_actors.times import utc_from_ns
@@ -166,6 +173,7 @@ class LiveRun:
         with anyio.CancelScope(shield=True):
             if self._surroundings.journal is not None:
                 self.undecided = await undecided_orders(self._surroundings.journal)
+                failure = failure or left_undecided(self.undecided)
             for close in self._surroundings.closing:
                 await close()
         progress(self._progress(engine, started))

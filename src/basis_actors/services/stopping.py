@@ -4,7 +4,7 @@ for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -16,11 +16,11 @@ from basis_actors.actors.latch_file import read_latch, write_latch
 from basis_actors.bus import Lane, LiveBus, StopTimeout
 from basis_actors.errors import BasisError
 from basis_actors.messages.commands import GetStatus, Kill
-from basis_actors.messages.safety import BookClosed, Latch, TradingState
+from basis_actors.messages.safety import BookClosed, Latch, TradingState, UndecidedOrder
 from basis_actors.ports import StateStore
 from basis_actors.services.wiring import EVENT_LOGGER
 
-__all__ = ["GOES_ON", "close_the_book", "keep_closing", "loses_nothing", "not_closed"]
+__all__ = ["GOES_ON", "close_the_book", "keep_closing", "left_undecided", "loses_nothing", "not_closed"]
 
 _SWITCH: Final = "kill_switch"
 _WHO: Final = "the stop of the process"
@@ -80,6 +80,14 @@ def not_closed(why: str) -> BasisError:
     """The failure of a stop that should have closed the book."""
     text = f"the book was to be closed before the process ended, and is not: {why}"
     return BasisError("RISK-008", text)
+
+
+def left_undecided(orders: Sequence[UndecidedOrder]) -> BasisError | None:
+    """The failure of a process that ends while nobody knows what became of its `orders`; None where there are none."""
+    if not orders:
+        return None
+    names = ", ".join(f"{order.operation_id} on {order.venue}" for order in orders)
+    return BasisError("VEN-002", f"nobody knows what became of {names}; the next process asks before it trades")
 
 
 def loses_nothing(stop: StopTimeout) -> bool:
