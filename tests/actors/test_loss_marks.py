@@ -149,3 +149,15 @@ def test_the_peak_goes_on_where_it_was_left() -> None:
     growth = growth_so_far(store, "USDT")
     growth.take(view(6, 84.0), valued=True)
     assert growth.drawdown == pytest.approx(0.3)
+
+
+def test_what_the_owner_took_while_no_process_ran_is_no_loss() -> None:
+    """The ledger opens with 120 as they were, of which 40 were taken; 4 were lost as well."""
+    store = MemoryStore()
+    after(view(0, 100.0, paid=100.0), view(1, 120.0), store=store)
+    seen = view(6, 76.0, paid=-40.0)
+    began = Settlement(
+        DeltaSource.OPENING, seen.tick.market.timestamp, "binance", 0, (PositionDelta("binance:BaseToken:USDT", 116.0),)
+    )
+    _daily, drawdown = after(replace(seen, settlements=(began, *seen.settlements)), store=store)
+    assert drawdown == pytest.approx(4.0 / 120.0)

@@ -435,3 +435,44 @@ async def test_a_process_that_comes_after_says_at_once_what_is_late(book: Book) 
     await book.start()
     await book.settle()
     assert [code for code, _ in book.errors()] == ["VEN-002"]
+
+
+# What the owner moves while no process runs
+
+
+async def test_what_the_owner_moves_between_two_processes_is_his_and_no_gain_or_loss(book: Book) -> None:
+    """5,000 come and 12,000 go while nothing runs: the next process opens with them as flows, and only once."""
+    pay(book, PaymentKind.DEPOSIT, "700")
+    await book.settle()
+    book.kill()
+    pay(book, PaymentKind.DEPOSIT, "5000")
+    pay(book, PaymentKind.WITHDRAWAL, "-12000")
+    await book.clock.sleep(60.0)
+    await book.start()
+    opening, deposit, withdrawal = await book.settle()
+    assert [each.source.value for each in (opening, deposit, withdrawal)] == ["opening", "deposit", "withdrawal"]
+    assert {delta.position_key: delta.delta_amount for delta in opening.deltas} == {CASH: 50_700.0, MARGIN: 50_000.0}
+    assert [each.deltas[0].delta_amount for each in (deposit, withdrawal)] == [5_000.0, -12_000.0]
+    await book.agrees()
+    book.kill()
+    await book.clock.sleep(60.0)
+    await book.start()
+    assert [each.source.value for each in await book.settle()] == ["opening"]
+    await book.agrees()
+
+
+async def test_the_first_process_opens_with_what_there_is() -> None:
+    book = Book()
+    pay(book, PaymentKind.DEPOSIT, "700")
+    await book.open()
+    assert book.sources() == ["opening"]
+
+
+async def test_what_was_on_its_way_is_not_the_owners_also_when_it_arrives_between_two_processes(book: Book) -> None:
+    await expect(book, on_its_way(book, 1_000.0))
+    book.kill()
+    pay(book, PaymentKind.DEPOSIT, "1000")
+    await book.clock.sleep(60.0)
+    await book.start()
+    assert [each.source.value for each in await book.settle()] == ["opening"]
+    await book.agrees()

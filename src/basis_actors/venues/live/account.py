@@ -193,7 +193,7 @@ class ExchangeAccount:
                 # What was booked before, while an unfinished group was unwound, is in what was read now.
                 self.findings.settlements = []
                 self._intake.begin(began_ns)
-                self._opened = self._mirror.open(state, await self._under_way())
+                self._opened = self._mirror.open(state, await self._under_way(), self._intake.meanwhile)
                 self._is_open = True
                 await self._stops.revive()
                 await self._stops.watch()

@@ -55,6 +55,8 @@ class Intake:
         self._began_ns = 0
         self.explain: Callable[[str], Awaitable[None]] | None = None
         """Asked about a market where a trade belongs to no order that is known: somebody may find out more."""
+        self.meanwhile: list[Payment] = []
+        """What the owner has brought and taken since the last process looked; empty for the first one."""
         self._booked: dict[OrderNumber, list[tuple[VenueFill, tuple[Settlement, ...]]]] = {}
 
     def fills_of(self, number: OrderNumber) -> Sequence[tuple[VenueFill, tuple[Settlement, ...]]]:
@@ -81,7 +83,10 @@ class Intake:
                 seen.add(f"{pair}/{fill.trade_id}")
             self._since[pair] = now
         for payment in await self._api.payments(since):
-            await self._journal.book_payment(venue, payment, await self._ended_by(payment))
+            transfer = await self._ended_by(payment)
+            is_new = await self._journal.book_payment(venue, payment, transfer)
+            if is_new and transfer is None and self._journal.incarnation > 1 and await self._is_owners(payment):
+                self.meanwhile.append(payment)
             seen.add(payment.payment_id)
         self._statement_since = now
         return frozenset(seen)
@@ -154,7 +159,7 @@ class Intake:
         transfer = await self._ended_by(payment)
         if not await self._journal.book_payment(venue, payment, transfer):
             return
-        if payment.kind is PaymentKind.WITHDRAWAL and await self._journal.named(venue, None, payment.payment_id):
+        if payment.kind is PaymentKind.WITHDRAWAL and not await self._is_owners(payment):
             return  # that it leaves is booked already
         if payment.kind is PaymentKind.DEPOSIT:
             self._take_deposit(payment, transfer)
@@ -168,6 +173,12 @@ class Intake:
                 f"{venue} changed {key} by {payment.amount} ({payment.kind}, {payment.payment_id}) without an order of"
                 " this process; it is booked",
             )
+
+    async def _is_owners(self, payment: Payment) -> bool:
+        """Whether the owner moved it: a deposit that ends no transfer of ours, a withdrawal that is none."""
+        if payment.kind is PaymentKind.WITHDRAWAL:
+            return await self._journal.named(self._terms.venue, None, payment.payment_id) is None
+        return payment.kind is PaymentKind.DEPOSIT
 
     def _purse(self, payment: Payment) -> str:
         """Key that a payment changes. What the funding purse did not have has left from where trades are paid: a

@@ -15,7 +15,7 @@ import msgspec
 from basis_actors.errors import BasisError
 from basis_actors.finance.keys import parse_key
 from basis_actors.finance.ledger import book_settlement
-from basis_actors.messages.exchange import AccountState, PerpHolding, VenueFill
+from basis_actors.messages.exchange import AccountState, Payment, PaymentKind, PerpHolding, VenueFill
 from basis_actors.messages.execution import DeltaSource, PositionDelta, Settlement
 from basis_actors.messages.market import MarketState
 from basis_actors.times import utc_from_ns
@@ -54,20 +54,38 @@ class Mirror:
         self._sequence += 1
         return settlement
 
-    def open(self, state: AccountState, under_way: Mapping[str, float]) -> tuple[Settlement, ...]:
+    def open(
+        self, state: AccountState, under_way: Mapping[str, float], meanwhile: Sequence[Payment] = ()
+    ) -> tuple[Settlement, ...]:
         """Begin anew with what the account holds, perpetuals at the exchange's own entry prices, and with what is
-        `under_way` to it, by transit key."""
+        `under_way` to it, by transit key.
+
+        What the owner has brought and taken `meanwhile`, since the last process, is in what is there and comes as his
+        own, so that whoever goes on from that process takes it for no gain and no loss.
+        """
         self.positions, self.entries, self._sequence = {}, {}, 0
         deltas = [
             PositionDelta(self._terms.position_key(held.pair), float(held.size), float(held.entry))
             for held in state.holdings
         ]
-        cash = shown_by(self._terms, state)
-        deltas += [PositionDelta(key, amount) for key, amount in cash.items() if parse_key(key).contract is None]
+        flows = [
+            (payment, PositionDelta(self._terms.cash_key(payment.wallet, payment.token), float(payment.amount)))
+            for payment in meanwhile
+            if payment.token in self._terms.tokens
+        ]
+        cash = {key: amount for key, amount in shown_by(self._terms, state).items() if parse_key(key).contract is None}
+        for _, delta in flows:
+            cash[delta.position_key] = cash.get(delta.position_key, 0.0) - delta.delta_amount
+        deltas += [PositionDelta(key, amount) for key, amount in cash.items() if amount]
         deltas += [PositionDelta(key, amount) for key, amount in under_way.items()]
         if not deltas:
             return ()
-        return (self.book(DeltaSource.OPENING, utc_from_ns(state.time_ns), deltas),)
+        moment = utc_from_ns(state.time_ns)
+        opened = [self.book(DeltaSource.OPENING, moment, deltas)]
+        for payment, delta in flows:
+            source = DeltaSource.DEPOSIT if payment.kind is PaymentKind.DEPOSIT else DeltaSource.WITHDRAWAL
+            opened.append(self.book(source, moment, (delta,)))
+        return tuple(opened)
 
     def fill(self, fill: VenueFill, operation_id: str | None) -> tuple[Settlement, ...]:
         """A trade, and its fee where it is paid in a token that is booked."""
