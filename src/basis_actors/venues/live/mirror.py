@@ -78,10 +78,8 @@ class Mirror:
             cash[delta.position_key] = cash.get(delta.position_key, 0.0) - delta.delta_amount
         deltas += [PositionDelta(key, amount) for key, amount in cash.items() if amount]
         deltas += [PositionDelta(key, amount) for key, amount in under_way.items()]
-        if not deltas:
-            return ()
         moment = utc_from_ns(state.time_ns)
-        opened = [self.book(DeltaSource.OPENING, moment, deltas)]
+        opened = [self.book(DeltaSource.OPENING, moment, deltas)] if deltas else []
         for payment, delta in flows:
             source = DeltaSource.DEPOSIT if payment.kind is PaymentKind.DEPOSIT else DeltaSource.WITHDRAWAL
             opened.append(self.book(source, moment, (delta,)))
