@@ -11,7 +11,6 @@ from tests.actors.desk import PRICE, Desk, buy, desk, fill, fill_part, group, re
 from tests.actors.store import MemoryStore
 from tests.actors.test_kill_switch import latched, switch
 
-from basis_actors.bus import BusFailed
 from basis_actors.bus.testkit import Runtimes
 from basis_actors.errors import Rejected, Transient
 from basis_actors.messages.commands import GetPositions
@@ -179,9 +178,12 @@ async def test_an_unwinding_that_fails_stops_what_adds_risk_and_ends_nothing(run
         assert await held(d) == {SPOT: 1.0, HOME: -0.5, ELSEWHERE: -0.5}
 
 
-async def test_without_a_kill_switch_a_book_that_is_left_one_sided_ends_the_run(runtime: Runtimes) -> None:
+async def test_without_a_kill_switch_a_book_that_is_left_one_sided_is_said_and_may_be_levelled(
+    runtime: Runtimes,
+) -> None:
     async with hedged(runtime) as d:
         d.binance.script = [refuse(REFUSED)]
-        d.send(*CLOSE_ELSEWHERE)
-        with pytest.raises(BusFailed, match=r"EXEC-006: elsewhere-spot"):
-            await d.bus.settled()
+        assert not (await d.execute(*CLOSE_ELSEWHERE)).results[1].succeeded
+        assert codes(d).count("EXEC-006") == 1
+        assert (await d.execute(sell("level", 0.5))).results[0].succeeded
+        assert await held(d) == {SPOT: 0.5, HOME: -0.5}

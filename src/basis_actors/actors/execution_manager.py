@@ -293,7 +293,8 @@ class ExecutionManager(Actor):
                 why = last.handshake.error_message or "the market took no more"
                 what = f"{ended.left:.6g} of {order.amount:.6g} {order.pair} at {order.venue} could not be traded"
                 self._unsold[order.venue, order.pair] = f"{what}: {why}"
-                self._leave_one_sided(order, f"{order.operation_id}: {what}, so the book is not hedged: {why}", last)
+                text = f"{order.operation_id}: {what}, so the book is not hedged: {why}"
+                self._leave_one_sided(order, text, last, reduces=True)
         return outcomes, further
 
     async def _run_one(self, order: Order, rest: tuple[Order, ...] | None, tick: TickStarted) -> Outcome:
@@ -320,9 +321,9 @@ class ExecutionManager(Actor):
                 self._leave_one_sided(leg, text, last)
         return undone
 
-    def _leave_one_sided(self, leg: Order, text: str, last: Outcome) -> None:
+    def _leave_one_sided(self, leg: Order, text: str, last: Outcome, *, reduces: bool = False) -> None:
         """Say that a group could not be made whole. Where nobody else stops what adds risk, nothing may follow it,
-        unless it is so for a reason that passes.
+        unless it is so for a reason that passes, or the group only `reduces`: what is left of it the strategy levels.
 
         Of a `last` trade of which nobody knows it is not known either whether the book is one-sided: its exchange is
         halted, and the book is levelled once it has said it.
@@ -332,7 +333,7 @@ class ExecutionManager(Actor):
             return
         # The end of the process would not mend what keeps everything from being sent.
         passes = last.error_code in (STATE_CODE, _REFUSED_KEY, HALTED_CODE)
-        if self._kill_switch is None and not passes:
+        if self._kill_switch is None and not passes and not reduces:
             self._fatal = ("EXEC-006", f"{text}; look at the positions before trading goes on")
             return
         self.log(error_event(utc_from_ns(self.now), self.name, "EXEC-006", text, leg.operation_id))
