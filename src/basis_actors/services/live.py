@@ -140,9 +140,10 @@ class LiveRun:
     async def _live(
         self, bus: LiveBus, progress: Callable[[Progress], None], waiting: Callable[[str], None]
     ) -> RunSummary:
+        state = self._surroundings.state
         try:
-            if self._surroundings.state is not None:
-                note_run(self._surroundings.state, self.record.run_dir)
+            if state is not None:
+                note_run(state, self.record.run_dir)
             engine = self._assemble(bus)
         except BasisError as error:
             self.record.abandon(str(error))
@@ -169,6 +170,8 @@ class LiveRun:
                     await _stop_quietly(bus)
         if failure is None and unclosed is not None:
             failure = not_closed(unclosed)
+        if failure is None and state is not None and (lost := state.lost()) is not None:
+            failure = BasisError(STATE_CODE, f"{lost}; the next process will not know what this one has sent")
         latch = self._leave_latch(failed=failure is not None)
         with anyio.CancelScope(shield=True):
             if self._surroundings.journal is not None:

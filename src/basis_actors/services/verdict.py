@@ -12,7 +12,7 @@ from basis_actors.results.accumulator import RunStatistics
 
 __all__ = ["failure_of", "left_wrong", "stop_text"]
 
-_INVALID_ORDER: Final = ("EXEC-003", "EXEC-004", "VEN-004")
+_INVALID_ORDER: Final = ("STRAT-002", "EXEC-003", "EXEC-004", "VEN-004")
 """Codes of orders that are wrong in themselves, or go where nobody trades that: nothing but a strategy that is wrong
 sends one."""
 
