@@ -225,7 +225,7 @@ def test_delete_asks_unless_told_not_to(run: Run, monkeypatch: pytest.MonkeyPatc
     assert Path("results/mine").exists()
     gone = runner.invoke(app, ["results", "delete", "mine"], input="y\n")
     assert gone.exit_code == 0
-    assert gone.stdout.endswith("Deleted results/mine\n")
+    assert gone.stdout.endswith("Deleted results/mine; the run directory that it was made of stays\n")
     assert not Path("results/mine").exists()
     run("backtest", *SHORT, "--correlation-id", "other", "--quiet")
     told = json.loads(run("results", "delete", "other", "--yes", "--json").stdout)

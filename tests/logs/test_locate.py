@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,18 @@ def test_several_runs_of_one_name_are_all_named(tmp_path: Path) -> None:
         find_run("alpha", (tmp_path,))
     assert str(first) in caught.value.message
     assert str(second) in caught.value.message
+
+
+def test_of_several_runs_of_one_name_the_last_is_meant_when_it_has_the_result(tmp_path: Path) -> None:
+    roots = logs, results = tmp_path / "logs", tmp_path / "results"
+    _run(logs, "alpha", 9)
+    second = _run(logs, "alpha", 2)
+    kept = Path(shutil.copytree(second, results / "alpha" / "logs"))
+    assert find_run("alpha", roots) == kept
+    third = _run(logs, "alpha", 5)
+    for given in ("alpha", logs / "alpha"):
+        with pytest.raises(BasisError, match=f"holds 3 runs: .*{third}"):
+            find_run(given, roots)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:

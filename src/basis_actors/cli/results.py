@@ -114,7 +114,7 @@ def delete(
     if as_json:
         _print({"deleted": path.name, "path": str(path), "bytes": size})
     else:
-        console().print(f"Deleted {path}", soft_wrap=True)
+        console().print(f"Deleted {path}; the run directory that it was made of stays", soft_wrap=True)
 
 
 def _row(result: StoredResult) -> dict[str, Any]:

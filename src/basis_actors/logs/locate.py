@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
 from basis_actors.errors import BasisError
-from basis_actors.logs.directory import METADATA_FILE, RESULT_LOGS
+from basis_actors.logs.directory import METADATA_FILE, RESULT_LOGS, LogDirectoryManager
 
 __all__ = ["LOGS_ROOT", "RESULTS_ROOT", "RESULT_LOGS", "find_run"]
 
@@ -20,13 +21,17 @@ RESULTS_ROOT: Final = Path("results")
 
 def find_run(given: str | Path, roots: Sequence[Path] = (LOGS_ROOT, RESULTS_ROOT)) -> Path:
     """The run directory that `given` means: a run directory, `logs/<name>` with one run in it, `results/<id>`, or the
-    last part of either, looked for in `roots`.
+    last part of either, looked for in `roots`. Of several runs of one name the last, if it is the one with the result.
 
     Raises BasisError LOG-003 when there is none, naming the nearest, and when there are several.
     """
-    for place in (Path(given), *(root / given for root in roots)):
+    places = (Path(given), *(root / given for root in roots))
+    for number, place in enumerate(places):
         runs = _runs_in(place)
         if len(runs) > 1:
+            results = [run for later in places[number + 1 :] for run in _runs_in(later) if run.name == RESULT_LOGS]
+            if results and _began(results[0]) == max(map(_began, runs)):
+                return results[0]
             raise BasisError(
                 "LOG-003",
                 f"{place} holds {len(runs)} runs: {', '.join(map(str, runs))}; name one of them",
@@ -53,6 +58,10 @@ def _runs_in(place: Path) -> list[Path]:
         if (candidate / METADATA_FILE).is_file():
             return [candidate]
     return sorted(child for child in _folders(place) if child.name.isdigit() and (child / METADATA_FILE).is_file())
+
+
+def _began(run_dir: Path) -> datetime:
+    return LogDirectoryManager.read_metadata(run_dir).started_at
 
 
 def _is_there(path: Path) -> bool:

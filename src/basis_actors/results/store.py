@@ -104,7 +104,7 @@ class ResultStore:
             raise BasisError(
                 "LOG-003",
                 f"{path} exists already: a run has one result; choose another correlation id (--correlation-id) or"
-                f" another folder (--results), or delete it with `basis-actors results delete {name}`",
+                f" another folder (--results), or delete it with `basis-actors results delete {name}` (the log of that run stays)",
             )
 
     def list(self) -> tuple[StoredResult, ...]:
