@@ -15,6 +15,7 @@ from typer.testing import Result
 Ask = Callable[..., Result]
 GROUP = "eth_leveraged-000030-g0"
 QUESTIONS: list[tuple[str, ...]] = [
+    ("orders",),
     ("failed",),
     ("trace", GROUP),
     ("trace", "eth_leveraged-000005-00"),
@@ -71,9 +72,29 @@ def test_failed_orders_in_a_pipe_are_a_line_each(ask: Ask, run_dir: Path) -> Non
     assert ask("failed", "--limit", 1, "--venue", "aave_v3").stdout.count("eth_leveraged-000030-01") > 0
 
 
+def test_orders_are_a_line_each_with_the_id_that_trace_takes(ask: Ask, run_dir: Path) -> None:
+    written = events(run_dir, "operation_executions")
+    assert {event["status"] for event in written} == {"confirmed", "failed", "rolled_back"}
+    shown = ask("orders").stdout.splitlines()
+    for event in written:
+        (line,) = (line for line in shown if f"#{event['sequence']}" in line)
+        for word in ("operation_id", "status", "operation_type", "venue"):
+            assert event[word] in line
+        assert rows(ask("trace", event["operation_id"], "--json"))
+    assert shown[-1] == f"{len(written)} orders"
+    assert rows(ask("orders", "--json")) == written
+    at_aave = [event for event in written if event["venue"] == "aave_v3"]
+    assert 0 < len(at_aave) < len(written)
+    assert rows(ask("orders", "--json", "--venue", "aave_v3")) == at_aave
+    newest = ask("orders", "--limit", 1).stdout
+    assert written[-1]["operation_id"] in newest
+    assert f"{len(written)} orders, the last 1 shown" in newest
+
+
 def test_nothing_found_is_a_plain_sentence_and_no_error(ask: Ask) -> None:
     for question, sentence in (
         (("failed", "--code", "VEN-001", "--venue", "lido"), "No order failed at lido with VEN-001.\n"),
+        (("orders", "--venue", "lido"), "No orders at lido.\n"),
         (("errors", "--severity", "critical"), "No errors of severity CRITICAL or graver.\n"),
         (("errors", "--component", "engine"), "No errors of engine.\n"),
         (("slow", "--over-ms", "1e9"), "Nothing took longer than 1e+09 ms (7 operations, 5 tight loops, 2 groups).\n"),

@@ -7,7 +7,7 @@ import typer
 from basis_actors.cli.log_pruning import prune
 from basis_actors.cli.logs.book import at, positions
 from basis_actors.cli.logs.comparison import diff
-from basis_actors.cli.logs.orders import failed, slow
+from basis_actors.cli.logs.orders import failed, orders, slow
 from basis_actors.cli.logs.problems import errors, reconciliation
 from basis_actors.cli.logs.runs import list_runs
 from basis_actors.cli.logs.sql import sql
@@ -25,6 +25,7 @@ found; 1 two runs differ; 2 bad input.""",
 )
 logs.command("list")(list_runs)
 logs.command("errors")(errors)
+logs.command("orders")(orders)
 logs.command("failed")(failed)
 logs.command("trace")(trace)
 logs.command("at")(at)

@@ -1,4 +1,4 @@
-"""Defines the commands `logs failed` and `logs slow`."""
+"""Defines the commands `logs orders`, `logs failed` and `logs slow`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,38 @@ if TYPE_CHECKING:
     from basis_actors.logs.queries.source import Found
     from basis_actors.messages.events import OperationExecutionEvent
 
-__all__ = ["failed", "slow"]
+__all__ = ["failed", "orders", "slow"]
 
 _NUMBERS = ("all", "over", "mean ms", "longest ms")
 _MANY = 1_000_000_000
 """As good as no limit."""
+
+Venue = Annotated[str | None, typer.Option(metavar="VENUE", help="Only of this venue.")]
+
+
+def orders(run: Run, *, venue: Venue = None, limit: Limit = 50, as_json: AsJson = False) -> None:
+    """Orders that were executed or tried, with the ids that `logs trace` takes, and what each came to.
+
+    `--json` prints the events of operation_executions.jsonl as they are.
+    """
+    from basis_actors.logs.queries.orders import orders as find_orders
+
+    found = find_orders(opened(run), venue=venue)
+    if as_json:
+        print_lines(one.line for one in found)
+        return
+    total, kept = newest(found, limit)
+    if total:
+        _print_orders(list(kept), total)
+    else:
+        typer.echo("No orders" + _only(None, venue))
 
 
 def failed(
     run: Run,
     *,
     code: Annotated[str | None, typer.Option(metavar="CODE", help="Only with this error code.")] = None,
-    venue: Annotated[str | None, typer.Option(metavar="VENUE", help="Only of this venue.")] = None,
+    venue: Venue = None,
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -34,6 +54,7 @@ def failed(
 
     `--json` prints the events of operation_executions.jsonl as they are.
     """
+    from basis_actors.errors import REGISTRY
     from basis_actors.logs.queries.orders import failed_orders
 
     log = opened(run)
@@ -52,18 +73,21 @@ def failed(
     if not total:
         typer.echo("No order failed" + _only(code, venue))
         return
-    _print_failed(list(kept), total, codes)
+    _print_orders(list(kept), total)
+    for name, count in codes.most_common():
+        meaning = REGISTRY[name].meaning if name in REGISTRY else ""
+        typer.echo(f"{count:>7,} × {name:<9} {meaning}".rstrip())
 
 
 def _only(code: str | None, venue: str | None) -> str:
     return (f" at {venue}" if venue else "") + (f" with {code}" if code else "") + "."
 
 
-def _print_failed(kept: list[Found[OperationExecutionEvent]], total: int, codes: Counter[str]) -> None:
+def _print_orders(kept: list[Found[OperationExecutionEvent]], total: int) -> None:
     from rich.text import Text
 
     from basis_actors.cli.logs.tables import Page, moment
-    from basis_actors.errors import REGISTRY
+    from basis_actors.logs.queries.orders import FAILED
 
     page = Page()
     grid = page.grid(("time", "event"), ("order", "operation", "amount", "group", "message"), ("outcome", "code"))
@@ -78,13 +102,10 @@ def _print_failed(kept: list[Found[OperationExecutionEvent]], total: int, codes:
                 f"group {event.atomic_group_id}" if event.atomic_group_id else "",
                 event.error_message or "",
             ),
-            (Text(event.status.value, style="red"), event.error_code or ""),
+            (Text(event.status.value, style="red" if event.status in FAILED else "green"), event.error_code or ""),
         )
     page.print(grid)
     page.print(Text(f"\n{total:,} orders" + (f", the last {len(kept):,} shown" if len(kept) < total else "")))
-    for code, count in codes.most_common():
-        meaning = REGISTRY[code].meaning if code in REGISTRY else ""
-        page.print(Text(f"{count:>7,} × {code:<9} {meaning}"))
 
 
 def _amount(event: OperationExecutionEvent) -> str:

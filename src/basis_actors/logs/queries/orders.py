@@ -1,4 +1,4 @@
-"""Answers which orders did not come off, and which operations, tight loops and groups took long."""
+"""Answers which orders there were, which did not come off, and which operations, tight loops and groups took long."""
 
 from __future__ import annotations
 
@@ -18,20 +18,28 @@ from basis_actors.messages.events import (
 )
 from basis_actors.messages.execution import ExecutionStatus
 
-__all__ = ["Slow", "SlowReport", "Timed", "failed_orders", "slow"]
+__all__ = ["FAILED", "Slow", "SlowReport", "Timed", "failed_orders", "orders", "slow"]
 
-_FAILED: Final = (ExecutionStatus.FAILED, ExecutionStatus.ROLLED_BACK, ExecutionStatus.UNKNOWN)
+FAILED: Final = (ExecutionStatus.FAILED, ExecutionStatus.ROLLED_BACK, ExecutionStatus.UNKNOWN)
+"""Where something did not come off, or nobody knows whether it did."""
+
+
+def orders(log: RunLog, *, venue: str | None = None) -> Iterator[Found[OperationExecutionEvent]]:
+    """All orders that came to an end, in the order of the log."""
+    for found in log.find(OperationExecutionEvent):
+        if venue is None or found.event.venue == venue:
+            yield found
 
 
 def failed_orders(
     log: RunLog, *, code: str | None = None, venue: str | None = None
 ) -> Iterator[Found[OperationExecutionEvent]]:
     """Orders that failed, were rolled back or whose outcome is unknown, in the order of the log."""
-    needles = [f'"status":"{status}"'.encode() for status in _FAILED]
+    needles = [f'"status":"{status}"'.encode() for status in FAILED]
     for found in log.find(OperationExecutionEvent, *needles):
         event = found.event
         if (
-            event.status in _FAILED
+            event.status in FAILED
             and (code is None or event.error_code == code)
             and (venue is None or event.venue == venue)
         ):
