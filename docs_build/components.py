@@ -100,7 +100,7 @@ def _files(module: str) -> list[Path]:
 
 def _codes_in(path: Path) -> Iterator[tuple[str, str]]:
     """Codes that a module names itself or by a constant, each with the function that does; empty outside of any."""
-    if path.name == "errors.py" and path.parent == _PACKAGE:
+    if path.name in ("errors.py", "error_guide.py") and path.parent == _PACKAGE:
         return
     tree = ast.parse(path.read_text(encoding="utf-8"))
     yield from _below(tree, "", _shared_constants() | dict(_constants(tree)))

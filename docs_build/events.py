@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from basis_actors.error_guide import GUIDE
 from basis_actors.errors import REGISTRY
 from basis_actors.logs.segments import lines
 from basis_actors.messages import events, execution, orders
@@ -85,8 +86,12 @@ def parts_of_events() -> str:
 
 
 def error_codes() -> str:
-    rows = [f"| `{code.code}` | {code.severity} | {code.meaning} |" for code in REGISTRY.values()]
-    return "\n".join(["| code | severity | meaning |", "| --- | --- | --- |", *rows, ""])
+    rows = [
+        f"| `{code.code}` | {code.severity} | {code.meaning} | {GUIDE[code.code].effect} | {GUIDE[code.code].remedy} |"
+        for code in REGISTRY.values()
+    ]
+    heading = "| code | severity | meaning | what follows by itself | what is left to you |"
+    return "\n".join([heading, "| --- | --- | --- | --- | --- |", *rows, ""])
 
 
 @cache

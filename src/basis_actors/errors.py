@@ -1,7 +1,8 @@
 """Defines the error-code registry and the exceptions that carry its codes.
 
-Every failure a person can see names a code from `REGISTRY`; its severity says what the system does about it:
-CRITICAL stops trading, HIGH is retried or ends the run, MEDIUM is logged and work goes on, LOW warns.
+Every failure a person can see names a code from `REGISTRY`; its severity says how bad it is. Logged or as the end of an
+order: CRITICAL stops trading, HIGH means that something was not done, MEDIUM that work goes on, LOW warns. Raised by an
+actor any of them ends the run. `error_guide` says of each code what follows and what to do.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def errors(
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Errors that components logged, with counts by code and what the codes mean.
+    """Errors that components logged, with counts by code, what the codes mean, and what to do.
 
     `--json` prints the events of system_errors.jsonl as they are.
     """
@@ -56,6 +56,7 @@ def _print_errors(kept: list[Found[SystemErrorEvent]], total: int, counts: dict[
     from rich.text import Text
 
     from basis_actors.cli.logs.tables import SEVERITY_STYLE, Page, moment
+    from basis_actors.error_guide import GUIDE
 
     page = Page()
     grid = page.grid(("time", "event"), ("code", "severity"), ("component", "operation", "message"))
@@ -66,13 +67,13 @@ def _print_errors(kept: list[Found[SystemErrorEvent]], total: int, counts: dict[
             (event.error_code, Text(event.severity, style=SEVERITY_STYLE[event.severity])),
             (Text(event.component, style="dim"), Text(event.operation_id or "", style="dim"), event.message),
         )
-    codes = page.grid(("code",), ("severity",), ("count",), ("meaning",), right=("count",))
+    codes = page.grid(("code",), ("severity",), ("count",), ("meaning", "what is left to you"), right=("count",))
     for entry in sorted(counts.values(), key=lambda entry: -entry.count):
         codes.row(
             (entry.code,),
             (Text(entry.severity, style=SEVERITY_STYLE[entry.severity]),),
             (f"{entry.count:,}",),
-            (entry.meaning,),
+            (entry.meaning, Text(GUIDE[entry.code].remedy if entry.code in GUIDE else "", style="dim")),
         )
     shown = f", the last {len(kept):,} shown" if len(kept) < total else ""
     page.print(grid, Text(f"\n{total:,} errors{shown}\n"), codes)
