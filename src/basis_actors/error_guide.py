@@ -139,8 +139,8 @@ GUIDE: Final[dict[str, Guide]] = {
         "If it lasts, look whether the exchange shows its account.",
     ),
     "EXEC-006": Guide(
-        "A group did not come off as a whole. Of an atomic group nothing has happened but gas. Of a compensated one a leg"
-        " stands alone: with a kill switch only what reduces is sent from then on, without one the run ends.",
+        "A group did not come off as a whole. Of an atomic group nothing has happened but gas. Of a compensated one a"
+        " leg stands alone: with a kill switch only what reduces is sent from then on, without one the run ends.",
         "A leg alone: look at the positions, level them by hand where the strategy has not, then"
         " `basis-actors resume`.",
     ),

@@ -104,7 +104,8 @@ class ResultStore:
             raise BasisError(
                 "LOG-003",
                 f"{path} exists already: a run has one result; choose another correlation id (--correlation-id) or"
-                f" another folder (--results), or delete it with `basis-actors results delete {name}` (the log of that run stays)",
+                f" another folder (--results), or delete it with `basis-actors results delete {name}`"
+                " (the log of its run stays)",
             )
 
     def list(self) -> tuple[StoredResult, ...]:
