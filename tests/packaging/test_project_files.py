@@ -5,9 +5,12 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 RULED = ("actors", "strategies", "signals", "finance", "venues/simulated")
 
@@ -55,6 +58,15 @@ def test_the_pins_are_what_is_installed(checkout: Path) -> None:
     pinned = {name: version for name, version in pins(checkout).items() if name in here}
     assert {name: here[name] for name in pinned} == pinned
     assert wanted(checkout, "dev") <= pinned.keys()
+
+
+def test_the_pins_can_be_installed_with_the_oldest_python_that_is_promised(checkout: Path) -> None:
+    project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    oldest = Version(project["requires-python"].removeprefix(">="))
+    here = {re.sub(r"[-_.]+", "-", found.name).lower(): found for found in distributions()}
+    for name in pins(checkout).keys() & here.keys():
+        needed = here[name].metadata["Requires-Python"] or ""
+        assert SpecifierSet(needed).contains(oldest), f"{name} needs Python {needed}"
 
 
 def test_ignored_log_folders_are_anchored_to_the_root(checkout: Path) -> None:
