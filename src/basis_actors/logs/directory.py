@@ -15,6 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -74,6 +75,8 @@ class RunMetadata(msgspec.Struct, frozen=True, kw_only=True):
 
     event_schema_version: int
     package_version: str
+    python_version: str | None = None
+    """Numbers may differ between versions in their last digit. None in the log of a package that did not say it."""
     correlation_id: str
     pid: int
     mode: str
@@ -140,6 +143,7 @@ class LogDirectoryManager:
         metadata = RunMetadata(
             event_schema_version=EVENT_SCHEMA_VERSION,
             package_version=version("basis-actors"),
+            python_version=python_version(),
             correlation_id=correlation_id,
             pid=pid,
             mode=mode,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -57,6 +58,7 @@ class TestLogDirectoryManager:
         assert json.loads((run_dir / "metadata.json").read_text()) == {
             "event_schema_version": EVENT_SCHEMA_VERSION,
             "package_version": version("basis-actors"),
+            "python_version": ".".join(map(str, sys.version_info[:3])),
             "options": {},
             "kind": "backtest",
             "keeps_events": True,
