@@ -50,6 +50,7 @@ __all__ = ["live_market", "live_on_accounts", "live_on_paper", "prepare_live"]
 JOURNAL_FILE: Final = "orders.sqlite"
 ORIGIN: Final = "exchanges, as they trade"
 _CHAIN_PARTS: Final = ("reserves", "staking", "oracle", "rewards")
+_PLAY_BACK: Final = "play a recorded market back with --replay-feed DIR --paper"
 
 
 def prepare_live(request: BacktestRequest) -> Prepared:
@@ -83,13 +84,15 @@ def prepare_live(request: BacktestRequest) -> Prepared:
 
 def _refuse_chains(run: RunConfig, spec: MarketSpec) -> None:
     if not any(isinstance(run.venues[name], ExchangeVenue) for name in run.mode.venues):
-        raise ConfigError("CONFIG-004", f"mode {run.mode.mode} trades on no exchange: nobody publishes its market live")
+        raise ConfigError(
+            "CONFIG-004", f"mode {run.mode.mode} trades on no exchange: nobody publishes its market live; {_PLAY_BACK}"
+        )
     needed = [f"{part} ({', '.join(getattr(spec, part))})" for part in _CHAIN_PARTS if getattr(spec, part)]
     if needed:
         raise ConfigError(
             "CONFIG-004",
             f"mode {run.mode.mode} needs to know {', '.join(needed)}, which no exchange publishes; chains are not read"
-            " live: play a recorded market back with --replay-feed DIR --paper",
+            f" live: {_PLAY_BACK}",
         )
 
 
