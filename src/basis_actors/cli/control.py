@@ -31,16 +31,18 @@ _ROOT = Path("state")
 def kill(
     mode: _Mode = None,
     *,
-    flatten: Annotated[bool, typer.Option("--flatten", help="Close the book first, step by step.")] = False,
+    flatten: Annotated[bool, typer.Option("--flatten", help="Have the book closed, step by step.")] = False,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Kept with the latch.")] = "the operator said so",
     state: _State = _ROOT,
 ) -> None:
     """Stop trading, until somebody resumes it. A restart does not.
 
     Without --flatten everything stays as it is: the strategy decides nothing any more, and nothing is sent. With it
-    the strategy closes the book as in an emergency, with orders that only reduce.
+    the strategy closes the book as in an emergency, with orders that only reduce. The command does not wait for that:
+    the line `book` of `status` says "is closed" once it is done.
 
-    Exit codes: 0 stopped, 1 not all of it was done, 2 bad input, 3 no process: the next one will begin killed.
+    Exit codes: 0 stopped, and closing the book has been asked for; 1 refused in whole or in part, 2 bad input, 3 no
+    process: the next one will begin killed.
     """
     from basis_actors.services.control.client import NoProcess, ask, find_state
     from basis_actors.services.control.protocol import KillRequest
