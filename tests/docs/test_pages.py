@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.docs.readme import Snippet, matches, run, sections
+from tests.docs.readme import README, Snippet, matches, run, sections
 
 CHECKOUT = Path(__file__).parents[2]
 DOCS = CHECKOUT / "docs"
@@ -44,6 +45,14 @@ def test_every_test_that_is_named_is_there() -> None:
 def test_every_page_is_reached_from_the_navigation() -> None:
     config = tomllib.loads((CHECKOUT / "zensical.toml").read_text(encoding="utf-8"))
     assert sorted(navigated(config["project"]["nav"])) == PAGES
+
+
+def test_pages_that_are_followed_in_one_folder_do_not_collide() -> None:
+    texts = [README.read_text("utf-8"), *((DOCS / page).read_text("utf-8") for page in PAGES)]
+    for given in (r"--correlation-id (\w+)", r"data generate (\w+)"):
+        names = [name for text in texts for name in set(re.findall(given, text))]
+        assert len(names) > 2
+        assert [name for name, count in Counter(names).items() if count > 1] == [], given
 
 
 @pytest.mark.parametrize(
