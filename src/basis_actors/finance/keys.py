@@ -68,7 +68,7 @@ class LedgerKey(msgspec.Struct, frozen=True, gc=False):
     perp: str | None
     """`venue:symbol` of a perpetual, which enters equity only through unrealised PnL; None for everything else."""
     token: str
-    """What the symbol counts: the underlying of an aToken or debtToken, the asset of a perpetual, else the symbol."""
+    """What it is of: the underlying of an aToken or debtToken, the asset of a perpetual, else the symbol."""
     reserve: str | None
     """Reserve of an aToken or debtToken as the market names it (`WETH`, `morpho:WETH`), else None."""
     inverse: bool
