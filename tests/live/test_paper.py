@@ -131,7 +131,7 @@ def test_a_stop_that_flattens_closes_the_book_first(market_folder: Path, tmp_pat
     open_keys = {key for key, amount in last.positions.items() if abs(amount) > 1.0}
     assert open_keys == {"wallet:BaseToken:USDT"}
     assert summary.failure is None
-    assert summary.stopped == "RISK-008: told so: the book is closed before the process ends"
+    assert summary.stopped == "RISK-008: told so: the book is closed before the process ends (the stop of the process)"
     assert replay(live.record.run_dir).findings == []
 
 

@@ -79,7 +79,7 @@ async def account_at(
 
 def shown(exchange: LocalExchange) -> dict[str, float]:
     """What the exchange has, by position key."""
-    venue, kinds = exchange.venue, {"linear": "Margin", "inverse": "Margin"}
+    venue, kinds = exchange.venue, {"linear": "Margin", "inverse": "Margin", "funding": "Funding"}
     found: dict[str, float] = {}
     for purse, tokens in exchange.account.purses.items():
         for token, amount in tokens.items():
