@@ -203,10 +203,12 @@ class TestContent:
                 run_dir=None, seconds=0.0, data_origin="/data", failure="ENGINE-001: no tick",
             ),
         )  # fmt: skip
-        text = shown(empty)
-        assert "no tick → no tick" in text
-        assert "n/a" in text
-        assert "Logs:" not in text
+        for width in (80, 160):
+            text = shown(empty, width)
+            for words in ("No tick came, so nothing was decided", "ENGINE-001: no tick", "no tick → no tick"):
+                assert words in text
+            for words in ("Result in", "Where it came from", "drawdown", "n/a", "Logs:"):
+                assert words not in text
 
 
 class TestAmounts:

@@ -66,21 +66,29 @@ def print_place(what: str, place: str, console: Console) -> None:
 
 def render_summary(summary: RunSummary, width: int = 80) -> RenderableType:
     """The summary as something `rich` can print, laid out for `width` columns; no number is cut from 60 on."""
+    title, style = _verdict(summary)
+    return Panel(
+        Group(*_result(summary, width), _activity(summary), *_notes(summary)),
+        title=title,
+        subtitle=_subtitle(summary),
+        border_style=style,
+        box=ROUNDED,
+        padding=(1, 2),
+    )
+
+
+def _result(summary: RunSummary, width: int) -> list[RenderableType]:
+    """What the run came to and from what; one sentence where there was nothing to come to anything."""
+    if not summary.ticks:
+        return [Text("No tick came, so nothing was decided and there is no result.")]
     rows = _result_rows(summary)
     result = _pairs(rows, f"Result in {summary.currency}")
     beside = width - _FRAME - _APART - sum(max(len(cell) + 2 for cell in column) for column in zip(*rows, strict=True))
-    if width >= _WIDE:
-        body = Table.grid(padding=(0, _APART, 0, 0))
-        body.add_row(result, _attribution(summary, beside))
-        parts: list[RenderableType] = [body]
-    else:
-        parts = [result, Padding(_attribution(summary, width - _FRAME), (1, 0, 0, 0))]
-    parts.append(_activity(summary))
-    parts.extend(_notes(summary))
-    title, style = _verdict(summary)
-    return Panel(
-        Group(*parts), title=title, subtitle=_subtitle(summary), border_style=style, box=ROUNDED, padding=(1, 2)
-    )
+    if width < _WIDE:
+        return [result, Padding(_attribution(summary, width - _FRAME), (1, 0, 0, 0))]
+    body = Table.grid(padding=(0, _APART, 0, 0))
+    body.add_row(result, _attribution(summary, beside))
+    return [body]
 
 
 def _verdict(summary: RunSummary) -> tuple[Text, str]:
