@@ -122,6 +122,18 @@ def test_the_story_tells_everything_once_in_order(ask: Ask, run_dir: Path) -> No
     assert f"{group['total_duration_ms']:,.3f} ms" in shown
 
 
+def test_a_story_says_of_each_change_whether_it_was_the_expected_one(ask: Ask, run_dir: Path) -> None:
+    said = []
+    for event in events(run_dir, "operation_executions"):
+        shown = ask("trace", event["operation_id"]).stdout
+        for delta in event["expected_deltas"]:
+            came = event["actual_deltas"].get(delta["position_key"])
+            (word,) = re.findall(re.escape(delta["position_key"]) + r" \S+, (as expected|expected [-+]\d)", shown)
+            assert (word == "as expected") is (came == delta["delta_amount"])
+            said.append(word)
+    assert len(set(said)) > 1, "some came off, and some did not"
+
+
 def test_the_history_ends_with_the_balance_and_the_check(ask: Ask, run_dir: Path) -> None:
     last = events(run_dir, "positions")[-1]["positions"]
     shown = ask("positions", "aave", "--limit", 3).stdout

@@ -105,7 +105,8 @@ def _operation(event: OperationExecutionEvent) -> Iterator[str]:
         actual = event.actual_deltas.get(key)
         wanted = expected.get(key)
         shown = "nothing" if actual is None else signed(actual)
-        note = "" if wanted == actual else f", expected {'nothing' if wanted is None else signed(wanted)}"
+        asked = "nothing" if wanted is None else signed(wanted)
+        note = ", as expected" if wanted == actual else f", expected {asked}"
         yield f"{key} {shown}{note}"
 
 
