@@ -7,20 +7,21 @@ only a person lets it go.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 import msgspec
 
+from basis_actors.actors.latch_effects import TRADERS, commands_of, phase_of, wording
 from basis_actors.actors.latch_file import read_latch, write_latch
-from basis_actors.actors.reporting import error_event
+from basis_actors.actors.reporting import STOPPED_CODE, error_event
 from basis_actors.actors.standstill import Standstill
-from basis_actors.actors.stop_causes import StopCauses
+from basis_actors.actors.status_board import StatusBoard
+from basis_actors.actors.stop_causes import StopCause, StopCauses
 from basis_actors.bus import Actor, Cause, on
 from basis_actors.config import KillSwitchConfig
 from basis_actors.errors import BasisError
 from basis_actors.messages.book import PositionsView, RiskView, TickStarted
-from basis_actors.messages.commands import GetLatch, GetStatus, Kill, Resume, StopTrading, SwitchAnswer
-from basis_actors.messages.operations import TickEnded, TradingPhase, TradingStatus
+from basis_actors.messages.commands import GetLatch, GetStatus, Kill, Resume, SwitchAnswer
+from basis_actors.messages.operations import TickEnded, TradingStatus
 from basis_actors.messages.safety import (
     AccountDoubted,
     AskPulse,
@@ -28,7 +29,6 @@ from basis_actors.messages.safety import (
     BookOneSided,
     BookStillOpen,
     CancelOrders,
-    CloseBook,
     Decided,
     KeyRefused,
     Latch,
@@ -37,7 +37,6 @@ from basis_actors.messages.safety import (
     LookAgain,
     OrdersUndecided,
     Pulse,
-    ReduceOnly,
     RefreshCountdown,
     ResumeTrading,
     StateUnwritable,
@@ -50,13 +49,7 @@ from basis_actors.messages.safety import (
 from basis_actors.ports import StateStore
 from basis_actors.times import NS_PER_SECOND, utc_from_ns, utc_text
 
-__all__ = ["TRADERS", "KillSwitch"]
-
-_CODE: Final = "RISK-008"
-TRADERS: Final = ("execution_manager", "strategy_manager", "engine")
-"""Who has to know of a stop, who sends first."""
-_DECIDERS: Final = ("execution_manager", "strategy_manager")
-"""Who has to know that only what reduces may be sent."""
+__all__ = ["KillSwitch"]
 
 
 class Beat(msgspec.Struct, frozen=True, gc=False):
@@ -87,24 +80,10 @@ class KillSwitch(Actor):
         self._store = store
         self._causes = StopCauses(config, lambda seconds: self.span(seconds), domains, currency, enforce=enforce)
         self._standstill = Standstill()
+        self._board = StatusBoard(self._causes, self._standstill)
         self._latch: Latch
         self._before: Latch
         """What it was before somebody killed the process."""
-        self._halted: str | None = None
-        self._waits_for: str | None = None
-        """Why this process has not begun to trade; None where nobody has said so, and once it has."""
-        self._unwritable: dict[str, str] = {}
-        """Why state cannot be written that has to be before an order is sent, by its name."""
-        self._concerns: dict[str, str] = {}
-        """What somebody should look at, by its name."""
-        self._book_closed = self._closing_slowly = False
-        self._begun = False
-        self._ticks = 0
-        self._decided: str | None = None
-        """What the strategy wanted last; None until it has been asked since trading was let go."""
-        self._next_ns: int | None = None
-        """When it is asked next."""
-        self._book_ns = 0
         self._to_level = False
         """Whether it has become known late what became of an order."""
 
@@ -114,11 +93,11 @@ class KillSwitch(Actor):
         if self._latch.until_closed:
             self._keep(msgspec.structs.replace(self._latch, until_closed=False))
         self._causes.mismatches = self._latch.mismatches
-        for actor, command in self._commands():
+        for actor, command in commands_of(self._latch):
             # Not through the control lane: these actors start after this one.
             self.tell(actor, command)
         if self._latch.state is not TradingState.RUNNING:
-            self._say(f"the process begins {_told(self._latch)}")
+            self._say(f"the process begins {wording(self._latch)}")
             self._show()
         self._set_timer(0.0)
 
@@ -158,7 +137,7 @@ class KillSwitch(Actor):
     @on(Resume)
     def resume(self, command: Resume) -> SwitchAnswer:
         """Let trading go on, unless something holds that would stop it."""
-        if self._latch.state is TradingState.RUNNING and self._halted is None:
+        if self._latch.state is TradingState.RUNNING and self._board.halted is None:
             return SwitchAnswer(self._status())
         causes = self._causes.hold(self.now)
         if causes:
@@ -169,12 +148,13 @@ class KillSwitch(Actor):
             write_latch(self._store, latch)
         except BasisError as error:
             return SwitchAnswer(self._status(), str(error))
-        self._latch, self._halted, self._book_closed, self._closing_slowly = latch, None, False, False
-        self._causes.mismatches, self._decided = (), None
+        self._latch, self._causes.mismatches = latch, ()
+        self._board.see_resumption()
         for actor in TRADERS:
             self.control(actor, ResumeTrading())
         self._show()
-        at = "" if self._next_ns is None else f", at {utc_text(utc_from_ns(self._next_ns))} by its schedule"
+        next_ns = self._board.next_ns
+        at = "" if next_ns is None else f", at {utc_text(utc_from_ns(next_ns))} by its schedule"
         self._say(f"trading is resumed by {command.who}; the strategy decides at the next tick{at}")
         return SwitchAnswer(self._status())
 
@@ -189,13 +169,13 @@ class KillSwitch(Actor):
     @on(PositionsView)
     def see_book(self, view: PositionsView) -> None:
         """What is open decides whether a lost venue matters."""
-        self._causes.book, self._book_ns = view, self.now
-        self._ticks = view.tick.number + 1
+        self._causes.book = view
+        self._board.see_book(view, self.now)
 
     @on(Decided)
     def note_decision(self, decided: Decided) -> None:
         """Whoever asks is told what is wanted, and why nothing is."""
-        self._decided = decided.what
+        self._board.decided = decided.what
 
     @on(VenueSeen)
     def see_venue(self, seen: VenueSeen) -> None:
@@ -238,17 +218,7 @@ class KillSwitch(Actor):
     @on(BookOneSided)
     def see_one_sided(self, seen: BookOneSided) -> None:
         """A leg that stands alone stops what adds risk, and is levelled before the market's next tick."""
-        if self._latch.state is TradingState.RUNNING:
-            self._set(
-                Latch(
-                    state=TradingState.STOPPED,
-                    reason=seen.reason,
-                    error_code="EXEC-006",
-                    who=self.envelope.sender,
-                    since=utc_from_ns(self.now),
-                    mismatches=self._causes.mismatches,
-                )
-            )
+        self._stop(StopCause("EXEC-006", seen.reason, self.envelope.sender))
         self.tell("engine", LevelBook())
 
     @on(LedgerCompared)
@@ -264,7 +234,7 @@ class KillSwitch(Actor):
     def see_pulse(self, pulse: Pulse) -> None:
         """The engine lives: exchanges may go on waiting with their countdown."""
         self._causes.see_pulse(pulse, self.now)
-        self._next_ns = pulse.next_ns
+        self._board.next_ns = pulse.next_ns
         if self._causes.is_alive(self.now):
             self.publish(RefreshCountdown())
 
@@ -280,55 +250,41 @@ class KillSwitch(Actor):
     @on(TradingStatus)
     def note_stop(self, status: TradingStatus) -> None:
         """Remember whether this process has begun to trade, what it waits for before, and why it trades no more."""
-        if self.envelope.sender == self.name:
-            return
-        starts = status.phase is TradingPhase.STARTING
-        self._waits_for = status.reason if starts else None
-        self._begun = not starts
-        if status.phase is TradingPhase.STOPPED:
-            self._halted = status.reason if status.error_code is None else f"{status.error_code}: {status.reason}"
+        if self.envelope.sender != self.name:
+            self._board.see_phase(status)
 
     @on(StateUnwritable)
     def note_unwritable(self, state: StateUnwritable) -> None:
         """Whoever asks is told why nothing is sent."""
-        if state.problem is None:
-            self._unwritable.pop(state.what, None)
-        else:
-            self._unwritable[state.what] = state.problem
+        self._board.see_unwritable(state)
 
     @on(AccountDoubted)
     def note_doubt(self, seen: AccountDoubted) -> None:
         """Whoever asks is told which account is not believed."""
-        self._note(f"account of {seen.domain}", seen.problem)
+        self._board.see_concern(f"account of {seen.domain}", seen.problem)
 
     @on(TransfersLate)
     def note_late(self, seen: TransfersLate) -> None:
         """Whoever asks is told what has not arrived."""
-        self._note(f"transfers to {seen.domain}", seen.problem)
-
-    def _note(self, what: str, problem: str | None) -> None:
-        if problem is None:
-            self._concerns.pop(what, None)
-        else:
-            self._concerns[what] = problem
+        self._board.see_concern(f"transfers to {seen.domain}", seen.problem)
 
     @on(BookClosed)
     def note_closed(self, closed: BookClosed) -> None:
         """There is nothing left to close."""
-        if self._latch.flatten and not self._book_closed:
+        if self._latch.flatten and not self._board.book_closed:
             self._say("the book is closed" if closed.stays is None else f"the book is closed; {closed.stays}")
-        self._book_closed = True
+        self._board.book_closed = True
         if self._latch.until_closed:
             self._keep(self._before)
 
     @on(BookStillOpen)
     def note_open(self, still: BookStillOpen) -> None:
         """Closing does not come to its end, which a person has to know."""
-        self._closing_slowly = True
+        self._board.closing_slowly = True
         text = (
             f"the book is not closed after {still.ticks} ticks of its own; closing goes on at the ticks of the market"
         )
-        self._say(f"{text}, and `status` shows what is held; the strategy says: {self._decided}")
+        self._say(f"{text}, and `status` shows what is held; the strategy says: {self._board.decided}")
 
     # What is done
 
@@ -340,7 +296,12 @@ class KillSwitch(Actor):
 
     def _look(self) -> None:
         cause = self._causes.stops(self.now)
-        if cause is None or self._latch.state is not TradingState.RUNNING:
+        if cause is not None:
+            self._stop(cause)
+
+    def _stop(self, cause: StopCause) -> None:
+        """Stop by itself, unless trading is stopped already."""
+        if self._latch.state is not TradingState.RUNNING:
             return
         self._set(
             Latch(
@@ -355,12 +316,13 @@ class KillSwitch(Actor):
 
     def _set(self, latch: Latch) -> str | None:
         """Stop first, then write it down. Returns what kept it from being written."""
-        self._latch, self._book_closed, self._closing_slowly = latch, False, False
-        for actor, command in self._commands():
+        self._latch = latch
+        self._board.see_latch_change()
+        for actor, command in commands_of(self._latch):
             self.control(actor, command)
         self.publish(CancelOrders(self.now))
         self._show()
-        self._say(f"trading is {_told(latch)}")
+        self._say(f"trading is {wording(latch)}")
         return self._keep(latch)
 
     def _keep(self, latch: Latch) -> str | None:
@@ -375,58 +337,15 @@ class KillSwitch(Actor):
             return f"{error.code}: {text}"
         return None
 
-    def _commands(self) -> tuple[tuple[str, ReduceOnly | CloseBook | StopTrading], ...]:
-        """What follows from the latch, and for whom."""
-        latch = self._latch
-        if latch.state is TradingState.RUNNING:
-            return ()
-        reason = f"{latch.reason} ({latch.who})"
-        if latch.state is TradingState.STOPPED:
-            return tuple((actor, ReduceOnly(reason, _CODE)) for actor in _DECIDERS)
-        command = CloseBook(reason, _CODE) if latch.flatten else StopTrading(reason)
-        return tuple((actor, command) for actor in TRADERS)
-
     def _set_timer(self, seconds: float) -> None:
         self.after(self.span(seconds) / NS_PER_SECOND, Beat(), new_cause=Cause("heartbeat"))
 
     def _show(self) -> None:
         """Tell whoever watches the process."""
-        latch = self._latch
-        if latch.state is TradingState.RUNNING:
-            self.publish(TradingStatus(TradingPhase.TRADING if self._begun else TradingPhase.STARTING))
-        else:
-            self.publish(TradingStatus(TradingPhase.KILLED, f"{latch.reason} ({latch.who})", latch.error_code or _CODE))
+        self.publish(phase_of(self._latch, begun=self._board.begun))
 
     def _say(self, text: str) -> None:
-        self.log(error_event(utc_from_ns(self.now), self.name, _CODE, text))
+        self.log(error_event(utc_from_ns(self.now), self.name, STOPPED_CODE, text))
 
     def _status(self) -> SwitchStatus:
-        book, risk, causes = self._causes.book, self._causes.risk, self._causes.hold(self.now)
-        unpriced = book is None or book.valuation.unpriced
-        return SwitchStatus(
-            latch=self._latch,
-            instead=None if self._waits_for is None else f"starting: {self._waits_for}",
-            halted=self._halted,
-            unwritable=tuple(self._unwritable.values()),
-            concerns=tuple(self._concerns.values()),
-            book_closed=self._book_closed,
-            closing_slowly=self._closing_slowly,
-            causes=tuple(f"{cause.code}: {cause.text}" for cause in causes),
-            next_tick=None if self._next_ns is None else utc_from_ns(self._next_ns),
-            decided=self._decided,
-            ticks=self._ticks,
-            risk_level=None if risk is None else risk.level.value,
-            equity=None if book is None or unpriced else book.valuation.equity,
-            positions={} if book is None else {key: amount for key, amount in book.positions.items() if amount},
-            positions_at=None if book is None else utc_from_ns(self._book_ns),
-            tick=self._standstill.tick_at_work(self.now, self.span(1.0)),
-            silent=self._standstill.silent,
-            halted_venues=self._standstill.halted,
-            undecided=self._standstill.undecided,
-        )
-
-
-def _told(latch: Latch) -> str:
-    flatten = ", and the book is to be closed" if latch.flatten else ""
-    code = "" if latch.error_code is None else f"{latch.error_code}: "
-    return f"{latch.state}{flatten}: {code}{latch.reason} ({latch.who})"
+        return self._board.status(self._latch, self.now, self.span(1.0))

@@ -1,0 +1,107 @@
+"""Defines what whoever asks is told of a process beside its latch: what it waits for, why it trades no more, what it
+holds and what somebody should look at. Nothing here stops trading.
+"""
+
+from __future__ import annotations
+
+from basis_actors.actors.standstill import Standstill
+from basis_actors.actors.stop_causes import StopCauses
+from basis_actors.messages.book import PositionsView
+from basis_actors.messages.operations import TradingPhase, TradingStatus
+from basis_actors.messages.safety import Latch, StateUnwritable, SwitchStatus
+from basis_actors.times import utc_from_ns
+
+__all__ = ["StatusBoard"]
+
+
+class StatusBoard:
+    """Evidence of one process; whoever shows it hands on the messages that its methods take.
+
+    What stops trading is kept by `causes`, what a tick waits for by `standstill`: both are only read.
+    """
+
+    def __init__(self, causes: StopCauses, standstill: Standstill) -> None:
+        self._causes = causes
+        self._standstill = standstill
+        self.halted: str | None = None
+        """Why this process trades no more whatever the latch says; None while it does."""
+        self.begun = False
+        """Whether this process has begun to trade."""
+        self._waits_for: str | None = None
+        """Why this process has not begun to trade; None where nobody has said so, and once it has."""
+        self._unwritable: dict[str, str] = {}
+        """Why state cannot be written that has to be before an order is sent, by its name."""
+        self._concerns: dict[str, str] = {}
+        """What somebody should look at, by its name."""
+        self.book_closed = False
+        """Whether a flatten has nothing left to do."""
+        self.closing_slowly = False
+        """Whether it has used up the ticks that it had to itself."""
+        self._ticks = 0
+        self._book_ns = 0
+        self.decided: str | None = None
+        """What the strategy wanted last; None until it has been asked since trading was let go."""
+        self.next_ns: int | None = None
+        """When it is asked next."""
+
+    def see_book(self, view: PositionsView, now: int) -> None:
+        """The ledger of a tick that has begun."""
+        self._ticks, self._book_ns = view.tick.number + 1, now
+
+    def see_phase(self, status: TradingStatus) -> None:
+        """Whether this process has begun to trade, what it waits for before, and why it trades no more."""
+        starts = status.phase is TradingPhase.STARTING
+        self._waits_for = status.reason if starts else None
+        self.begun = not starts
+        if status.phase is TradingPhase.STOPPED:
+            self.halted = status.reason if status.error_code is None else f"{status.error_code}: {status.reason}"
+
+    def see_unwritable(self, state: StateUnwritable) -> None:
+        """State cannot be written, or can be again."""
+        _note(self._unwritable, state.what, state.problem)
+
+    def see_concern(self, what: str, problem: str | None) -> None:
+        """Something is worth a look; nothing is wrong with it where the problem is None."""
+        _note(self._concerns, what, problem)
+
+    def see_latch_change(self) -> None:
+        """What had become of the book under the latch before says nothing any more."""
+        self.book_closed = self.closing_slowly = False
+
+    def see_resumption(self) -> None:
+        """Trading is let go, and the strategy has yet to be asked."""
+        self.see_latch_change()
+        self.halted = self.decided = None
+
+    def status(self, latch: Latch, now: int, second_ns: int) -> SwitchStatus:
+        """How things stand; a second of the world has so many nanoseconds of the clock of the bus."""
+        book, risk, causes = self._causes.book, self._causes.risk, self._causes.hold(now)
+        unpriced = book is None or book.valuation.unpriced
+        return SwitchStatus(
+            latch=latch,
+            instead=None if self._waits_for is None else f"starting: {self._waits_for}",
+            halted=self.halted,
+            unwritable=tuple(self._unwritable.values()),
+            concerns=tuple(self._concerns.values()),
+            book_closed=self.book_closed,
+            closing_slowly=self.closing_slowly,
+            causes=tuple(f"{cause.code}: {cause.text}" for cause in causes),
+            next_tick=None if self.next_ns is None else utc_from_ns(self.next_ns),
+            decided=self.decided,
+            ticks=self._ticks,
+            risk_level=None if risk is None else risk.level.value,
+            equity=None if book is None or unpriced else book.valuation.equity,
+            positions={} if book is None else {key: amount for key, amount in book.positions.items() if amount},
+            positions_at=None if book is None else utc_from_ns(self._book_ns),
+            tick=self._standstill.tick_at_work(now, second_ns),
+            silent=self._standstill.silent,
+            halted_venues=self._standstill.halted,
+            undecided=self._standstill.undecided,
+        )
+
+
+def _note(problems: dict[str, str], what: str, problem: str | None) -> None:
+    if problem is None:
+        problems.pop(what, None)
+    else:
+        problems[what] = problem
