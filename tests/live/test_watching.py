@@ -49,7 +49,7 @@ class Life:
         self.summary: RunSummary | None = None
 
     def note(self, progress: Progress) -> None:
-        if progress.ticks and self.live.monitoring is not None and self.live.monitoring.url is not None:
+        if progress.ticks and self.live.actors.monitoring is not None and self.live.actors.monitoring.url is not None:
             self._answers.set()
 
     async def _run(self) -> None:
@@ -60,11 +60,11 @@ class Life:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._run)
             await self._answers.wait()
-            assert self.live.monitoring is not None
+            assert self.live.actors.monitoring is not None
             said = []
             async with ClientSession() as session:
                 for path in paths:
-                    async with session.get(f"{self.live.monitoring.url}{path}") as answer:
+                    async with session.get(f"{self.live.actors.monitoring.url}{path}") as answer:
                         said.append((answer.status, await answer.text()))
             self.live.cancel("told so")
         return said
@@ -93,7 +93,7 @@ async def test_a_component_log_that_cannot_be_written_is_said_once_and_ends_noth
 ) -> None:
     live = live_run(tmp_path)
     said: list[str] = []
-    live.warn = said.append
+    live.actors.warn = said.append
     for name in names:
         live.record.components.logger(name).info("opened")
         put_behind(live.record.run_dir / f"{name}.log", Path("/dev/full"))
@@ -128,7 +128,7 @@ async def test_its_stop_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_where_each_tick_is_waited_for_nothing_watches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda _name: None)
-    assert live_run(tmp_path, None).monitoring is None
+    assert live_run(tmp_path, None).actors.monitoring is None
     with pytest.raises(ConfigError, match="which is not installed; install the extra live"):
         live_run(tmp_path)
 

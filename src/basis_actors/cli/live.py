@@ -186,7 +186,7 @@ def _run(
             with progress_display(str(request.mode), wanted=progress) as display, ExitStack() as held:
                 display.loading()
                 run = begin(request, held)
-                run.warn = partial(complain, title="Warning")
+                run.actors.warn = partial(complain, title="Warning")
                 interruption.hold()
                 interruption.cancels(run.cancel)
                 summary = run.run(display.update, lambda why: complain(why, "Waiting"))

@@ -8,27 +8,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import anyio
 
 from basis_actors.actors.engine import Engine
-from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
 from basis_actors.actors.latch_file import read_latch
-from basis_actors.actors.log_keeper import LogKeeper
-from basis_actors.actors.market_watch import MarketWatch
-from basis_actors.actors.place_watch import Place, PlaceWatch
-from basis_actors.actors.reporting import STATE_CODE, error_event
-from basis_actors.actors.timing import Stopwatch
-from basis_actors.bus import BusError, Lane, LiveBus, ReplayClock, StopTimeout
+from basis_actors.actors.reporting import STATE_CODE
+from basis_actors.bus import BusError, Lane, LiveBus, StopTimeout
 from basis_actors.errors import BasisError, ConfigError
 from basis_actors.logs.directory import RunKind
-from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger, DomainEventLogger
-from basis_actors.logs.retention import Retention
-from basis_actors.logs.wall_clock import system_clock
 from basis_actors.messages.commands import StopWaiting
-from basis_actors.messages.events import SystemErrorEvent
 from basis_actors.messages.safety import Latch, UndecidedOrder
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Progress
@@ -36,10 +26,9 @@ from basis_actors.services.control.left_behind import note_run
 from basis_actors.services.control.server import ControlServer, answering
 from basis_actors.services.extras import require_monitoring
 from basis_actors.services.hosts import OnLoop
-from basis_actors.services.live_market import LiveMarket
+from basis_actors.services.live_actors import LiveActors
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.run_record import RunRecord
-from basis_actors.services.signals import add_signal_poller
 from basis_actors.services.stopping import (
     GOES_ON,
     close_the_book,
@@ -49,12 +38,9 @@ from basis_actors.services.stopping import (
     not_closed,
 )
 from basis_actors.services.surroundings import Surroundings
-from basis_actors.services.wiring import EVENT_LOGGER, FREELY, STOP_ORDER, add_engine
+from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER
 from basis_actors.times import utc_from_ns
 from basis_actors.venues.live.left_orders import undecided_orders
-
-if TYPE_CHECKING:
-    from basis_actors.services.monitoring import Monitoring
 
 __all__ = ["LiveRun"]
 
@@ -85,8 +71,6 @@ class LiveRun:
         self._flattens = flattens
         self._prepared = prepared
         self._surroundings = surroundings
-        self._market = surroundings.feed if isinstance(surroundings.feed, LiveMarket) else None
-        """Where exchanges publish it: to be opened, and listened to between ticks."""
         self._cancelled: str | None = None
         self._is_closed = False
         """Whether a stop has closed the book."""
@@ -94,16 +78,12 @@ class LiveRun:
         self._control: ControlServer | None = None
         self.bus: LiveBus | None = None
         """The bus, once it runs."""
-        self.monitoring: Monitoring | None = None
-        """What watches the process, once it runs; None where the market waits for each tick, as in a backtest."""
         self.record = RunRecord(prepared, RunKind.LIVE)
         """Where the run is kept."""
-        self.warn: Callable[[str], object] = lambda _: None
-        """Told what whoever started the process is to see at once."""
+        self.actors = LiveActors(prepared, self.record, surroundings)
+        """Who does the work."""
         self.undecided: tuple[UndecidedOrder, ...] = ()
         """Orders of which nobody knew at the end what became of them; the next process asks."""
-        self._untold: list[SystemErrorEvent] = []
-        self.record.components.tell = self._note_lost_line
 
     def cancel(self, reason: str) -> None:
         """Stop when the tick that is at work is over: no more ticks, everything on disk."""
@@ -144,7 +124,11 @@ class LiveRun:
         try:
             if state is not None:
                 note_run(state, self.record.run_dir)
-            engine = self._assemble(bus)
+            prepared = self._prepared
+            self.record.components.announce(
+                "run started", mode=prepared.run.mode.mode, data=prepared.dataset.origin, kind="live"
+            )
+            engine = self.actors.join(bus)
         except BasisError as error:
             self.record.abandon(str(error))
             raise
@@ -201,7 +185,7 @@ class LiveRun:
     async def _began(self, bus: LiveBus, waiting: Callable[[str], None]) -> bool:
         """Wait for the market, and then for the accounts to be in order; False when somebody stopped that: then no tick
         has begun."""
-        market, prepared = self._market, self._prepared
+        market, prepared = self._surroundings.market, self._prepared
         if market is not None:
 
             def wait(why: str) -> None:
@@ -270,120 +254,10 @@ class LiveRun:
             return unclosed
         return None
 
-    def _note_lost_line(self, error: BasisError) -> None:
-        """A component log that cannot be written ends nothing: what counts is in the event log."""
-        text = f"{error.message}; the process goes on, and this is said once"
-        self.warn(f"{error.code}: {text}")
-        at = utc_from_ns(self._surroundings.clock.now())
-        self._tell_log(error_event(at, "component_logs", error.code, text))
-
-    def _tell_log(self, *events: SystemErrorEvent) -> None:
-        """Have events logged, now or as soon as there is somebody who does."""
-        self._untold += events
-        if self.bus is not None and EVENT_LOGGER in self.bus.actors:
-            while self._untold:
-                self.bus.post(EVENT_LOGGER, self._untold.pop(0))
-
     def _show(self, instead: str | None) -> None:
         """What `status` says that the process does instead of trading; nothing but that it stops once it does."""
         if self._control is not None:
             self._control.instead = instead if self._cancelled is None else f"stopping: {self._cancelled}"
-
-    def _assemble(self, bus: LiveBus) -> Engine:
-        prepared, record, around = self._prepared, self.record, self._surroundings
-        components, run = prepared.run.mode.component_config, prepared.run
-        record.components.announce("run started", mode=run.mode.mode, data=prepared.dataset.origin, kind="live")
-        event_logger = self._event_logger()
-        stopwatch = Stopwatch(_zero if prepared.request.fixed_clock else time.perf_counter)
-        watching = self.monitoring = self._monitoring(bus, event_logger, stopwatch)
-        engine = add_engine(
-            bus,
-            run=run,
-            strategy=prepared.strategy,
-            feed=around.feed,
-            venues=around.make_venues(run, bus.clock),
-            flows=around.flows,
-            event_logger=event_logger,
-            stopwatch=stopwatch,
-            simulated=around.journal is None,
-            journal=around.journal,
-            real_time=around.real_time,
-            state=around.state,
-            health=None if watching is None else watching.health,
-        )
-        self._tell_log()
-        if around.watched is not None:
-            around.watched(bus)
-        if watching is not None:
-            watching.join()
-            if around.requests is not None:
-                around.requests.writer = watching.api_log.note
-        if self._market is not None:
-            watch = MarketWatch()
-            bus.add(watch, FREELY)
-            self._market.tell = lambda trouble: bus.post(watch.name, trouble)
-            for source in self._market.sources():
-                bus.add_source(watch.name, source)
-            add_signal_poller(bus, run)
-        if isinstance(event_logger, LiveEventLogger):
-            event_logger.warn = lambda text: self.warn(text)
-            bus.add_source(event_logger.name, event_logger.write_events)
-        if around.real_time:
-            bus.add(PlaceWatch(self._places(), components.kill_switch.heartbeat_seconds), FREELY)
-        keep = components.log_keeper
-        retention = Retention(timedelta(days=keep.keep_backtests_days), timedelta(days=keep.keep_live_days))
-        bus.add(LogKeeper(record.run_dir, prepared.request.out, retention, system_clock))
-        return engine
-
-    def _places(self) -> tuple[Place, ...]:
-        """What has to stay where it is while the process runs."""
-        state = self._surroundings.state
-        places = (Place("log directory", "LOG-001", self.record.lost),)
-        return places if state is None else (Place("state directory", STATE_CODE, state.lost), *places)
-
-    def _monitoring(self, bus: LiveBus, event_logger: EventLogger, stopwatch: Stopwatch) -> Monitoring | None:
-        if not self._surroundings.real_time:
-            return None
-        from basis_actors.services.monitoring import Monitoring
-
-        clock = self._surroundings.clock
-        return Monitoring(
-            self._prepared.run,
-            bus,
-            self.record.components,
-            correlation_id=self.record.correlation_id,
-            config_hash=self._prepared.config_hash,
-            unwritten=lambda: event_logger.unwritten,
-            stopwatch=stopwatch,
-            pace=clock.pace if isinstance(clock, ReplayClock) else 1.0,
-        )
-
-    def _event_logger(self) -> EventLogger:
-        """One that never holds the loop for the disk, unless nothing else wants it: then the log of a backtest."""
-        record, components = self.record, self._prepared.run.mode.component_config
-        config, segment_bytes = components.event_logger, components.log_keeper.segment_bytes
-        if not self._surroundings.real_time:
-            sink = DomainEventLogger(
-                record.run_dir,
-                record.correlation_id,
-                record.pid,
-                batch_events=config.batch_events,
-                flush_seconds=config.flush_seconds,
-                segment_bytes=segment_bytes,
-                clock=record.clock,
-            )
-            return EventLogger(sink, record.statistics, record.components)
-        writer = AsyncDomainEventLogger(
-            record.run_dir,
-            record.correlation_id,
-            record.pid,
-            batch_events=config.batch_events,
-            flush_seconds=config.flush_seconds,
-            segment_bytes=segment_bytes,
-            unwritten_limit=config.unwritten_limit,
-            clock=record.clock,
-        )
-        return LiveEventLogger(writer, record.statistics, record.components)
 
     def _progress(self, engine: Engine, started: float) -> Progress:
         history = self._prepared.history
@@ -403,8 +277,3 @@ def _innermost(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
-
-
-def _zero() -> float:
-    """A stopwatch source for runs that have to be the same to the byte."""
-    return 0.0

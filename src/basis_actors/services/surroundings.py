@@ -10,6 +10,7 @@ from basis_actors.config import RunConfig
 from basis_actors.errors import ConfigError
 from basis_actors.messages.book import Flow
 from basis_actors.ports import MarketFeed, OrderJournal, VenueClient
+from basis_actors.services.live_market import LiveMarket
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.replay_feed import ReplayFeed
 from basis_actors.services.state import StateDirectory
@@ -55,6 +56,11 @@ class Surroundings(NamedTuple):
     """Adds to the bus what watches over the surroundings themselves."""
     state: StateDirectory | None = None
     """With one there is a kill switch that listens for commands, in real time only; whoever made it releases it."""
+
+    @property
+    def market(self) -> LiveMarket | None:
+        """The feed where exchanges publish it: to be opened, and listened to between ticks; None for a recorded one."""
+        return self.feed if isinstance(self.feed, LiveMarket) else None
 
 
 def on_paper(prepared: Prepared, pace: float | None, make_venues: MakesVenues | None = None) -> Surroundings:

@@ -1,0 +1,172 @@
+"""Defines the actors of a live process: those of a backtest, and those that watch over it. When they begin and end is
+left to whoever runs the process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from basis_actors.actors.engine import Engine
+from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
+from basis_actors.actors.log_keeper import LogKeeper
+from basis_actors.actors.market_watch import MarketWatch
+from basis_actors.actors.place_watch import Place, PlaceWatch
+from basis_actors.actors.reporting import STATE_CODE, error_event
+from basis_actors.actors.timing import Stopwatch
+from basis_actors.bus import LiveBus, ReplayClock
+from basis_actors.errors import BasisError
+from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger, DomainEventLogger
+from basis_actors.logs.retention import Retention
+from basis_actors.logs.wall_clock import system_clock
+from basis_actors.messages.events import SystemErrorEvent
+from basis_actors.services.preparation import Prepared
+from basis_actors.services.run_record import RunRecord
+from basis_actors.services.signals import add_signal_poller
+from basis_actors.services.surroundings import Surroundings
+from basis_actors.services.wiring import EVENT_LOGGER, FREELY, add_engine
+from basis_actors.times import utc_from_ns
+
+if TYPE_CHECKING:
+    from basis_actors.services.monitoring import Monitoring
+
+__all__ = ["LiveActors"]
+
+
+class LiveActors:
+    """Those of one process. What a component log loses before they join the bus is told as soon as they have."""
+
+    def __init__(self, prepared: Prepared, record: RunRecord, surroundings: Surroundings) -> None:
+        self._prepared = prepared
+        self._record = record
+        self._surroundings = surroundings
+        self._bus: LiveBus | None = None
+        self.monitoring: Monitoring | None = None
+        """What watches the process, once they have joined; None where the market waits for each tick, as in a
+        backtest."""
+        self.warn: Callable[[str], object] = lambda _: None
+        """Told what whoever started the process is to see at once."""
+        self._untold: list[SystemErrorEvent] = []
+        record.components.tell = self._note_lost_line
+
+    def join(self, bus: LiveBus) -> Engine:
+        """Add them to the bus, and return the one that the others follow. Use it once.
+
+        Raises BasisError where one of them cannot be made.
+        """
+        self._bus = bus
+        prepared, record, around = self._prepared, self._record, self._surroundings
+        components, run = prepared.run.mode.component_config, prepared.run
+        event_logger = self._event_logger()
+        stopwatch = Stopwatch(_zero if prepared.request.fixed_clock else time.perf_counter)
+        watching = self.monitoring = self._monitoring(bus, event_logger, stopwatch)
+        engine = add_engine(
+            bus,
+            run=run,
+            strategy=prepared.strategy,
+            feed=around.feed,
+            venues=around.make_venues(run, bus.clock),
+            flows=around.flows,
+            event_logger=event_logger,
+            stopwatch=stopwatch,
+            simulated=around.journal is None,
+            journal=around.journal,
+            real_time=around.real_time,
+            state=around.state,
+            health=None if watching is None else watching.health,
+        )
+        self._tell_log()
+        if around.watched is not None:
+            around.watched(bus)
+        if watching is not None:
+            watching.join()
+            if around.requests is not None:
+                around.requests.writer = watching.api_log.note
+        market = around.market
+        if market is not None:
+            watch = MarketWatch()
+            bus.add(watch, FREELY)
+            market.tell = lambda trouble: bus.post(watch.name, trouble)
+            for source in market.sources():
+                bus.add_source(watch.name, source)
+            add_signal_poller(bus, run)
+        if isinstance(event_logger, LiveEventLogger):
+            event_logger.warn = lambda text: self.warn(text)
+            bus.add_source(event_logger.name, event_logger.write_events)
+        if around.real_time:
+            bus.add(PlaceWatch(self._places(), components.kill_switch.heartbeat_seconds), FREELY)
+        keep = components.log_keeper
+        retention = Retention(timedelta(days=keep.keep_backtests_days), timedelta(days=keep.keep_live_days))
+        bus.add(LogKeeper(record.run_dir, prepared.request.out, retention, system_clock))
+        return engine
+
+    def _places(self) -> tuple[Place, ...]:
+        """What has to stay where it is while the process runs."""
+        state = self._surroundings.state
+        places = (Place("log directory", "LOG-001", self._record.lost),)
+        return places if state is None else (Place("state directory", STATE_CODE, state.lost), *places)
+
+    def _monitoring(self, bus: LiveBus, event_logger: EventLogger, stopwatch: Stopwatch) -> Monitoring | None:
+        if not self._surroundings.real_time:
+            return None
+        from basis_actors.services.monitoring import Monitoring
+
+        clock = self._surroundings.clock
+        return Monitoring(
+            self._prepared.run,
+            bus,
+            self._record.components,
+            correlation_id=self._record.correlation_id,
+            config_hash=self._prepared.config_hash,
+            unwritten=lambda: event_logger.unwritten,
+            stopwatch=stopwatch,
+            pace=clock.pace if isinstance(clock, ReplayClock) else 1.0,
+        )
+
+    def _event_logger(self) -> EventLogger:
+        """One that never holds the loop for the disk, unless nothing else wants it: then the log of a backtest."""
+        record, components = self._record, self._prepared.run.mode.component_config
+        config, segment_bytes = components.event_logger, components.log_keeper.segment_bytes
+        if not self._surroundings.real_time:
+            sink = DomainEventLogger(
+                record.run_dir,
+                record.correlation_id,
+                record.pid,
+                batch_events=config.batch_events,
+                flush_seconds=config.flush_seconds,
+                segment_bytes=segment_bytes,
+                clock=record.clock,
+            )
+            return EventLogger(sink, record.statistics, record.components)
+        writer = AsyncDomainEventLogger(
+            record.run_dir,
+            record.correlation_id,
+            record.pid,
+            batch_events=config.batch_events,
+            flush_seconds=config.flush_seconds,
+            segment_bytes=segment_bytes,
+            unwritten_limit=config.unwritten_limit,
+            clock=record.clock,
+        )
+        return LiveEventLogger(writer, record.statistics, record.components)
+
+    def _note_lost_line(self, error: BasisError) -> None:
+        """A component log that cannot be written ends nothing: what counts is in the event log."""
+        text = f"{error.message}; the process goes on, and this is said once"
+        self.warn(f"{error.code}: {text}")
+        at = utc_from_ns(self._surroundings.clock.now())
+        self._tell_log(error_event(at, "component_logs", error.code, text))
+
+    def _tell_log(self, *events: SystemErrorEvent) -> None:
+        """Have events logged, now or as soon as there is somebody who does."""
+        self._untold += events
+        if self._bus is not None and EVENT_LOGGER in self._bus.actors:
+            while self._untold:
+                self._bus.post(EVENT_LOGGER, self._untold.pop(0))
+
+
+def _zero() -> float:
+    """A stopwatch source for runs that have to be the same to the byte."""
+    return 0.0
