@@ -13,7 +13,7 @@ from basis_actors.actors.exchange_adapter import ExchangeAdapter
 from basis_actors.actors.execution_manager import ExecutionManager
 from basis_actors.actors.risk_gate import RiskGate
 from basis_actors.actors.risk_override import RiskOverride
-from basis_actors.errors import AuthFailed, Transient, UnknownOutcome, VenueError
+from basis_actors.errors import Transient, UnknownOutcome, VenueError
 from basis_actors.messages.commands import StopTrading
 from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.journal import IntentState, JournalEntry
@@ -25,6 +25,7 @@ from basis_actors.strategies.base import Decision, Situation
 from basis_actors.venues.journal.memory import JournalBook, MemoryJournal
 from basis_actors.venues.live.account import ExchangeAccount
 from basis_actors.venues.live.answers import failed
+from basis_actors.venues.live.contact import Contact
 from basis_actors.venues.live.intents import Intents
 from basis_actors.venues.live.left_orders import LeftOrders
 from basis_actors.venues.live.mirror import shown_by
@@ -113,12 +114,12 @@ def believe_one_answer(patch: pytest.MonkeyPatch) -> None:
 
 def go_on_without_keys(patch: pytest.MonkeyPatch) -> None:
     """A key that was revoked is taken for an exchange that cannot be reached for a while."""
-    lose = ExchangeAccount._lose
+    lose = Contact.lose
 
-    def patiently(account: ExchangeAccount, error: AuthFailed | Transient) -> None:
-        lose(account, Transient("VEN-003", str(error)))
+    def patiently(contact: Contact, error: VenueError) -> None:
+        lose(contact, Transient("VEN-003", str(error)))
 
-    patch.setattr(ExchangeAccount, "_lose", patiently)
+    patch.setattr(Contact, "lose", patiently)
 
 
 def forget_what_came_back(patch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from basis_actors.messages.stops import BracketRecalled, StopTicket
 from basis_actors.ports import ExchangeApi, OrderJournal
 from basis_actors.times import utc_from_ns
 from basis_actors.venues.live.bound import bound_by
+from basis_actors.venues.live.contact import Contact
 from basis_actors.venues.live.doubt import Belief, Doubt
 from basis_actors.venues.live.findings import Findings
 from basis_actors.venues.live.intake import Intake
@@ -90,11 +91,7 @@ class ExchangeAccount:
         """What earlier processes knew of positions with stops, for somebody to tell the strategy."""
         self._opened: tuple[Settlement, ...] = ()
         self._is_open = False
-        self._lost_since: int | None = None
-        self._unread: str | None = None
-        """Why our key may not even read; None when it may."""
-        self._unsent: str | None = None
-        """Why our key may not send; what it may is looked up once, at the start of a process."""
+        self._contact = Contact(terms.venue, self.findings, clock)
         self._told: set[str] = set()
         self.bound: dict[str, float] = {}
         """How much of what could be sold open orders bind, by position key, as it was shown last."""
@@ -122,16 +119,12 @@ class ExchangeAccount:
     @property
     def lost_since(self) -> int | None:
         """Since when it could not be looked at, nanoseconds; None when it could."""
-        return self._lost_since
+        return self._contact.lost_since
 
     @property
     def key_refused(self) -> str | None:
-        """Why the exchange does not take our key: then nothing is begun there. None when it does.
-
-        What may not be read may be again once somebody has mended the key; what may not be sent, only in a process that
-        has looked up at its start what the key may do.
-        """
-        return self._unsent or self._unread
+        """Why the exchange does not take our key: then nothing is begun there. None when it does."""
+        return self._contact.key_refused
 
     @property
     def doubt(self) -> str | None:
@@ -212,14 +205,14 @@ class ExchangeAccount:
         try:
             await self._catch_up()
         except AuthFailed as error:
-            self._lose(error)
+            self._contact.lose(error)
         except UnknownOutcome:
-            self._find()  # and still it does not say what became of an order; nothing is read before it does
+            self._contact.find()  # and still it does not say what became of an order; nothing is read before it does
         except Transient as error:
-            if self._lost_since is None:
+            if self._contact.lost_since is None:
                 text = f"{self.domain} cannot be looked at: {error.message}"
                 self.findings.error(self._clock.now(), error.code, text, passes=True)
-            self._lose(error)
+            self._contact.lose(error)
         expected = await self._journal.expected(self.domain)
         self._lateness.look(self._clock.now(), (*expected, *self._transfers.leaving))
         found, self.findings.settlements = tuple(self.findings.settlements), []
@@ -231,11 +224,11 @@ class ExchangeAccount:
         try:
             await (self._account() if self.left.problem is None else self._catch_up())
         except (Transient, AuthFailed) as error:
-            self._lose(error)
+            self._contact.lose(error)
             return
         except UnknownOutcome:
             pass  # it answers
-        self._find()
+        self._contact.find()
 
     async def require_room(self, orders: Sequence[Order]) -> None:
         """Whether trades like these would be sent now. Raises Transient as `ExchangeApi.require_room`."""
@@ -251,11 +244,7 @@ class ExchangeAccount:
             return await self._stops.see_to(order, await self._desk(order).send(order))
         except VenueError as error:
             await self._stops.drop(order)
-            if isinstance(error, Transient | UnknownOutcome):
-                self._note_silence(error)
-            if isinstance(error, AuthFailed) and self._unsent is None:
-                self._unsent = f"{error.message}; mend the key, then start the process again"
-                self._say_refused(self._unsent)
+            self._contact.not_sent(error)
             raise
 
     async def execute_group(self, orders: tuple[Order, ...]) -> tuple[ExecutionHandshake, ...]:
@@ -272,11 +261,8 @@ class ExchangeAccount:
         if attempts:
             try:
                 return await self._stops.see_to(order, await self._desk(order).ask(attempts[-1]))
-            except AuthFailed as error:
-                self._lose(error)
-                raise
-            except Transient as error:
-                self._note_silence(error)
+            except (AuthFailed, Transient) as error:
+                self._contact.not_told(error)
                 raise
         return ExecutionHandshake(
             operation_id=order.operation_id,
@@ -307,7 +293,7 @@ class ExchangeAccount:
             believed = {key: amount for key, amount in shown.items() if key not in self._doubt.keys}
             return {**believed, **booked, **await self._under_way()}
         except AuthFailed as error:
-            self._lose(error)
+            self._contact.lose(error)
             raise
 
     def can_send(self, order: Order) -> bool:
@@ -378,34 +364,9 @@ class ExchangeAccount:
                 if not await self._is_trading():
                     self._adjust(state, found)
                 break
-        self._find()
+        self._contact.find()
         self.left.compared()
         return shown
-
-    def _note_silence(self, error: VenueError) -> None:
-        """No answer came to an order, or to a question about one."""
-        if isinstance(error, UnknownOutcome) or error.code == "VEN-003":
-            self._lose(error)
-
-    def _lose(self, error: VenueError) -> None:
-        """The account cannot be looked at."""
-        if self._lost_since is None:
-            self._lost_since = self._clock.now()
-        if isinstance(error, AuthFailed):
-            if self.key_refused is None:
-                self._say_refused(error.message)
-            self._unread = error.message
-
-    def _find(self) -> None:
-        """It can be."""
-        self._lost_since = None
-        if self._unread is not None:
-            self._unread = None
-            self.findings.error(self._clock.now(), "VEN-005", f"{self.domain} takes our key again", passes=True)
-
-    def _say_refused(self, why: str) -> None:
-        text = f"{self.domain} does not take our key, so nothing is begun there: {why}"
-        self.findings.error(self._clock.now(), "VEN-005", text)
 
     async def _held(self, key: str) -> float:
         """How much there is of something: as booked, and before anything is booked as the account shows.
