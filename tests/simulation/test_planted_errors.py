@@ -28,9 +28,13 @@ def test_a_planted_error_is_found(plant: str) -> None:
     assert found(plant, "eth_basis", 168) is not None
 
 
-RARE = {("ignore_a_kill", "usdt_market_neutral"), ("do_not_ask_the_switch", "usdt_market_neutral")}
-"""A mode that sends little else than groups, whose legs hedge each other, goes on sending them after a kill. What each
-of those who keep to it would let through, another stops."""
+RARE = {
+    ("ignore_a_kill", "btc_basis"),
+    ("ignore_a_kill", "usdt_market_neutral"),
+    ("do_not_ask_the_switch", "usdt_market_neutral"),
+}
+"""Not found there within as many stories. A mode that sends little else than groups, whose legs hedge each other, goes
+on sending them after a kill; what each of those who keep to it would let through, another stops."""
 
 
 @pytest.mark.long

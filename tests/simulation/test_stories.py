@@ -136,7 +136,7 @@ def test_the_logs_of_a_story_that_is_wrong_are_kept(tmp_path: Path, monkeypatch:
     [
         ("btc_basis", 23, "a story of 23 hours cannot come to rest; 24 or more are needed"),
         ("pure_lending_usdt", WEEK, "mode pure_lending_usdt trades on no exchange"),
-        pytest.param("ml_btc_directional_usdt_margin", WEEK, "protects its orders by stops", marks=pytest.mark.long),
+        pytest.param("ml_btc_directional_usdt_margin", WEEK, "protects its positions by stops", marks=pytest.mark.long),
         ("btc_bassis", WEEK, "btc_basis"),
     ],
 )

@@ -18,10 +18,13 @@ from basis_actors.cli.report import report
 from basis_actors.cli.results import results
 from basis_actors.cli.simulate import simulate
 from basis_actors.cli.stress import stress
-from basis_actors.cli.terminal import BAD_INPUT, complain
+from basis_actors.cli.terminal import BAD_INPUT, FAILED, complain
 from basis_actors.errors import BasisError
 
 __all__ = ["app"]
+
+_PASSES = "ENGINE-006"
+"""A disk without room: whoever supervises the process is to start it again."""
 
 
 class _Commands(TyperGroup):
@@ -31,7 +34,7 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except BasisError as error:
             complain(str(error))
-            raise typer.Exit(BAD_INPUT) from None
+            raise typer.Exit(FAILED if error.code == _PASSES else BAD_INPUT) from None
 
 
 app = typer.Typer(

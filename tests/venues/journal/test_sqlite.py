@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -297,6 +298,17 @@ async def test_a_disk_that_is_read_only_is_said(disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     with pytest.raises(BasisError, match=r"ENGINE-004: .* cannot be opened: .*Read-only file system"):
         SqliteJournal(disk / "journal.db")
+
+
+async def test_a_disk_without_room_is_told_from_a_journal_that_cannot_be_used(disk: Path) -> None:
+    SqliteJournal(disk / "journal.db").close()
+    with suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(bytes(4096))
+    with pytest.raises(BasisError, match=r"ENGINE-006: .* cannot be opened: .*(full|I/O)"):
+        SqliteJournal(disk / "journal.db")
+    (disk / "filler").unlink()
+    SqliteJournal(disk / "journal.db").close()
 
 
 async def test_accounts_write_at_the_same_time(path: Path, journal: SqliteJournal) -> None:

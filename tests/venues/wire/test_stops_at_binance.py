@@ -317,6 +317,18 @@ async def test_a_kill_between_a_refused_stop_and_the_close_leaves_the_close_to_t
         assert (desk.size, desk.waiting, desk.said()) == (0, {}, [])
 
 
+async def test_an_entry_is_told_from_that_of_the_last_process_which_this_one_has_closed(desk: Desk) -> None:
+    async with desk.process() as account:
+        await confirmed(account, entry())
+        desk.exchange.account.cancel_stop(desk.exchange.account.find_stop("loss"))
+        desk.exchange.account.set_price("BTC-PERP", "58500")
+    async with desk.process() as account:
+        assert (desk.size, desk.waiting) == (0, {})
+        await confirmed(account, entry(stop_loss=57_000.0))
+        assert (desk.size, desk.waiting) == (Decimal("0.5"), {"stop_loss": Decimal(57_000)})
+    assert desk.sent_once
+
+
 async def test_a_stop_that_vanished_is_placed_again(desk: Desk) -> None:
     async with desk.process() as account:
         await confirmed(account, entry())

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
-from functools import partial
+from errno import ENOSPC
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +47,8 @@ _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, TypeError, ArithmeticErr
 class SqliteJournal:
     """The order journal at `path`, made when it is not there; unless it has to be, as somebody has traded with it.
 
-    Raises BasisError ENGINE-004 when the file cannot be used: without the journal nobody knows what was sent.
+    Raises BasisError ENGINE-004 when the file cannot be used: without the journal nobody knows what was sent. It is
+    ENGINE-006 as long as the disk is full or fails, which passes.
     """
 
     def __init__(self, path: Path, *, used: bool = False) -> None:
@@ -59,7 +60,7 @@ class SqliteJournal:
         self._failing = False
         self.tell: Callable[[str | None], object] = lambda _: None
         """Told why a change is not on disk, and None once everything is."""
-        with self._named("opened", partial(BasisError, "ENGINE-004"), *_UNREADABLE):
+        with self._named("opened", lambda text, error: BasisError(_code_of(error), text), *_UNREADABLE):
             if used and not path.exists():
                 raise self._lost("is gone")
             # The file holds orders and amounts; nobody else has to read them.
@@ -231,7 +232,7 @@ class SqliteJournal:
 
     def _commit(self, statements: Sequence[Statement]) -> None:
         connection = self._connection
-        with self._named("written", partial(JournalError, "ENGINE-006")):
+        with self._named("written", lambda text, _: JournalError("ENGINE-006", text)):
             connection.execute("BEGIN IMMEDIATE")
             try:
                 for statement, values in statements:
@@ -312,7 +313,7 @@ class SqliteJournal:
                 raise ValueError(f"intent {client_id!r} cannot be read, with {filled!r} filled: {error}") from error
 
     @contextmanager
-    def _named(self, what: str, make: Callable[[str], BasisError], *also: type[Exception]) -> Iterator[None]:
+    def _named(self, what: str, make: Callable[[str, Exception], BasisError], *also: type[Exception]) -> Iterator[None]:
         named: tuple[type[Exception], ...] = (OSError, sqlite3.Error, *also)
         try:
             yield
@@ -320,4 +321,13 @@ class SqliteJournal:
             raise make(
                 f"order journal {self._path} cannot be {what}: {error}; nothing is sent without it: free space, make"
                 " its folder writable, or bring back an intact copy",
+                error,
             ) from error
+
+
+def _code_of(error: Exception) -> str:
+    """What a journal that cannot be opened is called: a disk that is full or fails is worth another start."""
+    # The lowest byte of an extended result code is its class: https://www.sqlite.org/rescode.html
+    kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    passes = kind in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) or getattr(error, "errno", None) == ENOSPC
+    return "ENGINE-006" if passes else "ENGINE-004"

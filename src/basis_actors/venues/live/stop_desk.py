@@ -235,9 +235,11 @@ class StopDesk:
 
     async def _was_closed(self, bracket: Bracket) -> bool:
         """Whether its position was closed because it could not have its stop, by its own process or by a later one."""
-        name = closing_id(bracket.entry_id, 1)
-        processes = range(bracket.incarnation, self._journal.incarnation + 1)
-        return any([await self._was_filled(Bracket(process, name)) for process in processes])
+        closings = [
+            Bracket(process, closing_id(bracket, 1, process))
+            for process in range(bracket.incarnation, self._journal.incarnation + 1)
+        ]
+        return any([await self._was_filled(closing) for closing in closings])
 
     async def _size_at_rest(self, pair: str, seen: Sequence[_Seen]) -> float:
         """What is held, once the trades of a stop that has fired are booked."""
@@ -319,7 +321,7 @@ class StopDesk:
         """The closing order that is under way, else the next: one that was done before has left something."""
         number = 1
         while True:
-            closing = closing_order(order, size, number)
+            closing = closing_order(order, size, number, self._journal.incarnation)
             attempts = await self._intents.attempts(closing)
             if not attempts or not attempts[-1].state.has_ended:
                 return closing
