@@ -52,7 +52,6 @@ PARTS: Final[Mapping[str, Callable[..., str]]] = {
     "settings-of": components.settings,
     "example": components.example,
     "errors": components.error_codes,
-    "unused-codes": components.unused_codes,
     "layers": structure.layers,
     "modules": structure.modules,
     "ports": structure.port_table,

@@ -19,7 +19,7 @@ from basis_actors.messages.events import EVENT_TYPES, DomainEvent
 from docs_build.docstrings import told
 from docs_build.events import example_lines
 
-__all__ = ["error_codes", "example", "settings", "sources", "unused_codes"]
+__all__ = ["error_codes", "example", "settings", "sources"]
 
 _PACKAGE: Final = Path(basis_actors.__file__).parent
 _LEFT_OUT: Final = frozenset(DomainEvent.__struct_fields__) - {"timestamp", "sequence"}
@@ -77,12 +77,6 @@ def error_codes(*modules: str) -> str:
 def _places(found: list[str]) -> str:
     more = [f"{len(found) - _MOST_PLACES} more"] if len(found) > _MOST_PLACES else []
     return ", ".join([*(f"`{place}`" for place in found[:_MOST_PLACES]), *more])
-
-
-def unused_codes() -> str:
-    """Codes that are registered and that no module names."""
-    used = {code for path in sources() for code, _ in _codes_in(path)}
-    return f"{', '.join(f'`{code}`' for code in REGISTRY if code not in used)}\n"
 
 
 def sources() -> list[Path]:

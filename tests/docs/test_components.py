@@ -10,9 +10,7 @@ from typing import Final
 
 import pytest
 from docs_build.actors import traffic
-from docs_build.components import error_codes, unused_codes
-
-from basis_actors.errors import REGISTRY
+from docs_build.components import error_codes
 
 CHECKOUT: Final = Path(__file__).parents[2]
 DOCS: Final = CHECKOUT / "docs"
@@ -88,9 +86,3 @@ def test_a_code_is_found_where_it_is_named() -> None:
     assert "`ExecutionManager._leave_one_sided`" in error_codes("actors.execution_manager")
     with pytest.raises(FileNotFoundError, match=r"no module actors\.nobody"):
         error_codes("actors.nobody")
-
-
-def test_a_code_that_is_raised_is_not_called_unused() -> None:
-    unused = set(re.findall(r"`([A-Z]+-\d{3})`", unused_codes()))
-    assert unused < set(REGISTRY)
-    assert not unused & {"POS-005", "CONFIG-001", "ENGINE-006", "RISK-008"}
