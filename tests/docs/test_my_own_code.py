@@ -85,7 +85,8 @@ def test_a_strategy_that_fails_is_told_by_file_and_line(fund: Path) -> None:
 
 def test_a_decision_of_no_known_type_is_told_those_that_there_are(fund: Path) -> None:
     file = fund / "carry.py"
-    file.write_text(file.read_text().replace('"entry", "entry_full"', '"enter", "entry_full"'))
+    # Of another length: a file of the same size and second is taken for the one that is compiled already.
+    file.write_text(file.read_text().replace('"entry", "entry_full"', '"enter_now", "entry_full"'))
     with pytest.raises(basis_actors.RunFailed, match="one of entry, exit, rebalance, hold, emergency_exit is needed"):
         basis_actors.backtest(fund / "lend.yaml", end="2024-01-02")
 
