@@ -21,11 +21,6 @@ UNHEDGED = Decimal("0.002")
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def there(tmp_path: Path) -> AsyncIterator[Street]:
     async with street(tmp_path) as exchanges, anyio.create_task_group() as market:
         market.start_soon(exchanges.publish)

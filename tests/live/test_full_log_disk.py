@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import anyio
 import pytest
-from tests.live.street import Street, street
+from tests.live.street import Street
 from tests.live.test_lost_places import OFTEN
 from tests.live.test_trading import LEGS, UNHEDGED, ask, entered, errors, net
 
 from basis_actors.logs.replay import replay
 
 pytestmark = [pytest.mark.anyio, pytest.mark.long]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def there(tmp_path: Path) -> AsyncIterator[Street]:
-    """The exchanges, as they trade."""
-    async with street(tmp_path) as exchanges, anyio.create_task_group() as tasks:
-        tasks.start_soon(exchanges.publish)
-        yield exchanges
-        tasks.cancel_scope.cancel()
 
 
 @pytest.fixture

@@ -26,11 +26,6 @@ QUICK = (
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def there(tmp_path: Path) -> AsyncIterator[Street]:
     """The exchanges, as they trade; OKX carries out its first order and hangs from then on."""
     async with street(tmp_path) as exchanges, anyio.create_task_group() as tasks:

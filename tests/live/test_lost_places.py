@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import anyio
 import pytest
-from tests.live.street import Street, street
+from tests.live.street import Street
 from tests.live.test_trading import LEGS, UNHEDGED, ask, decisions, entered, errors, net
 
 from basis_actors.logs.reader import EventLog
@@ -23,20 +21,6 @@ OFTEN = (
     *("--set", "component_config.strategy_manager.failure_pause_seconds=2.0"),
     *("--set", "component_config.market_feed.tick_delay_seconds=0.5"),
 )
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def there(tmp_path: Path) -> AsyncIterator[Street]:
-    """The exchanges, as they trade."""
-    async with street(tmp_path) as exchanges, anyio.create_task_group() as tasks:
-        tasks.start_soon(exchanges.publish)
-        yield exchanges
-        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("what", ["btc_basis", "btc_basis/orders.sqlite"])

@@ -26,11 +26,6 @@ MODE = "ml_btc_directional_usdt_margin"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def there(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Street]:
     """The exchanges, as they trade, in a folder with a name that is short enough for a socket in it."""
     async with street(tmp_path_factory.mktemp("s")) as exchanges, anyio.create_task_group() as tasks:

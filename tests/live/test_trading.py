@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
-import anyio
 import pytest
 from tests.exchange.faults import FOREVER
 from tests.exchange.server import KEY
-from tests.live.street import KEYS, Street, street
+from tests.live.street import KEYS, Street
 from typer.testing import CliRunner
 
 from basis_actors.cli.app import app
@@ -33,20 +32,6 @@ UNHEDGED = Decimal("0.003")
 """BTC: as much as the mode leaves be, a fee of the purchase that is paid in it included."""
 DUST = Decimal("0.00001")
 """BTC: less than a lot."""
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def there(tmp_path: Path) -> AsyncIterator[Street]:
-    """The exchanges, as they trade."""
-    async with street(tmp_path) as exchanges, anyio.create_task_group() as tasks:
-        tasks.start_soon(exchanges.publish)
-        yield exchanges
-        tasks.cancel_scope.cancel()
 
 
 def bought(street: Street) -> Decimal:

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import anyio
 import pytest
-from tests.live.street import Street, street
+from tests.live.street import Street
 from tests.live.test_trading import UNHEDGED, bought, decisions, net
 
 from basis_actors.logs.reader import EventLog
 from basis_actors.messages.events import SystemErrorEvent
 
 pytestmark = [pytest.mark.anyio, pytest.mark.long]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def there(tmp_path: Path) -> AsyncIterator[Street]:
-    """The exchanges, as they trade."""
-    async with street(tmp_path) as exchanges, anyio.create_task_group() as tasks:
-        tasks.start_soon(exchanges.publish)
-        yield exchanges
-        tasks.cancel_scope.cancel()
 
 
 async def test_it_enters_with_what_lies_where_and_says_what_would_have_to_be_moved(there: Street) -> None:

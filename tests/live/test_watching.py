@@ -28,11 +28,6 @@ pytestmark = pytest.mark.anyio
 PACE = 3600.0
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def live_run(out: Path, pace: float | None = PACE, **overrides: Any) -> LiveRun:
     component = {"monitoring": {"port": 0}, **overrides}
     request = BacktestRequest(mode="btc_basis", out=out, runtime="live", overrides={"component_config": component})
