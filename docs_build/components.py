@@ -26,21 +26,17 @@ _LEFT_OUT: Final = frozenset(DomainEvent.__struct_fields__) - {"timestamp", "seq
 """What every event has, and what tells nothing about this one."""
 _LONGEST: Final = 2
 """Entries of a dictionary or list that a short example shows."""
-_MOST_PLACES: Final = 6
-"""Functions that name a code and are told one by one."""
 _MOST_VALUES: Final = 3
 """Values of a setting that are told one by one."""
 
 
 def example(name: str) -> str:
-    """Where events of a type are, and one of them, shortened, a field a line."""
+    """Where events of a type are, and one of them, shortened, on a line as in the log."""
     kind = next(kind for kind in EVENT_TYPES if kind.__name__ == name)
     event = {key: value for key, value in example_lines()[kind].items() if key not in _LEFT_OUT}
-    shown = ",\n".join(
-        f"  {json.dumps(key)}: {json.dumps(_short(value), ensure_ascii=False)}" for key, value in event.items()
-    )
+    shown = json.dumps({key: _short(value) for key, value in event.items()}, ensure_ascii=False)
     where = f"`events/{kind.FILE}.jsonl`, fields in [{name}](docs:LOGGING_GUIDE.md#{name.lower()}):"
-    return f"{where}\n\n```json\n{{\n{shown}\n}}\n```\n"
+    return f"{where}\n\n```json\n{shown}\n```\n"
 
 
 def _short(value: Any) -> Any:
@@ -55,28 +51,13 @@ def _short(value: Any) -> Any:
 
 
 def error_codes(*modules: str) -> str:
-    """The registered codes that some modules, as `actors.risk_monitor`, name, and in which of their functions.
+    """The registered codes that some modules, as `actors.risk_monitor`, name.
 
     A module that ends in `.` stands for all that is below it.
     """
-    named: dict[str, list[str]] = {}
-    for module in modules:
-        for path in _files(module):
-            for code, place in _codes_in(path):
-                places = named.setdefault(code, [])
-                if place and place not in places:
-                    places.append(place)
-    rows = [
-        f"| `{code.code}` | {code.severity} | {code.meaning} | {_places(named[name])} |"
-        for name, code in REGISTRY.items()
-        if named.get(name)
-    ]
-    return "\n".join(["| code | severity | meaning | named in |", "| --- | --- | --- | --- |", *rows, ""])
-
-
-def _places(found: list[str]) -> str:
-    more = [f"{len(found) - _MOST_PLACES} more"] if len(found) > _MOST_PLACES else []
-    return ", ".join([*(f"`{place}`" for place in found[:_MOST_PLACES]), *more])
+    named = {code for module in modules for path in _files(module) for code in _codes_in(path)}
+    rows = [f"| `{code.code}` | {code.severity} | {code.meaning} |" for name, code in REGISTRY.items() if name in named]
+    return "\n".join(["| code | severity | meaning |", "| --- | --- | --- |", *rows, ""])
 
 
 def sources() -> list[Path]:
@@ -92,24 +73,17 @@ def _files(module: str) -> list[Path]:
     return found
 
 
-def _codes_in(path: Path) -> Iterator[tuple[str, str]]:
-    """Codes that a module names itself or by a constant, each with the function that does; empty outside of any."""
+def _codes_in(path: Path) -> Iterator[str]:
+    """Codes that a module names itself or by a constant."""
     if path.name in ("errors.py", "error_guide.py") and path.parent == _PACKAGE:
         return
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    yield from _below(tree, "", _shared_constants() | dict(_constants(tree)))
-
-
-def _below(node: ast.AST, place: str, constants: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for child in ast.iter_child_nodes(node):
-        inner = place
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            inner = f"{place}.{child.name}".lstrip(".")
-        elif isinstance(child, ast.Constant) and child.value in REGISTRY:
-            yield str(child.value), place
-        elif isinstance(child, ast.Name) and child.id in constants and isinstance(child.ctx, ast.Load):
-            yield constants[child.id], place
-        yield from _below(child, inner, constants)
+    constants = _shared_constants() | dict(_constants(tree))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value in REGISTRY:
+            yield str(node.value)
+        elif isinstance(node, ast.Name) and node.id in constants and isinstance(node.ctx, ast.Load):
+            yield constants[node.id]
 
 
 @cache
