@@ -29,7 +29,8 @@ from docs_build import (
     structure,
 )
 
-_PART: Final = re.compile(r"(<!-- generated: ([\w-]+)(?: ([\w. -]+?))? -->\n).*?(<!-- end -->)", re.DOTALL)
+_PART: Final = re.compile(r"(<!-- generated: ([\w-]+)(?:\s([\w.\s-]+?))?\s-->\n).*?(<!-- end -->)", re.DOTALL)
+_MARK: Final = "<!-- generated"
 
 PARTS: Final[Mapping[str, Callable[..., str]]] = {
     "event-schemas": events.schemas,
@@ -69,7 +70,10 @@ def main(arguments: list[str]) -> int:
     for document in sorted(documents):
         text = document.read_text(encoding="utf-8")
         above = "".join(f"{part}/" for part in _path_to(root, document.parent))
-        current = _PART.sub(partial(_filled, above), text)
+        current, parts = _PART.subn(partial(_filled, above), text)
+        if parts != text.count(_MARK):
+            sys.stderr.write(f"{document}: {text.count(_MARK)} generated parts begin, {parts} have a name and an end\n")
+            return 1
         if current != text:
             stale.append(str(document.relative_to(folder)))
             if "--check" not in arguments:

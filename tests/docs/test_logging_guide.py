@@ -54,3 +54,15 @@ def test_a_document_that_is_not_current_is_named(tmp_path: Path) -> None:
     assert "LOGGING_GUIDE.md" in done.stderr
     subprocess.run(command, cwd=CHECKOUT, check=True)
     assert copy.read_bytes() == GUIDE.read_bytes()
+
+
+def test_a_part_that_is_not_marked_as_it_should_be_is_no_text(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- generated: errors actors.pnl_monitor\nactors.risk_monitor -->\n<!-- end -->\n")
+    command = [sys.executable, "-m", "docs_build", str(tmp_path)]
+    subprocess.run(command, cwd=CHECKOUT, check=True)
+    assert "`PNL-005`" in page.read_text()
+    page.write_text("<!-- generated errors actors.pnl_monitor -->\n<!-- end -->\n")
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "1 generated parts begin, 0 have a name and an end" in done.stderr
