@@ -59,7 +59,7 @@ def test_every_page_is_whole(address: str, tab: Tab, width: int, dark: bool) -> 
     ("words", "page"),
     [
         ("funding window", "/specs/strategies/02_BTC_BASIS_STRATEGY/"),
-        ("kill flatten", "/tutorials/paper_then_live/"),
+        ("kill flatten", "/specs/14A_KILL_SWITCH/"),
         ("EXEC-006", "/specs/06_EXECUTION_MANAGER/"),
     ],
 )
