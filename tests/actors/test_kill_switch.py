@@ -720,6 +720,18 @@ async def test_the_status_of_a_tick_that_waits_says_for_what_and_how_old_the_boo
         assert status.tick is None
 
 
+async def test_an_exchange_that_owes_an_answer_is_not_asked_again_before_it_has_given_it(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus as bus:
+        await room.says(VenueSeen("binance", START), VenueBusy("binance", "whether it is there"))
+        asked = len(room.venues[0].of(LookAgain))
+        await bus.advance(10 * CONFIG.heartbeat_seconds)
+        assert len(room.venues[0].of(LookAgain)) == asked, "a tick would have to wait for every question before it"
+        await room.says(VenueBusy("binance", None))
+        await bus.advance(CONFIG.heartbeat_seconds)
+        assert len(room.venues[0].of(LookAgain)) == asked + 1
+
+
 async def test_the_status_names_who_is_silent_and_what_nobody_knows_and_trading_goes_on(runtime: Runtimes) -> None:
     room = Room(runtime)
     async with room.bus as bus:

@@ -266,8 +266,7 @@ def test_a_stop_does_not_wait_for_an_exchange_that_hangs_and_fails_of_nothing(
     market_folder: Path, tmp_path: Path, state: StateDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = ready(market_folder, tmp_path)
-    orders = here.run.mode.component_config.execution_manager.tight_loop_timeout
-    monkeypatch.setattr(LiveRun, "BEYOND_SECONDS", 0.1 - orders)
+    monkeypatch.setattr(LiveRun, "BEYOND_SECONDS", 0.1)
     monkeypatch.setattr(LiveRun, "DRAIN_SECONDS", 0.2)
     live = LiveRun(here, on_paper(here, PACE, failing("bybit", hangs=True))._replace(state=state))
     summary = stopped(live)

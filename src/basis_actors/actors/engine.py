@@ -79,6 +79,8 @@ class Engine(Actor):
         """Whether they are for a leg that stands alone: they are over with the first at which nothing is wanted."""
         self._got_further = False
         """Whether an order of the tick at work was done."""
+        self._is_settling = False
+        """Whether the tick at work has not come to its decision."""
         self.stopped: StopTrading | None = None
         """The stop that ended trading; None while it goes on."""
 
@@ -112,6 +114,7 @@ class Engine(Actor):
     async def decided(self, decision: DecisionMade) -> None:
         """A tick without orders is over with its decision."""
         self._require_current(decision.tick_number)
+        self._is_settling = False
         if decision.orders == 0:
             if self._levels:
                 self._levels, self._extra_ticks = False, None
@@ -188,6 +191,11 @@ class Engine(Actor):
         return self._awaited is not None
 
     @property
+    def is_settling(self) -> bool:
+        """Whether a tick has begun and has not come to its decision: venues settle it, and nothing of it is sent."""
+        return self._awaited is not None and self._is_settling
+
+    @property
     def is_closing(self) -> bool:
         """Whether the book is being closed, and is to be for some more ticks."""
         return self._extra_ticks is not None and not self._levels
@@ -222,7 +230,7 @@ class Engine(Actor):
         tick = TickStarted(self._number, market, tuple(now_due), reconcile=day != self._reconciled_day)
         self._reconciled_day = day
         self._taken_ns = market.ns
-        self._awaited, self._got_further = tick.number, False
+        self._awaited, self._is_settling, self._got_further = tick.number, True, False
         self._number += 1
         self.publish(tick)
 

@@ -243,7 +243,9 @@ class KillSwitch(Actor):
         """Ask for signs of life, and look at what time alone has changed."""
         self.tell("engine", AskPulse())
         for domain in dict.fromkeys((*self._causes.lost, *self._standstill.domains)):
-            self.tell(f"venue_{domain}", LookAgain())
+            # What is asked already would only find the question behind its own, and each tick behind all of them.
+            if not self._standstill.is_asked(domain):
+                self.tell(f"venue_{domain}", LookAgain())
         self._look()
         self._set_timer(self._config.heartbeat_seconds)
 

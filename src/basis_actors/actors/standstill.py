@@ -74,6 +74,10 @@ class Standstill:
         """Whether a tick has begun and is not over."""
         return self._tick is not None
 
+    def is_asked(self, domain: str) -> bool:
+        """Whether a domain owes an answer at this moment."""
+        return domain in self._asked
+
     @property
     def domains(self) -> tuple[str, ...]:
         """Domains that have yet to say something."""

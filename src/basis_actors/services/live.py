@@ -32,6 +32,7 @@ from basis_actors.services.run_record import RunRecord
 from basis_actors.services.stopping import (
     GOES_ON,
     close_the_book,
+    end_the_tick,
     keep_closing,
     left_undecided,
     loses_nothing,
@@ -54,7 +55,7 @@ class LiveRun:
     """
 
     BEYOND_SECONDS: ClassVar[float] = 5.0
-    """What a stop waits for a tick beyond the time that its orders may take."""
+    """What a stop waits for a tick beyond the time that its orders may take, and for one that has none yet."""
     DRAIN_SECONDS: ClassVar[float] = 10.0
     """What it waits for everybody to end, and for the log again."""
 
@@ -241,13 +242,11 @@ class LiveRun:
             await bus.until(lambda: engine.finished, "the last tick")
             await bus.settled()
             tasks.cancel_scope.cancel()
-        limit = self._prepared.run.mode.component_config.execution_manager.tight_loop_timeout + self.BEYOND_SECONDS
+        limit = self._prepared.run.mode.component_config.execution_manager.tight_loop_timeout
         if self._cancelled is not None and not self._flattens:
             bus.post("execution_manager", StopWaiting(), lane=Lane.CONTROL)
-        with anyio.move_on_after(limit):
-            await bus.until(lambda: not engine.at_work, "the tick at work")
+        await end_the_tick(bus, engine, limit, self.BEYOND_SECONDS)
         if self._flattens and self._cancelled is not None:
-            limit = self._prepared.run.mode.component_config.execution_manager.tight_loop_timeout
             statistics = self.record.statistics
             unclosed = await close_the_book(bus, engine, self._cancelled, limit, lambda: statistics.open_positions)
             self._is_closed = unclosed is None

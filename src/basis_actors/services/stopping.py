@@ -20,7 +20,7 @@ from basis_actors.messages.safety import BookClosed, Latch, TradingState, Undeci
 from basis_actors.ports import StateStore
 from basis_actors.services.wiring import EVENT_LOGGER
 
-__all__ = ["GOES_ON", "close_the_book", "keep_closing", "left_undecided", "loses_nothing", "not_closed"]
+__all__ = ["GOES_ON", "close_the_book", "end_the_tick", "keep_closing", "left_undecided", "loses_nothing", "not_closed"]
 
 _SWITCH: Final = "kill_switch"
 _WHO: Final = "the stop of the process"
@@ -28,6 +28,18 @@ GOES_ON: Final = "the next process goes on closing it, and trades only after `ba
 """What becomes of a book that a stop has not closed."""
 _SETTLING_SECONDS: Final = 1.0
 """How long the news of the last tick may take to get around."""
+
+
+async def end_the_tick(bus: LiveBus, engine: Engine, orders_seconds: float, beyond_seconds: float) -> None:
+    """Let the tick at work come to its end, for as long as its orders may take and `beyond_seconds`. One that has not
+    come to its decision sends nothing: for the venue that it waits for it gets `beyond_seconds` alone."""
+    with anyio.move_on_after(orders_seconds + beyond_seconds):
+        while engine.at_work:
+            with anyio.move_on_after(beyond_seconds):
+                await bus.until(lambda: not engine.is_settling, "the decision of the tick at work")
+            if engine.is_settling:
+                return
+            await bus.until(lambda: not engine.at_work or engine.is_settling, "the tick at work")
 
 
 async def close_the_book(
