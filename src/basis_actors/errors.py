@@ -19,6 +19,7 @@ __all__ = [
     "DataError",
     "ErrorCode",
     "JournalError",
+    "LevelPassed",
     "Rejected",
     "Severity",
     "Transient",
@@ -148,6 +149,10 @@ class VenueError(BasisError):
 
 class Rejected(VenueError):
     """The venue definitely refused: nothing happened, and the same order is never sent again."""
+
+
+class LevelPassed(Rejected):
+    """A stop is not taken because the market is beyond its level already: it would have fired."""
 
 
 class Transient(VenueError):

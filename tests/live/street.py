@@ -89,9 +89,16 @@ class Street:
             overlay |= {"venues": ["wallet", *left]}
         return self._run(["btc_basis", "--always-in", *arguments], overlay, keys)
 
-    def start_on_binance(self, mode: str, strategy_config: dict[str, Any], *arguments: str) -> subprocess.Popen[str]:
-        """A live process of a mode that trades on Binance alone."""
+    def start_on_binance(
+        self, mode: str, strategy_config: dict[str, Any], *arguments: str, tick_seconds: int | None = None
+    ) -> subprocess.Popen[str]:
+        """A live process of a mode that trades on Binance alone; with ticks as often as `tick_seconds` says."""
         overlay = deepcopy(self._overlay)
+        if tick_seconds is not None:
+            overlay["tick_interval_seconds"] = tick_seconds
+            components = overlay["component_config"]
+            components.setdefault("market_feed", {})["tick_delay_seconds"] = 1.0
+            components.setdefault("strategy_manager", {})["time_throttle_interval"] = tick_seconds / 2
         overlay["venue_configs"] = {"binance": overlay["venue_configs"]["binance"]}
         return self._run([mode, *arguments], overlay | {"strategy_config": strategy_config}, None)
 

@@ -34,14 +34,14 @@ async def there(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stree
         tasks.cancel_scope.cancel()
 
 
-def start(there: Street, *arguments: str, rise: float = 0.9) -> subprocess.Popen[str]:
+def start(there: Street, *arguments: str, rise: float = 0.9, tick_seconds: int | None = None) -> subprocess.Popen[str]:
     """A process whose file of signals says that the price rises, with this probability."""
     file = there.folder / f"signals-{rise}.csv"
     if not file.exists():
         stamp = (datetime.now(UTC) - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:00Z")
         file.write_text(f"timestamp,signal,confidence,sd\n{stamp},{rise},0.95,0.01\n")
     config: dict[str, Any] = {"signal": {"source": "file", "file": {"path": str(file), "staleness_seconds": 86_400}}}
-    return there.start_on_binance(MODE, config, "--state", str(there.state), *arguments)
+    return there.start_on_binance(MODE, config, "--state", str(there.state), *arguments, tick_seconds=tick_seconds)
 
 
 def waiting(there: Street) -> dict[str, Decimal]:
@@ -102,6 +102,50 @@ async def test_a_stop_that_fires_while_the_process_is_dead_is_found_and_not_trad
     assert (there.orders, there.twice) == (1, {})
     assert set(stops_sent(there).values()) == {1}
     assert account.countdown == {}
+
+
+BLOCKED = "closed by its stop_loss: nothing is opened before the candle has ended"
+
+
+@pytest.mark.long
+async def test_a_level_that_is_passed_without_its_stop_ends_the_candle_over_restarts(there: Street) -> None:
+    first = start(there)
+    await there.until(first, lambda: len(waiting(there)) == 2)
+    await decided(there, first)
+    await killed(first)
+    lose_the_stop(there, "58700")
+    for _ in range(2):
+        process = start(there)
+        await decided(there, process)
+        assert [decision.reasoning for decision in decisions(there, process)] == [BLOCKED]
+        assert (there.position("binance"), there.orders) == (0, 2), "the entry, and what closed it"
+        code, _, stderr = await there.stopped(process)
+        assert code == 0, stderr
+        assert replay(there.run_dir(process)).findings == []
+
+
+@pytest.mark.long
+async def test_a_level_that_is_passed_without_its_stop_while_the_process_runs_ends_the_candle(there: Street) -> None:
+    process = start(there, tick_seconds=10)
+    await there.until(process, lambda: len(waiting(there)) == 2)
+    await decided(there, process)
+    lose_the_stop(there, "58700")
+    await there.until(process, lambda: there.position("binance") == 0)
+    before = len(decisions(there, process))
+    await there.until(process, lambda: len(decisions(there, process)) >= before + 2)
+    assert {decision.reasoning for decision in decisions(there, process)[-2:]} == {BLOCKED}
+    assert (there.position("binance"), there.orders) == (0, 2)
+    code, _, stderr = await there.stopped(process)
+    assert code == 0, stderr
+    assert replay(there.run_dir(process)).findings == []
+
+
+def lose_the_stop(there: Street, price: str) -> None:
+    """Somebody cancels the stop-loss, and the market passes its level."""
+    account = there.exchanges["binance"].account
+    account.cancel_stop(account.find_stop("loss"))
+    move(there, price)
+    assert there.position("binance") > 0
 
 
 @pytest.mark.long
@@ -178,6 +222,11 @@ async def test_an_entry_whose_stop_is_refused_is_closed_again_and_waits(there: S
     code, _, stderr = await there.stopped(process)
     assert code == 0, stderr
     assert any("cannot have its stop" in event.message for event in errors(there, process, "VEN-010"))
+    again = start(there)
+    await decided(there, again)
+    assert [decision.reasoning for decision in decisions(there, again)] == [BLOCKED], "its level was passed at once"
+    code, _, stderr = await there.stopped(again)
+    assert code == 0, stderr
     assert replay(there.run_dir(process)).findings == []
     assert there.twice == {}
 

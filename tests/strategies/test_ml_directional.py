@@ -233,20 +233,41 @@ def bracket(entry: Order, kind: str) -> Settlement:
     return Settlement(DeltaSource.EXECUTION, utc_from_ns(START), "binance", 7, (delta,), f"{entry.operation_id}-{kind}")
 
 
+@pytest.mark.parametrize(
+    "name", ["", "-passed", "-passed-of-1-2"], ids=["fired", "passed", "closed by another process"]
+)
 @pytest.mark.parametrize("kind", ["stop_loss", "take_profit"])
 @pytest.mark.parametrize("seen", [True, False], ids=["after some ticks", "on the first bar"])
-def test_after_a_stop_nothing_is_opened_until_the_candle_has_ended(kind: str, seen: bool) -> None:
+def test_after_a_stop_nothing_is_opened_until_the_candle_has_ended(kind: str, seen: bool, name: str) -> None:
     desk = Desk()
     entry = only(desk.decide(0, 0.9))
     if seen:
         desk.hold(2.5)
         desk.decide(1, 0.9)
         desk.positions.pop(desk.key)
-    decision = desk.decide(2, 0.9, settlements=(bracket(entry, kind),))
+    decision = desk.decide(2, 0.9, settlements=(bracket(entry, f"{kind}{name}"),))
     assert decision.orders == ()
     assert decision.reasoning == f"closed by its {kind}: nothing is opened before the candle has ended"
     assert desk.decide(23, 0.1).orders == (), "whatever the direction"
     assert desk.decide(24, 0.9).action == "entry_full"
+
+
+def test_a_stop_that_closes_between_two_decisions_counts_as_well() -> None:
+    desk = Desk()
+    entry = only(desk.decide(0, 0.9))
+    desk.strategy.see((bracket(entry, "stop_loss"),))
+    assert "closed by its stop_loss" in desk.decide(1, 0.9).reasoning
+    assert desk.decide(24, 0.9).action == "entry_full"
+
+
+@pytest.mark.parametrize("name", ["unprotected", "signal", "1-stop_loss", "0-stop_loss"])
+def test_what_closes_a_position_otherwise_blocks_nothing(name: str) -> None:
+    desk = Desk()
+    entry = only(desk.decide(0, 0.9))
+    desk.hold(2.5)
+    desk.decide(1, 0.9)
+    desk.positions.pop(desk.key)
+    assert desk.decide(2, 0.9, settlements=(bracket(entry, name),)).action == "entry_full"
 
 
 def recalled(desk: Desk, closed_by: StopKind | None, *, key: str | None = None) -> None:

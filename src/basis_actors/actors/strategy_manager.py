@@ -111,11 +111,12 @@ class StrategyManager(Actor):
 
     @on(BookView)
     def decide(self, book: BookView) -> None:
-        """Decide on the view of a tick; views after an execution only bring the flows up to date."""
+        """Decide on the view of a tick; views after an execution only bring flows and the strategy up to date."""
         positions = book.risk.exposure.book
         begins = positions.trigger is Trigger.TICK
         self._count_flows(positions, asked=begins)
         if not begins:
+            self._strategy.see(positions.settlements)
             return
         tick = positions.tick
         if self._stopped is not None:

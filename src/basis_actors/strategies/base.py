@@ -6,7 +6,7 @@ A strategy never sends anything. It is given the book as it is, and returns what
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from basis_actors.config import RunConfig
 from basis_actors.config.plugins import StrategyClass
 from basis_actors.errors import BasisError
 from basis_actors.messages.book import BookView
+from basis_actors.messages.execution import Settlement
 from basis_actors.messages.market import FundingStamp, MarketSpec, MarketState
 from basis_actors.messages.orders import Order
 from basis_actors.messages.signals import SignalReceived
@@ -130,6 +131,9 @@ class Strategy(StrategyClass, ABC):
 
     def recall(self, bracket: BracketRecalled) -> None:
         """Take note, before the first decision, of what the process before knew of a position and its stops."""
+
+    def see(self, settlements: Sequence[Settlement]) -> None:
+        """Take note of what was settled between two decisions; what a tick began with is in its Situation."""
 
     @abstractmethod
     def decide(self, situation: Situation) -> Decision:

@@ -7,16 +7,13 @@ the forecast that opened it has come to its end, whichever way it went.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 import msgspec
 
 from basis_actors.messages.execution import DeltaSource, Settlement
+from basis_actors.messages.stops import StopKind
 
 __all__ = ["Candles", "Entry"]
-
-_BRACKETS: Final = ("-stop_loss", "-take_profit")
-"""What the id of a bracket's fill adds to the id of the entry order."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -40,12 +37,16 @@ class Candles:
         self.closed_by = ""
         """What closed the last position early: `stop_loss`, `take_profit` or `liquidation`; empty before any did."""
 
-    def look(self, ns: int, direction: int, settlements: Iterable[Settlement]) -> None:
-        """Take note of the position at a tick (its sign) and of what was settled since the tick before."""
+    def see(self, settlements: Iterable[Settlement]) -> None:
+        """Take note of what was settled; each counts once, or again to the same effect."""
         for settlement in settlements:
             closed = self._closed_by(settlement)
             if closed is not None:
                 self._blocked_until = closed.ns + self._horizon_ns
+
+    def look(self, ns: int, direction: int, settlements: Iterable[Settlement]) -> None:
+        """Take note of the position at a tick (its sign) and of what was settled before it and not seen yet."""
+        self.see(settlements)
         if direction == 0:
             self._open = None
         elif self._open is None or self._open.direction != direction:
@@ -58,13 +59,15 @@ class Candles:
         if settlement.source is DeltaSource.LIQUIDATION:
             self.closed_by = "liquidation"
             return self._open or self._ordered
-        for bracket in _BRACKETS:
-            if settlement.operation_id is not None and settlement.operation_id.endswith(bracket):
-                entry_id = settlement.operation_id.removesuffix(bracket)
-                for entry in (self._open, self._ordered):
-                    if entry is not None and entry.operation_id == entry_id:
-                        self.closed_by = bracket.removeprefix("-")
-                        return entry
+        operation_id = settlement.operation_id
+        if operation_id is None:
+            return None
+        for entry in (self._open, self._ordered):
+            for kind in StopKind:
+                # What closes in the place of a stop, as its level was passed without it, adds something to its name.
+                if entry is not None and operation_id.startswith(f"{entry.operation_id}-{kind}"):
+                    self.closed_by = kind
+                    return entry
         return None
 
     def order(self, entry: Entry) -> None:

@@ -6,10 +6,11 @@ for one horizon. Rules are tried in order; the first that wants something decide
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
 from basis_actors.config import DirectionalConfig, RunConfig
+from basis_actors.messages.execution import Settlement
 from basis_actors.messages.market import MarketSpec
 from basis_actors.messages.signals import SignalReceived
 from basis_actors.messages.stops import BracketRecalled
@@ -69,6 +70,10 @@ class MlDirectional(Strategy):
         if bracket.position_key == self._terms.position_key:
             began_ns = bracket.opened_ns - bracket.opened_ns % self._step_ns
             self._candles.recall(Entry(bracket.entry_id, bracket.direction, began_ns), bracket.closed_by or "")
+
+    def see(self, settlements: Sequence[Settlement]) -> None:
+        """A stop may close the position between two decisions."""
+        self._candles.see(settlements)
 
     def decide(self, situation: Situation) -> Decision:
         """The first rule that wants something decides, otherwise hold."""

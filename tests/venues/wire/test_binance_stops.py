@@ -7,7 +7,7 @@ from tests.exchange.binance import LocalBinance
 from tests.exchange.worlds import impatient
 from tests.venues.wire.tickets import buy
 
-from basis_actors.errors import AuthFailed, Rejected, Transient, UnknownOutcome
+from basis_actors.errors import AuthFailed, LevelPassed, Rejected, Transient, UnknownOutcome
 from basis_actors.messages.stops import StopKind, StopState, StopTicket
 from basis_actors.venues.wire.answers import ApiCall
 from basis_actors.venues.wire.binance import BinanceApi
@@ -110,6 +110,7 @@ async def test_what_cannot_be_kept_is_refused(
     with pytest.raises(Rejected, match=said) as refused:
         await api.place_stop(stop(pair, trigger))
     assert refused.value.code == code
+    assert isinstance(refused.value, LevelPassed) is ("-2021" in said)
     assert exchange.account.stops == []
 
 

@@ -24,6 +24,7 @@ POST = "POST /fapi/v1/algoOrder"
 GET = "GET /fapi/v1/algoOrder"
 DELETE = "DELETE /fapi/v1/algoOrder"
 ORDER = "POST /fapi/v1/order"
+FIND = "GET /fapi/v1/order"
 
 
 class Desk:
@@ -266,7 +267,9 @@ async def test_a_position_that_cannot_have_its_stop_is_closed_and_it_is_said(
         assert "VEN-010 BTC-PERP of o1 cannot have its stop" in told
         assert said in told
         names = [settlement.operation_id for settlement in account.findings.settlements]
-        assert names.count("o1-unprotected") == 2, "the trade and its fee"
+        which_passed = "stop_loss" if which == 1 else "take_profit"
+        name = f"o1-{which_passed}-passed" if code == -2021 else "o1-unprotected"
+        assert names.count(name) == 2, "the trade and its fee"
         await explained(account, desk.exchange)
     assert desk.sent_once
 
@@ -344,14 +347,68 @@ async def test_a_stop_that_vanished_is_placed_again(desk: Desk) -> None:
     assert desk.sent_once
 
 
-async def test_a_vanished_stop_whose_level_is_passed_closes_the_position(desk: Desk) -> None:
+LEVELS = [(StopKind.STOP_LOSS, "loss", "58500"), (StopKind.TAKE_PROFIT, "profit", "62500")]
+
+
+@pytest.mark.parametrize(("kind", "stop", "price"), LEVELS)
+async def test_a_vanished_stop_whose_level_is_passed_closes_the_position_as_it_would_have(
+    desk: Desk, kind: StopKind, stop: str, price: str
+) -> None:
     async with desk.process() as account:
         await confirmed(account, entry())
-        desk.exchange.account.cancel_stop(desk.exchange.account.find_stop("loss"))
-        desk.exchange.account.set_price("BTC-PERP", "58500")
+        desk.exchange.account.cancel_stop(desk.exchange.account.find_stop(stop))
+        desk.exchange.account.set_price("BTC-PERP", price)
         await account.report()
         assert (desk.size, desk.waiting, desk.kept) == (0, {}, {})
+        names = [settlement.operation_id for settlement in account.findings.settlements]
+        assert names[-1] == f"o1-{kind}-passed"
         await explained(account, desk.exchange)
+    async with desk.process() as account:
+        assert [(recalled.entry_id, recalled.closed_by) for recalled in account.recalled] == [("o1", kind)]
+        assert desk.said() == []
+
+
+@pytest.mark.parametrize(("kind", "stop", "price"), LEVELS)
+async def test_a_level_that_was_passed_while_nobody_was_there_is_recalled_for_what_closed_the_position(
+    desk: Desk, kind: StopKind, stop: str, price: str
+) -> None:
+    async with desk.process() as account:
+        await confirmed(account, entry())
+    desk.exchange.account.cancel_stop(desk.exchange.account.find_stop(stop))
+    desk.exchange.account.set_price("BTC-PERP", price)
+    for _ in range(2):
+        async with desk.process() as account:
+            assert (desk.size, desk.waiting, desk.kept) == (0, {}, {})
+            assert [(recalled.entry_id, recalled.closed_by) for recalled in account.recalled] == [("o1", kind)]
+            await explained(account, desk.exchange)
+    assert desk.sent_once
+
+
+async def test_what_is_closed_without_its_level_being_passed_is_recalled_as_nothing(desk: Desk) -> None:
+    async with desk.process() as account:
+        desk.exchange.faults.answer(POST, 400, {"code": -4130, "msg": "is existing"})
+        assert (await account.execute(entry())).status is ExecutionStatus.FAILED
+        assert desk.size == 0
+    async with desk.process() as account:
+        assert account.recalled == ()
+
+
+async def test_a_close_that_is_under_way_is_asked_for_whatever_the_next_one_would_be_for(desk: Desk) -> None:
+    """It is sent as a stop is refused, and nobody knows what became of it when the level of the stop is passed as well."""
+    async with desk.process() as account:
+        faults, exchange = desk.exchange.faults, desk.exchange
+        faults.answer(POST, 400, {"code": -4130, "msg": "is existing"})
+        faults.happen_before(ORDER, lambda: None)
+        faults.arrive_late(ORDER)
+        faults.answer(FIND, 503, "")
+        await account.execute(entry("o1", stop_loss=59_000.0))
+        assert desk.size == Decimal("0.5")
+        exchange.account.set_price("BTC-PERP", "58500")
+        faults.happen_before(FIND, exchange.deliver)
+        await account.report()
+        assert desk.size == 0
+        assert len(exchange.journal.of(ORDER)) == 2, "the entry and one close"
+    assert desk.sent_once
 
 
 async def test_a_stop_that_fired_a_moment_ago_is_not_placed_again(desk: Desk) -> None:

@@ -78,24 +78,26 @@ def stop_ticket(order: Order, kind: StopKind, client_id: str, tick: Decimal) -> 
     return StopTicket(client_id=client_id, pair=order.pair, buys=order.side is Side.SHORT, kind=kind, trigger=trigger)
 
 
-def closing_id(bracket: Bracket, number: int, incarnation: int) -> str:
+def closing_id(bracket: Bracket, number: int, incarnation: int, passed: StopKind | None) -> str:
     """Name of what closes the position of an order, in the process of that incarnation; of the `number`th, where those
-    before left something. What an earlier process has ordered is told from an order of the same name of this one."""
-    name = f"{bracket.entry_id}-unprotected"
+    before left something. What an earlier process has ordered is told from an order of the same name of this one.
+
+    Where the market has `passed` the level of a stop it begins as the name of that stop, in whose place it closes."""
+    name = f"{bracket.entry_id}-unprotected" if passed is None else f"{bracket.entry_id}-{passed}-passed"
     if incarnation != bracket.incarnation:
         name = f"{name}-of-{bracket.incarnation}"
     return name if number == 1 else f"{name}-{number}"
 
 
-def closing_order(order: Order, size: float, number: int, incarnation: int) -> Order:
+def closing_order(order: Order, size: float, number: int, incarnation: int, passed: StopKind | None) -> Order:
     """What closes the position of `size` that lost its stops, for the `number`th time, in the process of that
-    incarnation; `order` is one of theirs."""
+    incarnation; `order` is one of theirs, and `passed` the one that the market is beyond."""
     bracket = Bracket(order.operation_details["incarnation"], order.operation_details["entry_id"])
     closing = Side.SHORT if size > 0.0 else Side.LONG
     (delta, *_) = order.expected_deltas
     return replace(
         order,
-        operation_id=closing_id(bracket, number, incarnation),
+        operation_id=closing_id(bracket, number, incarnation, passed),
         amount=abs(size),
         side=closing,
         price=None,

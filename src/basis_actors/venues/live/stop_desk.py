@@ -2,8 +2,8 @@
 filled, seen to while the position is open, cancelled when it is closed otherwise.
 
 What has not ended in the journal is what a position has to have. A stop that vanishes is replaced, and a position that
-cannot have its stop is closed. Where one takes the place of another the old one goes first: an exchange keeps one of a
-kind that closes a whole position.
+cannot have its stop is closed: by that stop, as it were, where the market has passed its level. Where one takes the
+place of another the old one goes first: an exchange keeps one of a kind that closes a whole position.
 """
 
 from __future__ import annotations
@@ -13,24 +13,22 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import NamedTuple
 
-from basis_actors.errors import JournalError, UnknownOutcome, VenueError
-from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
+from basis_actors.errors import JournalError, LevelPassed, VenueError
+from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.journal import IntentState, JournalEntry
 from basis_actors.messages.orders import OperationType, Order, Side
 from basis_actors.messages.stops import BracketRecalled, StopKind, StopState, StopTicket
 from basis_actors.ports import OrderJournal
-from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.live.brackets import (
     Bracket,
     bracket_of,
-    closing_id,
-    closing_order,
     kind_of,
     kinds_of,
     sibling,
     stop_order,
     unprotected,
 )
+from basis_actors.venues.live.closings import Closings
 from basis_actors.venues.live.findings import Findings
 from basis_actors.venues.live.intake import Intake
 from basis_actors.venues.live.intents import Intents
@@ -67,6 +65,7 @@ class StopDesk:
         self._book = book
         self._intents = intents
         self._orders = orders
+        self._closings = Closings(terms, journal, intents, orders, clock)
         self._intake = intake
         self._held = held
         self._findings = findings
@@ -149,11 +148,11 @@ class StopDesk:
         if not protects:
             return None
         seen = [each for each in seen if bracket_of(each.entry.intent) == newest]
-        try:
-            for kind in kinds_of(order):
+        for kind in kinds_of(order):
+            try:
                 await self._keep(sibling(order, kind), kind, [each for each in seen if kind_of(each.entry) is kind])
-        except VenueError as error:
-            return await self._close(order, size, error)
+            except VenueError as error:
+                return await self._close(order, size, error, kind if isinstance(error, LevelPassed) else None)
         return None
 
     async def revive(self) -> None:
@@ -172,6 +171,8 @@ class StopDesk:
         for pair, entries in (await self._last_brackets()).items():
             key, order = self._terms.position_key(pair), entries[0].intent.order
             fired = [kind_of(entry) for entry in entries if entry.state is IntentState.FILLED]
+            closings = await self._closings.of(bracket_of(entries[0].intent))
+            fired += [passed for entry, passed in closings if passed is not None and entry.filled]
             if not fired and all(entry.state.has_ended for entry in entries):
                 continue
             found.append(
@@ -235,11 +236,7 @@ class StopDesk:
 
     async def _was_closed(self, bracket: Bracket) -> bool:
         """Whether its position was closed because it could not have its stop, by its own process or by a later one."""
-        closings = [
-            Bracket(process, closing_id(bracket, 1, process))
-            for process in range(bracket.incarnation, self._journal.incarnation + 1)
-        ]
-        return any([await self._was_filled(closing) for closing in closings])
+        return any(entry.filled > 0 for entry, _ in await self._closings.of(bracket))
 
     async def _size_at_rest(self, pair: str, seen: Sequence[_Seen]) -> float:
         """What is held, once the trades of a stop that has fired are booked."""
@@ -275,13 +272,14 @@ class StopDesk:
                 text = f"stop {name} protects nothing and is not cancelled yet: {error.message}"
                 self._findings.error(self._clock.now(), error.code, text, name, passes=True)
 
-    async def _close(self, order: Order, size: float, error: VenueError) -> str:
-        """Close a position that cannot have its stop. Returns why."""
+    async def _close(self, order: Order, size: float, error: VenueError, passed: StopKind | None) -> str:
+        """Close a position that cannot have its stop, because the market has `passed` its level or for another reason.
+        Returns why."""
         what = f"{order.pair} of {order.operation_details['entry_id']}"
         why = f"{what} cannot have its stop: {error.message}"
         self._say(order, f"{why}; the position is closed")
         try:
-            await self._carry_out(order, size)
+            await self._closings.carry_out(order, size, passed)
         except VenueError as failure:
             self._say(
                 order, f"{what} could not be closed either: {failure.message}; both are tried again at the next tick"
@@ -295,37 +293,6 @@ class StopDesk:
             with suppress(JournalError):
                 await self._book.intend(sibling(order, kind), kind, self._tick(order))
         return why
-
-    async def _carry_out(self, order: Order, size: float) -> None:
-        """Send what closes a position and follow it; raises a VenueError where it is not known to be done."""
-        patience, clock = self._terms.patience, self._clock
-        closing = await self._next_closing(order, size)
-        attempts = await self._intents.attempts(closing)
-        try:
-            handshake = await self._orders.ask(attempts[-1]) if attempts else await self._orders.send(closing)
-        except UnknownOutcome:
-            handshake = None
-        give_up = clock.now() + round(patience.order_seconds * NS_PER_SECOND)
-        while handshake is None or handshake.status in (ExecutionStatus.UNKNOWN, ExecutionStatus.PENDING):
-            if clock.now() >= give_up:
-                text = "no answer came" if handshake is None else handshake.error_message
-                raise UnknownOutcome("VEN-002", f"{closing.operation_id}: {text}")
-            await clock.sleep(patience.read_pause_seconds)
-            handshake = await self._orders.ask((await self._intents.attempts(closing))[-1])
-        if not handshake.was_successful():
-            raise UnknownOutcome(
-                handshake.error_code or "EXEC-001", f"{closing.operation_id}: {handshake.error_message}"
-            )
-
-    async def _next_closing(self, order: Order, size: float) -> Order:
-        """The closing order that is under way, else the next: one that was done before has left something."""
-        number = 1
-        while True:
-            closing = closing_order(order, size, number, self._journal.incarnation)
-            attempts = await self._intents.attempts(closing)
-            if not attempts or not attempts[-1].state.has_ended:
-                return closing
-            number += 1
 
     def _tick(self, order: Order) -> Decimal:
         return self._orders.filters[order.pair or ""].tick

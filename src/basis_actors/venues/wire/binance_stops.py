@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from basis_actors.errors import Rejected
+from basis_actors.errors import LevelPassed, Rejected
 from basis_actors.messages.stops import StopKind, StopReport, StopState, StopTicket
 from basis_actors.venues.wire.answers import Endpoint
 from basis_actors.venues.wire.binance_endpoints import Stops
@@ -21,6 +21,7 @@ __all__ = ["BinanceStops"]
 
 _NO_SUCH_STOP: Final = frozenset({"-2013"})
 _NOTHING_TO_CANCEL: Final = frozenset({"-2011", "-2013"})
+_BEYOND_LEVEL: Final = frozenset({"-2021"})
 _TYPES: Final = {StopKind.STOP_LOSS: "STOP_MARKET", StopKind.TAKE_PROFIT: "TAKE_PROFIT_MARKET"}
 _STATES: Final = {
     "NEW": StopState.WAITING,
@@ -42,7 +43,9 @@ class BinanceStops:
         self._markets = markets
 
     async def place(self, ticket: StopTicket) -> StopReport:
-        """Have a stop kept, sent once. What is no price of the market is not sent: Rejected EXEC-004."""
+        """Have a stop kept, sent once. What is no price of the market is not sent: Rejected EXEC-004.
+
+        Raises LevelPassed EXEC-004 for one that would fire at once."""
         listing, stops = self._kept_for(ticket.pair)
         tick = (await self._markets.filters(ticket.pair)).tick
         if not ticket.trigger.is_finite() or ticket.trigger <= 0 or ticket.trigger % tick:
@@ -58,7 +61,10 @@ class BinanceStops:
             "closePosition": "true",
             "clientAlgoId": ticket.client_id,
         }
-        row = await self._caller.ask(stops.place, params, StopRow, urgent=True)
+        row = await self._caller.find(stops.place, params, StopRow, absent=_BEYOND_LEVEL, urgent=True)
+        if row is None:
+            text = f"stop {ticket.client_id} on {ticket.pair}: -2021 Order would immediately trigger"
+            raise LevelPassed("EXEC-004", f"binance: {text}, as the mark is beyond {ticket.trigger}")
         if row.client_algo_id != ticket.client_id:
             text = f"it is about stop {row.client_algo_id!r}, not {ticket.client_id}"
             raise self._caller.unreadable(stops.place, text)
