@@ -1,4 +1,5 @@
-"""After orders that failed new risk waits, in seconds, ever longer up to a limit; what reduces risk never waits."""
+"""After orders that failed new risk waits, in seconds, ever longer up to a limit, also in the process that comes after;
+what reduces risk never waits."""
 
 from __future__ import annotations
 
@@ -8,10 +9,12 @@ from typing import ClassVar
 
 import pytest
 from tests.actors.desk import START, buy, market
+from tests.actors.store import MemoryStore
 
 from basis_actors.actors.strategy_manager import StrategyManager
 from basis_actors.bus.testkit import Probe, Runtimes
 from basis_actors.config import StrategyManagerConfig, load_mode
+from basis_actors.errors import BasisError
 from basis_actors.messages.book import (
     BookView,
     ExposureView,
@@ -23,9 +26,9 @@ from basis_actors.messages.book import (
     Valuation,
 )
 from basis_actors.messages.commands import ExecuteOrders, OrderResult, OrdersDone
-from basis_actors.messages.events import StrategyDecision
+from basis_actors.messages.events import StrategyDecision, SystemErrorEvent
 from basis_actors.messages.market import MarketSpec
-from basis_actors.messages.safety import ResumeTrading
+from basis_actors.messages.safety import NewRiskPutOff, ResumeTrading
 from basis_actors.strategies.base import Decision, Situation, Strategy
 
 pytestmark = pytest.mark.anyio
@@ -55,16 +58,17 @@ class Wants(Strategy):
 
 
 class Manager:
-    """A strategy manager among probes."""
+    """A strategy manager among probes, in a process that begins some time after `START`."""
 
-    def __init__(self, runtime: Runtimes) -> None:
-        self.bus = runtime.bus(START, log_sink="event_logger")
+    def __init__(self, runtime: Runtimes, store: MemoryStore | None = None, seconds: float = 0.0) -> None:
+        self.bus = runtime.bus(START + round(seconds * 10**9), log_sink="event_logger")
         run = load_mode("btc_basis")
         self.strategy = Wants(run)
         self.execution, self.log = Probe("execution_manager"), Probe("event_logger")
         self._tick = 0
-        manager = StrategyManager(self.strategy, CONFIG, run.mode.risk_limits)
-        for actor in (self.log, self.execution, Probe("engine"), manager):
+        self.switch = Probe("kill_switch")
+        manager = StrategyManager(self.strategy, CONFIG, run.mode.risk_limits, "kill_switch", store=store)
+        for actor in (self.log, self.switch, self.execution, Probe("engine"), manager):
             self.bus.add(actor)
 
     async def sends(self, action: str = GROW) -> bool:
@@ -95,10 +99,14 @@ class Manager:
         assert not await self.sends(), f"{seconds - 1.0} s after the failure"
         await self.bus.advance(1.0)
 
+    def told(self) -> list[tuple[int, float]]:
+        """What the kill switch heard: failures, and how many seconds after `START` the wait is over."""
+        return [(seen.failures, seen.until.timestamp() - START / 1e9) for seen in self.switch.of(NewRiskPutOff)]
+
 
 @asynccontextmanager
-async def manager(runtime: Runtimes) -> AsyncIterator[Manager]:
-    here = Manager(runtime)
+async def manager(runtime: Runtimes, store: MemoryStore | None = None, seconds: float = 0.0) -> AsyncIterator[Manager]:
+    here = Manager(runtime, store, seconds)
     async with here.bus:
         yield here
 
@@ -160,3 +168,77 @@ async def test_whoever_resumes_trading_has_looked_at_what_failed(runtime: Runtim
         assert not await m.sends()
         m.bus.control("strategy_manager", ResumeTrading())
         assert await m.sends()
+
+
+async def test_the_next_process_waits_as_long_as_this_one_would_have_and_goes_on_doubling(runtime: Runtimes) -> None:
+    store = MemoryStore()
+    async with manager(runtime, store) as m:
+        await m.fails()
+        await m.waits(FIRST)
+        await m.fails()
+        assert m.told() == [(1, FIRST), (2, 3.0 * FIRST)]
+    async with manager(runtime, store, FIRST + 30.0) as m:
+        await m.bus.settled()
+        assert m.told() == [(2, 3.0 * FIRST)], "before it decides anything"
+        assert not await m.sends()
+        assert "orders failed 2 times" in m.log.of(StrategyDecision)[-1].reasoning
+        assert await m.sends(SHRINK), "what reduces risk waits for nothing"
+        await m.ended(well=True)
+        await m.waits(2.0 * FIRST - 30.0)
+        await m.fails()
+        await m.waits(LONGEST)
+    async with manager(runtime, store, 3.0 * FIRST + LONGEST) as m:
+        await m.fails()
+        await m.waits(LONGEST)
+
+
+async def test_a_success_and_a_resume_are_remembered_as_well(runtime: Runtimes) -> None:
+    store = MemoryStore()
+    async with manager(runtime, store) as m:
+        await m.fails()
+        await m.waits(FIRST)
+        assert await m.sends()
+        await m.ended(well=True)
+        assert m.told()[-1][0] == 0
+    async with manager(runtime, store, FIRST) as m:
+        await m.fails()
+        m.bus.control("strategy_manager", ResumeTrading())
+        await m.bus.settled()
+        assert m.told()[-1][0] == 0
+    async with manager(runtime, store, FIRST) as m:
+        await m.fails()
+        await m.waits(FIRST)
+
+
+async def test_nothing_is_written_where_nothing_has_failed(runtime: Runtimes) -> None:
+    store = MemoryStore()
+    async with manager(runtime, store) as m:
+        assert await m.sends()
+        await m.ended(well=True)
+        m.bus.control("strategy_manager", ResumeTrading())
+        await m.bus.settled()
+    assert store.files == {}
+
+
+async def test_a_failure_that_cannot_be_written_down_counts_and_is_said(runtime: Runtimes) -> None:
+    store = MemoryStore()
+    async with manager(runtime, store) as m:
+        store.broken = True
+        await m.fails()
+        (said,) = m.log.of(SystemErrorEvent)
+        assert (said.component, said.error_code) == ("strategy_manager", "ENGINE-004")
+        assert "the next process will not know how often orders have failed" in said.message
+        await m.waits(FIRST)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"failures": "two"}', b'{"failures": 1, "wait": 3}'])
+def test_what_cannot_be_understood_is_refused(runtime: Runtimes, content: bytes) -> None:
+    with pytest.raises(BasisError, match=r"^ENGINE-001: failures.json is damaged .* or remove it to wait no longer"):
+        Manager(runtime, MemoryStore({"failures.json": content}))
+
+
+def test_what_cannot_be_read_is_refused(runtime: Runtimes) -> None:
+    store = MemoryStore()
+    store.broken = True
+    with pytest.raises(BasisError, match=r"^ENGINE-004"):
+        Manager(runtime, store)

@@ -41,6 +41,7 @@ from basis_actors.messages.safety import (
     LedgerCompared,
     LevelBook,
     LookAgain,
+    NewRiskPutOff,
     OrdersUndecided,
     Pulse,
     ReduceOnly,
@@ -607,6 +608,22 @@ async def test_what_runs_need_not_be_resumed(runtime: Runtimes) -> None:
         assert (await room.resume()).refusal is None
         assert room.told(ResumeTrading) == []
         assert room.store.files == {}
+
+
+async def test_new_risk_that_is_put_off_is_shown_until_it_is_not_and_a_resume_ends_that(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus:
+        put_off = NewRiskPutOff(3, utc_from_ns(START + 60 * 10**9))
+        await room.tick()
+        await room.says(put_off)
+        await room.bus.advance(59.0)
+        assert (await room.bus.ask("kill_switch", GetStatus())).put_off == put_off
+        assert (await room.resume()).status.put_off is None
+        await room.bus.settled()
+        assert room.told(ResumeTrading) == EVERYBODY
+        await room.says(put_off)
+        await room.bus.advance(1.0)
+        assert (await room.bus.ask("kill_switch", GetStatus())).put_off is None, "it is over"
 
 
 async def test_a_process_that_has_stopped_without_the_switch_can_be_resumed_and_says_why(runtime: Runtimes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import anyio
 import pytest
@@ -16,9 +15,9 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def there(tmp_path: Path) -> AsyncIterator[Street]:
-    """The exchanges, as they trade."""
-    async with street(tmp_path) as exchanges, anyio.create_task_group() as tasks:
+async def there(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Street]:
+    """The exchanges, as they trade, in a folder with a name that is short enough for a socket in it."""
+    async with street(tmp_path_factory.mktemp("s")) as exchanges, anyio.create_task_group() as tasks:
         tasks.start_soon(exchanges.publish)
         yield exchanges
         tasks.cancel_scope.cancel()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import anyio
 import pytest
-from tests.live.street import Street, street
+from tests.live.street import Street
 from tests.live.test_trading import decisions, errors
 from tests.signals.test_endpoint import Server
 from typer.testing import CliRunner
@@ -23,15 +22,6 @@ from basis_actors.messages.events import ExecutionDeltaEvent
 
 pytestmark = pytest.mark.anyio
 MODE = "ml_btc_directional_usdt_margin"
-
-
-@pytest.fixture
-async def there(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Street]:
-    """The exchanges, as they trade, in a folder with a name that is short enough for a socket in it."""
-    async with street(tmp_path_factory.mktemp("s")) as exchanges, anyio.create_task_group() as tasks:
-        tasks.start_soon(exchanges.publish)
-        yield exchanges
-        tasks.cancel_scope.cancel()
 
 
 def start(there: Street, *arguments: str, rise: float = 0.9, tick_seconds: int | None = None) -> subprocess.Popen[str]:

@@ -13,7 +13,7 @@ from tests.simulation.settings import MODES, setting
 from basis_actors.errors import ConfigError
 from basis_actors.logs.reader import EventLog
 from basis_actors.messages.book import Trigger
-from basis_actors.messages.events import OperationExecutionEvent, PnLCalculation
+from basis_actors.messages.events import OperationExecutionEvent, PnLCalculation, StrategyDecision
 from basis_actors.services.backtest import Backtest
 from basis_actors.services.preparation import BacktestRequest, prepare
 from basis_actors.services.simulation.fate import Rates
@@ -50,6 +50,18 @@ def test_the_same_seed_tells_the_same_story_to_the_last_byte(mode: str, tmp_path
     (one,), (other,) = (list(tell(setting(mode, WEEK), [3])) for _ in range(2))
     assert one == other
     assert one.processes == len(stories[0].ended)
+
+
+def test_a_restart_goes_on_waiting_after_orders_that_failed(tmp_path: Path) -> None:
+    """A process that has sent nothing has had no failure of its own."""
+    first_said: list[StrategyDecision | None] = []
+    for seed in range(4, 12):
+        story = told(setting("usdt_market_neutral", WEEK), seed, tmp_path / str(seed))
+        runs = {path.parent.parent for path in story.folder.rglob("strategy_decisions.jsonl")}
+        first_said += [next(iter(EventLog(run).events(StrategyDecision)), None) for run in sorted(runs)]
+        if any(decision is not None and decision.reasoning.startswith("orders failed ") for decision in first_said):
+            return
+    pytest.fail(f"no process began with a wait: {first_said}")
 
 
 def test_another_seed_tells_another_story() -> None:

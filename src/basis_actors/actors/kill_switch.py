@@ -35,6 +35,7 @@ from basis_actors.messages.safety import (
     LedgerCompared,
     LevelBook,
     LookAgain,
+    NewRiskPutOff,
     OrdersUndecided,
     Pulse,
     RefreshCountdown,
@@ -136,8 +137,9 @@ class KillSwitch(Actor):
 
     @on(Resume)
     def resume(self, command: Resume) -> SwitchAnswer:
-        """Let trading go on, unless something holds that would stop it."""
-        if self._latch.state is TradingState.RUNNING and self._board.halted is None:
+        """Let trading go on, unless something holds that would stop it; new risk does not wait any more either."""
+        nothing_stops = self._latch.state is TradingState.RUNNING and self._board.halted is None
+        if nothing_stops and self._board.put_off(self.now) is None:
             return SwitchAnswer(self._status())
         causes = self._causes.hold(self.now)
         if causes:
@@ -259,6 +261,11 @@ class KillSwitch(Actor):
     def note_unwritable(self, state: StateUnwritable) -> None:
         """Whoever asks is told why nothing is sent."""
         self._board.see_unwritable(state)
+
+    @on(NewRiskPutOff)
+    def note_put_off(self, seen: NewRiskPutOff) -> None:
+        """Whoever asks is told until when nothing new is begun."""
+        self._board.see_put_off(seen)
 
     @on(AccountDoubted)
     def note_doubt(self, seen: AccountDoubted) -> None:

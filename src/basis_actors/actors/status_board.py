@@ -8,7 +8,7 @@ from basis_actors.actors.standstill import Standstill
 from basis_actors.actors.stop_causes import StopCauses
 from basis_actors.messages.book import PositionsView
 from basis_actors.messages.operations import TradingPhase, TradingStatus
-from basis_actors.messages.safety import Latch, StateUnwritable, SwitchStatus
+from basis_actors.messages.safety import Latch, NewRiskPutOff, StateUnwritable, SwitchStatus
 from basis_actors.times import utc_from_ns
 
 __all__ = ["StatusBoard"]
@@ -33,6 +33,8 @@ class StatusBoard:
         """Why state cannot be written that has to be before an order is sent, by its name."""
         self._concerns: dict[str, str] = {}
         """What somebody should look at, by its name."""
+        self._put_off: NewRiskPutOff | None = None
+        """What the strategy has said last of orders that failed."""
         self.book_closed = False
         """Whether a flatten has nothing left to do."""
         self.closing_slowly = False
@@ -64,6 +66,15 @@ class StatusBoard:
         """Something is worth a look; nothing is wrong with it where the problem is None."""
         _note(self._concerns, what, problem)
 
+    def see_put_off(self, seen: NewRiskPutOff) -> None:
+        """Orders have failed, or do no more."""
+        self._put_off = seen
+
+    def put_off(self, now: int) -> NewRiskPutOff | None:
+        """What keeps new risk from being taken at the moment, after orders that failed."""
+        seen = self._put_off
+        return seen if seen is not None and utc_from_ns(now) < seen.until else None
+
     def see_latch_change(self) -> None:
         """What had become of the book under the latch before says nothing any more."""
         self.book_closed = self.closing_slowly = False
@@ -71,7 +82,7 @@ class StatusBoard:
     def see_resumption(self) -> None:
         """Trading is let go, and the strategy has yet to be asked."""
         self.see_latch_change()
-        self.halted = self.decided = None
+        self.halted = self.decided = self._put_off = None
 
     def status(self, latch: Latch, now: int, second_ns: int) -> SwitchStatus:
         """How things stand; a second of the world has so many nanoseconds of the clock of the bus."""
@@ -83,6 +94,7 @@ class StatusBoard:
             halted=self.halted,
             unwritable=tuple(self._unwritable.values()),
             concerns=tuple(self._concerns.values()),
+            put_off=self.put_off(now),
             book_closed=self.book_closed,
             closing_slowly=self.closing_slowly,
             causes=tuple(f"{cause.code}: {cause.text}" for cause in causes),

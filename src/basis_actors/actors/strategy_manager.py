@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from basis_actors.actors.failure_pause import FailurePause
+from basis_actors.actors.reporting import error_event
 from basis_actors.actors.risk_override import RiskOverride
 from basis_actors.bus import Actor, Escalated, on
 from basis_actors.config import RiskLimits, StrategyManagerConfig
@@ -13,11 +15,12 @@ from basis_actors.messages.commands import DecisionMade, ExecuteOrders, OrdersDo
 from basis_actors.messages.events import StrategyDecision
 from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource
 from basis_actors.messages.orders import Order
-from basis_actors.messages.safety import BookClosed, CloseBook, Decided, ReduceOnly, ResumeTrading
+from basis_actors.messages.safety import BookClosed, CloseBook, Decided, NewRiskPutOff, ReduceOnly, ResumeTrading
 from basis_actors.messages.signals import SignalReceived
 from basis_actors.messages.stops import BracketRecalled
+from basis_actors.ports import StateStore
 from basis_actors.strategies.base import Decision, Situation, Strategy
-from basis_actors.times import NS_PER_SECOND, utc_from_ns, utc_text
+from basis_actors.times import utc_from_ns, utc_text
 
 __all__ = ["StrategyManager"]
 
@@ -27,7 +30,8 @@ _ROUNDING = 1e-12
 class StrategyManager(Actor):
     """Hosts one strategy. After StopTrading it still decides to hold, and says why.
 
-    After a decision whose orders failed, decisions that add risk are put off for a while; those that reduce it never.
+    After a decision whose orders failed, decisions that add risk are put off for a while, with a `store` over restarts
+    as well; those that reduce it never.
     A critical risk overrides the strategy, and one that persists closes the book and stops trading. The kill switch
     overrides it in the same way, and is told each decision: `kill_switch` names it, None where there is none.
     `has_way` says whether a transfer can be sent at all.
@@ -40,11 +44,12 @@ class StrategyManager(Actor):
         limits: RiskLimits,
         kill_switch: str | None = None,
         has_way: Callable[[Order], bool] = lambda _: True,
+        store: StateStore | None = None,
     ) -> None:
+        """Raises BasisError as `FailurePause`."""
         super().__init__("strategy_manager")
         self._kill_switch = kill_switch
         self._strategy = strategy
-        self._config = config
         self._override = RiskOverride(strategy, limits, has_way)
         self._requested = 0.0
         self._deposited = 0.0
@@ -52,10 +57,13 @@ class StrategyManager(Actor):
         self._invested = False
         self._carried_out = True
         self._added_risk = False
-        self._failures = 0
-        self._pause = 0.0
-        self._paused_until = 0
+        self._pause = FailurePause(config, store)
         self._stopped: str | None = None
+
+    def pre_start(self) -> None:
+        """Say what is put off since the process before."""
+        if self._pause.failures:
+            self._say_put_off()
 
     @on(StopTrading)
     def stop_trading(self, command: StopTrading) -> None:
@@ -77,7 +85,7 @@ class StrategyManager(Actor):
     def resume_trading(self, _command: ResumeTrading) -> None:
         """Let the strategy decide again. A person has looked at what failed before, so nothing is put off for it."""
         self._stopped = None
-        self._failures = self._paused_until = 0
+        self._note_pause(self._pause.end)
         self._override.release()
 
     @on(Escalated)
@@ -90,14 +98,10 @@ class StrategyManager(Actor):
         """Remember whether a decision could be carried out; after one that could not, new risk waits ever longer."""
         self._override.note(done.results)
         self._carried_out = all(result.succeeded for result in done.results)
-        if self._carried_out:
-            self._failures = 0 if self._added_risk else self._failures
-            return
-        self._failures += 1
-        longest = self._config.longest_pause_seconds
-        doubled = self._config.failure_pause_seconds if self._failures == 1 else 2.0 * self._pause
-        self._pause = min(doubled, longest)
-        self._paused_until = self.now + round(self._pause * NS_PER_SECOND)
+        if not self._carried_out:
+            self._note_pause(lambda: self._pause.fail(self.now))
+        elif self._added_risk:
+            self._note_pause(self._pause.end)
 
     @on(SignalReceived)
     def receive(self, received: SignalReceived) -> None:
@@ -144,14 +148,29 @@ class StrategyManager(Actor):
         self._carried_out, self._added_risk = True, decision.adds_risk
         if override.finished is not None:
             self._stop(override.finished)
-        elif decision.adds_risk and self.now < self._paused_until:
-            until = utc_text(utc_from_ns(self._paused_until))
+        elif decision.adds_risk and self.now < self._pause.until_ns:
+            until = utc_text(utc_from_ns(self._pause.until_ns))
             return Decision.hold(
-                f"orders failed {self._failures} times since new risk was last taken; it waits until {until}",
+                f"orders failed {self._pause.failures} times since new risk was last taken; it waits until {until}",
                 invested=decision.invested,
                 constraints=("EXEC-001",),
             )
         return decision
+
+    def _note_pause(self, note: Callable[[], None]) -> None:
+        """Remember a failure or the end of them, and say so where that changes anything."""
+        before = self._pause.failures
+        try:
+            note()
+        except BasisError as error:
+            text = f"the next process will not know how often orders have failed, and wait differently: {error.message}"
+            self.log(error_event(utc_from_ns(self.now), self.name, error.code, text))
+        if self._pause.failures != before:
+            self._say_put_off()
+
+    def _say_put_off(self) -> None:
+        if self._kill_switch is not None:
+            self.tell(self._kill_switch, NewRiskPutOff(self._pause.failures, utc_from_ns(self._pause.until_ns)))
 
     def _stop(self, command: StopTrading) -> None:
         """The book is closed: nothing is decided any more, and the engine tells everybody else."""

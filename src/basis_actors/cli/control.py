@@ -11,7 +11,7 @@ import typer
 from basis_actors.cli.terminal import DONE, FAILED, NOT_RUNNING, complain, results
 
 if TYPE_CHECKING:
-    from basis_actors.messages.safety import Latch, SwitchStatus
+    from basis_actors.messages.safety import Latch, NewRiskPutOff, SwitchStatus
     from basis_actors.services.control.left_behind import LastSeen
     from basis_actors.services.control.protocol import Answer
 
@@ -133,6 +133,10 @@ def _print_status(answer: Answer) -> None:
     if now.halted is not None and now.latch.state == "running":
         rows.append(("halted", now.halted))
     rows += [("nothing sent", problem) for problem in now.unwritable]
+    if now.put_off is not None:
+        rows.append(
+            ("new risk", f"waits until {_moment(now.put_off.until)}, {_failed(now.put_off)}; `resume` ends that")
+        )
     rows += [("look at", concern) for concern in now.concerns]
     if stopped:
         rows += [("still holds", cause) for cause in now.causes]
@@ -166,6 +170,11 @@ def _age_of_the_book(now: SwitchStatus) -> str:
     assert now.positions_at is not None, "asked only of a book"
     old = "; the tick at work may change it" if now.tick is not None else ""
     return f"{_moment(now.positions_at)}{old}"
+
+
+def _failed(put_off: NewRiskPutOff) -> str:
+    times = "once" if put_off.failures == 1 else f"{put_off.failures:,} times"
+    return f"as orders failed {times} since it was last taken"
 
 
 def _moment(time: datetime) -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "LedgerCompared",
     "LevelBook",
     "LookAgain",
+    "NewRiskPutOff",
     "OrdersUndecided",
     "Pulse",
     "ReduceOnly",
@@ -95,6 +96,15 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
 
     what: str
     """Its kind, and why."""
+
+
+class NewRiskPutOff(msgspec.Struct, frozen=True):
+    """Orders have failed, so that none is sent for a while that adds risk."""
+
+    failures: int
+    """Decisions whose orders failed since new risk was last taken or a person has resumed."""
+    until: datetime
+    """UTC, by the clock of the engine."""
 
 
 class ResumeTrading(msgspec.Struct, frozen=True, gc=False):
@@ -272,6 +282,8 @@ class SwitchStatus(msgspec.Struct, frozen=True, kw_only=True):
     concerns: tuple[str, ...] = ()
     """What somebody should look at and does not stop trading everywhere: accounts that are not believed,
     transfers that are late."""
+    put_off: NewRiskPutOff | None = None
+    """Until when no new risk is taken because orders failed; None where nothing is put off."""
     book_closed: bool = False
     """Whether a flatten has nothing left to do."""
     closing_slowly: bool = False

@@ -77,8 +77,8 @@ def add_engine(
     The first of `flows` is the capital. The bus has to have `EVENT_LOGGER` as its log sink. Accounts at exchanges among
     the `venues` need the `journal` that they write their orders down in. In `real_time` the market does not wait for a
     tick that takes long. `health` takes the place of the health monitor of a backtest. With a `state` there is a kill
-    switch, whose latch is kept there, and losses on real venues are measured across restarts. Raises BasisError
-    ENGINE-001 for a state that cannot be read.
+    switch, whose latch is kept there, and losses and failures on real venues are counted across restarts. Raises
+    BasisError ENGINE-001 for a state that cannot be read.
     """
     accounts = [client for client in venues if isinstance(client, ExchangeAccount)]
     components = run.mode.component_config
@@ -118,7 +118,9 @@ def add_engine(
             kill_switch=switch_name,
             accounts=frozenset(venue for account in accounts for venue in account.venues),
         ),
-        StrategyManager(strategy, components.strategy_manager, run.mode.risk_limits, switch_name, _ways_from(accounts)),
+        StrategyManager(
+            strategy, components.strategy_manager, run.mode.risk_limits, switch_name, _ways_from(accounts), kept
+        ),
         engine,
     ]
     for actor in (event_logger, *actors):

@@ -394,7 +394,7 @@ async def test_what_is_closed_without_its_level_being_passed_is_recalled_as_noth
 
 
 async def test_a_close_that_is_under_way_is_asked_for_whatever_the_next_one_would_be_for(desk: Desk) -> None:
-    """It is sent as a stop is refused, and nobody knows what became of it when the level of the stop is passed as well."""
+    """It is sent as a stop is refused, and nobody knows what became of it when the level is passed as well."""
     async with desk.process() as account:
         faults, exchange = desk.exchange.faults, desk.exchange
         faults.answer(POST, 400, {"code": -4130, "msg": "is existing"})

@@ -154,7 +154,9 @@ def _whole_groups(story: Story) -> list[str]:
     for incarnation, orders in story.journal.groups:
         left = [(order, _left_of(order, incarnation, filled)) for order in orders]
         whole = all(float(amount) >= order.amount * (1.0 - _ROUNDING) for order, amount in left)
-        if whole or all(_is_dust(story, order, amount - _undone_by_hand(story, order)) for order, amount in left):
+        if whole or all(
+            _is_dust(story, order, amount - _done_by_hand(story, order, along=False)) for order, amount in left
+        ):
             continue
         if (only_reduces(orders) and _is_even(story, left)) or _was_handed_on(story, incarnation, orders):
             continue
@@ -164,9 +166,13 @@ def _whole_groups(story: Story) -> list[str]:
 
 
 def _is_even(story: Story, legs: Sequence[tuple[Order, Decimal]]) -> bool:
-    """Whether each leg is done as far as the first: the same share of it."""
+    """Whether each leg is done as far as the first: the same share of it, by us or where a stranger was first."""
     share = legs[0][1] / Decimal(repr(legs[0][0].amount))
-    return all(_is_dust(story, order, abs(share * Decimal(repr(order.amount)) - amount)) for order, amount in legs)
+    for order, amount in legs:
+        left = share * Decimal(repr(order.amount)) - amount
+        if not _is_dust(story, order, max(-left, left - _done_by_hand(story, order, along=True))):
+            return False
+    return True
 
 
 def _was_handed_on(story: Story, incarnation: int, orders: Sequence[Order]) -> bool:
@@ -203,17 +209,17 @@ def _left_of(order: Order, incarnation: int, filled: Mapping[tuple[int, str], De
     return amount
 
 
-def _undone_by_hand(story: Story, order: Order) -> Decimal:
-    """What a stranger traded against a leg."""
+def _done_by_hand(story: Story, order: Order, *, along: bool) -> Decimal:
+    """What a stranger traded like a leg (`along`), or against it."""
     exchange = story.world.exchanges[order.venue]
-    against = [
+    found = [
         placed.ticket.client_id
         for placed in exchange.placed
         if placed.ticket.client_id.startswith(MARK)
         and placed.ticket.pair == order.pair
-        and placed.ticket.buys is not (order.side in (Side.BUY, Side.LONG))
+        and (placed.ticket.buys is (order.side in (Side.BUY, Side.LONG))) is along
     ]
-    return sum((exchange.carried_out[name] for name in against), Decimal(0))
+    return sum((exchange.carried_out[name] for name in found), Decimal(0))
 
 
 def _is_dust(story: Story, order: Order, amount: Decimal) -> bool:
