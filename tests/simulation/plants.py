@@ -133,11 +133,11 @@ def believe_the_first_look(patch: pytest.MonkeyPatch) -> None:
     async def look(account: ExchangeAccount) -> dict[str, float]:
         await account._transfers.watch()
         await account._intake.read()
-        state = await account._account()
+        state = await account._reader.state()
         shown = shown_by(account._terms, state)
         found = account._mirror.differences(shown)
         if found:
-            account._adjust(state, found)
+            account._comparison.take(state, found, account._market)
         return shown
 
     patch.setattr(ExchangeAccount, "_catch_up", look)

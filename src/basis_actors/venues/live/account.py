@@ -1,29 +1,25 @@
 """Defines a live account at one exchange, as the engine sees any venue domain: orders in, settlements out.
 
-What the exchange shows is believed. Trades and payments explain it; what they do not explain is booked as an adjustment
-and reported, once it has been seen several times while nothing of ours is under way.
+It says in which order the desks, which send, and the comparison, which looks, do their work; how is for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from basis_actors.config import AccountConfig
 from basis_actors.errors import AuthFailed, Rejected, Transient, UnknownOutcome, VenueError
 from basis_actors.messages.book import TickStarted
 from basis_actors.messages.commands import IncomingTransfer
-from basis_actors.messages.exchange import AccountState, OrderReport, OrderTicket
+from basis_actors.messages.exchange import OrderReport, OrderTicket
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus, Settlement
-from basis_actors.messages.journal import IntentState
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import OperationType, Order
 from basis_actors.messages.stops import BracketRecalled, StopTicket
 from basis_actors.ports import ExchangeApi, OrderJournal
 from basis_actors.times import utc_from_ns
-from basis_actors.venues.live.bound import bound_by
+from basis_actors.venues.live.comparison import Comparison
 from basis_actors.venues.live.contact import Contact
-from basis_actors.venues.live.doubt import Belief, Doubt
 from basis_actors.venues.live.findings import Findings
 from basis_actors.venues.live.intake import Intake
 from basis_actors.venues.live.intents import Intents
@@ -31,6 +27,7 @@ from basis_actors.venues.live.lateness import Lateness
 from basis_actors.venues.live.left_orders import LeftOrders
 from basis_actors.venues.live.mirror import Mirror, shown_by
 from basis_actors.venues.live.order_desk import OrderDesk
+from basis_actors.venues.live.reader import AccountReader
 from basis_actors.venues.live.stop_book import StopBook
 from basis_actors.venues.live.stop_desk import StopDesk
 from basis_actors.venues.live.terms import AccountTerms, LiveClock
@@ -38,9 +35,6 @@ from basis_actors.venues.live.tickets import is_ours, sketch_of
 from basis_actors.venues.live.transfer_desk import TransferDesk
 
 __all__ = ["ExchangeAccount"]
-
-_MOST_READS: Final = 3
-"""How many times the steady reads an account may take to come to rest."""
 
 
 class ExchangeAccount:
@@ -63,6 +57,7 @@ class ExchangeAccount:
         self._leverage = dict(leverage)
         self._clock = clock
         self.findings = Findings(f"venue_{terms.venue}")
+        self._reader = AccountReader(terms, api, clock)
         self._mirror = Mirror(terms)
         self._intents = Intents(terms, journal, clock)
         self._intake = Intake(terms, api, journal, self._mirror, self.findings, clock)
@@ -70,7 +65,17 @@ class ExchangeAccount:
         self._transfers = TransferDesk(terms, api, journal, self._intents, self._mirror, self.findings, clock)
         self.left = LeftOrders()
         """Orders that nobody waits for any longer."""
-        self._doubt = Doubt(terms, self.findings)
+        self._comparison = Comparison(
+            terms,
+            self._reader,
+            self._mirror,
+            self._intake,
+            self._orders,
+            self._transfers,
+            journal,
+            self.findings,
+            clock,
+        )
         self._lateness = Lateness(terms, self.findings)
         self._market: MarketState | None = None
         """Of the last tick."""
@@ -93,8 +98,6 @@ class ExchangeAccount:
         self._is_open = False
         self._contact = Contact(terms.venue, self.findings, clock)
         self._told: set[str] = set()
-        self.bound: dict[str, float] = {}
-        """How much of what could be sold open orders bind, by position key, as it was shown last."""
 
     @property
     def domain(self) -> str:
@@ -129,7 +132,12 @@ class ExchangeAccount:
     @property
     def doubt(self) -> str | None:
         """What the exchange shows and is not believed yet; None while it is believed."""
-        return self._doubt.problem
+        return self._comparison.doubt.problem
+
+    @property
+    def bound(self) -> dict[str, float]:
+        """How much of what could be sold open orders bind, by position key, as it was shown last."""
+        return self._reader.bound
 
     @property
     def late(self) -> str | None:
@@ -180,7 +188,7 @@ class ExchangeAccount:
         for _ in range(patience.steady_reads + 1):
             before = await self._intake.skip()
             began_ns = self._clock.now()
-            state = await self._steady()
+            state = await self._reader.steady()
             at_rest = await self._intake.skip() == before and not await self._transfers.forget_ended()
             if state is not None and at_rest:
                 # What was booked before, while an unfinished group was unwound, is in what was read now.
@@ -222,7 +230,7 @@ class ExchangeAccount:
         """Ask an account that could not be looked at whether it can be again, and what became of what was left to it;
         then it is compared with the ledger as well."""
         try:
-            await (self._account() if self.left.problem is None else self._catch_up())
+            await (self._reader.state() if self.left.problem is None else self._catch_up())
         except (Transient, AuthFailed) as error:
             self._contact.lose(error)
             return
@@ -289,8 +297,9 @@ class ExchangeAccount:
         """
         try:
             shown = await self._catch_up()
-            booked = {key: amount for key in self._doubt.keys if (amount := self._mirror.positions.get(key, 0.0))}
-            believed = {key: amount for key, amount in shown.items() if key not in self._doubt.keys}
+            doubted = self._comparison.doubt.keys
+            booked = {key: amount for key in doubted if (amount := self._mirror.positions.get(key, 0.0))}
+            believed = {key: amount for key, amount in shown.items() if key not in doubted}
             return {**believed, **booked, **await self._under_way()}
         except AuthFailed as error:
             self._contact.lose(error)
@@ -338,32 +347,14 @@ class ExchangeAccount:
         return shown
 
     async def _read_account(self) -> dict[str, float]:
-        """Read the account until trades and payments explain it, or until it is clear that they do not: it shows the
-        same difference again and again while nothing of ours is under way. Returns what it shows.
+        """Compare the account with the ledger. Returns what it shows.
 
         What was left to it is asked for first, as its trades are not known for ours before. Raises UnknownOutcome while
         the exchange answers and does not say what became of it.
         """
-        patience = self._terms.patience
         for order in self.left.waiting:
             self.left.answer(order, await self.resolve(order))
-        steady, last = 0, dict[str, tuple[float, float]]()
-        for read in range(_MOST_READS * patience.steady_reads):
-            if read:
-                await self._clock.sleep(patience.read_pause_seconds)
-            await self._transfers.watch()
-            await self._intake.read()
-            state = await self._account()
-            shown = shown_by(self._terms, state)
-            found = self._mirror.differences(shown)
-            if not found:
-                self._doubt.end(self._clock.now())
-                break
-            steady, last = (steady + 1 if found == last else 1), found
-            if steady >= patience.steady_reads:
-                if not await self._is_trading():
-                    self._adjust(state, found)
-                break
+        shown = await self._comparison.run(self._market)
         self._contact.find()
         self.left.compared()
         return shown
@@ -376,21 +367,10 @@ class ExchangeAccount:
         """
         if self._is_open:
             return self._mirror.positions.get(key, 0.0)
-        state = await self._steady()
+        state = await self._reader.steady()
         if state is None:
             raise Transient("VEN-003", f"{self.domain} shows its account differently each time; ask again")
         return shown_by(self._terms, state).get(key, 0.0)
-
-    async def _steady(self) -> AccountState | None:
-        """What the account holds, once it has shown the same several times; None when it changes meanwhile."""
-        patience = self._terms.patience
-        state = await self._account()
-        for _ in range(patience.steady_reads - 1):
-            await self._clock.sleep(patience.read_pause_seconds)
-            before, state = state, await self._account()
-            if shown_by(self._terms, state) != shown_by(self._terms, before):
-                return None
-        return state
 
     async def _under_way(self) -> dict[str, float]:
         """Tokens on their way here, by transit key."""
@@ -398,52 +378,6 @@ class ExchangeAccount:
         for transfer in await self._journal.expected(self.domain):
             under_way[transfer.transit_key] = under_way.get(transfer.transit_key, 0.0) + transfer.amount
         return under_way
-
-    async def _is_trading(self) -> bool:
-        """Whether a trade of ours is under way, which may yet explain what the exchange shows; of a stop once it has
-        fired."""
-        open_entries = await self._journal.unresolved(self.domain)
-        return self._orders.awaits_trades or any(
-            isinstance(entry.intent.ticket, OrderTicket) or entry.state is IntentState.PARTIALLY_FILLED
-            for entry in open_entries
-        )
-
-    def _adjust(self, state: AccountState, found: Mapping[str, tuple[float, float]]) -> None:
-        """Believe the exchange, and say so."""
-        now, findings = self._clock.now(), self.findings
-        moved = self._mirror.moved(state, found)
-        if moved is not None:
-            what = "; ".join(f"{delta.position_key} {delta.delta_amount:+.12g}" for delta in moved.deltas)
-            findings.error(now, "VEN-007", f"{self.domain} was moved between its purses: {what}; it is booked")
-            findings.settlements.append(moved)
-            found = {key: there for key, there in found.items() if all(key != d.position_key for d in moved.deltas)}
-            if not found:
-                return
-        turned = self._mirror.turned(state, found)
-        if turned is not None:
-            key = turned.deltas[0].position_key
-            text = f"{self.domain} counts trades of {key} in another order than it showed them; its entry is taken"
-            findings.error(now, "VEN-007", text)
-            findings.settlements.append(turned)
-            return
-        belief = self._doubt.judge(now, found, self._mirror.positions, self._market)
-        if belief is Belief.NOT_YET:
-            return
-        findings.disagree(now, self.domain, found, self.tolerance)
-        if belief is Belief.AT_LAST:
-            findings.settlements += self._mirror.take_over(state, found, self._market)
-        else:
-            findings.settlements.append(self._mirror.adjust(state, dict(found)))
-
-    async def _account(self) -> AccountState:
-        """Balances and positions. Raises Transient VEN-003 for an answer that leaves out a position: that a perpetual
-        is not mentioned is not yet that it is flat."""
-        state = await self._api.account()
-        missing = sorted(self._terms.perps - state.pairs)
-        if missing:
-            raise Transient("VEN-003", f"{self.domain} does not say what it holds of {', '.join(missing)}; ask again")
-        self.bound = bound_by(self._terms, state)
-        return state
 
     def _desk(self, order: Order) -> OrderDesk | TransferDesk:
         return self._transfers if order.operation is OperationType.TRANSFER else self._orders
