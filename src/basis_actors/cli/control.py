@@ -60,6 +60,8 @@ def kill(
 def resume(mode: _Mode = None, *, state: _State = _ROOT) -> None:
     """Let trading go on, if nothing holds any more that would stop it.
 
+    Where orders have failed new risk does not wait any longer either.
+
     Exit codes: 0 resumed, or running as it was; 1 refused, 2 bad input, 3 no process.
     """
     from basis_actors.services.control.client import NoProcess, ask, find_state
