@@ -6,11 +6,12 @@ import signal
 import subprocess
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from tests.live.street import Street
+from tests.live.street import KEYS, Street
 from tests.live.test_trading import decisions, errors
 from tests.signals.test_endpoint import Server
 from typer.testing import CliRunner
@@ -228,15 +229,24 @@ def errors_or_none(there: Street, process: subprocess.Popen[str]) -> list[Any]:
     return errors(there, process, "VEN-010")
 
 
-@pytest.mark.long
-async def test_a_mode_whose_stops_nobody_keeps_is_refused(there: Street) -> None:
-    process = there.start_on_binance(
-        "ml_btc_directional_btc_margin", {"signal_threshold": 0.7}, "--state", str(there.state)
-    )
-    code, _, stderr = await there.ended(process)
-    assert code == 2, stderr
-    assert "CONFIG-004: mode ml_btc_directional_btc_margin protects its positions in binance:BTCUSD-PERP" in stderr
-    assert there.orders == 0
+@pytest.mark.parametrize(
+    ("mode", "venue", "perp"),
+    [
+        ("ml_btc_directional_btc_margin", "binance", "binance:BTCUSD-PERP"),
+        (MODE, "bybit", "bybit:BTC-PERP"),
+        (MODE, "okx", "okx:BTC-PERP"),
+    ],
+)
+def test_a_mode_whose_stops_nobody_keeps_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, mode: str, venue: str, perp: str
+) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("r"))
+    Path("overlay.yaml").write_text(f"venues: [wallet, {venue}]\nstrategy_config: {{venue: {venue}}}\n")
+    result = CliRunner(env=KEYS).invoke(app, ["live", mode, "--config", "overlay.yaml", "--state", "s"])
+    assert result.exit_code == 2
+    said = f"CONFIG-004: mode {mode} protects its positions in {perp} by stops, which are kept live for USDT-margined"
+    assert said in " ".join(result.stderr.split())
+    assert not Path("logs").exists()
 
 
 @pytest.mark.long
