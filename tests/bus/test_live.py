@@ -488,3 +488,14 @@ async def test_an_actor_asks_for_one_thing_at_a_time() -> None:
     with pytest.raises(BusFailed) as failed:
         await bus.settled()
     assert "while it waits for 'caller'" in str(failed.value.__cause__.exceptions[0])
+
+
+async def test_a_start_that_is_given_up_at_once_leaves_a_bus_that_stops() -> None:
+    bus = LiveBus()
+    bus.add(Probe("a"))
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await bus.start()
+    with anyio.fail_after(30.0):
+        await bus.stop()
+    assert bus.closed

@@ -91,7 +91,8 @@ class LiveBus(Supervised):
         cancelled: CancelledError | None = None
         async with anyio.create_task_group() as group:
             self._group = group
-            ready.set_result(None)
+            if not ready.done():  # whoever wanted the start may have given it up
+                ready.set_result(None)
             try:
                 seconds = await drain_request
             except CancelledError as error:
