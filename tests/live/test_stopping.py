@@ -25,12 +25,14 @@ from basis_actors.messages.safety import Latch, TradingState
 from basis_actors.ports import VenueClient
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Progress
+from basis_actors.services.left_open import listed
 from basis_actors.services.live import LiveRun
 from basis_actors.services.preparation import BacktestRequest, Prepared, prepare
 from basis_actors.services.state import Holder, StateDirectory
 from basis_actors.services.stopping import keep_closing, loses_nothing
 from basis_actors.services.surroundings import MakesVenues, on_paper, simulated_venues
 from basis_actors.services.verdict import left_wrong
+from basis_actors.venues.journal.memory import MemoryJournal
 from basis_actors.venues.simulated.domain import VenueClock
 
 PACE = 36_000.0
@@ -131,8 +133,8 @@ def ready(folder: Path, out: Path, **component: Any) -> Prepared:
     return prepare(request)
 
 
-def stopped(live: LiveRun, *, kill: bool = False) -> RunSummary:
-    """What became of a process that was told to stop when it was invested, if need be killed before."""
+def stopped(live: LiveRun, *, kill: bool = False, flatten: bool = False, ticks: int = 2) -> RunSummary:
+    """What became of a process that was told to stop when it was invested, if need be killed some ticks before."""
     killed_at: list[int] = []
 
     def look(progress: Progress) -> None:
@@ -140,9 +142,9 @@ def stopped(live: LiveRun, *, kill: bool = False) -> RunSummary:
             return
         if kill and not killed_at:
             assert live.bus is not None
-            live.bus.post("kill_switch", Kill("leave it", "a person", flatten=False))
+            live.bus.post("kill_switch", Kill("leave it", "a person", flatten=flatten))
             killed_at.append(progress.ticks)
-        elif not kill or progress.ticks > killed_at[0] + 2:
+        elif not kill or progress.ticks >= killed_at[0] + ticks:
             live.cancel("told so")
 
     return live.run(look)
@@ -164,7 +166,7 @@ def test_a_book_that_a_kill_left_open_is_not_closed_by_the_stop_that_should_and_
     here = ready(market_folder, tmp_path)
     live = LiveRun(here, on_paper(here, PACE)._replace(state=state), flattens=True)
     assert stopped(live, kill=True).failure == (
-        "RISK-008: the book was to be closed before the process ended, and is not: trading is stopped: leave it (a"
+        f"RISK-008: the book was to be closed, and is not ({listed(live.left_open)}): trading is stopped: leave it (a"
         " person); `basis-actors kill --flatten` has the next process close it"
     )
 
@@ -175,11 +177,37 @@ def test_a_book_that_is_not_closed_in_time_fails_the_stop(
     here = ready(market_folder, tmp_path, kill_switch={"flatten_ticks": 1})
     live = LiveRun(here, on_paper(here, PACE, failing("bybit", hangs=False))._replace(state=state), flattens=True)
     summary = stopped(live)
-    assert "RISK-008: the book was to be closed before the process ended, and is not: " in (summary.failure or "")
+    assert (summary.failure or "").startswith("RISK-008: the book was to be closed, and is not (")
     assert "the ticks that it may take, were too few; the next process goes on closing it" in (summary.failure or "")
-    assert [key for key in live.record.statistics.open_positions if key.endswith("-PERP")] == [
-        "bybit:PerpPosition:BTC-PERP"
-    ]
+    assert list(live.left_open) == ["bybit:PerpPosition:BTC-PERP", "binance:BaseToken:BTC"]
+    assert f"({listed(live.left_open)}): " in (summary.failure or "")
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_book_that_a_person_wants_closed_and_is_not_fails_the_end_of_the_process_too(
+    market_folder: Path, tmp_path: Path, state: StateDirectory, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    monkeypatch.setattr(LiveRun, "BEYOND_SECONDS", 0.1)
+    monkeypatch.setattr(LiveRun, "DRAIN_SECONDS", 0.2)
+    here = ready(market_folder, tmp_path, kill_switch={"flatten_ticks": 1})
+    live = LiveRun(here, on_paper(here, PACE, failing("bybit", hangs=hangs))._replace(state=state))
+    summary = stopped(live, kill=True, flatten=True, ticks=0 if hangs else 2)
+    assert summary.failure == (
+        f"RISK-008: the book was to be closed, and is not ({listed(live.left_open)}): the process ended before that was"
+        " done; the next process goes on closing it, and trades only after `basis-actors resume`"
+    )
+    assert live.left_open["bybit:PerpPosition:BTC-PERP"] < 0.0
+    assert live.left_open["binance:BaseToken:BTC"] > 0.0
+    assert (left(state).state, left(state).flatten) == (TradingState.KILLED, True)
+
+
+def test_a_book_that_a_person_wants_closed_and_is_fails_nothing(
+    market_folder: Path, tmp_path: Path, state: StateDirectory
+) -> None:
+    here = ready(market_folder, tmp_path)
+    live = LiveRun(here, on_paper(here, PACE)._replace(state=state))
+    assert stopped(live, kill=True, flatten=True, ticks=24).failure is None
+    assert live.left_open == {}
 
 
 def test_after_a_stop_that_could_not_close_the_book_no_process_trades_before_somebody_resumes(
@@ -210,6 +238,24 @@ def test_after_a_stop_that_closed_the_book_the_next_process_trades(market_folder
         again = LiveRun(here, on_paper(here, PACE)._replace(state=state))
         stopped(again)
         assert again.record.statistics.open_positions["binance:PerpPosition:BTC-PERP"] < 0.0
+
+
+@pytest.mark.parametrize("flattens", [False, True])
+def test_a_stop_before_the_first_tick_does_not_say_that_a_book_is_closed_of_which_it_knows_nothing(
+    market_folder: Path, tmp_path: Path, state: StateDirectory, flattens: bool
+) -> None:
+    here = ready(market_folder, tmp_path)
+    if not flattens:
+        said = Latch(state=TradingState.KILLED, reason="enough", who="a person", since=datetime.now(UTC), flatten=True)
+        write_latch(state, said)
+    surroundings = on_paper(here, PACE)._replace(state=state, journal=MemoryJournal("test"))
+    live = LiveRun(here, surroundings, flattens=flattens)
+    live.cancel("SIGTERM")
+    assert live.run().failure == (
+        "RISK-008: the book is to be closed, and nobody knows whether it is: the process had not begun to trade; the"
+        " next process goes on closing it, and trades only after `basis-actors resume`"
+    )
+    assert (left(state).state, left(state).flatten) == (TradingState.KILLED, True)
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,7 @@ async def test_the_next_process_finds_the_book_and_a_kill_closes_it(there: Stree
     code, _, stderr = await there.stopped(first)
     assert code == 0, stderr
     assert f"Still open: binance:PerpPosition:BTC-PERP {float(there.position('binance')):.6g}, bybit:" in stderr
+    assert f", binance:BaseToken:BTC {float(bought(there)):.6g}\n" in stderr
     second = there.start("--state", str(there.state))
     await there.until(second, lambda: bool(list(there.folder.glob(f"logs/*/{second.pid}/events/positions.jsonl"))))
     await there.until(second, lambda: bool(decisions(there, second)))

@@ -81,6 +81,8 @@ class Engine(Actor):
         """Whether an order of the tick at work was done."""
         self._is_settling = False
         """Whether the tick at work has not come to its decision."""
+        self.market: MarketState | None = None
+        """That of the newest tick; None before the first."""
         self.stopped: StopTrading | None = None
         """The stop that ended trading; None while it goes on."""
 
@@ -229,7 +231,7 @@ class Engine(Actor):
         day = market.ns // _DAY_NS
         tick = TickStarted(self._number, market, tuple(now_due), reconcile=day != self._reconciled_day)
         self._reconciled_day = day
-        self._taken_ns = market.ns
+        self.market, self._taken_ns = market, market.ns
         self._awaited, self._is_settling, self._got_further = tick.number, True, False
         self._number += 1
         self.publish(tick)

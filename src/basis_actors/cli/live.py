@@ -196,9 +196,10 @@ def _run(
     for order in run.undecided:
         what = f"{order.side} {order.amount:.6g} {order.symbol} on {order.venue} ({order.client_id})"
         complain(what, "Undecided")
-    left = run.record.statistics.open_positions
-    if left:
-        complain(", ".join(f"{key} {amount:.6g}" for key, amount in left.items()), "Still open")
+    if run.left_open:
+        from basis_actors.services.left_open import listed
+
+        complain(listed(run.left_open), "Still open")
     return summary
 
 

@@ -26,17 +26,19 @@ from basis_actors.services.control.left_behind import note_run
 from basis_actors.services.control.server import ControlServer, answering
 from basis_actors.services.extras import require_monitoring
 from basis_actors.services.hosts import OnLoop
+from basis_actors.services.left_open import left_open
 from basis_actors.services.live_actors import LiveActors
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.run_record import RunRecord
 from basis_actors.services.stopping import (
-    GOES_ON,
     close_the_book,
     end_the_tick,
     keep_closing,
     left_undecided,
     loses_nothing,
+    never_begun,
     not_closed,
+    still_closing,
 )
 from basis_actors.services.surroundings import Surroundings
 from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER
@@ -85,6 +87,8 @@ class LiveRun:
         """Who does the work."""
         self.undecided: tuple[UndecidedOrder, ...] = ()
         """Orders of which nobody knew at the end what became of them; the next process asks."""
+        self.left_open: dict[str, float] = {}
+        """What it held at the end that is not cash, by position key."""
 
     def cancel(self, reason: str) -> None:
         """Stop when the tick that is at work is over: no more ticks, everything on disk."""
@@ -141,8 +145,8 @@ class LiveRun:
             if await self._began(bus, waiting):
                 unclosed = await self._until_the_end(bus, engine, started, progress)
                 await bus.stop()
-            elif self._flattens and self._surroundings.journal is not None:
-                unclosed = f"the process had not begun to trade; {GOES_ON}"
+            elif self._surroundings.journal is not None and self._is_to_be_closed():
+                failure = never_begun()
         except StopTimeout as error:
             if self._cancelled is not None and loses_nothing(error):
                 self.record.note(f"the stop did not wait for {'; '.join(map(str, error.lost))}")
@@ -153,8 +157,9 @@ class LiveRun:
             if not isinstance(failure, BusError):
                 with anyio.CancelScope(shield=True):
                     await _stop_quietly(bus)
+        self.left_open = self._held(engine)
         if failure is None and unclosed is not None:
-            failure = not_closed(unclosed)
+            failure = not_closed(unclosed, self.left_open)
         if failure is None and state is not None and (lost := state.lost()) is not None:
             failure = BasisError(STATE_CODE, f"{lost}; the next process will not know what this one has sent")
         latch = self._leave_latch(failed=failure is not None)
@@ -247,11 +252,22 @@ class LiveRun:
             bus.post("execution_manager", StopWaiting(), lane=Lane.CONTROL)
         await end_the_tick(bus, engine, limit, self.BEYOND_SECONDS)
         if self._flattens and self._cancelled is not None:
-            statistics = self.record.statistics
-            unclosed = await close_the_book(bus, engine, self._cancelled, limit, lambda: statistics.open_positions)
+            unclosed = await close_the_book(bus, engine, self._cancelled, limit, lambda: self._held(engine))
             self._is_closed = unclosed is None
             return unclosed
-        return None
+        if self._surroundings.state is None:
+            return None
+        return await still_closing(bus, lambda: self._held(engine))
+
+    def _is_to_be_closed(self) -> bool:
+        """Whether the stop is to close the book, or somebody has said so before."""
+        state, now = self._surroundings.state, utc_from_ns(self._surroundings.clock.now())
+        return self._flattens or (state is not None and read_latch(state, now).flatten)
+
+    def _held(self, engine: Engine) -> dict[str, float]:
+        """What is held and no cash."""
+        prepared = self._prepared
+        return left_open(prepared.run, prepared.strategy.market_spec, self.record.statistics, engine.market)
 
     def _show(self, instead: str | None) -> None:
         """What `status` says that the process does instead of trading; nothing but that it stops once it does."""

@@ -4,7 +4,7 @@ for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -18,13 +18,23 @@ from basis_actors.errors import BasisError
 from basis_actors.messages.commands import GetStatus, Kill
 from basis_actors.messages.safety import BookClosed, Latch, TradingState, UndecidedOrder
 from basis_actors.ports import StateStore
+from basis_actors.services.left_open import listed
 from basis_actors.services.wiring import EVENT_LOGGER
 
-__all__ = ["GOES_ON", "close_the_book", "end_the_tick", "keep_closing", "left_undecided", "loses_nothing", "not_closed"]
+__all__ = [
+    "close_the_book",
+    "end_the_tick",
+    "keep_closing",
+    "left_undecided",
+    "loses_nothing",
+    "never_begun",
+    "not_closed",
+    "still_closing",
+]
 
 _SWITCH: Final = "kill_switch"
 _WHO: Final = "the stop of the process"
-GOES_ON: Final = "the next process goes on closing it, and trades only after `basis-actors resume`"
+_GOES_ON: Final = "the next process goes on closing it, and trades only after `basis-actors resume`"
 """What becomes of a book that a stop has not closed."""
 _SETTLING_SECONDS: Final = 1.0
 """How long the news of the last tick may take to get around."""
@@ -61,7 +71,15 @@ async def close_the_book(
     if await _is_closed(bus, held):
         bus.post(_SWITCH, BookClosed())
         return None
-    return f"{limit_seconds:g} s, or the ticks that it may take, were too few; {GOES_ON}"
+    return f"{limit_seconds:g} s, or the ticks that it may take, were too few; {_GOES_ON}"
+
+
+async def still_closing(bus: LiveBus, held: Callable[[], object]) -> str | None:
+    """Why a book that somebody has told a process to close is not closed at its end; None where nobody has or it is."""
+    latch = (await bus.ask(_SWITCH, GetStatus(), lane=Lane.CONTROL)).latch
+    if latch.state is not TradingState.KILLED or not latch.flatten or await _is_closed(bus, held):
+        return None
+    return f"the process ended before that was done; {_GOES_ON}"
 
 
 def keep_closing(store: StateStore, told: str, now: datetime) -> None:
@@ -88,9 +106,15 @@ async def _is_closed(bus: LiveBus, held: Callable[[], object]) -> bool:
     return (await bus.ask(_SWITCH, GetStatus())).book_closed or not held()
 
 
-def not_closed(why: str) -> BasisError:
-    """The failure of a stop that should have closed the book."""
-    text = f"the book was to be closed before the process ended, and is not: {why}"
+def not_closed(why: str, left: Mapping[str, float]) -> BasisError:
+    """The failure of a process that should have closed the book, and of which this is `left`."""
+    what = f" ({listed(left)})" if left else ""
+    return BasisError("RISK-008", f"the book was to be closed, and is not{what}: {why}")
+
+
+def never_begun() -> BasisError:
+    """The failure of one that should have closed it, and ended before it knew what there is to close."""
+    text = f"the book is to be closed, and nobody knows whether it is: the process had not begun to trade; {_GOES_ON}"
     return BasisError("RISK-008", text)
 
 
