@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.exchange.faults import FOREVER
-from tests.exchange.server import KEY
+from tests.exchange.server import KEY, OTHER_KEY
 from tests.live.street import KEYS, Street
 from typer.testing import CliRunner
 
@@ -117,6 +117,17 @@ async def test_the_next_process_finds_the_book_and_a_kill_closes_it(there: Stree
     assert code == 0, stderr
     assert there.orders == 2 * LEGS, "who was killed trades no more before somebody resumes"
     assert there.twice == {}
+
+
+@pytest.mark.long
+async def test_whoever_finds_its_account_taken_ends_with_one_code_by_whichever_key_it_came(there: Street) -> None:
+    process = await entered(there)
+    others = KEYS | {name: OTHER_KEY for name in KEYS if name.endswith("API_KEY")}
+    for number, keys in enumerate((KEYS, others)):
+        second = there.start("--state", str(there.folder / f"state{number}"), keys=keys)
+        code, _, stderr = await there.ended(second)
+        assert (code, f"is taken by process {process.pid}" in stderr) == (2, True), stderr
+    assert there.orders == LEGS
 
 
 @pytest.mark.long

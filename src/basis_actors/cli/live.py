@@ -11,7 +11,7 @@ import typer
 
 from basis_actors.cli.interruption import Interruption
 from basis_actors.cli.progress import progress_display
-from basis_actors.cli.terminal import DONE, FAILED, INTERRUPTED, complain, results
+from basis_actors.cli.terminal import BAD_INPUT, DONE, FAILED, INTERRUPTED, complain, results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,8 @@ _MARKET = "Market and money"
 _CONFIGURATION = "Configuration"
 _OUTPUT = "Output"
 _MAX = "max"
+_CANNOT_BEGIN = "ENGINE-001: "
+"""How the failure of a process begins that may not trade: another start gets over that as little as over bad input."""
 
 
 def live(
@@ -107,7 +109,7 @@ def live(
     from the environment (BASIS_ACTORS_BINANCE__API_KEY ...) or a file that BASIS_ACTORS_SECRETS_FILE names. Ctrl-C or
     SIGTERM stops it when the tick that is at work is over; a second one ends it at once. Exit codes: 0 stopped or at
     the end of the market; 1 failed, or left something wrong: a book that is not closed, trading that neither risk nor a
-    person has stopped; 2 bad input.
+    person has stopped; 2 bad input, or another process has the state directory or an account.
     """
     from basis_actors.services.inputs import moment_of
     from basis_actors.services.preparation import BacktestRequest
@@ -261,4 +263,9 @@ def _show(summary: RunSummary, *, as_json: bool, quiet: bool) -> int:
     if summary.failure is None:
         return DONE
     complain(f"{summary.failure}; the log is in {summary.run_dir}", "Failed")
-    return FAILED
+    return exit_code_of(summary.failure)
+
+
+def exit_code_of(failure: str) -> int:
+    """Of a process that failed: the one that whoever supervises it is not to start again for, where that is no use."""
+    return BAD_INPUT if failure.startswith(_CANNOT_BEGIN) else FAILED
