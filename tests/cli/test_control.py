@@ -188,6 +188,26 @@ def test_a_second_process_of_a_mode_is_refused_and_leaves_no_trace(house: House)
     house.until(lambda status: status.ticks > 1)
 
 
+def test_a_process_that_has_lost_its_state_is_not_said_to_be_none(house: House) -> None:
+    first = house.start()
+    house.until(lambda status: status.ticks > 0)
+    shutil.rmtree(house.folder / "state")
+    second = house.start()
+    _, stderr = second.communicate()
+    assert second.returncode == 2
+    assert f"ENGINE-001: state directory state/btc_basis is taken by process {first.pid} of this machine" in stderr
+    house.processes.pop()
+    said = house.say("kill", "--flatten")
+    assert said.exit_code == 3
+    assert f"No process: process {first.pid} of this machine runs, and has lost " in said.stderr
+    assert (
+        "it hears nothing from there; SIGTERM ends it; the next one begins killed: the operator said so" in said.stderr
+    )
+    assert "no process runs" not in said.stderr
+    assert str(second.pid) not in said.stderr
+    assert f"process{first.pid}ofthismachineruns," in "".join(house.say("status").stdout.split())
+
+
 @pytest.mark.parametrize("command", ["kill", "resume", "status"])
 def test_without_a_state_there_is_nobody_to_talk_to(command: str, house: House) -> None:
     said = house.say(command, "--state", "nowhere")

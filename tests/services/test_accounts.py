@@ -90,8 +90,8 @@ def test_an_account_stays_taken_when_the_state_directory_is_deleted_and_for_anot
     root = tmp_path / "state"
     with another_process(root, "btc_basis", KEY) as pid:
         shutil.rmtree(root)
-        for place in (root, tmp_path / "another"):
-            with state(place, "btc_basis") as held, pytest.raises(BasisError) as caught:
+        for place, mode in ((root, "eth_basis"), (tmp_path / "another", "btc_basis")):
+            with state(place, mode) as held, pytest.raises(BasisError) as caught:
                 accounts("btc_basis", KEY).lock(held)
             assert caught.value.message.startswith(f"the account at binance is taken by process {pid} of this machine")
 

@@ -21,6 +21,7 @@ from basis_actors.services.state import (
     fingerprint_of,
     holder_of,
     idle_state,
+    loser_of,
     socket_of,
 )
 
@@ -275,15 +276,29 @@ def test_nothing_is_written_to_what_takes_its_place_and_the_door_there_stays_ope
         state.write("latch.json", b"ours")
         shutil.rmtree(state.path)
         assert state.lost() == f"{state.path} is gone: No such file or directory"
-        with StateDirectory(tmp_path, holder()) as another:
-            another.listen()
-            another.write("latch.json", b"theirs")
-            with pytest.raises(BasisError, match=r"ENGINE-004: .*latch.json cannot be written: .* was replaced"):
-                state.write("latch.json", b"ours")
-            state.release()
-            assert (another.path / "latch.json").read_bytes() == b"theirs"
-            assert (another.path / "control.sock").exists()
-            assert another.lost() is None
+        state.path.mkdir()
+        for name in ("latch.json", "control.sock"):
+            (state.path / name).write_bytes(b"theirs")
+        with pytest.raises(BasisError, match=r"ENGINE-004: .*latch.json cannot be written: .* was replaced"):
+            state.write("latch.json", b"ours")
+        state.release()
+        assert [(state.path / name).read_bytes() for name in ("latch.json", "control.sock")] == [b"theirs", b"theirs"]
+
+
+def test_where_a_process_has_lost_its_state_no_other_begins_and_whoever_asks_is_told_of_it(
+    other: Other, tmp_path: Path
+) -> None:
+    path = tmp_path / "btc_basis"
+    who = f"process {other.process.pid} of this machine"
+    path.rename(tmp_path / "elsewhere")
+    with pytest.raises(BasisError, match=f"ENGINE-001: state directory {path} is taken by {who}"):
+        StateDirectory(tmp_path, holder())
+    assert holder_of(path) == (None, False), "whoever was refused has never had it"
+    assert loser_of(path) == who
+    other.end()
+    assert loser_of(path) is None
+    with StateDirectory(tmp_path, holder()):
+        assert holder_of(path) == (holder(), True)
 
 
 @pytest.mark.parametrize("name", ["state.lock", "orders.sqlite"])

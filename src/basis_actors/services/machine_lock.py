@@ -6,14 +6,14 @@ import errno
 import os
 import socket
 import struct
-from contextlib import suppress
 from typing import Final
 
 from basis_actors.errors import BasisError
 
-__all__ = ["MachineLock"]
+__all__ = ["MachineLock", "taken_by"]
 
 _CREDENTIALS: Final = struct.Struct("3i")
+_SOMEBODY: Final = "another process of this machine"
 _LOOKERS: Final = 64
 """Processes that are told who has it, before the next is told only that it is taken."""
 
@@ -27,7 +27,7 @@ class MachineLock:
 
     def __init__(self, name: str, what: str) -> None:
         """Raises BasisError ENGINE-001, which names the process that has it."""
-        address = f"\0basis-actors/{name}"
+        address = _address(name)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._socket.bind(address)
@@ -36,7 +36,7 @@ class MachineLock:
             self._socket.close()
             if error.errno != errno.EADDRINUSE:
                 raise BasisError("ENGINE-001", f"{what} cannot be locked: {error}") from error
-            text = f"{what} is taken by {_holder(address)}; stop that first, or use another account"
+            text = f"{what} is taken by {taken_by(name) or _SOMEBODY}; stop that first, or give this one another"
             raise BasisError("ENGINE-001", text) from error
 
     def release(self) -> None:
@@ -44,12 +44,22 @@ class MachineLock:
         self._socket.close()
 
 
-def _holder(address: str) -> str:
-    """Who listens there, as the kernel knows it."""
-    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as looker:
-        looker.setblocking(False)
-        looker.connect(address)
-        pid, user, _ = _CREDENTIALS.unpack(looker.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-        whose = "" if user == os.geteuid() else f" of user {user}"
-        return f"process {pid}{whose} of this machine"
-    return "another process of this machine"
+def taken_by(name: str) -> str | None:
+    """Who holds a lock, as the kernel knows it; None where nobody does."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as looker:
+            looker.setblocking(False)
+            looker.connect(_address(name))
+            pid, user, _ = _CREDENTIALS.unpack(
+                looker.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            )
+    except ConnectionRefusedError:
+        return None
+    except OSError:
+        return _SOMEBODY
+    whose = "" if user == os.geteuid() else f" of user {user}"
+    return f"process {pid}{whose} of this machine"
+
+
+def _address(name: str) -> str:
+    return f"\0basis-actors/{name}"

@@ -10,22 +10,27 @@ import hashlib
 import os
 import re
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-import msgspec
-
 from basis_actors.errors import BasisError
 from basis_actors.services.anchor import Anchor
-from basis_actors.services.machine_lock import MachineLock
-from basis_actors.times import utc_text
+from basis_actors.services.lock_file import Holder, LockFile, said_in
+from basis_actors.services.machine_lock import MachineLock, taken_by
 
-__all__ = ["FileStore", "Holder", "StateDirectory", "fingerprint_of", "holder_of", "idle_state", "socket_of"]
+__all__ = [
+    "FileStore",
+    "Holder",
+    "StateDirectory",
+    "fingerprint_of",
+    "holder_of",
+    "idle_state",
+    "loser_of",
+    "socket_of",
+]
 
 _LOCK: Final = "state.lock"
 _SOCKET: Final = "control.sock"
@@ -35,28 +40,7 @@ _WAITING: Final = 64
 _ACCOUNTS: Final = "accounts"
 _LONGEST_SOCKET: Final = 107
 """Bytes in the path of a unix socket on Linux."""
-_LOOKS: Final = (0.01, 0.02, 0.04, 0.08, 0.16)
-"""Seconds."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-
-
-class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who has taken a lock."""
-
-    pid: int
-    host: str
-    since: datetime
-    """UTC."""
-    mode: str
-
-    @classmethod
-    def this_process(cls, mode: str, since: datetime) -> Holder:
-        """Of a lock that is about to be taken here."""
-        return cls(pid=os.getpid(), host=socket.gethostname(), since=since, mode=mode)
-
-    def __str__(self) -> str:
-        since = utc_text(self.since.replace(microsecond=0))
-        return f"process {self.pid} on {self.host}, mode {self.mode}, since {since}"
 
 
 class FileStore:
@@ -116,14 +100,23 @@ class StateDirectory(FileStore):
             text = f"{holder.mode!r} names no directory; letters, digits, _, . and - were expected"
             raise BasisError("ENGINE-001", text)
         self._root = root
-        self._locks: list[_Lock | MachineLock] = []
+        self._locks: list[LockFile | MachineLock] = []
         self._anchors: list[Anchor] = []
         self._door: socket.socket | None = None
         _make_private(self.path)
         if len(os.fsencode(socket_of(self.path).absolute())) > _LONGEST_SOCKET:
             text = f"{self.path.absolute()} is too long: a socket in it has more than {_LONGEST_SOCKET} bytes"
             raise BasisError("ENGINE-001", f"{text}; choose another state directory")
-        self._locks.append(_Lock(self.path / _LOCK, f"state directory {self.path}", holder))
+        what = f"state directory {self.path}"
+        lock = LockFile(self.path / _LOCK, what)
+        self._locks.append(lock)
+        try:
+            # Of a process that has lost what was here before only the kernel knows.
+            self._locks.append(MachineLock(_place(self.path), what))
+            lock.name(holder)
+        except BasisError:
+            self.release()
+            raise
         self.keep(self.path)
         self.keep(self.path / _LOCK)
 
@@ -152,7 +145,9 @@ class StateDirectory(FileStore):
             raise BasisError("ENGINE-001", f"{name!r} names no account; letters, digits, _, . and - were expected")
         folder = self._root / _ACCOUNTS
         _make_private(folder)
-        self._locks.append(_Lock(folder / f"{name}.lock", f"the account at {venue}", self.holder))
+        lock = LockFile(folder / f"{name}.lock", f"the account at {venue}")
+        self._locks.append(lock)
+        lock.name(self.holder)
 
     def lock_on_machine(self, venue: str, fingerprint: str) -> None:
         """Take an account for this machine, whatever root others have, and whatever becomes of the files of this one.
@@ -188,56 +183,14 @@ class StateDirectory(FileStore):
         self.release()
 
 
-class _Lock:
-    """A file that says who holds it. It is never removed: whoever waits for a removed file would hold nothing."""
-
-    def __init__(self, path: Path, what: str, holder: Holder | None) -> None:
-        """With no `holder` what it says stays as it is."""
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise BasisError("ENGINE-001", f"{path} cannot be opened: {error}; choose another folder") from error
-        try:
-            _lock(descriptor)
-            if holder is not None:
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, msgspec.json.encode(holder), 0)
-                os.fsync(descriptor)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            text = f"{what} is taken by {_named(path)}; stop that first, or give this one another"
-            raise BasisError("ENGINE-001", text) from error
-        except OSError as error:
-            os.close(descriptor)
-            raise BasisError("ENGINE-001", f"{path} cannot be locked: {error}; choose another folder") from error
-        self._descriptor: int | None = descriptor
-
-    def release(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-
 @contextmanager
 def idle_state(path: Path) -> Iterator[FileStore]:
     """The state of a mode that no process has; none can begin there meanwhile. Raises BasisError ENGINE-001."""
-    lock = _Lock(path / _LOCK, f"state directory {path}", None)
+    lock = LockFile(path / _LOCK, f"state directory {path}")
     try:
         yield FileStore(path)
     finally:
         lock.release()
-
-
-def _lock(descriptor: int) -> None:
-    """Whoever only looks at a lock has it for a moment, which is waited for."""
-    for wait in _LOOKS:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(wait)
-        else:
-            return
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def holder_of(path: Path) -> tuple[Holder | None, bool]:
@@ -257,10 +210,21 @@ def holder_of(path: Path) -> tuple[Holder | None, bool]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _read(file), True
+        return said_in(file), True
     finally:
         os.close(descriptor)
-    return _read(file), False
+    return said_in(file), False
+
+
+def loser_of(path: Path) -> str | None:
+    """Who began at a state directory that nobody has, and goes on without it: it was deleted, moved or replaced. None
+    where no process of this machine did."""
+    return taken_by(_place(path))
+
+
+def _place(path: Path) -> str:
+    """Names the place of a state directory, whatever lies there."""
+    return f"state-{fingerprint_of(str(path.resolve()))}"
 
 
 def fingerprint_of(*credentials: str) -> str:
@@ -303,15 +267,3 @@ def _make_private(path: Path) -> None:
     if found.st_mode & 0o022:
         text = f"others may write to {path} (mode {found.st_mode & 0o777:03o}); chmod it to 700"
         raise BasisError("ENGINE-001", text)
-
-
-def _read(path: Path) -> Holder | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Holder)
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def _named(path: Path) -> str:
-    holder = _read(path)
-    return "a process that has not said who it is" if holder is None else str(holder)

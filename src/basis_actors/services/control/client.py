@@ -13,7 +13,7 @@ from basis_actors.actors.latch_file import read_latch, write_latch
 from basis_actors.errors import BasisError
 from basis_actors.messages.safety import Latch, TradingState
 from basis_actors.services.control.protocol import Answer, Refused, Request
-from basis_actors.services.state import FileStore, Holder, holder_of, idle_state, socket_of
+from basis_actors.services.state import FileStore, Holder, holder_of, idle_state, loser_of, socket_of
 
 __all__ = ["NoProcess", "ask", "find_state", "latch_left_behind", "latch_without_process"]
 
@@ -46,8 +46,7 @@ def ask(path: Path, request: Request) -> Answer:
     """
     holder, is_held = holder_of(path)
     if not is_held:
-        last = "" if holder is None else f"; the last one was {holder}"
-        raise NoProcess("ENGINE-002", f"no process runs on {path}{last}")
+        raise NoProcess("ENGINE-002", _nobody(path, holder))
     line = _exchange(path, holder, msgspec.json.encode(request) + b"\n")
     if not line:
         _, is_held = holder_of(path)
@@ -99,6 +98,17 @@ def _exchange(path: Path, holder: Holder | None, line: bytes) -> bytes:
         raise BasisError("ENGINE-002", text) from error
     except OSError as error:
         raise BasisError("ENGINE-002", f"{place} cannot be used: {error}") from error
+
+
+def _nobody(path: Path, last: Holder | None) -> str:
+    """Why nobody is told what is said at a state directory that no process has."""
+    loser = loser_of(path)
+    if loser is not None:
+        text = (
+            f"{loser} runs, and has lost {path}: that was deleted, moved or replaced, and it hears nothing from there"
+        )
+        return f"{text}; SIGTERM ends it"
+    return f"no process runs on {path}" + ("" if last is None else f"; the last one was {last}")
 
 
 def _named(holder: Holder | None) -> str:
