@@ -70,6 +70,25 @@ def test_nothing_is_kept_of_a_story_that_holds(run: Run, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_was_kept_before_is_not_written_over(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "kept" / "seed-1").mkdir(parents=True)
+    result = run("simulate", "btc_basis", "--seeds", "0..1", *TWO_DAYS, "--keep", "kept")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "CONFIG-003: kept/seed-1 is there already; delete it, or keep logs in another folder" in result.stderr
+    assert run("simulate", "btc_basis", "--seed", 0, *TWO_DAYS, "--keep", "kept").exit_code == 0
+
+
+def test_logs_cannot_be_kept_in_a_file(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kept").touch()
+    result = run("simulate", "btc_basis", *TWO_DAYS, "--keep", "kept")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "CONFIG-003: kept is no folder to keep logs in; choose another" in result.stderr
+    resend_on_timeout(monkeypatch)
+    result = run("simulate", "eth_basis", "--seed", 0, "--keep", "kept/below")
+    assert result.exit_code == 2
+    assert "CONFIG-003: seed-0 cannot be kept in kept/below: " in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

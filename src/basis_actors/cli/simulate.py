@@ -39,12 +39,14 @@ def simulate(
     then every account is compared with the ledger, every order with the journal and with what might be sent at its
     time, and every log is replayed. Exit code 1 when an invariant does not hold.
     """
-    from basis_actors.services.simulation.telling import setting_of, tell
+    from basis_actors.services.simulation.telling import require_room, setting_of, tell
 
     if seed is not None and seeds is not None:
         complain("CONFIG-003: --seed and --seeds were both given; one of them was expected")
         raise typer.Exit(BAD_INPUT)
     wanted = range(seed or 0, (seed or 0) + 1) if seeds is None else _range_of(seeds)
+    if keep is not None:
+        require_room(keep, wanted)
     reports = _watched(tell(setting_of(mode, hours), wanted, keep), len(wanted))
     failed = _print_json(reports) if as_json else _print_text(reports, mode, hours)
     raise typer.Exit(FAILED if failed else DONE)

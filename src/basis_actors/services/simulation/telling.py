@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,7 @@ from basis_actors.services.simulation.stop_verdict import Stops
 from basis_actors.services.simulation.story import Setting, Story
 from basis_actors.services.simulation.verdict import verdict
 
-__all__ = ["HOURS", "Report", "setting_of", "tell"]
+__all__ = ["HOURS", "Report", "require_room", "setting_of", "tell"]
 
 HOURS: Final = 168
 """Length of a story unless asked for otherwise: a week."""
@@ -77,16 +78,42 @@ def setting_of(mode: str | Path, hours: int = HOURS) -> Setting:
     return Setting(run, prepared.dataset, states, prepared.capital)
 
 
+def require_room(keep: Path, seeds: Iterable[int]) -> None:
+    """Raise ConfigError CONFIG-003 where the logs of stories are to be kept in what is no folder, or over those of one
+    of the seeds that are there already."""
+    if keep.exists() and not keep.is_dir():
+        raise ConfigError("CONFIG-003", f"{keep} is no folder to keep logs in; choose another")
+    there = next((place for seed in seeds if (place := _place(keep, seed)).exists()), None)
+    if there is not None:
+        raise ConfigError("CONFIG-003", f"{there} is there already; delete it, or keep logs in another folder")
+
+
+def _keep(story: Path, keep: Path) -> None:
+    try:
+        keep.mkdir(parents=True, exist_ok=True)
+        shutil.move(story, keep / story.name)  # it may be another file system
+    except OSError as error:
+        raise ConfigError(
+            "CONFIG-003", f"{story.name} cannot be kept in {keep}: {error}; choose another folder"
+        ) from error
+
+
+def _place(keep: Path, seed: int) -> Path:
+    return keep / f"seed-{seed}"
+
+
 def tell(setting: Setting, seeds: Iterable[int], keep: Path | None = None) -> Iterator[Report]:
-    """One report for each seed. The logs of a story with which anything is wrong stay in `keep`, if that is given."""
+    """One report for each seed. The logs of a story with which anything is wrong stay in `keep`, if that is given.
+
+    Raises ConfigError CONFIG-003 for logs that cannot be kept there.
+    """
     for seed in seeds:
         with tempfile.TemporaryDirectory(prefix="basis-actors-") as scratch:
             story = Story(setting, seed, Path(scratch))
             story.tell()
             problems = verdict(story)
             if problems and keep is not None:
-                keep.mkdir(parents=True, exist_ok=True)
-                (Path(scratch) / f"seed-{seed}").rename(keep / f"seed-{seed}")
+                _keep(_place(Path(scratch), seed), keep)
         views = story.ended[-1].views
         yield Report(
             seed=seed,
