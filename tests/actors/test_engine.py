@@ -13,6 +13,7 @@ from basis_actors.messages.book import Flow, TickStarted
 from basis_actors.messages.commands import DecisionMade, OrdersDone, StopTrading
 from basis_actors.messages.events import SystemErrorEvent
 from basis_actors.messages.market import MarketState
+from basis_actors.messages.operations import TickEnded
 from basis_actors.times import utc_from_ns
 
 pytestmark = pytest.mark.anyio
@@ -58,6 +59,17 @@ async def test_ticks_come_at_their_times_and_in_turn(runtime: Runtimes) -> None:
             assert bus.clock.now() == tick.market.ns
             await floor.decide(number)
         assert floor.engine.finished
+
+
+async def test_the_end_of_a_tick_says_when_the_next_is(runtime: Runtimes) -> None:
+    floor = Floor(runtime, 3)
+    ends = Probe("ends", TickEnded)
+    floor.bus.add(ends)
+    async with floor.bus:
+        for number in range(2):
+            await floor.world.next_of(TickStarted)
+            await floor.decide(number)
+        assert ends.of(TickEnded) == [TickEnded(0, START + HOUR), TickEnded(1, START + 2 * HOUR)]
 
 
 async def test_capital_lands_at_the_first_tick_and_flows_at_the_first_tick_that_is_not_before_them(

@@ -284,6 +284,20 @@ async def test_after_a_resume_it_is_said_what_is_waited_for(runtime: Runtimes) -
         )
 
 
+async def test_a_tick_that_is_waited_for_is_never_one_that_is_past(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus as bus:
+        await room.tick()
+        bus.post("kill_switch", Pulse(1, at_work=False, next_ns=START + 5 * 10**9))
+        await bus.advance(5.0)
+        await room.says(TickStarted(1, market()))
+        assert (await bus.ask("kill_switch", GetStatus())).next_tick is None, "it is at work"
+        await room.says(TickEnded(1, START + 10 * 10**9))
+        await room.kill()
+        assert (await room.resume()).status.next_tick == utc_from_ns(START + 10 * 10**9)
+        assert "at 2024-01-01T00:00:10Z by its schedule" in room.log.of(SystemErrorEvent)[-1].message
+
+
 async def test_a_book_that_cannot_be_closed_is_told(runtime: Runtimes) -> None:
     room = Room(runtime)
     async with room.bus:

@@ -271,7 +271,7 @@ class Engine(Actor):
         self.after(max(0.0, (at_ns - self.now) / NS_PER_SECOND), due, new_cause=Cause("tick"))
 
     async def _finish(self) -> None:
-        self.publish(TickEnded(self._number - 1))
+        self.publish(TickEnded(self._number - 1, self._next_ns))
         self._awaited = None
         due, self._due = self._due, None
         if due is not None:

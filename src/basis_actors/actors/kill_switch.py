@@ -155,8 +155,8 @@ class KillSwitch(Actor):
         for actor in TRADERS:
             self.control(actor, ResumeTrading())
         self._show()
-        next_ns = self._board.next_ns
-        at = "" if next_ns is None else f", at {utc_text(utc_from_ns(next_ns))} by its schedule"
+        following = self._board.next_tick(self.now)
+        at = "" if following is None else f", at {utc_text(following)} by its schedule"
         self._say(f"trading is resumed by {command.who}; the strategy decides at the next tick{at}")
         return SwitchAnswer(self._status())
 
@@ -208,6 +208,7 @@ class KillSwitch(Actor):
     def see_end_of_tick(self, ended: TickEnded) -> None:
         """It is as it is shown."""
         self._standstill.tick_ended(ended)
+        self._board.next_ns = ended.next_ns
         self._level()
 
     @on(KeyRefused)

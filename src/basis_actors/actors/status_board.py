@@ -4,6 +4,8 @@ holds and what somebody should look at. Nothing here stops trading.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from basis_actors.actors.standstill import Standstill
 from basis_actors.actors.stop_causes import StopCauses
 from basis_actors.messages.book import PositionsView
@@ -44,7 +46,7 @@ class StatusBoard:
         self.decided: str | None = None
         """What the strategy wanted last; None until it has been asked since trading was let go."""
         self.next_ns: int | None = None
-        """When it is asked next."""
+        """When it is asked next, as was said last."""
 
     def see_book(self, view: PositionsView, now: int) -> None:
         """The ledger of a tick that has begun."""
@@ -84,6 +86,10 @@ class StatusBoard:
         self.see_latch_change()
         self.halted = self.decided = self._put_off = None
 
+    def next_tick(self, now: int) -> datetime | None:
+        """When the strategy is asked next; None while that is not known, and where it is about to be."""
+        return None if self.next_ns is None or self.next_ns <= now else utc_from_ns(self.next_ns)
+
     def status(self, latch: Latch, now: int, second_ns: int) -> SwitchStatus:
         """How things stand; a second of the world has so many nanoseconds of the clock of the bus."""
         book, risk, causes = self._causes.book, self._causes.risk, self._causes.hold(now)
@@ -98,7 +104,7 @@ class StatusBoard:
             book_closed=self.book_closed,
             closing_slowly=self.closing_slowly,
             causes=tuple(f"{cause.code}: {cause.text}" for cause in causes),
-            next_tick=None if self.next_ns is None else utc_from_ns(self.next_ns),
+            next_tick=self.next_tick(now),
             decided=self.decided,
             ticks=self._ticks,
             risk_level=None if risk is None else risk.level.value,

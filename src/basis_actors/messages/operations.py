@@ -60,6 +60,8 @@ class TickEnded(msgspec.Struct, frozen=True, gc=False):
     """Published by the engine when a tick is over, its orders included."""
 
     number: int
+    next_ns: int | None = None
+    """Time of the next one of the market; None where that is not known."""
 
 
 class EventLogged(msgspec.Struct, frozen=True):
