@@ -68,6 +68,27 @@ class Caller(Actor):
         return await anyio.to_thread.run_sync(lambda: "from a thread")
 
 
+class Named(Actor):
+    """Writes down what happens to it, in a list that several may share."""
+
+    def __init__(self, name: str, story: list[str], broken: str | None = None) -> None:
+        super().__init__(name)
+        self.story = story
+        self.broken = broken
+
+    def pre_start(self) -> None:
+        self.story.append(f"{self.name} starts")
+
+    @on(Go)
+    def go(self, message: Go) -> None:
+        if self.broken is not None:
+            raise LookupError(self.broken)
+        self.story.append(f"{self.name} goes {message.number}")
+
+    def post_stop(self) -> None:
+        self.story.append(f"{self.name} stops")
+
+
 class FileSink(Actor):
     """A log sink whose flush is a shielded wait for the disk."""
 
@@ -499,3 +520,55 @@ async def test_a_start_that_is_given_up_at_once_leaves_a_bus_that_stops() -> Non
     with anyio.fail_after(30.0):
         await bus.stop()
     assert bus.closed
+
+
+async def test_some_begin_ahead_of_the_others_for_whom_messages_wait() -> None:
+    story: list[str] = []
+    bus = LiveBus()
+
+    async def feed(outlet: Outlet) -> None:
+        outlet.post("late", Go(2))
+        outlet.post(outlet.owner, Go(3))
+
+    async def late_feed(outlet: Outlet) -> None:
+        outlet.post(outlet.owner, Go(4))
+
+    for name in ("late", "early"):
+        bus.add(Named(name, story))
+    bus.add_source("early", feed)
+    bus.add_source("late", late_feed)
+    bus.control("late", Go(1))
+    await bus.begin(["early"])
+    await bus.until(lambda: bus.stats("early").handled == 1)
+    assert story == ["early starts", "early goes 3"]
+    assert not bus.started
+    await bus.start()
+    await bus.exhausted()
+    assert story[2:] == ["late starts", "late goes 1", "late goes 2", "late goes 4"]
+    await bus.stop()
+
+
+async def test_a_stop_before_the_others_have_started_is_only_of_those_that_had_begun() -> None:
+    story: list[str] = []
+    bus = LiveBus()
+    for name in ("late", "early"):
+        bus.add(Named(name, story))
+    bus.post("late", Go())
+    await bus.begin(["early"])
+    await bus.stop()
+    assert story == ["early starts", "early stops"]
+    assert [letter.to for letter in bus.dead_letters] == ["late"]
+
+
+async def test_a_failure_before_the_others_have_started_keeps_them_from_it() -> None:
+    story: list[str] = []
+    bus = LiveBus()
+    bus.add(Named("late", story))
+    bus.add(Named("early", story, broken="no"))
+    await bus.begin(["early"])
+    bus.post("early", Go())
+    with pytest.raises(BusFailed, match="no"):
+        await bus.until(lambda: False)
+    with pytest.raises(BusFailed, match="no"):
+        await bus.start()
+    assert story == ["early starts", "early stops"]

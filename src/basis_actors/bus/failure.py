@@ -52,7 +52,8 @@ class Supervised(Runtime):
         await self._start_all()
         self._sources_run = True
         for task in self._sources:
-            task.start()
+            if not task.started:
+                task.start()
 
     def add_source(self, owner: str, source: Source) -> None:
         """Run ``source`` on behalf of an actor, once the bus has started."""
@@ -208,7 +209,7 @@ class Supervised(Runtime):
         for group in self._in_stop_order():
             limit = self.clock.now() + self.clock.span(seconds)
             for cell in group:
-                if not self.started:
+                if not self.started and cell.phase is Phase.NEW:
                     cell.stopped()
                 if cell.phase is not Phase.STOPPED:
                     cell.push(self.wrap(Stop(), BUS, Cause("stop")))

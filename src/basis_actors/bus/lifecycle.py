@@ -19,6 +19,10 @@ class Phase(Enum):
     STOPPED = "stopped"
 
 
+STARTING = (Phase.NEW, Phase.STARTING)
+"""Of an actor that has yet to handle its first message."""
+
+
 class Start(msgspec.Struct, frozen=True):
     """Lifecycle: run ``pre_start``. The first message of every inbox."""
 

@@ -18,6 +18,7 @@ from basis_actors.bus.cell import Cell
 from basis_actors.bus.clock import SECOND, BusClock, ManualClock, ReplayClock, VirtualClock, WallClock
 from basis_actors.bus.errors import BusError
 from basis_actors.bus.failure import Supervised
+from basis_actors.bus.lifecycle import STARTING
 from basis_actors.bus.live_strands import OWNER, LiveCell, LivePause, LiveSource
 from basis_actors.bus.sources import Source
 from basis_actors.bus.supervision import Supervision
@@ -77,14 +78,31 @@ class LiveBus(Supervised):
 
     async def start(self) -> None:
         """Run ``pre_start`` of every actor, in the order they were added, then start the sources."""
-        if self._host is None:
-            self.loop = asyncio.get_running_loop()
-            self._drain_request = self.loop.create_future()
-            ready: asyncio.Future[None] = self.loop.create_future()
-            self._host = self.loop.create_task(self._run_group(ready, self._drain_request), name="bus")
-            await ready
-            self._arm()
+        await self._open()
+        await self._raise_failure()
         await super().start()
+
+    async def begin(self, names: Sequence[str]) -> None:
+        """Start these actors and their sources ahead of the others: what is sent to those waits until ``start``."""
+        await self._open()
+        first = [self.cells[name] for name in names]
+        for cell in first:
+            self._launch(cell)
+        await self._wait_for(lambda: not any(cell.phase in STARTING for cell in first), "the first actors to start")
+        for task in self._sources:
+            if task.owner in first:
+                task.start()
+
+    async def _open(self) -> None:
+        """Make the task group that everything runs in, unless it is there."""
+        if self._host is not None:
+            return
+        self.loop = asyncio.get_running_loop()
+        self._drain_request = self.loop.create_future()
+        ready: asyncio.Future[None] = self.loop.create_future()
+        self._host = self.loop.create_task(self._run_group(ready, self._drain_request), name="bus")
+        await ready
+        self._arm()
 
     async def _run_group(self, ready: asyncio.Future[None], drain_request: asyncio.Future[float]) -> None:
         """Hold the task group open until the bus has drained."""
@@ -284,7 +302,8 @@ class LiveBus(Supervised):
 
     def _launch(self, cell: Cell) -> None:
         assert isinstance(cell, LiveCell)
-        cell.inbox.appendleft(self.start_envelope())
+        # Through the control lane, as what was sent there before waits as well.
+        cell.control.appendleft(self.start_envelope())
         self.busy += 1
         self.spawn(cell.run)
 

@@ -15,7 +15,7 @@ from basis_actors.bus.cell import Cell
 from basis_actors.bus.clock import BusClock, VirtualClock, nanoseconds
 from basis_actors.bus.envelope import Cause, Envelope, Lane
 from basis_actors.bus.errors import BusError, BusStalled
-from basis_actors.bus.lifecycle import ActorStats, Phase, Start
+from basis_actors.bus.lifecycle import STARTING, ActorStats, Phase, Start
 from basis_actors.bus.messages import Request
 from basis_actors.bus.post_office import BUS, OUTSIDE, PostOffice
 from basis_actors.bus.supervision import Escalate, Supervision
@@ -193,12 +193,12 @@ class Runtime(PostOffice):
             raise BusError("the bus was started before")
         self.started = True
         for cell in list(self.cells.values()):
-            self._launch(cell)
+            if cell.phase is Phase.NEW:
+                self._launch(cell)
 
     async def _start_all(self) -> None:
         self._launch_all()
-        starting = (Phase.NEW, Phase.STARTING)
-        await self._wait_for(lambda: all(c.phase not in starting for c in self.cells.values()), "actors to start")
+        await self._wait_for(lambda: all(c.phase not in STARTING for c in self.cells.values()), "actors to start")
 
     def start_envelope(self) -> Envelope:
         """The first message of an inbox."""
