@@ -551,7 +551,10 @@ async def test_an_engine_without_a_sign_of_life_stops_trading(runtime: Runtimes)
         await room.tick()
         await room.bus.advance(600.0)
         assert (await room.says()).state == "running", "it has not begun: nothing is traded yet"
-        assert len(room.engine.of(AskPulse)) == 61, "at the start, then every 10 s"
+        assert room.engine.of(AskPulse) == [], "nor could it answer"
+        room.bus.publish(TradingStatus(TradingPhase.TRADING))
+        await room.bus.advance(600.0)
+        assert len(room.engine.of(AskPulse)) == 61, "as soon as it has, then every 10 s"
         await room.pulse()
         await room.bus.advance(60.0)
         assert (await room.says()).state == "running"

@@ -217,9 +217,9 @@ async def test_a_start_can_be_asked_and_is_killed_before_it_trades(there: Street
     process = there.start("--state", str(there.state))
     await there.until(process, (there.state / "btc_basis" / "control.sock").exists)
     await there.until(process, lambda: "starting: waiting for the market: okx" in ask(there, "status"))
-    killed = ask(there, "kill", *(["--flatten"] if flatten else []))
-    assert "now      starting: waiting for the market: okx" in killed
-    assert ("book     is to be closed from the first tick on; nothing is yet" in killed) is flatten
+    killed = " ".join(ask(there, "kill", *(["--flatten"] if flatten else [])).split())
+    assert "now starting: waiting for the market: okx" in killed
+    assert ("book is to be closed from the first tick on; nothing is yet" in killed) is flatten
     assert "is being closed" not in killed
     there.exchanges["okx"].faults.clear()
     there.exchanges["bybit"].faults.answer("GET /v5/account/*", 503, {}, times=FOREVER)

@@ -108,6 +108,7 @@ async def test_health_is_the_last_report() -> None:
                 "silent": [{"domain": "okx", "since": "2024-01-01T00:00:00Z"}],
                 "halted_venues": {},
                 "undecided": [],
+                "start": None,
                 "components": {
                     "engine": {
                         "status": "healthy",

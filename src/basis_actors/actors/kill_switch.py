@@ -40,6 +40,7 @@ from basis_actors.messages.safety import (
     Pulse,
     RefreshCountdown,
     ResumeTrading,
+    StartReport,
     StateUnwritable,
     SwitchStatus,
     TradingState,
@@ -243,8 +244,10 @@ class KillSwitch(Actor):
 
     @on(Beat)
     def beat(self, _beat: Beat) -> None:
-        """Ask for signs of life, and look at what time alone has changed."""
-        self.tell("engine", AskPulse())
+        """Ask for signs of life, and look at what time alone has changed. An engine that waits for its start could not
+        answer, and owes none."""
+        if self._board.begun:
+            self.tell("engine", AskPulse())
         for domain in dict.fromkeys((*self._causes.lost, *self._standstill.domains)):
             # What is asked already would only find the question behind its own, and each tick behind all of them.
             if not self._standstill.is_asked(domain):
@@ -255,8 +258,18 @@ class KillSwitch(Actor):
     @on(TradingStatus)
     def note_stop(self, status: TradingStatus) -> None:
         """Remember whether this process has begun to trade, what it waits for before, and why it trades no more."""
-        if self.envelope.sender != self.name:
-            self._board.see_phase(status)
+        if self.envelope.sender == self.name:
+            return
+        began = self._board.begun
+        self._board.see_phase(status)
+        if self._board.begun and not began:
+            self._standstill.trading_begins()
+            self.tell("engine", AskPulse())
+
+    @on(StartReport)
+    def note_start(self, report: StartReport) -> None:
+        """Whoever asks is told what the process waits for, and what is open meanwhile."""
+        self._standstill.start_seen(report)
 
     @on(StateUnwritable)
     def note_unwritable(self, state: StateUnwritable) -> None:

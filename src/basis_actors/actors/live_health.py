@@ -25,7 +25,7 @@ from basis_actors.messages.operations import (
     TradingPhase,
     TradingStatus,
 )
-from basis_actors.messages.safety import KeyRefused, OrdersUndecided, VenueBusy, VenueSeen
+from basis_actors.messages.safety import KeyRefused, OrdersUndecided, StartReport, VenueBusy, VenueSeen
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
 
 __all__ = ["PROCESS", "LiveHealthMonitor"]
@@ -34,6 +34,7 @@ PROCESS: Final = "process"
 """Component name of the process as a whole."""
 _GRAVE: Final = frozenset({Severity.HIGH.value, Severity.CRITICAL.value})
 _GONE: Final = (Phase.FAILED, Phase.STOPPED)
+_NOT_YET: Final = (Phase.NEW, Phase.STARTING)
 _WHOLE_LEDGER: Final = frozenset({"startup", "periodic"})
 """Reconciliations that compare everything."""
 
@@ -116,6 +117,12 @@ class LiveHealthMonitor(Actor):
         self._standstill.orders_left(left)
         self.publish(self._process())
 
+    @on(StartReport)
+    def note_start(self, report: StartReport) -> None:
+        """Show at once what a start waits for, and what is open meanwhile."""
+        self._standstill.start_seen(report)
+        self.publish(self._process())
+
     @on(LoopLag)
     def note_lag(self, lag: LoopLag) -> None:
         """Keep the worst until the next look."""
@@ -140,6 +147,8 @@ class LiveHealthMonitor(Actor):
     def note_trading(self, status: TradingStatus) -> None:
         """Show at once whether orders are sent. While the kill switch is on, only who switched it on has a say."""
         sender = self.envelope.sender
+        if status.phase is TradingPhase.TRADING:
+            self._standstill.trading_begins()
         if self._killer not in (None, sender):
             return
         self._killer = sender if status.phase is TradingPhase.KILLED else None
@@ -192,9 +201,10 @@ class LiveHealthMonitor(Actor):
         )
 
     def _stood_still(self, name: str, stats: ActorStats) -> float:
-        """Seconds since the first look of those, without a gap, at which messages waited and none had been begun."""
+        """Seconds since the first look of those, without a gap, at which messages waited and none had been begun. One
+        that has yet to start does not count."""
         handled, since_ns = self._waiting.get(name, (stats.handled, self.now))
-        if not stats.depth or stats.handled != handled:
+        if not stats.depth or stats.handled != handled or stats.phase in _NOT_YET:
             since_ns = self.now
         self._waiting[name] = (stats.handled, since_ns)
         return (self.now - since_ns) / NS_PER_SECOND
@@ -221,6 +231,7 @@ class LiveHealthMonitor(Actor):
             silent=self._standstill.silent,
             halted_venues=self._standstill.halted,
             undecided=self._standstill.undecided,
+            start=self._standstill.start,
         )
 
     def _process_checks(

@@ -19,7 +19,7 @@ from basis_actors.messages.commands import AwaitRecovery
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.operations import TradingPhase, TradingStatus
 from basis_actors.messages.orders import Order
-from basis_actors.messages.safety import BookOneSided
+from basis_actors.messages.safety import BookOneSided, StartWaits
 from basis_actors.ports import OrderJournal
 from basis_actors.times import utc_from_ns
 from basis_actors.venues.live.account import ExchangeAccount
@@ -120,7 +120,7 @@ class RecoveryManager(Actor):
         said: str | None = None
         while True:
             try:
-                return await step()
+                result = await step()
             except Transient as error:
                 if self.now >= self._gives_up(account):
                     raise
@@ -128,9 +128,14 @@ class RecoveryManager(Actor):
                     said = error.message
                     self.log(error_event(utc_from_ns(self.now), self.name, error.code, said, passes=True))
                     self.publish(TradingStatus(TradingPhase.STARTING, said))
+                    self.publish(StartWaits(account.domain, said))
                 # An exchange that says how long it wants to be left alone is not asked before.
                 left = max(0.0, self.seconds_until(self._gives_up(account)))
                 wait = max(pause, min(error.wait_seconds, left))
+            else:
+                if said is not None:
+                    self.publish(StartWaits(account.domain, None))
+                return result
             await self.sleep(wait)
             pause = min(2.0 * pause, longest)
 

@@ -10,12 +10,13 @@ from basis_actors.messages.safety import (
     KeyRefused,
     OrdersUndecided,
     SilentVenue,
+    StartReport,
     TickAtWork,
     UndecidedOrder,
     VenueBusy,
     VenueSeen,
 )
-from basis_actors.times import utc_from_ns
+from basis_actors.times import ns_from_utc, utc_from_ns
 
 __all__ = ["Standstill"]
 
@@ -31,6 +32,17 @@ class Standstill:
         self._silent: dict[str, int] = {}
         self._left: dict[str, OrdersUndecided] = {}
         self._refused: dict[str, str] = {}
+        self.start: StartReport | None = None
+        """What is known before a process trades; None once it does."""
+        self._trades = False
+
+    def start_seen(self, report: StartReport) -> None:
+        """A process that starts waits for what it has not waited for before, or has it."""
+        self.start = None if self._trades else report
+
+    def trading_begins(self) -> None:
+        """From now on the accounts themselves say what they wait for."""
+        self._trades, self.start = True, None
 
     def tick_began(self, tick: TickStarted, now: int) -> None:
         """A tick is at work."""
@@ -86,7 +98,9 @@ class Standstill:
     @property
     def silent(self) -> tuple[SilentVenue, ...]:
         """Domains that do not answer."""
-        return tuple(SilentVenue(domain, utc_from_ns(since)) for domain, since in self._silent.items())
+        waits = () if self.start is None else self.start.waits_for
+        awaited = tuple(SilentVenue(venue.domain, venue.since) for venue in waits)
+        return awaited + tuple(SilentVenue(domain, utc_from_ns(since)) for domain, since in self._silent.items())
 
     @property
     def halted(self) -> dict[str, str]:
@@ -97,7 +111,8 @@ class Standstill:
     @property
     def undecided(self) -> tuple[UndecidedOrder, ...]:
         """Requests of which nobody knows what became of them."""
-        return tuple(order for left in self._left.values() for order in left.orders)
+        left = tuple(order for left in self._left.values() for order in left.orders)
+        return left if self.start is None else self.start.undecided + left
 
     def tick_at_work(self, now: int, second_ns: int) -> TickAtWork | None:
         """The tick at work; a second of the world has so many nanoseconds of the clock of the bus."""
@@ -112,14 +127,15 @@ class Standstill:
 
     def problems(self, now: int, second_ns: int) -> tuple[tuple[str, bool, str], ...]:
         """Name, whether it is passed, and what is wrong: as the checks of health are."""
-        silent = (
-            f"{domain} has not answered for {(now - since) / second_ns:.0f} s" for domain, since in self._silent.items()
-        )
+        silent = [
+            f"{venue.domain} has not answered for {(now - ns_from_utc(venue.since)) / second_ns:.0f} s"
+            for venue in self.silent
+        ]
         open_orders = (
             f"{order.side} {order.amount:g} {order.symbol} on {order.venue} ({order.client_id})"
             for order in self.undecided
         )
         return (
-            ("venues_answer", not self._silent, "; ".join(silent)),
+            ("venues_answer", not silent, "; ".join(silent)),
             ("orders_decided", not self.undecided, f"nobody knows what became of {', '.join(open_orders)}"),
         )

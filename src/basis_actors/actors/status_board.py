@@ -115,6 +115,7 @@ class StatusBoard:
             silent=self._standstill.silent,
             halted_venues=self._standstill.halted,
             undecided=self._standstill.undecided,
+            start=self._standstill.start,
         )
 
 

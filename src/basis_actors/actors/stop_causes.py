@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from basis_actors.config import KillSwitchConfig
-from basis_actors.finance.keys import STABLE, parse_key
+from basis_actors.finance.keys import STABLE, is_exposed, parse_key
 from basis_actors.messages.book import PositionsView, RiskLevel, RiskView
 from basis_actors.messages.safety import KeyRefused, LedgerCompared, Pulse, VenueSeen
 
@@ -151,10 +151,7 @@ class StopCauses:
             return ""
         found = []
         for key, amount in self.book.positions.items():
-            info = parse_key(key)
-            if not amount or self._domains.get(info.venue) != domain:
-                continue
-            if info.contract is not None or info.sign < 0.0 or info.asset not in self._cash:
+            if amount and self._domains.get(parse_key(key).venue) == domain and is_exposed(key, self._cash):
                 found.append(key)
         return ", ".join(found)
 

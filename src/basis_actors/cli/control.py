@@ -11,7 +11,7 @@ import typer
 from basis_actors.cli.terminal import DONE, FAILED, NOT_RUNNING, complain, results
 
 if TYPE_CHECKING:
-    from basis_actors.messages.safety import Latch, NewRiskPutOff, SwitchStatus
+    from basis_actors.messages.safety import Latch, NewRiskPutOff, StartReport, SwitchStatus
     from basis_actors.services.control.left_behind import LastSeen
     from basis_actors.services.control.protocol import Answer
 
@@ -131,6 +131,8 @@ def _print_status(answer: Answer) -> None:
     rows = [("process", str(answer.process)), *_latch_rows(now.latch, now.instead)]
     if now.latch.flatten:
         rows.append(("book", _closing(now)))
+    if now.start is not None:
+        rows += _start_rows(now.start)
     stopped = now.latch.state != "running" or now.halted is not None
     if now.halted is not None and now.latch.state == "running":
         rows.append(("halted", now.halted))
@@ -149,9 +151,29 @@ def _print_status(answer: Answer) -> None:
     rows.append(("ticks", f"{now.ticks:,}; risk {now.risk_level or 'not known'}, equity {equity}"))
     if now.positions_at is not None:
         rows.append(("as of", _age_of_the_book(now)))
+    elif now.start is not None:
+        rows.append(("held", _held_before(now.start)))
     _print_rows(rows)
-    if now.positions:
-        _print_positions(now.positions)
+    positions = now.positions if now.start is None else now.start.held
+    if positions:
+        _print_positions(positions)
+
+
+def _start_rows(start: StartReport) -> list[tuple[str, str]]:
+    """What becomes of what is open while the process starts."""
+    rows = [("cut in two", group) for group in start.cut_groups]
+    if start.waits_for:
+        names = ", ".join(venue.domain for venue in start.waits_for)
+        there = f"; there are answers of {', '.join(start.answered)}" if start.answered else ""
+        rows.append(("until then", f"nothing is sent anywhere before {names} answers{there}"))
+    return rows
+
+
+def _held_before(start: StartReport) -> str:
+    """When what is shown was held."""
+    if start.held_at is None:
+        return "not known before the accounts are read"
+    return f"{_moment(start.held_at)}, by an earlier process; not read from the exchanges yet"
 
 
 def _waiting_rows(now: SwitchStatus) -> list[tuple[str, str]]:
@@ -220,7 +242,9 @@ def _closing(now: SwitchStatus) -> str:
     if now.book_closed:
         return "is closed"
     if now.ticks == 0:
-        return "is to be closed from the first tick on; nothing is yet"
+        awaited = () if now.start is None else now.start.waits_for
+        after = f"; for that {', '.join(venue.domain for venue in awaited)} has to answer" if awaited else ""
+        return f"is to be closed from the first tick on; nothing is yet{after}"
     return "is still open; a step towards its end at each tick" if now.closing_slowly else "is being closed"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Final
 
@@ -10,7 +11,7 @@ import msgspec
 from basis_actors.errors import BasisError
 from basis_actors.finance.contracts import INVERSE, LINEAR, Contract
 
-__all__ = ["LST_TOKENS", "REWARD_TOKENS", "STABLE", "LedgerKey", "parse_key", "perp_key", "token_key"]
+__all__ = ["LST_TOKENS", "REWARD_TOKENS", "STABLE", "LedgerKey", "is_exposed", "parse_key", "perp_key", "token_key"]
 
 STABLE: Final = "USDT"
 """The currency linear perps settle in and prices are quoted in."""
@@ -121,3 +122,10 @@ def parse_key(key: str) -> LedgerKey:
         paid_in=STABLE if contract is LINEAR else asset,
         signed=contract is not None or kind == "Payable",
     )
+
+
+def is_exposed(key: str, cash: Collection[str]) -> bool:
+    """Whether a position is more than cash: a perpetual, a debt, or an asset that is none of `cash`. Raises BasisError
+    as `parse_key`."""
+    info = parse_key(key)
+    return info.contract is not None or info.sign < 0.0 or info.asset not in cash

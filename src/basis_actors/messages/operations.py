@@ -12,7 +12,7 @@ import msgspec
 
 from basis_actors.errors import Severity
 from basis_actors.messages.events import DomainEvent
-from basis_actors.messages.safety import SilentVenue, TickAtWork, UndecidedOrder
+from basis_actors.messages.safety import SilentVenue, StartReport, TickAtWork, UndecidedOrder
 
 __all__ = [
     "Alert",
@@ -130,6 +130,8 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     """Why nothing is sent to an exchange, by account."""
     undecided: tuple[UndecidedOrder, ...] = ()
     """Requests of which nobody knows what became of them."""
+    start: StartReport | None = None
+    """What is known of the book before this process has read it; None once it trades, and where nothing is known."""
 
 
 class PortOpened(msgspec.Struct, frozen=True, gc=False):

@@ -10,6 +10,7 @@ import msgspec
 __all__ = [
     "AccountDoubted",
     "AskPulse",
+    "AwaitedVenue",
     "BookClosed",
     "BookOneSided",
     "BookStillOpen",
@@ -29,6 +30,8 @@ __all__ = [
     "RefreshCountdown",
     "ResumeTrading",
     "SilentVenue",
+    "StartReport",
+    "StartWaits",
     "StateUnwritable",
     "SwitchStatus",
     "TickAtWork",
@@ -258,6 +261,40 @@ class SilentVenue(msgspec.Struct, frozen=True):
     """UTC."""
 
 
+class StartWaits(msgspec.Struct, frozen=True, gc=False):
+    """A process that starts waits for an exchange, or has what it asked it for."""
+
+    venue: str
+    why: str | None
+    """What the exchange says, or that it says nothing; None once it has answered."""
+
+
+class AwaitedVenue(msgspec.Struct, frozen=True):
+    """An exchange that a process waits for before it trades."""
+
+    domain: str
+    why: str
+    """What it says, or that it says nothing."""
+    since: datetime
+    """UTC."""
+
+
+class StartReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the book before a process has read it from the exchanges; nothing is traded until it has."""
+
+    waits_for: tuple[AwaitedVenue, ...] = ()
+    answered: tuple[str, ...] = ()
+    """Exchanges that have given what they were asked for last."""
+    undecided: tuple[UndecidedOrder, ...] = ()
+    """Requests of earlier processes of which nobody knows what became of them."""
+    cut_groups: tuple[str, ...] = ()
+    """Groups that an earlier process has begun and not ended, each with its legs."""
+    held: dict[str, float] = {}
+    """What was held when the last process that knew was last seen, by position key."""
+    held_at: datetime | None = None
+    """When that was, UTC; None where nobody knows."""
+
+
 class TickAtWork(msgspec.Struct, frozen=True, kw_only=True):
     """A tick that has begun and is not over."""
 
@@ -312,3 +349,5 @@ class SwitchStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Why nothing is sent to an exchange, by account."""
     undecided: tuple[UndecidedOrder, ...] = ()
     """Requests of which nobody knows what became of them; they are asked for, never sent again."""
+    start: StartReport | None = None
+    """What is known of the book before this process has read it; None once it trades, and where nothing is known."""

@@ -19,7 +19,8 @@ from basis_actors.bus import BusError, Lane, LiveBus, StopTimeout
 from basis_actors.errors import BasisError, ConfigError
 from basis_actors.logs.directory import RunKind
 from basis_actors.messages.commands import StopWaiting
-from basis_actors.messages.safety import Latch, UndecidedOrder
+from basis_actors.messages.operations import TradingPhase, TradingStatus
+from basis_actors.messages.safety import Latch, StartWaits, UndecidedOrder
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Progress
 from basis_actors.services.control.left_behind import note_run
@@ -28,6 +29,7 @@ from basis_actors.services.extras import require_monitoring
 from basis_actors.services.hosts import OnLoop
 from basis_actors.services.left_open import left_open
 from basis_actors.services.live_actors import LiveActors
+from basis_actors.services.live_market import LiveMarket
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.run_record import RunRecord
 from basis_actors.services.stopping import (
@@ -191,24 +193,44 @@ class LiveRun:
     async def _began(self, bus: LiveBus, waiting: Callable[[str], None]) -> bool:
         """Wait for the market, and then for the accounts to be in order; False when somebody stopped that: then no tick
         has begun."""
-        market, prepared = self._surroundings.market, self._prepared
-        if market is not None:
-
-            def wait(why: str) -> None:
-                self.record.components.announce("waiting for the market", why=why)
-                self._show(f"starting: waiting for the market: {why}")
-                waiting(why)
-
-            if not await self._unless_stopped(lambda: market.open(wait)):
-                return False
-            for perp in prepared.strategy.market_spec.perps:
-                prepared.strategy.warm_up(market.settled(perp, prepared.strategy.funding_history))
-        self._show("starting: bringing the accounts into order")
-        if await self._unless_stopped(bus.start):
-            self._show(None)
-            return True
+        market = self._surroundings.market
+        if market is None or await self._unless_stopped(lambda: self._learn(market, bus, waiting)):
+            self._starts(bus, "bringing the accounts into order")
+            if await self._unless_stopped(bus.start):
+                self._show(None)
+                return True
         await _stop_quietly(bus)  # what is given up need not come to its end
         return False
+
+    async def _learn(self, market: LiveMarket, bus: LiveBus, waiting: Callable[[str], None]) -> None:
+        """Open the market, while whoever tells people how the process is has begun and does not fail."""
+        awaited: dict[str, str] = {}
+
+        def wait(venue: str, why: str | None) -> None:
+            bus.publish(StartWaits(venue, why))
+            if why is None:
+                awaited.pop(venue, None)
+            else:
+                awaited[venue] = why
+                self.record.components.announce("waiting for the market", why=f"{venue}: {why}")
+                waiting(f"{venue}: {why}")
+            if awaited:
+                self._starts(bus, f"waiting for the market: {'; '.join(map(': '.join, awaited.items()))}")
+
+        await bus.begin(self.actors.first)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(bus.until, lambda: False, "a failure")
+            await market.open(wait)
+            tasks.cancel_scope.cancel()
+        strategy = self._prepared.strategy
+        for perp in strategy.market_spec.perps:
+            strategy.warm_up(market.settled(perp, strategy.funding_history))
+
+    def _starts(self, bus: LiveBus, doing: str) -> None:
+        """Say what the process does before it trades."""
+        self._show(f"starting: {doing}")
+        if self._surroundings.market is not None:
+            bus.publish(TradingStatus(TradingPhase.STARTING, doing))
 
     async def _unless_stopped(self, work: Callable[[], Awaitable[object]]) -> bool:
         """Whether `work` came to its end before somebody stopped the process."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from basis_actors.actors.engine import Engine
 from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
@@ -15,6 +15,7 @@ from basis_actors.actors.log_keeper import LogKeeper
 from basis_actors.actors.market_watch import MarketWatch
 from basis_actors.actors.place_watch import Place, PlaceWatch
 from basis_actors.actors.reporting import STATE_CODE, error_event
+from basis_actors.actors.start_watch import StartWatch
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import LiveBus, ReplayClock
 from basis_actors.errors import BasisError
@@ -22,6 +23,8 @@ from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger, Domain
 from basis_actors.logs.retention import Retention
 from basis_actors.logs.wall_clock import system_clock
 from basis_actors.messages.events import SystemErrorEvent
+from basis_actors.ports import OrderJournal
+from basis_actors.services.control.left_behind import last_seen
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.run_record import RunRecord
 from basis_actors.services.signals import add_signal_poller
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
     from basis_actors.services.monitoring import Monitoring
 
 __all__ = ["LiveActors"]
+
+_FIRST: Final = frozenset({EVENT_LOGGER, "kill_switch", "start_watch", "health_monitor", "metrics"})
+"""Whoever tells people how the process is, beside the routes of alerts."""
 
 
 class LiveActors:
@@ -48,6 +54,8 @@ class LiveActors:
         backtest."""
         self.warn: Callable[[str], object] = lambda _: None
         """Told what whoever started the process is to see at once."""
+        self.first: tuple[str, ...] = ()
+        """Those that begin before the market is known, once they have joined."""
         self._untold: list[SystemErrorEvent] = []
         record.components.tell = self._note_lost_line
 
@@ -78,6 +86,8 @@ class LiveActors:
             health=None if watching is None else watching.health,
         )
         self._tell_log()
+        if around.journal is not None:
+            bus.add(self._start_watch(around.journal), FREELY)
         if around.watched is not None:
             around.watched(bus)
         if watching is not None:
@@ -100,7 +110,15 @@ class LiveActors:
         keep = components.log_keeper
         retention = Retention(timedelta(days=keep.keep_backtests_days), timedelta(days=keep.keep_live_days))
         bus.add(LogKeeper(record.run_dir, prepared.request.out, retention, system_clock))
+        self.first = tuple(name for name in bus.actors if name in _FIRST or name.startswith("alerts_"))
         return engine
+
+    def _start_watch(self, journal: OrderJournal) -> StartWatch:
+        state = self._surroundings.state
+        seen = None if state is None else last_seen(state.path)
+        held = {} if seen is None or seen.positions is None else seen.positions
+        currency = self._prepared.run.share_class.currency
+        return StartWatch(journal, currency, held, None if seen is None else seen.at)
 
     def _places(self) -> tuple[Place, ...]:
         """What has to stay where it is while the process runs."""

@@ -56,21 +56,39 @@ class LiveMarket:
         self._since_ns: int | None = None
         self.tell: Callable[[FeedTrouble], object] = lambda _: None
 
-    async def open(self, waiting: Callable[[str], object]) -> None:
-        """Learn what is traded, every price, and the funding of the last month, however often it takes to ask.
+    async def open(self, waiting: Callable[[str, str | None], object]) -> None:
+        """Learn what is traded, every price, and the funding of the last month, of all exchanges at once and however
+        often it takes to ask.
 
-        `waiting` is told why it takes long. Raises Rejected VEN-004 for a market that an exchange does not have.
+        `waiting` is told which exchange it takes long and why, and of each exchange (None) that it has said everything.
+        Raises Rejected VEN-004 for a market that an exchange does not have.
         """
-        for data in self._exchanges.values():
-            failures = 0
-            while True:
-                try:
-                    await self._learn(data)
-                    break
-                except Transient as error:
-                    waiting(f"{data.venue}: {error.message}")
-                    await self._sleep(pause_seconds(self._config, failures, self._chance))
-                    failures += 1
+        failures: list[VenueError] = []
+
+        async def one(data: MarketData) -> None:
+            try:
+                await self._learn_in_time(data, waiting)
+            except VenueError as error:
+                failures.append(error)
+                tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            for data in self._exchanges.values():
+                tasks.start_soon(one, data)
+        if failures:
+            raise failures[0]
+
+    async def _learn_in_time(self, data: MarketData, waiting: Callable[[str, str | None], object]) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._learn(data)
+                break
+            except Transient as error:
+                waiting(data.venue, error.message)
+                await self._sleep(pause_seconds(self._config, failures, self._chance))
+                failures += 1
+        waiting(data.venue, None)
 
     async def _learn(self, data: MarketData) -> None:
         await data.open()

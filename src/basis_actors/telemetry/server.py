@@ -115,6 +115,7 @@ class HttpStatusServer:
             "silent": msgspec.to_builtins(report.silent),
             "halted_venues": report.halted_venues,
             "undecided": msgspec.to_builtins(report.undecided),
+            "start": msgspec.to_builtins(report.start),
             "components": {seen.component: _component(seen) for seen in report.components},
         }
 

@@ -22,10 +22,12 @@ _FILE: Final = "run.json"
 
 class _Run(msgspec.Struct, frozen=True):
     run_dir: str
+    before: str | None = None
+    """Of the last process before it that had a ledger; None where there is none."""
 
 
 class LastSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """The last process of a state directory, as its log knows it."""
+    """The last process of a state directory, or the last before it that had a ledger, as its log knows it."""
 
     run_dir: str
     at: datetime | None
@@ -35,22 +37,35 @@ class LastSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def note_run(store: StateStore, run_dir: Path) -> None:
-    """Remember where a process logs. Raises BasisError ENGINE-004."""
-    store.write(_FILE, msgspec.json.encode(_Run(str(run_dir.resolve()))))
+    """Remember where a process logs, and where the one before it did that had a ledger: this one may end before it has
+    one. Raises BasisError ENGINE-004."""
+    last = _read(store)
+    before = None if last is None else last.run_dir if _book_of(last.run_dir) is not None else last.before
+    store.write(_FILE, msgspec.json.encode(_Run(str(run_dir.resolve()), before)))
 
 
 def last_seen(path: Path) -> LastSeen | None:
     """What is known of the last process of a state directory; None where no process has said where it logs."""
+    run = _read(FileStore(path))
+    if run is None:
+        return None
+    for run_dir in filter(None, (run.run_dir, run.before)):
+        book = _book_of(run_dir)
+        if book is not None:
+            return LastSeen(run_dir=run_dir, at=book.timestamp, positions=book.positions)
+    return LastSeen(run_dir=run.run_dir, at=None, positions=None)
+
+
+def _read(store: StateStore) -> _Run | None:
     try:
-        content = FileStore(path).read(_FILE)
-        if content is None:
-            return None
-        run_dir = msgspec.json.decode(content, type=_Run).run_dir
+        content = store.read(_FILE)
+        return None if content is None else msgspec.json.decode(content, type=_Run)
     except (BasisError, msgspec.DecodeError):
         return None
-    last: PositionSnapshot | None = None
+
+
+def _book_of(run_dir: str) -> PositionSnapshot | None:
+    """The last snapshot that a process has logged."""
     with suppress(BasisError):  # a log that is gone tells nothing
-        last = EventLog(Path(run_dir)).last(PositionSnapshot)
-    if last is None:
-        return LastSeen(run_dir=run_dir, at=None, positions=None)
-    return LastSeen(run_dir=run_dir, at=last.timestamp, positions=last.positions)
+        return EventLog(Path(run_dir)).last(PositionSnapshot)
+    return None

@@ -1,6 +1,6 @@
 """Defines who answers commands to a process, from the moment at which it has its state directory to its end.
 
-While the bus runs the kill switch answers. Before and after that the latch on disk is what can be told and changed.
+Once the kill switch runs, it answers. Before and after that the latch on disk is what can be told and changed.
 Who may connect is whoever runs the process, and root.
 """
 
@@ -21,7 +21,7 @@ from anyio.abc import SocketAttribute, SocketListener, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from basis_actors.actors.latch_file import read_latch, write_latch
-from basis_actors.bus import AskTimeout, BusError, Lane, LiveBus
+from basis_actors.bus import AskTimeout, BusError, Lane, LiveBus, Phase
 from basis_actors.errors import BasisError
 from basis_actors.messages.commands import GetStatus, Kill, Resume, SwitchAnswer
 from basis_actors.messages.safety import Latch, SwitchStatus, TradingState
@@ -100,7 +100,8 @@ class ControlServer:
 
     async def _carry_out(self, request: Request, who: str) -> SwitchAnswer:
         bus = self._bus
-        if bus.started and not bus.draining and bus.failure is None:
+        begun = _SWITCH in bus.actors and bus.stats(_SWITCH).phase is Phase.RUNNING
+        if begun and not bus.draining and bus.failure is None:
             # What starts has no other lane yet: its first message is that it is to start.
             lane = Lane.MESSAGES if self.instead is not None else Lane.CONTROL
             try:

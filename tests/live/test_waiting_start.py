@@ -1,0 +1,147 @@
+"""A whole process of the command line that is started again while one of its three exchanges answers nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from tests.exchange.faults import FOREVER
+from tests.live.street import KEYS, Street
+from tests.live.test_trading import ask
+from tests.telemetry.receiver import receiver
+
+from basis_actors.logs.reader import EventLog
+from basis_actors.logs.replay import replay
+from basis_actors.messages.events import PositionSnapshot, SystemErrorEvent
+
+pytestmark = [pytest.mark.anyio, pytest.mark.long]
+HELD = "binance:PerpPosition:BTC-PERP"
+
+
+async def begin_and_kill(there: Street) -> None:
+    """A process of which OKX has carried out a leg, and which has not heard that when it is killed."""
+    faults = there.exchanges["okx"].faults
+    faults.hang("POST /api/v5/trade/order", times=FOREVER, carried_out=True)
+    there.settings["event_logger"] = {"flush_seconds": 0.2}
+    process = there.start("--state", str(there.state))
+    await there.until(process, faults.hanging.is_set)
+    await there.until(process, lambda: HELD in held(there, process))
+    process.kill()
+    await there.ended(process)
+
+
+def held(there: Street, process: subprocess.Popen[str]) -> dict[str, float]:
+    """What its log says that it held last."""
+    seen = EventLog(there.run_dir(process)).last(PositionSnapshot)
+    return {} if seen is None else seen.positions
+
+
+async def waiting(there: Street, keys: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    """A process that waits for OKX."""
+    for method in ("GET", "POST", "DELETE"):
+        there.exchanges["okx"].faults.hang(f"{method} /*", times=FOREVER, carried_out=False)
+    process = there.start("--state", str(there.state), keys=keys)
+    await there.until(process, lambda: bool(list(there.folder.glob(f"logs/*/{process.pid}"))))
+    await there.until(process, lambda: bool((shown(there)["start"] or {}).get("waits_for")))
+    return process
+
+
+def comes_back(there: Street) -> None:
+    there.exchanges["okx"].faults.clear()
+    there.exchanges["okx"].faults.released.set()
+
+
+def shown(there: Street) -> dict[str, Any]:
+    status: dict[str, Any] = json.loads(ask(there, "status", "--json"))["status"]
+    return status
+
+
+def told(there: Street, process: subprocess.Popen[str]) -> list[SystemErrorEvent]:
+    """What its log says of the start."""
+    events = EventLog(there.run_dir(process)).events(SystemErrorEvent)
+    return [event for event in events if event.component == "start_watch"]
+
+
+async def test_what_is_open_is_told_while_a_start_waits_and_the_book_is_closed_once_all_answer(there: Street) -> None:
+    await begin_and_kill(there)
+    short = float(there.position("binance"))
+    async with receiver() as pager:
+        there.settings["alerts"] = {"routes": {"oncall": {"format": "json", "min_severity": "CRITICAL"}}}
+        process = await waiting(there, KEYS | {"BASIS_ACTORS_ALERTS__ONCALL": pager.url})
+        await there.until(process, lambda: bool(pager.received) and bool(told(there, process)))
+        start = shown(there)["start"]
+        (venue,) = start["waits_for"]
+        assert (venue["domain"], "no answer came" in venue["why"]) == ("okx", True)
+        assert sorted(start["answered"]) == ["binance", "bybit"]
+        (order,) = start["undecided"]
+        assert (order["symbol"], order["side"], order["venue"]) == ("BTC-PERP", "short", "okx")
+        assert order["amount"] == -float(there.position("okx"))
+        (group,) = start["cut_groups"]
+        assert f"short {order['amount']:.12g} BTC-PERP on okx" in group
+        assert start["held"][HELD] == short
+        (begun,) = told(there, process)
+        assert begun.severity == "CRITICAL"
+        for part in ("waits for okx", order["client_id"], group, f"{HELD} {short:.12g}"):
+            assert part in begun.message
+        assert [alert["message"] for alert in pager.received] == [begun.message]
+
+        line = json.loads((there.run_dir(process) / "metrics.log").read_text().splitlines()[0])
+        async with ClientSession() as session, session.get(line["health"]) as answer:
+            health = await answer.json()
+        assert health["start"]["waits_for"][0]["domain"] == "okx"
+        assert [one["client_id"] for one in health["undecided"]] == [order["client_id"]]
+        assert any("okx has not answered for" in problem for problem in health["problems"])
+        assert health["trading"]["reason"].startswith("waiting for the market: okx: ")
+
+        text = ask(there, "status")
+        assert max(map(len, text.splitlines())) <= 80
+        text = " ".join(text.split())
+        assert "nothing is sent anywhere before okx answers" in text
+        assert "no answer okx, since " in text
+        assert "by an earlier process; not read from the exchanges yet" in text
+        assert f"{HELD} {short:.6g}" in text
+
+        sent = there.orders
+        killed = " ".join(ask(there, "kill", "--flatten").split())
+        assert "nothing is yet; for that okx has to answer" in killed
+        assert json.loads((there.state / "btc_basis" / "latch.json").read_text())["flatten"] is True
+        assert there.orders == sent
+        comes_back(there)
+        await there.until(process, lambda: shown(there)["book_closed"])
+        assert shown(there)["start"] is None
+        await there.until(process, lambda: len(told(there, process)) == 2)
+        assert "no longer waits" in told(there, process)[1].message
+        code, _, stderr = await there.stopped(process)
+    assert code == 0, stderr
+    assert [there.position(venue) for venue in there.exchanges] == [0, 0, 0]
+    assert there.twice == {}
+    assert replay(there.run_dir(process)).findings == []
+
+
+async def test_a_stop_ends_it_and_the_next_process_still_knows_what_was_held(there: Street) -> None:
+    await begin_and_kill(there)
+    second = await waiting(there)
+    before = shown(there)["start"]["held"]
+    assert HELD in before
+    code, stdout, stderr = await there.stopped(second)
+    assert (code, json.loads(stdout)["failure"].startswith("VEN-002: nobody knows what became of")) == (1, True), stderr
+    begun, ended = told(there, second)
+    assert "waits for okx" in begun.message
+    assert ended.message == "the process ends before it has traded: okx kept it waiting"
+    assert replay(there.run_dir(second)).findings == []
+    third = await waiting(there)
+    assert shown(there)["start"]["held"] == before
+    third.kill()
+    await there.ended(third)
+    assert there.twice == {}
+
+
+async def test_a_start_with_nothing_open_waits_without_an_alarm(there: Street) -> None:
+    process = await waiting(there)
+    start = shown(there)["start"]
+    assert (start["undecided"], start["cut_groups"], start["held"], start["held_at"]) == ([], [], {}, None)
+    code, _, stderr = await there.stopped(process)
+    assert (code, told(there, process)) == (0, []), stderr

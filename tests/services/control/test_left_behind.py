@@ -1,0 +1,53 @@
+"""What a state directory tells of the processes before, also where the last of them never came to have a ledger."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from basis_actors.logs.directory import LogDirectoryManager
+from basis_actors.logs.domain_event_logger import DomainEventLogger
+from basis_actors.messages.events import PositionSnapshot
+from basis_actors.services.control.left_behind import last_seen, note_run
+from basis_actors.services.state import FileStore
+
+pytestmark = pytest.mark.anyio
+AT = datetime(2026, 1, 2, tzinfo=UTC)
+SHORT = "binance:PerpPosition:BTC-PERP"
+
+
+async def process(root: Path, name: str, *amounts: float) -> Path:
+    """The log of a process whose ledger held these shorts one after another; without any it had no ledger."""
+    run_dir = LogDirectoryManager.create_run_logs(name, 1, "btc_basis", "basis", 1.0, root)
+    note_run(FileStore(root), run_dir)
+    log = DomainEventLogger(run_dir, name, 1)
+    for amount in amounts:
+        log.log(PositionSnapshot(AT, {SHORT: amount}, None, "real", "tick"))
+    await log.close()
+    return run_dir
+
+
+async def test_the_last_ledger_counts_however_many_processes_had_none_since(tmp_path: Path) -> None:
+    assert last_seen(tmp_path) is None
+    await process(tmp_path, "first", -1.0)
+    second = await process(tmp_path, "second", -2.0, -3.0)
+    for name in ("third", "fourth"):
+        await process(tmp_path, name)
+        seen = last_seen(tmp_path)
+        assert seen is not None
+        assert (seen.run_dir, seen.at, seen.positions) == (str(second), AT, {SHORT: -3.0})
+    fifth = await process(tmp_path, "fifth", -4.0)
+    seen = last_seen(tmp_path)
+    assert seen is not None
+    assert (seen.run_dir, seen.positions) == (str(fifth), {SHORT: -4.0})
+
+
+@pytest.mark.parametrize("content", ['{"run_dir": "/nowhere"}', "no JSON"])
+async def test_a_note_of_an_earlier_version_or_of_nothing_is_no_trouble(tmp_path: Path, content: str) -> None:
+    (tmp_path / "run.json").write_text(content)
+    only = await process(tmp_path, "only")
+    seen = last_seen(tmp_path)
+    assert seen is not None
+    assert (seen.run_dir, seen.positions) == (str(only), None)
