@@ -99,6 +99,19 @@ def test_a_run_that_ends_before_the_other_is_told(run_dir: Path, copied: Path) -
         assert (entry.a is None, entry.b is None) == (one is copied, other is copied)
 
 
+@pytest.mark.parametrize("text", [b"{}\n", b'{"timestamp":5}\n', b'{"timestamp":"\xff"}\n', b'{"timestamp":}\n'])
+@pytest.mark.parametrize("end", ["within", "after"])
+def test_a_line_that_is_no_event_is_named(run_dir: Path, copied: Path, text: bytes, end: str) -> None:
+    path = copied / "events" / "positions.jsonl"
+    every = path.read_bytes().splitlines(keepends=True)
+    number = 10 if end == "within" else len(every) + 1
+    every.insert(number - 1, text)
+    path.write_bytes(b"".join(every))
+    for one, other in ((run_dir, copied), (copied, run_dir)):
+        with pytest.raises(BasisError, match=rf"LOG-004: .*positions\.jsonl, line {number}: .*expected one event as JSON"):
+            list(difference(RunLog(one), RunLog(other)))
+
+
 @pytest.mark.parametrize("rel", [-0.1, 1.0, float("nan")])
 def test_a_tolerance_that_is_none_is_refused(run_dir: Path, rel: float) -> None:
     with pytest.raises(BasisError, match=r"LOG-006: tolerance .* expected 0 or more and less than 1"):

@@ -118,13 +118,20 @@ def _shown(value: Any) -> Value:
     return msgspec.json.encode(value).decode() if isinstance(value, dict | list) else value
 
 
-def _raw(line: Line | None) -> msgspec.Raw | None:
-    return None if line is None else msgspec.Raw(line.text.rstrip(b"\n"))
-
-
 class _Place(msgspec.Struct):
     timestamp: str
     sequence: int | None = None
+
+
+def _raw(line: Line | None) -> msgspec.Raw | None:
+    """A line as it stands, once it is known to say when it was logged."""
+    if line is None:
+        return None
+    try:
+        msgspec.json.decode(line.text, type=_Place)
+    except UNREADABLE as error:
+        raise unreadable(line, error, "event") from error
+    return msgspec.Raw(line.text.rstrip(b"\n"))
 
 
 def _moment(entry: FileDifference) -> tuple[str, int]:
