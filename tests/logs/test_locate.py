@@ -58,3 +58,18 @@ def test_a_folder_without_metadata_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with pytest.raises(BasisError, match=r"LOG-003: .*is not a run directory"):
         find_run(tmp_path / "other", (tmp_path,))
+
+
+def test_what_is_left_of_a_run_is_named_and_not_its_own_name_as_the_nearest(tmp_path: Path) -> None:
+    roots = logs, results = tmp_path / "logs", tmp_path / "results"
+    (logs / "alpha" / "1" / "events").mkdir(parents=True)
+    (results / "alpha").mkdir(parents=True)
+    for given, named in (
+        ("alpha", f"{logs / 'alpha'} or {results / 'alpha'}"),
+        (results / "alpha", str(results / "alpha")),
+    ):
+        with pytest.raises(BasisError) as caught:
+            find_run(given, roots)
+        assert caught.value.message.startswith(f"{named} is not a run directory: no metadata.json in it")
+    with pytest.raises(BasisError, match="run '' is neither a path nor a name"):
+        find_run("", roots)

@@ -91,6 +91,21 @@ def test_a_loaded_result_gives_tables_configuration_and_data(store: ResultStore)
     assert calculations["attribution_total"].iloc[-1] == result.summary.attribution
 
 
+@pytest.mark.parametrize("name", ["equity.csv", "parquet/strategy_decisions.parquet"])
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe\x00" * 50, b"a,b\n1,2\n"])
+def test_a_table_that_is_not_as_it_was_made_is_named(
+    store: ResultStore, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    root = Path(shutil.copytree(store.root, tmp_path / "results"))
+    path = root / "first" / name
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    result = ResultStore(root).load("first")
+    with pytest.raises(BasisError, match=rf"LOG-003: .*{path.name} cannot be read: .*make it again"):
+        _ = result.equity if path.suffix == ".csv" else result.events(StrategyDecision)
+
+
 def test_progress_tells_of_every_event(run_dir: Path, tmp_path: Path) -> None:
     told: list[ResultProgress] = []
     made = ResultStore(tmp_path).make(run_dir, told.append)

@@ -39,8 +39,13 @@ def find_run(given: str | Path, roots: Sequence[Path] = (LOGS_ROOT, RESULTS_ROOT
         if runs:
             return runs[0]
     path = Path(given)
-    if _is_there(path):
-        raise BasisError("LOG-003", f"{given} is not a run directory: no {METADATA_FILE} in it or in a folder below")
+    there = [place for place in dict.fromkeys(places) if _is_there(place)]
+    if there and str(given):
+        raise BasisError(
+            "LOG-003",
+            f"{_either(there)} is not a run directory: no {METADATA_FILE} in it or in a folder below; restore it from a"
+            " copy, or name another run",
+        )
     known = sorted({child.name for root in roots for child in _folders(root)})
     near = get_close_matches(path.name, known, n=3, cutoff=0.5)
     hint = f"nearest: {', '.join(near)}" if near else f"there are {len(known)} names there"
@@ -77,5 +82,9 @@ def _folders(place: Path) -> Iterator[Path]:
         yield from (child for child in place.iterdir() if child.is_dir())
 
 
+def _either(places: Iterable[Path | str]) -> str:
+    return " or ".join(map(str, places))
+
+
 def _listed(roots: Iterable[Path]) -> str:
-    return " or ".join(f"{root}/" for root in roots)
+    return _either(f"{root}/" for root in roots)

@@ -55,7 +55,7 @@ class LoadedResult:
         path = self.path / EQUITY_FILE
         try:
             return pd.read_csv(path, index_col="timestamp", parse_dates=["timestamp"])
-        except OSError as error:
+        except (OSError, ValueError) as error:  # what pandas finds wrong with a text is a ValueError
             raise _unreadable(path, error) from error
 
     def events(self, kind: type[DomainEvent]) -> pd.DataFrame:
@@ -64,12 +64,11 @@ class LoadedResult:
 
         path = self.path / PARQUET_FOLDER / f"{kind.FILE}.parquet"
         try:
-            table = pq.read_table(path)
-        except OSError as error:
+            frame: pd.DataFrame = pq.read_table(path).to_pandas(maps_as_pydicts="strict")
+            return frame.set_index("timestamp")
+        except (OSError, ValueError, KeyError) as error:  # what Arrow finds wrong with a file is a ValueError
             raise _unreadable(path, error) from error
-        frame: pd.DataFrame = table.to_pandas(maps_as_pydicts="strict")
-        return frame.set_index("timestamp")
 
 
-def _unreadable(path: Path, error: OSError) -> BasisError:
+def _unreadable(path: Path, error: Exception) -> BasisError:
     return BasisError("LOG-003", f"{path} cannot be read: {error}; the result is not as it was made: make it again")
