@@ -96,6 +96,13 @@ def test_a_run_without_capital_is_not_run_again(run: Run, run_dir: Path) -> None
     assert "does not say how it was asked for" in result.stderr
 
 
+def test_a_second_run_does_not_take_the_name_of_the_first(run: Run, run_dir: Path) -> None:
+    result = run("replay", run_dir, "--rerun", "--out", "logs")
+    assert result.exit_code == 2
+    assert f"CONFIG-003: --out logs holds {run_dir}, and would hold two runs of one name" in result.stderr
+    assert run("replay", run_dir.parent.name).exit_code == 0, "which is still found by its name"
+
+
 def test_options_of_a_second_run_need_one(run: Run, run_dir: Path) -> None:
     result = run("replay", run_dir, "--data", "somewhere")
     assert result.exit_code == 2

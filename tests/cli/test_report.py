@@ -136,6 +136,7 @@ def test_a_packed_segment_that_cannot_be_unpacked_is_named(
         (("lent", "--out", "/dev/null"), "LOG-001: /dev/null cannot be written: it is no regular file"),
         (("lent", "--out", "logs/lent/PID/summary.json"), "summary.json is a file of the run"),
         (("lent", "--out", "logs/lent/PID/events/positions.jsonl"), "positions.jsonl is a file of the run"),
+        (("lent", "--out", "results/lent/summary.json"), "LOG-001: results/lent/summary.json is there already and is no"),
         (("x" * 300,), f"run {'x' * 200!r} is neither a path nor a name"),
         (("a\0b",), "is neither a path nor a name"),
     ],
@@ -146,3 +147,18 @@ def test_bad_input_is_one_line_and_exit_code_2(run: Run, finished: Path, argumen
     assert said in result.stderr
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
+
+
+@pytest.mark.usefixtures("finished")
+def test_only_a_page_or_an_empty_file_is_replaced(run: Run) -> None:
+    page = Path("elsewhere.html")
+    for before in ("", "<!DOCTYPE html>\nof another run"):
+        page.write_text(before)
+        assert run("report", "lent", "--out", page).exit_code == 0
+        assert "lent" in page.read_text()
+    for before in ("mode: btc_basis\n", "\0"):
+        page.write_text(before)
+        result = run("report", "lent", "--out", page)
+        assert result.exit_code == 2
+        assert f"{page} is there already and is no page; choose another file" in result.stderr
+        assert page.read_text() == before

@@ -62,6 +62,10 @@ def replay(
         for option, value in (("--data", data), ("--out", out)):
             if value is not None:
                 raise ConfigError("CONFIG-003", f"{option} {value} is for a second run; add --rerun or leave it out")
+    if out is not None and out.resolve() == run_dir.resolve().parents[1]:
+        raise ConfigError(
+            "CONFIG-003", f"--out {out} holds {run_dir}, and would hold two runs of one name then; give another folder"
+        )
     # A second run can be the same as a log in which nobody looked at the sums; it vouches for less than they do.
     code = _check(run_dir, as_json=as_json)
     if rerun:

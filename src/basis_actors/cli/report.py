@@ -6,7 +6,7 @@ import sys
 import webbrowser
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -14,15 +14,31 @@ from basis_actors.cli.terminal import complain, messages
 
 __all__ = ["report"]
 
+_PAGE: Final = b"<!doctype html>"
+
 
 def _require_own(target: Path, home: Path) -> None:
-    """Raise for a page that would take the place of a file of the run or of its result."""
+    """Raise for a page that would take the place of a file of the run or of its result, or of what is no page."""
     from basis_actors.errors import BasisError
     from basis_actors.results.report import REPORT_FILE
 
     place = target.resolve()
-    if place.is_relative_to(home.resolve()) and place.name != REPORT_FILE and place.exists():
+    if place.name == REPORT_FILE or not place.exists():
+        return
+    if place.is_relative_to(home.resolve()):
         raise BasisError("LOG-001", f"{target} is a file of the run; choose a file outside {home}, or {REPORT_FILE}")
+    if place.is_file() and not _is_page(place):
+        raise BasisError("LOG-001", f"{target} is there already and is no page; choose another file, or delete it")
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file may be replaced by a report: it is a page, or empty."""
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(_PAGE))
+    except OSError:
+        return False
+    return not begins or begins.lower() == _PAGE
 
 
 def report(
