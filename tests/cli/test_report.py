@@ -136,7 +136,10 @@ def test_a_packed_segment_that_cannot_be_unpacked_is_named(
         (("lent", "--out", "/dev/null"), "LOG-001: /dev/null cannot be written: it is no regular file"),
         (("lent", "--out", "logs/lent/PID/summary.json"), "summary.json is a file of the run"),
         (("lent", "--out", "logs/lent/PID/events/positions.jsonl"), "positions.jsonl is a file of the run"),
-        (("lent", "--out", "results/lent/summary.json"), "LOG-001: results/lent/summary.json is there already and is no"),
+        (
+            ("lent", "--out", "results/lent/summary.json"),
+            "LOG-001: results/lent/summary.json is there already and is no",
+        ),
         (("x" * 300,), f"run {'x' * 200!r} is neither a path nor a name"),
         (("a\0b",), "is neither a path nor a name"),
     ],

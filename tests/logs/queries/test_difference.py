@@ -108,7 +108,9 @@ def test_a_line_that_is_no_event_is_named(run_dir: Path, copied: Path, text: byt
     every.insert(number - 1, text)
     path.write_bytes(b"".join(every))
     for one, other in ((run_dir, copied), (copied, run_dir)):
-        with pytest.raises(BasisError, match=rf"LOG-004: .*positions\.jsonl, line {number}: .*expected one event as JSON"):
+        with pytest.raises(
+            BasisError, match=rf"LOG-004: .*positions\.jsonl, line {number}: .*expected one event as JSON"
+        ):
             list(difference(RunLog(one), RunLog(other)))
 
 
