@@ -192,6 +192,8 @@ def test_a_process_that_has_lost_its_state_is_not_said_to_be_none(house: House) 
     first = house.start()
     house.until(lambda status: status.ticks > 0)
     shutil.rmtree(house.folder / "state")
+    said = house.say("kill", "btc_basis")
+    assert (said.exit_code, f"process {first.pid} of this machine runs, and has lost " in said.stderr) == (2, True)
     second = house.start()
     _, stderr = second.communicate()
     assert second.returncode == 2

@@ -27,13 +27,15 @@ class NoProcess(BasisError):
 def find_state(root: Path, mode: str | None) -> Path:
     """The state directory of a mode; without one the only one that there is.
 
-    Raises BasisError CONFIG-003 when there is none, or several to choose from.
+    Raises BasisError CONFIG-003 when there is none, also for a process that has lost it, or several to choose from.
     """
     found = sorted(path.parent.name for path in root.glob("*/state.lock"))
     if mode is None and len(found) == 1:
         return root / found[0]
     if mode in found:
         return root / str(mode)
+    if mode is not None and (loser := loser_of(root / mode)) is not None:
+        raise BasisError("CONFIG-003", _lost(loser, root / mode))
     there = ", ".join(found) or "none"
     wanted = "there is no state" if mode is None and not found else "name a mode" if mode is None else f"no {mode!r}"
     raise BasisError("CONFIG-003", f"{wanted} in {root.absolute()}; there are: {there}; --state names the folder")
@@ -104,11 +106,13 @@ def _nobody(path: Path, last: Holder | None) -> str:
     """Why nobody is told what is said at a state directory that no process has."""
     loser = loser_of(path)
     if loser is not None:
-        text = (
-            f"{loser} runs, and has lost {path}: that was deleted, moved or replaced, and it hears nothing from there"
-        )
-        return f"{text}; SIGTERM ends it"
+        return _lost(loser, path)
     return f"no process runs on {path}" + ("" if last is None else f"; the last one was {last}")
+
+
+def _lost(loser: str, path: Path) -> str:
+    what = "that was deleted, moved or replaced, and it hears nothing from there"
+    return f"{loser} runs, and has lost {path}: {what}; SIGTERM ends it"
 
 
 def _named(holder: Holder | None) -> str:
