@@ -79,6 +79,21 @@ def test_a_link_to_a_day_opens_it(tab: Tab, page_of: Make) -> None:
     assert tab.value("[...document.querySelectorAll('details[open]')].map(day => day.id)") == [target]
 
 
+def test_on_paper_the_days_are_open_and_afterwards_as_they_were(tab: Tab, page_of: Make) -> None:
+    tab.open(page_of("usdt_market_neutral"))
+    days = "[...document.querySelectorAll('details')].map(day => day.open)"
+    tab.value("document.querySelector('details').open = true")
+    before = tab.value(days)
+    assert before[0]
+    assert not any(before[1:])
+    assert len(before) > 1
+    tab.value("dispatchEvent(new Event('beforeprint'))")
+    assert all(tab.value(days))
+    tab.value("dispatchEvent(new Event('afterprint'))")
+    assert tab.value(days) == before
+    assert tab.complaints == []
+
+
 @pytest.mark.long
 def test_it_prints_in_black_on_white_with_its_charts(tab: Tab, page_of: Make) -> None:
     tab.open(page_of("usdt_market_neutral"), dark=True)

@@ -92,8 +92,20 @@
     }
   }
 
-  addEventListener("beforeprint", () => { root.classList.add("paper"); redress(PAPER_WIDTH); });
-  addEventListener("afterprint", () => { root.classList.remove("paper"); redress(0); });
+  // On paper nobody can open a day: those that are closed are open for as long as it takes to print.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    root.classList.add("paper");
+    opened.push(...document.querySelectorAll("details:not([open])"));
+    for (const day of opened) day.open = true;
+    redress(PAPER_WIDTH);
+  });
+  addEventListener("afterprint", () => {
+    root.classList.remove("paper");
+    for (const day of opened) day.open = false;
+    opened = [];
+    redress(0);
+  });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redress(0));
 
   // A link to a day opens it.
