@@ -22,8 +22,9 @@ import msgspec
 from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
 from basis_actors.bus import Actor, LiveBus, SimBus, on
 from basis_actors.bus.sim import complete
+from basis_actors.logs.async_event_logger import AsyncDomainEventLogger
 from basis_actors.logs.component import ComponentLogs
-from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger, DomainEventLogger
+from basis_actors.logs.domain_event_logger import DomainEventLogger
 from basis_actors.logs.reader import EventLog
 from basis_actors.messages.events import DomainEvent
 from basis_actors.results.accumulator import RunStatistics

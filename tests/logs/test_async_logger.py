@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from basis_actors.errors import BasisError
-from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger
+from basis_actors.logs.async_event_logger import AsyncDomainEventLogger
 from basis_actors.logs.integrity import check_seals
 from basis_actors.messages.events import PositionSnapshot
 

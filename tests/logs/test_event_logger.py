@@ -14,9 +14,9 @@ from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
 from basis_actors.bus import Actor, BusFailed, on
 from basis_actors.bus.testkit import Probe, Runtimes
 from basis_actors.errors import BasisError
+from basis_actors.logs.async_event_logger import AsyncDomainEventLogger
 from basis_actors.logs.component import ComponentLogs
 from basis_actors.logs.domain_event_logger import (
-    AsyncDomainEventLogger,
     DomainEventLogger,
     EventSink,
     NullEventLogger,

@@ -17,8 +17,9 @@ from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, ActorFailed, Cause, Escalated, Outlet, on
 from basis_actors.bus.handlers import Handler
 from basis_actors.errors import REGISTRY, BasisError, severity_of
+from basis_actors.logs.async_event_logger import AsyncDomainEventLogger
 from basis_actors.logs.component import ComponentLogs
-from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger, EventSink
+from basis_actors.logs.domain_event_logger import EventSink
 from basis_actors.messages.events import (
     EVENT_TYPES,
     AtomicOperationGroupEvent,

@@ -19,7 +19,8 @@ from basis_actors.actors.start_watch import StartWatch
 from basis_actors.actors.timing import Stopwatch
 from basis_actors.bus import LiveBus, ReplayClock
 from basis_actors.errors import BasisError
-from basis_actors.logs.domain_event_logger import AsyncDomainEventLogger, DomainEventLogger
+from basis_actors.logs.async_event_logger import AsyncDomainEventLogger
+from basis_actors.logs.domain_event_logger import DomainEventLogger
 from basis_actors.logs.retention import Retention
 from basis_actors.logs.wall_clock import system_clock
 from basis_actors.messages.events import SystemErrorEvent
