@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ import pytest
 from basis_actors.errors import BasisError
 from basis_actors.logs.directory import LogDirectoryManager, RunKind, RunStatus
 from basis_actors.logs.event_files import EventFiles
-from basis_actors.logs.retention import Retention, old_runs, pack, unpacked
+from basis_actors.logs.queries.runs import runs_in
+from basis_actors.logs.retention import Retention, old_runs, pack, remove_old, unpacked
 from basis_actors.logs.run_lock import RunLock, is_running
 from basis_actors.logs.segments import lines, rotated, segments
 from basis_actors.messages.events import EVENT_TYPES
@@ -205,3 +207,82 @@ def test_an_interrupted_deletion_can_be_taken_up_again(
     assert _old(tmp_path) == ["old"], "still a run"
     LogDirectoryManager.remove_run_logs(run_dir)
     assert list(tmp_path.iterdir()) == []
+
+
+def _until_half_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, others: Callable[[], None]) -> None:
+    """Call `others` before the third file of anything is deleted."""
+    real, done = os.unlink, []
+
+    def unlink(*arguments: Any, **how: Any) -> None:
+        done.append(arguments)
+        if len(done) == 3:
+            others()
+        real(*arguments, **how)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+
+
+def test_two_may_clear_the_same_folder_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c"):
+        run_dir = _run(tmp_path, name, 99.0)
+        for number in range(3):
+            (run_dir / f"{number}.log").touch()
+        _age(run_dir, 99.0)
+
+    def other() -> None:
+        for name in ("a", "b"):
+            shutil.rmtree(tmp_path / name)
+
+    walk = old_runs(tmp_path, NOW, KEEP)
+    found = [next(walk)]
+    _until_half_is_gone(tmp_path, monkeypatch, other)
+    assert found[0] is not None
+    remove_old(found[0])
+    assert [old.run_dir.parent.name for old in walk if old is not None] == ["c"], "b is gone, and no error"
+    remove_old(found[0])
+
+
+def test_a_folder_that_vanishes_while_runs_are_looked_for_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        _run(tmp_path, name, 99.0)
+    real = Path.iterdir
+
+    def iterdir(folder: Path) -> Iterator[Path]:
+        if folder == tmp_path / "b":
+            shutil.rmtree(folder)
+        return real(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert _old(tmp_path) == ["a", "c"]
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    assert [Path(run.run_dir).parent.name for run in runs_in(tmp_path)] == ["c", "a"]
+
+
+def test_a_run_that_vanishes_while_it_is_listed_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        _run(tmp_path, name, 1.0)
+    real = os.walk
+
+    def walk(top: Any) -> Iterator[Any]:
+        for step in real(top):
+            if tmp_path / "a" in Path(step[0]).parents:
+                shutil.rmtree(tmp_path / "a", ignore_errors=True)
+            yield step
+
+    monkeypatch.setattr(os, "walk", walk)
+    assert [Path(run.run_dir).parent.name for run in runs_in(tmp_path)] == ["b"]
+
+
+def test_a_run_that_is_there_and_cannot_be_deleted_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _run(tmp_path, "a", 99.0)
+    (old,) = old_runs(tmp_path, NOW, KEEP)
+    assert old is not None
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(os, "unlink", refused)
+    with pytest.raises(BasisError, match=r"LOG-003: .* cannot be deleted completely: not yours"):
+        remove_old(old)

@@ -13,8 +13,7 @@ import msgspec
 from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, Cause, on
 from basis_actors.errors import BasisError
-from basis_actors.logs.directory import LogDirectoryManager
-from basis_actors.logs.retention import Retention, drop_old_segments, old_runs, pack, unpacked
+from basis_actors.logs.retention import Retention, drop_old_segments, old_runs, pack, remove_old, unpacked
 from basis_actors.logs.wall_clock import WallClock
 from basis_actors.times import utc_from_ns
 
@@ -82,7 +81,7 @@ class LogKeeper(Actor):
         yield
         for old in old_runs(self._root, self._clock(), self._retention):
             if old is not None and old.run_dir not in self._refused:
-                self._try(old.run_dir, partial(LogDirectoryManager.remove_run_logs, old.run_dir))
+                self._try(old.run_dir, partial(remove_old, old))
             yield
 
     def _pack(self) -> Iterator[None]:

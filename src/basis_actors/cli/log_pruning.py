@@ -37,8 +37,7 @@ def prune(
     import msgspec
 
     from basis_actors.errors import BasisError
-    from basis_actors.logs.directory import LogDirectoryManager
-    from basis_actors.logs.retention import Retention, old_runs
+    from basis_actors.logs.retention import Retention, old_runs, remove_old
     from basis_actors.logs.wall_clock import system_clock
 
     if not root.is_dir():
@@ -52,7 +51,7 @@ def prune(
             continue
         try:
             if not dry_run:
-                LogDirectoryManager.remove_run_logs(old.run_dir)
+                remove_old(old)
             gone.append(old)
         except BasisError as error:
             problems.append(error)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -36,6 +35,7 @@ __all__ = [
     "RunMetadata",
     "RunStatus",
     "check_correlation_id",
+    "described",
     "run_dirs",
     "state_of",
 ]
@@ -204,7 +204,8 @@ class LogDirectoryManager:
     def remove_run_logs(run_dir: Path) -> None:
         """Delete the directory of a run that has ended, and the folder of its correlation id when that is then empty.
 
-        The metadata go last, so that what an interruption leaves is still a run, to be deleted another time. Raises
+        The metadata go last, so that what an interruption leaves is still a run, to be deleted another time. What
+        somebody else deletes meanwhile is as good as deleted here. Raises
         BasisError LOG-003 when `run_dir` is not a run directory as runs make them, when a process is writing it, or
         when something cannot be deleted.
         """
@@ -219,9 +220,7 @@ class LogDirectoryManager:
         if is_running(run_dir):
             raise BasisError("LOG-003", f"{run_dir} belongs to a run that goes on; not deleted")
         try:
-            for path in sorted(run_dir.iterdir(), key=lambda path: (path.name == METADATA_FILE, path.name)):
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-            run_dir.rmdir()
+            _remove(run_dir)
         except OSError as error:
             raise BasisError("LOG-003", f"{run_dir} cannot be deleted completely: {error}") from error
         with suppress(OSError):
@@ -240,9 +239,32 @@ def run_dirs(root: Path) -> Iterator[Path]:
 
     A link is none, nor is anything in a result: what lies elsewhere, or belongs to a result, is not the log folder's.
     """
-    for description in sorted(Path(root).glob(f"*/*/{METADATA_FILE}")):
-        if _is_run_dir(description.parent):
-            yield description.parent
+    return (place for place in described(root) if _is_run_dir(place))
+
+
+def described(root: Path) -> Iterator[Path]:
+    """Everything two folders down that has metadata, by name: run directories, and those in results."""
+    for folder in _children(Path(root)):
+        yield from (place for place in _children(folder) if (place / METADATA_FILE).exists())
+
+
+def _children(folder: Path) -> list[Path]:
+    """What is in a folder, by name; nothing in what is none, is closed to us or is being deleted by somebody else."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+
+
+def _remove(path: Path) -> None:
+    """Delete a file, or a folder with all that is in it, its metadata last. Raises OSError."""
+    with suppress(FileNotFoundError):
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+            return
+        for child in sorted(path.iterdir(), key=lambda child: (child.name == METADATA_FILE, child.name)):
+            _remove(child)
+        path.rmdir()
 
 
 def _is_run_dir(path: Path) -> bool:

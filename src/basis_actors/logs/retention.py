@@ -16,13 +16,13 @@ from typing import BinaryIO, Final
 import msgspec
 
 from basis_actors.errors import BasisError
-from basis_actors.logs.directory import EVENTS_FOLDER, LogDirectoryManager, RunKind, run_dirs
+from basis_actors.logs.directory import EVENTS_FOLDER, METADATA_FILE, LogDirectoryManager, RunKind, run_dirs
 from basis_actors.logs.line_file import complete_segments, old_segments
 from basis_actors.logs.run_lock import is_running
 from basis_actors.logs.segments import active, segments
 from basis_actors.messages.events import EVENT_TYPES
 
-__all__ = ["OldRun", "Retention", "drop_old_segments", "old_runs", "pack", "pack_rest", "unpacked"]
+__all__ = ["OldRun", "Retention", "drop_old_segments", "old_runs", "pack", "pack_rest", "remove_old", "unpacked"]
 
 _STEP_BYTES: Final = 128 * 1024
 _LEVEL: Final = 6
@@ -74,12 +74,27 @@ def old_runs(
                 damaged.append(error)
             yield None
             continue
+        if not files:
+            yield None
+            continue
         ended = datetime.fromtimestamp(max(status.st_mtime for status in files), now.tzinfo)
         if now - ended < retention.of(kind) or is_running(run_dir):
             yield None
         else:
             held = sum(status.st_size for status in files if status.st_nlink > 1)
             yield OldRun(run_dir, kind, ended, sum(status.st_size for status in files) - held, held)
+
+
+def remove_old(old: OldRun) -> None:
+    """Delete a run that is kept no longer, if it is still there: others may clear the same folder at this moment.
+
+    Raises BasisError LOG-003 as `LogDirectoryManager.remove_run_logs`.
+    """
+    try:
+        LogDirectoryManager.remove_run_logs(old.run_dir)
+    except BasisError:
+        if (old.run_dir / METADATA_FILE).exists():
+            raise
 
 
 def unpacked(run_dir: Path) -> list[Path]:
