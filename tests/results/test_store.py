@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pandas as pd
@@ -220,6 +221,26 @@ def test_the_newest_run_is_last_and_what_cannot_be_read_is_said(copied: Path, tm
     (problem,) = store.damaged
     assert problem.code == "LOG-004"
     assert "first/summary.json" in str(problem)
+
+
+@pytest.mark.parametrize(("call", "last"), [("read_bytes", "metadata.json"), ("stat", "equity.csv")])
+def test_what_somebody_deletes_meanwhile_is_not_listed(
+    store: ResultStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, last: str
+) -> None:
+    root = Path(shutil.copytree(store.root, tmp_path / "results"))
+    shutil.copytree(root / "first", root / "second")
+    real = getattr(Path, call)
+
+    def vanishing(path: Path, **how: Any) -> Any:
+        found = real(path, **how)
+        if path.name == last and path.is_relative_to(root / "first"):
+            shutil.rmtree(root / "first", ignore_errors=True)
+        return found
+
+    monkeypatch.setattr(Path, call, vanishing)
+    other = ResultStore(root)
+    assert [result.path.name for result in other.list()] == ["second"]
+    assert other.damaged == ()
 
 
 def test_a_deleted_result_is_gone_and_the_run_directory_is_not(copied: Path, tmp_path: Path) -> None:

@@ -120,7 +120,8 @@ class ResultStore:
             try:
                 found.append(self._read(name))
             except BasisError as error:
-                self._damaged.append(error)
+                if (self.root / name).exists():  # else somebody has deleted it meanwhile
+                    self._damaged.append(error)
         return tuple(sorted(found, key=lambda result: (result.metadata.started_at, result.id)))
 
     def show(self, name: str) -> tuple[StoredResult, tuple[ResultFile, ...]]:
@@ -209,8 +210,14 @@ class ResultStore:
 
     def _read(self, name: str) -> StoredResult:
         path = self.root / name
-        metadata = LogDirectoryManager.read_metadata(path / RESULT_LOGS)
-        return StoredResult(name, path, metadata, read_summary(path), sum(file.stat().st_size for file in _files(path)))
+        metadata, summary = LogDirectoryManager.read_metadata(path / RESULT_LOGS), read_summary(path)
+        try:
+            size = sum(file.stat().st_size for file in _files(path))
+        except FileNotFoundError as error:
+            raise BasisError(
+                "LOG-003", f"{path} vanished while it was read: {error}; look with `results list` what is there"
+            ) from error
+        return StoredResult(name, path, metadata, summary, size)
 
 
 def _is_result(path: Path) -> bool:
