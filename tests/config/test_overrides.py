@@ -91,6 +91,7 @@ def test_a_mode_may_set_its_own_drawdown_limit() -> None:
         ("stratgy_config.leverage=3", "stratgy_config: unknown key; nearest valid key: strategy_config"),
         ("mode.leverage=3", "mode is 'btc_basis', which has no keys inside; set mode itself"),
         ("strategy_config.leverage=[1", "not YAML"),
+        (f"strategy_config.leverage={'9' * 5000}", "leverage: is inf; "),
         ("strategy_config.leverage=off", "is 'off'; a number was expected"),
         ("venue_configs.bynance.account=split", "names a venue that the mode does not list"),
         ("venue_configs.binance.perp.taker=0", "perp.taker: unknown key; nearest valid key: taker_fee"),

@@ -209,6 +209,9 @@ def test_the_highest_leverage_that_is_accepted_tops_up_above_the_reduce_level(le
         ("just words\n", "holds a single value"),
         ("a: [1, 2\n", ":2: not YAML: "),
         ("a: 1\n\tb: 2\n", ":2: not YAML: "),
+        ("a:\n  " + "[" * 50_000, ":2: more than 50 lists or mappings within one another"),
+        ("b: 1\na: &a [*a]\n", ":2: more than 50 lists or mappings within one another"),
+        ("a: &a {b: *a}\n", ":1: more than 50 lists or mappings within one another"),
     ],
 )
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, told: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -17,11 +18,15 @@ import yaml
 from basis_actors.config.model import Problem
 from basis_actors.errors import ConfigError
 
-__all__ = ["Document", "KeyPath", "Origin", "plain", "read_document", "read_value"]
+__all__ = ["Document", "KeyPath", "Origin", "plain", "read_document", "read_value", "require_shallow"]
 
 KeyPath = tuple[str, ...]
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DEEPEST: Final = 50
+"""Mappings and lists within one another; no setting comes near."""
+_DIGITS: Final = 300
+"""Of an integer; Python reads no more than 4,300, and what has more than these is infinite as a number."""
 _QUOTED: Final = ("'", '"', "|", ">")
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _NUMBER: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -82,6 +87,8 @@ class _Reader:
 
     def value(self, node: yaml.Node, path: KeyPath) -> Any:
         self.origins.setdefault(path, Origin(self.source, node.start_mark.line + 1))
+        if len(path) > _DEEPEST:  # of an alias that stands within what it means
+            raise _too_deep(str(self.origins[path]))
         if isinstance(node, yaml.MappingNode):
             return dict(self._items(node, path))
         if isinstance(node, yaml.SequenceNode):
@@ -113,12 +120,35 @@ def _scalar(node: yaml.ScalarNode) -> Any:
         return text
     if text in _WORDS:
         return _WORDS[text]
-    if _INTEGER.fullmatch(text):
+    if _INTEGER.fullmatch(text) and len(text) <= _DIGITS:
         return int(text)
     return float(text) if _NUMBER.fullmatch(text) else text
 
 
+def require_shallow(text: str | bytes, source: str) -> None:
+    """Raise ConfigError CONFIG-003 for a text that nests without end: LibYAML composes it on the stack of the process,
+    which then dies without a word. What is no YAML is left to who reads it.
+    """
+    depth = 0
+    with suppress(yaml.YAMLError):
+        for event in yaml.parse(text, Loader=_LOADER):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > _DEEPEST:
+                mark = event.start_mark
+                raise _too_deep(source if mark is None else f"{source}:{mark.line + 1}")
+
+
+def _too_deep(where: str) -> ConfigError:
+    return ConfigError(
+        "CONFIG-003", f"{where}: more than {_DEEPEST} lists or mappings within one another; no setting is like that"
+    )
+
+
 def _compose(text: str, source: str) -> yaml.Node | None:
+    require_shallow(text, source)
     try:
         return yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:

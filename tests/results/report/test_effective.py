@@ -43,3 +43,10 @@ def test_another_document_is_refused(name: str, text: str, tmp_path: Path) -> No
 
 def test_there_may_be_none(tmp_path: Path) -> None:
     assert read_effective(tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ["[" * 50_000, "mode:\n" + "".join(f"{' ' * depth}- \n" for depth in range(60))])
+def test_what_nests_without_end_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(BasisError, match=r"CONFIG-003: .*config\.yaml:\d+: more than 50 lists or mappings"):
+        read_effective(tmp_path)

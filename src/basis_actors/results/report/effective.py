@@ -63,12 +63,16 @@ class Effective(msgspec.Struct, frozen=True):
 def read_effective(run_dir: Path) -> Effective | None:
     """From `config.yaml` or `config.json` of a run directory; None where there is neither, as after a kill.
 
-    Raises BasisError LOG-004 for a file that is not such a configuration.
+    Raises BasisError LOG-004 for a file that is not such a configuration, CONFIG-003 for one that nests without end.
     """
+    from basis_actors.config.documents import require_shallow
+
     for name, decode in ((CONFIG_FILE, msgspec.yaml.decode), (_EARLIER, msgspec.json.decode)):
         path = run_dir / name
         try:
-            return decode(path.read_bytes(), type=Effective, strict=False)
+            text = path.read_bytes()
+            require_shallow(text, str(path))
+            return decode(text, type=Effective, strict=False)
         except FileNotFoundError:
             continue
         except (OSError, *UNREADABLE) as error:
