@@ -124,6 +124,7 @@ class PlainFeed:
             mark_fresh,
             max(values["high"] for values in closed) if closed else None,
             min(values["low"] for values in closed) if closed else None,
+            closed[0]["open"] if closed else None,
         )
 
     def funding(self, name: str, tick: int) -> list[FundingStamp]:

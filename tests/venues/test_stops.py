@@ -103,13 +103,41 @@ def test_a_bar_that_reaches_both_is_stopped(
 
 @both
 def test_a_mark_that_opens_beyond_the_stop_fills_there(contract: str) -> None:
-    """The opening mark of a bar is the mark of the last tick, which no bar has brought below the stop before."""
+    """Without a gap a bar opens at the mark of the last tick, which no bar has brought below the stop before."""
     desk = desk_of(contract)
     desk.send(entry(desk, contract, Side.LONG, stop_loss=38_000.0))
     assert desk.tick(btc=36_000.0, lows={"BTC": 39_000.0}, highs={"BTC": 40_000.0}) == ()
     _, fill, trigger, realised = stopped(desk.tick(btc=39_500.0, lows={"BTC": 35_000.0}))
     assert (fill, trigger) == (36_000.0, 36_000.0)
     assert realised == pytest.approx(profit(contract, Side.LONG, 36_000.0))
+
+
+@both
+@pytest.mark.parametrize(
+    ("side", "stop", "opened", "extremes"),
+    [
+        (Side.LONG, 38_000.0, 35_000.0, {"lows": 34_000.0, "highs": 35_500.0}),
+        (Side.SHORT, 42_000.0, 45_000.0, {"lows": 44_000.0, "highs": 46_000.0}),
+    ],
+)
+def test_a_bar_after_a_gap_that_opens_beyond_the_stop_fills_where_it_opened(
+    contract: str, side: Side, stop: float, opened: float, extremes: dict[str, float]
+) -> None:
+    """No mark was ever at the stop: nobody could have sold there."""
+    desk = desk_of(contract)
+    desk.send(entry(desk, contract, side, stop_loss=stop))
+    ranges = {name: {"BTC": extreme} for name, extreme in extremes.items()}
+    _, fill, trigger, realised = stopped(desk.tick(btc=opened, opens={"BTC": opened}, **ranges))
+    assert (fill, trigger) == (opened, opened)
+    assert realised == pytest.approx(profit(contract, side, opened))
+
+
+@both
+def test_a_bar_that_opens_on_the_good_side_of_the_last_mark_is_stopped_at_its_level(contract: str) -> None:
+    desk = desk_of(contract)
+    desk.send(entry(desk, contract, Side.LONG, stop_loss=38_000.0))
+    _, fill, _, _ = stopped(desk.tick(opens={"BTC": 41_000.0}, highs={"BTC": 41_000.0}, lows={"BTC": 37_000.0}))
+    assert fill == 38_000.0
 
 
 @both

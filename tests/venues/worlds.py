@@ -112,6 +112,7 @@ def market(
     marks: Mapping[str, float] = {},
     highs: Mapping[str, float] = {},
     lows: Mapping[str, float] = {},
+    opens: Mapping[str, float] = {},
     funding: Iterable[FundingStamp] = (),
     supply: Mapping[str, float] = {},
     borrow: Mapping[str, float] = {},
@@ -138,7 +139,13 @@ def market(
         for asset in ("BTC", "ETH"):
             mark = marks.get(asset, prices[asset])
             perps[f"{venue}:{asset}-PERP"] = PerpQuote(
-                prices[asset], fresh, mark, mark_fresh, highs.get(asset, mark), lows.get(asset, mark)
+                prices[asset],
+                fresh,
+                mark,
+                mark_fresh,
+                highs.get(asset, mark),
+                lows.get(asset, mark),
+                opens.get(asset),
             )
     perps["binance:BTCUSD-PERP"] = perps["binance:BTC-PERP"]
     reserves = {

@@ -64,7 +64,7 @@ class FeedParts:
 
 def between_ticks(last: MarketState, ns: int) -> MarketState:
     """The market of the last tick as that of a moment after it, without what belongs to ticks alone."""
-    perps = {name: replace(quote, mark_high=None, mark_low=None) for name, quote in last.perps.items()}
+    perps = {name: replace(quote, mark_high=None, mark_low=None, mark_open=None) for name, quote in last.perps.items()}
     return replace(last, ns=ns, timestamp=utc_from_ns(ns), perps=perps, funding=(), rewards=())
 
 

@@ -81,7 +81,7 @@ class SpotLane:
 
 
 class PerpLane:
-    """Quotes of one perpetual, with the extremes of the mark since the previous tick."""
+    """Quotes of one perpetual, with the first mark and the extremes of the mark since the previous tick."""
 
     def __init__(self, last: Track, mark: Track, start_ns: int, step_ns: int) -> None:
         """`start_ns` is the first tick, before which nothing is looked at; `step_ns` the distance of ticks."""
@@ -108,8 +108,11 @@ class PerpLane:
         def build(at: NDArray[np.intp]) -> list[PerpQuote | None]:
             lasts = floats(self._last.column("close")[np.maximum(last[at], 0)], last[at] < 0)
             marks = floats(self._mark.column("close")[np.maximum(mark[at], 0)], mark[at] < 0)
-            highs, lows = floats(high[at], ~closed[at]), floats(low[at], ~closed[at])
-            return list(map(PerpQuote, lasts, last_fresh[at].tolist(), marks, mark_fresh[at].tolist(), highs, lows))
+            none = ~closed[at]
+            highs, lows = floats(high[at], none), floats(low[at], none)
+            opens = floats(self._mark.column("open")[np.where(none, 0, begin[at])], none)
+            fresh, mark_is_fresh = last_fresh[at].tolist(), mark_fresh[at].tolist()
+            return list(map(PerpQuote, lasts, fresh, marks, mark_is_fresh, highs, lows, opens))
 
         return Lane(expand(changed, build), changed)
 

@@ -62,6 +62,9 @@ class PerpQuote(msgspec.Struct, frozen=True, gc=False):
     mark_high: float | None
     """Highest mark since the previous tick; None when no bar closed since."""
     mark_low: float | None
+    mark_open: float | None = None
+    """First mark of the bars that closed since the previous tick, which after a gap is not where the last one ended;
+    None when none closed, or nobody knows."""
 
 
 class FundingStamp(msgspec.Struct, frozen=True, gc=False):

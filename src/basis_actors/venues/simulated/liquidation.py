@@ -1,8 +1,9 @@
 """Defines what the mark bar that has just closed does to open positions: stop-losses, liquidation, take-profits.
 
-Nobody knows how the marks moved inside a bar, so every position goes from the mark of the last tick straight to its
-own adverse extreme, all together. On that way stop-losses fill where their level is met, and the account is closed
-where its margin balance meets maintenance, whichever comes first. Only what survives that can meet its take-profit.
+Nobody knows how the marks moved inside a bar, so every position goes from the mark of the last tick, or from where the
+bar opened when a gap made that worse, straight to its own adverse extreme, all together. On that way stop-losses fill
+where their level is met, and the account is closed where its margin balance meets maintenance, whichever comes first.
+Only what survives that can meet its take-profit.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from basis_actors.venues.simulated.refusals import ALL_OF_IT
 from basis_actors.venues.simulated.stops import Stops
 from basis_actors.venues.simulated.terms import MarginTerms, PerpMarket
 
-__all__ = ["Closed", "Guard", "HeldPerp", "adverse_mark", "close_on_bar", "guard"]
+__all__ = ["Closed", "Guard", "HeldPerp", "adverse_mark", "close_on_bar", "guard", "opening_mark"]
 
 _NEVER: Final = 2.0
 """Further along the way than any bar goes."""
@@ -84,6 +85,14 @@ def adverse_mark(held: HeldPerp, start: float, market: MarketState) -> float:
     return max(start, extreme) if held.size < 0.0 else min(start, extreme)
 
 
+def opening_mark(held: HeldPerp, start: float, market: MarketState) -> float:
+    """Where a position starts into the bar: `start`, the mark of the last tick, or its first mark if that is worse."""
+    opened = market.perps[held.quote].mark_open
+    if opened is None:
+        return start
+    return max(start, opened) if held.size < 0.0 else min(start, opened)
+
+
 def close_on_bar(
     terms: MarginTerms,
     cash: float,
@@ -98,6 +107,7 @@ def close_on_bar(
     for name, held in positions.items():
         start = before.perps[name].mark
         assert start is not None, f"{name} was opened without a mark"
+        start = opening_mark(held, start, now)
         end = adverse_mark(held, start, now)
         legs[name] = PathLeg(held.size, held.entry, start, end, held.line.brackets, terms.contract)
     while legs:
