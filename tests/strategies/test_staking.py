@@ -60,7 +60,16 @@ def test_what_is_not_known_is_waited_for(state: MarketState) -> None:
 @pytest.mark.parametrize("spare", [0.009, 0.03], ids=["below the protocol's minimum", "less than twenty times its gas"])
 def test_what_is_not_worth_its_gas_stays(spare: float) -> None:
     held = {ETH: KEPT + gas(STAKE) + spare}
-    assert strategy("strategy_config.dust_delta=0").decide(situation(held, market())).action == "none"
+    decision = strategy("strategy_config.dust_delta=0").decide(situation(held, market()))
+    assert decision.action == "none"
+    assert f"{held[ETH]:.6f} ETH stays in the wallet: {KEPT:g} is kept for gas" in decision.reasoning
+    assert "more than 0.010000" in decision.reasoning
+
+
+def test_less_than_the_gas_reserve_is_said_to_stay() -> None:
+    decision = strategy().decide(situation({ETH: 0.04}, market()))
+    assert decision.action == "none"
+    assert decision.reasoning.startswith("0.040000 ETH stays in the wallet")
 
 
 def test_nothing_is_staked_while_the_market_doubts_the_token() -> None:

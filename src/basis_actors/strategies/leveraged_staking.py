@@ -163,5 +163,6 @@ _RULES: Final[tuple[Callable[[LeveragedMoves], Found | None], ...]] = (
     LeveragedMoves.enter,
     LeveragedMoves.re_lever,
     LeveragedMoves.await_claim,
+    LeveragedMoves.stays_idle,
 )
 """By priority: risk first, then the owner, then the position."""

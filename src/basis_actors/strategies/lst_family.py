@@ -105,13 +105,29 @@ class LstMoves(ABC):
 
         Worth it is what can be staked, is no dust, and is far more than its gas, which is only asked for if needed.
         """
-        least = max(self._lst.terms.min_stake, self._dust)
+        least = self._least
         beside = self._wallet.beside_reserve() - self._owed_to_owner
         if beside <= least:
             return 0.0
         cost = gas()
         spare = beside - cost
         return spare if spare > least and spare > TIMES_GAS * cost else 0.0
+
+    @property
+    def _least(self) -> float:
+        """What has to be exceeded to be put to work, ETH."""
+        return max(self._lst.terms.min_stake, self._dust)
+
+    def stays_idle(self) -> Found | None:
+        """Say why nothing is staked, when nothing is; the last rule."""
+        if self.invested:
+            return None
+        wallet = self._wallet
+        text = (
+            f"{wallet.idle:.6f} ETH stays in the wallet: {wallet.kept:g} is kept for gas, and what is beside it must be"
+            f" more than {self._least:.6f} and {TIMES_GAS:g} times the gas of staking it"
+        )
+        return Found("hold", "none", text)
 
     def _sell_last_rewards(self) -> Found:
         """The last step of an exit: rewards that are worth their gas, however small a part of equity they are."""

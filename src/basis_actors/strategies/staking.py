@@ -159,5 +159,6 @@ _RULES: Final[tuple[Callable[[StakingMoves], Found | None], ...]] = (
     StakingMoves.mind_peg,
     StakingMoves.stake_idle,
     StakingMoves.await_claim,
+    StakingMoves.stays_idle,
 )
 """By priority: risk first, then the owner, then the position."""
