@@ -454,6 +454,27 @@ def test_a_withdrawal_is_paid_from_the_wallet_and_one_that_is_too_large_is_named
     assert decision.constraints[0].startswith("EXEC-004: a withdrawal of 200000.000000 is more than there is")
 
 
+@pytest.mark.parametrize(("mode", "unit"), [(USDT, 1.0), (BTC, 1 / PRICE)])
+def test_what_is_owed_for_gas_is_not_the_owners(mode: str, unit: float) -> None:
+    """500 USDT, or as much in BTC, less 3 owed and 65,000 units at 10 gwei and 2,000 USDT: 495.70."""
+    desk = Desk(mode)
+    desk.positions = {desk.wallet: 500.0 * unit, f"gas:Payable:{desk.currency}": -3.0 * unit}
+    assert only(desk.decide(0, wanted=495.69 * unit)).amount == 495.69 * unit
+    decision = desk.decide(1, wanted=495.71 * unit)
+    assert decision.orders == ()
+    assert "is more than there is" in decision.constraints[0]
+
+
+@pytest.mark.parametrize(("mode", "unit"), [(USDT, 1.0), (BTC, 1 / PRICE)])
+def test_capital_stays_in_the_wallet_when_the_gas_of_sending_it_leaves_no_order(mode: str, unit: float) -> None:
+    """The smallest order is 10 USD, a transfer takes 1.30 of gas."""
+    desk = Desk(mode)
+    desk.positions = {desk.wallet: 11.29 * unit}
+    assert desk.decide(0).orders == ()
+    desk.positions = {desk.wallet: 11.31 * unit}
+    assert only(desk.decide(1)).amount == pytest.approx(11.31 * unit)
+
+
 @pytest.mark.parametrize(
     ("price", "decision_type", "share"),
     [(37_000.0, "rebalance", None), (33_000.0, "exit", 0.5), (27_000.0, "emergency_exit", 1.0)],

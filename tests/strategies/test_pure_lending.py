@@ -71,3 +71,21 @@ def test_what_would_not_earn_its_gas_within_a_year_stays_in_the_wallet(held: flo
     assert f"costs {cost:.6f}, and a year at a supply rate of {apr:.4%} brings {0.99 * cost:.6f}" in waits.reasoning
     assert operations(enters.orders) == ["supply"]
     assert enters.orders[0].amount == pytest.approx(1.01 * cost / apr)
+
+
+@pytest.mark.parametrize(("idle", "units"), [(0.0, 220e3 + 65e3), (900.0, 65e3)], ids=["from the pool", "idle"])
+def test_what_is_owed_for_gas_is_not_the_owners(idle: float, units: float) -> None:
+    """Of 900 USDT 3 are owed, and the gas of taking them back and paying them out will be."""
+    state = with_usdt()
+    lending = PureLending(run_of("pure_lending_usdt"))
+    own = 900.0 - 3.0 - gas(units) * state.prices["ETH"]
+
+    def asked(wanted: float) -> Decision:
+        held = {USDT: idle, OWED: -3.0, SUPPLIED_USDT: 900.0 - idle}
+        return lending.decide(situation(held, state, wanted=wanted))
+
+    paid, refused = asked(own - 0.01), asked(own + 0.01)
+    assert paid.orders[-1].operation_details["target_key"] == "external:BaseToken:USDT"
+    assert paid.orders[-1].amount == own - 0.01
+    assert all(order.strategy_intent != "pay_out" for order in refused.orders)
+    assert refused.constraints == (f"EXEC-004: a withdrawal of {own + 0.01:.6f} is more than there is, {own:.6f}",)

@@ -19,6 +19,7 @@ __all__ = [
     "gas_cost",
     "gas_payable_key",
     "gas_terms",
+    "gas_to_owe",
     "gas_units",
     "ledger_name",
     "reserve_name",
@@ -80,6 +81,17 @@ def gas_units(run: RunConfig, operation: GasOperation) -> int:
 def gas_cost(run: RunConfig, quote: GasQuote, *operations: GasOperation) -> float:
     """What operations cost at a gas price, ETH. Raises BasisError STRAT-003 for a mode without a chain."""
     return gas_terms(run).cost(quote, *operations)
+
+
+def gas_to_owe(run: RunConfig, market: MarketState, currency: str, *operations: GasOperation) -> float:
+    """What operations add to the gas that is owed where the share class is `currency` and not ETH, in that currency.
+
+    0 while a price is not known: nothing is sent then. Raises BasisError STRAT-003 for a mode without a chain.
+    """
+    price, unit = market.prices.get("ETH"), market.prices.get(currency)
+    if market.gas is None or price is None or unit is None:
+        return 0.0
+    return gas_cost(run, market.gas, *operations) * price / unit
 
 
 def swap_quote(

@@ -5,6 +5,8 @@ Risk comes first, then the signal as far as it reduces, then the owner, then new
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from basis_actors.config import DirectionalConfig, RiskLimits
@@ -45,8 +47,8 @@ def view_of(signal: Signal | None, silence: str, config: DirectionalConfig) -> V
 class DirectionalMoves:
     """The rules, on the book of one tick.
 
-    `wanted` is what the owner waits for, `maintenance` maintenance / notional of the venue; `carried_out` says whether
-    the orders of the last decision were.
+    `wanted` is what the owner waits for, `maintenance` maintenance / notional of the venue, `transfer_gas` what the gas
+    of a transfer from the wallet adds to what is owed; `carried_out` says whether the orders of the last decision were.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class DirectionalMoves:
         ns: int,
         wanted: float,
         maintenance: float,
+        transfer_gas: Callable[[], float],
         carried_out: bool,
     ) -> None:
         self._config = config
@@ -76,6 +79,7 @@ class DirectionalMoves:
         self._ns = ns
         self._wanted = wanted
         self._maintenance = maintenance
+        self._transfer_gas = transfer_gas
         self._carried_out = carried_out
 
     # Risk
@@ -157,13 +161,11 @@ class DirectionalMoves:
         What cannot be paid does not keep the other rules from their work.
         """
         book, wanted = self._book, self._wanted
-        if wanted <= 0.0:
+        if wanted <= 0.0 or self.unpayable():
             return None
         if book.wallet >= wanted:
             text = f"paying out {wanted:.6f} {self._terms.currency}"
             return Found("rebalance", "exit_partial", text, (self._desk.pay_out(wanted),))
-        if self.unpayable():
-            return None
         if book.in_transit:
             return Found("hold", "none", "waiting for a transfer to arrive")
         return self._free(wanted - book.wallet)
@@ -195,15 +197,19 @@ class DirectionalMoves:
         return Found("rebalance", action, reason, desk.in_sequence(orders))
 
     def unpayable(self) -> tuple[str, ...]:
-        """What the owner waits for in vain: more than there is once everything is closed and brought to the wallet."""
+        """What the owner waits for in vain: more than there is once everything is closed and brought to the wallet.
+
+        Nor can the wallet pay what is owed for gas, that of the payment included.
+        """
         if self._wanted <= 0.0:
             return ()
         book, terms = self._book, self._terms
         cost = terms.withdrawal_fee + terms.unit
         if book.direction != 0 and book.price is not None:
             cost += terms.cost(book.size, book.price)
-        there = book.equity - cost
-        if self._wanted <= max(there, book.wallet):
+        own = book.equity - self._transfer_gas()
+        there = own - cost
+        if self._wanted <= max(there, min(own, book.wallet)):
             return ()
         return (f"EXEC-004: a withdrawal of {self._wanted:.6f} is more than there is after an exit, {there:.6f}",)
 
@@ -216,12 +222,16 @@ class DirectionalMoves:
         return Found("rebalance", "transfer", text, (self._desk.settle_gas(),))
 
     def fund(self) -> Found | None:
-        """What lies in the wallet goes to the margin account, after what gas is owed."""
+        """What lies in the wallet goes to the margin account, after what gas is owed.
+
+        Not when the gas of sending it leaves less than the smallest order takes.
+        """
         book, terms = self._book, self._terms
         if book.price is None or self._wanted > 0.0:
             return None
         least = terms.minimum_notional * terms.contract.per_quote(book.price)
-        if book.wallet - book.gas_owed <= least:
+        rest = book.wallet - book.gas_owed - least
+        if rest <= 0.0 or rest <= self._transfer_gas():
             return None
         text = f"moving {book.wallet:.6f} {terms.currency} to {terms.venue}"
         return Found("entry" if book.direction == 0 else "rebalance", "transfer", text, self._desk.fund())

@@ -17,6 +17,7 @@ from basis_actors.messages.stops import BracketRecalled
 from basis_actors.signals.build import build_signal_source
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.strategies.candles import Candles, Entry
+from basis_actors.strategies.chain_terms import gas_to_owe
 from basis_actors.strategies.directional_book import DirectionalBook, directional_terms, read_directional_book
 from basis_actors.strategies.directional_desk import DirectionalDesk
 from basis_actors.strategies.directional_moves import DirectionalMoves, View, view_of
@@ -111,6 +112,7 @@ class MlDirectional(Strategy):
             ns=market.ns,
             wanted=situation.pending_withdrawal,
             maintenance=situation.book.risk.maintenance_ratio.get(self._terms.venue, 0.0),
+            transfer_gas=lambda: gas_to_owe(self.run, market, self._terms.currency, "transfer"),
             carried_out=situation.carried_out,
         )
         found = None

@@ -51,10 +51,13 @@ class PureLending(Strategy):
         writer = OrderWriter(self.run, situation, 0.0)
         wallet = self._wallet(situation)
         there = wallet.beside_reserve() + supplied
+        if wallet.wanted > 0.0:
+            # What is owed for gas is not the owner's.
+            there -= wallet.owes("transfer") if wallet.can_pay(wallet.wanted) else wallet.owes("withdraw", "transfer")
         if 0.0 < wallet.wanted <= there:
             return self._pay_out(wallet, writer, supplied, conditions)
         unpayable = wallet.unpayable(there) if wallet.wanted > 0.0 else ()
-        if not invested and (settled := self._settle_gas(situation, wallet, writer, conditions)) is not None:
+        if not invested and (settled := self._settle_gas(situation, wallet, writer, conditions, unpayable)) is not None:
             return settled
         # A reserve that a rise of the gas price has made too small stays untouched, but it is not enough.
         free = wallet.idle - max(wallet.kept, wallet.gas("supply"))
@@ -130,7 +133,12 @@ class PureLending(Strategy):
         return {"supply_apr": reserve.supply_apr, "utilization": reserve.utilization}
 
     def _settle_gas(
-        self, situation: Situation, wallet: WalletDesk, writer: OrderWriter, conditions: dict[str, Any]
+        self,
+        situation: Situation,
+        wallet: WalletDesk,
+        writer: OrderWriter,
+        conditions: dict[str, Any],
+        constraints: tuple[str, ...] = (),
     ) -> Decision | None:
         """With nothing supplied, pay from the wallet what is owed for gas."""
         owed = -situation.held(gas_payable_key(self._config.asset))
@@ -143,6 +151,7 @@ class PureLending(Strategy):
             invested=False,
             orders=(writer.settle_gas(min(owed, wallet.idle)),),
             market_conditions=conditions,
+            constraints=constraints,
         )
 
     def _pay_out(

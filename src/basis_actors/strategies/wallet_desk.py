@@ -6,7 +6,7 @@ from basis_actors.config import RunConfig
 from basis_actors.config.venues import GasOperation
 from basis_actors.messages.orders import Order
 from basis_actors.strategies.base import Situation
-from basis_actors.strategies.chain_terms import gas_cost
+from basis_actors.strategies.chain_terms import gas_cost, gas_payable_key, gas_to_owe
 from basis_actors.strategies.order_writer import EXTERNAL, OrderWriter
 
 __all__ = ["WalletDesk"]
@@ -26,6 +26,7 @@ class WalletDesk:
         self.idle = situation.held(self.key)
         self.kept = kept
         self.wanted = situation.pending_withdrawal
+        self._gas_owed = -situation.held(gas_payable_key(currency))
 
     def gas(self, *operations: GasOperation) -> float:
         """Gas that comes out of the wallet itself: in ETH modes; in others it is owed. 0 while its price is unknown."""
@@ -33,6 +34,12 @@ class WalletDesk:
         if self._currency != "ETH" or quote is None:
             return 0.0
         return gas_cost(self._run, quote, *operations)
+
+    def owes(self, *operations: GasOperation) -> float:
+        """Gas that is owed, and what operations add to it; 0 in ETH modes, whose gas comes out of the wallet."""
+        if self._currency == "ETH":
+            return 0.0
+        return self._gas_owed + gas_to_owe(self._run, self._market, self._currency, *operations)
 
     def beside_reserve(self) -> float:
         """What lies idle beside the gas reserve; 0 or more."""
