@@ -19,7 +19,7 @@ from basis_actors.messages.exchange import (
     VenueFill,
 )
 from basis_actors.messages.execution import ExecutionHandshake, Settlement
-from basis_actors.messages.journal import Intent, IntentState, JournalEntry
+from basis_actors.messages.journal import Intent, IntentState, JournalEntry, LastHeld, Remembered
 from basis_actors.messages.market import FundingStamp, MarketState
 from basis_actors.messages.operations import Alert
 from basis_actors.messages.orders import Order
@@ -350,6 +350,15 @@ class OrderJournal(Protocol):
 
     async def open_groups(self) -> tuple[tuple[int, tuple[Order, ...]], ...]:
         """Incarnation and orders of each group that began and did not end, oldest first."""
+        ...
+
+    async def keep(self, domain: str, held: LastHeld) -> None:
+        """Write down what an account holds, in the place of what was kept before: every trade, payment and transfer
+        that was written down by now is in it."""
+        ...
+
+    async def remembered(self, domain: str) -> Remembered | None:
+        """What was kept of an account last, by any incarnation, and what came since; None when nothing ever was."""
         ...
 
 

@@ -1,4 +1,5 @@
-"""Defines what the order journal keeps: intents, written down before they are sent, and what is known of them.
+"""Defines what the order journal keeps: intents, written down before they are sent, what is known of them, and what an
+account held when it was last known.
 
 The journal is what a process that was killed knows of its orders when it comes back; the event log may lack its end.
 """
@@ -11,11 +12,11 @@ from typing import Final
 
 import msgspec
 
-from basis_actors.messages.exchange import OrderTicket, TransferTicket
+from basis_actors.messages.exchange import OrderTicket, Payment, TransferTicket, VenueFill
 from basis_actors.messages.orders import Order
 from basis_actors.messages.stops import StopTicket
 
-__all__ = ["Intent", "IntentState", "JournalEntry", "may_follow"]
+__all__ = ["Intent", "IntentState", "JournalEntry", "LastHeld", "Remembered", "may_follow"]
 
 
 class IntentState(StrEnum):
@@ -93,3 +94,29 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     changed_ns: int
     venue_id: str | None = None
     """What the exchange calls it; None while that is not known."""
+
+
+class LastHeld(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an account held when a process last compared it with its ledger, as the ledger has it."""
+
+    account: str
+    """Tells the account from others at the same exchange; empty where nobody says."""
+    pairs: tuple[str, ...]
+    """Markets whose trades were booked."""
+    tokens: tuple[str, ...]
+    """What was booked, in alphabetical order."""
+    time_ns: int
+    positions: dict[str, float]
+    """By position key."""
+    entries: dict[str, float]
+    """Average entries of the perpetuals, by position key."""
+
+
+class Remembered(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account held when it was last known, and what was written down of it since: none of that is in it yet."""
+
+    held: LastHeld
+    fills: tuple[VenueFill, ...]
+    payments: tuple[Payment, ...]
+    transfers: tuple[JournalEntry, ...]
+    """Whatever became of them."""

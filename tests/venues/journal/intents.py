@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from msgspec.structs import replace
+
 from basis_actors.messages.commands import IncomingTransfer
-from basis_actors.messages.exchange import OrderTicket, Payment, PaymentKind, VenueFill, Wallet
-from basis_actors.messages.journal import Intent
+from basis_actors.messages.exchange import OrderTicket, Payment, PaymentKind, TransferTicket, VenueFill, Wallet
+from basis_actors.messages.journal import Intent, LastHeld
 from basis_actors.messages.orders import ExecutionMode, ExpectedDelta, OperationType, Order, Side
 from basis_actors.venues.journal.memory import MemoryJournal
 from basis_actors.venues.journal.sqlite import SqliteJournal
@@ -100,6 +102,26 @@ def incoming(operation: str, amount: float = 1_000.1) -> IncomingTransfer:
     return IncomingTransfer(operation, "bybit:BaseToken:USDT", "transit:BaseToken:USDT", amount, 20)
 
 
+def held(time_ns: int, **positions: float) -> LastHeld:
+    """What an account holds of tokens."""
+    return LastHeld(
+        account="a1",
+        pairs=("BTC-PERP",),
+        tokens=("USDT",),
+        time_ns=time_ns,
+        positions={f"binance:BaseToken:{token}": amount for token, amount in positions.items()},
+        entries={},
+    )
+
+
+def withdrawal(client_id: str, domain: str = "binance") -> Intent:
+    """A transfer that is to be sent."""
+    ticket = TransferTicket(
+        client_id=client_id, token="USDT", amount=Decimal(5), source=Wallet.SPOT, target=None, address="a", network="n"
+    )
+    return replace(intent(client_id, domain=domain), ticket=ticket)
+
+
 async def reading(journal: Journal, operations: Iterable[tuple[int, str]]) -> dict[str, object]:
     """Everything that a journal answers."""
     return {
@@ -109,4 +131,5 @@ async def reading(journal: Journal, operations: Iterable[tuple[int, str]]) -> di
         "domains": await journal.domains(),
         "expected": {domain: await journal.expected(domain) for domain in DOMAINS},
         "groups": await journal.open_groups(),
+        "remembered": {domain: await journal.remembered(domain) for domain in DOMAINS},
     }

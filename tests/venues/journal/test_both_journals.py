@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
-from tests.venues.journal.intents import Journal, fill, incoming, intent, legs, payment
+from tests.venues.journal.intents import Journal, fill, held, incoming, intent, legs, payment, withdrawal
 from tests.venues.journal.kept import Kept
 
 from basis_actors.errors import BasisError
@@ -211,3 +211,38 @@ async def test_stops_are_listed_whatever_became_of_them_and_name_the_order_they_
         assert [(entry.intent.client_id, entry.state) for entry in stops] == [("s1", S.FILLED), ("s2", S.PENDING)]
         assert await journal.named("binance", "BTC-PERP", "o1") == stops[0]
         assert await journal.stops("bybit") == ()
+
+
+async def since(journal: Journal) -> tuple[int, tuple[object, ...]]:
+    """When an account was known last, and what came since."""
+    remembered = await journal.remembered("binance")
+    assert remembered is not None
+    return remembered.held.time_ns, (*remembered.fills, *remembered.payments, *remembered.transfers)
+
+
+async def test_what_an_account_held_is_remembered_with_what_came_since(kept: Kept) -> None:
+    journal = kept.journal
+    assert await journal.remembered("binance") is None
+    await journal.book_fill("binance", fill("before"))
+    await journal.book_payment("binance", payment("before"))
+    await journal.intend(withdrawal("before"))
+    await journal.keep("binance", held(10, USDT=1.5))
+    await journal.book_fill("bybit", fill("elsewhere"))
+    await journal.intend(withdrawal("elsewhere", "bybit"))
+    assert await since(journal) == (10, ())
+    journal = kept.reopen()
+    assert await since(journal) == (10, ())
+    assert await journal.remembered("bybit") is None
+    await journal.book_fill("binance", fill("before"))
+    await journal.book_fill("binance", fill("since"))
+    await journal.book_payment("binance", payment("since"))
+    await journal.intend(withdrawal("since"))
+    await journal.intend(intent("trade"))
+    entry = await journal.advance("since", S.SENT, Decimal(0), "sent", 20)
+    assert await since(journal) == (10, (fill("since"), payment("since"), entry))
+    journal = kept.reopen()
+    assert await since(journal) == (10, (fill("since"), payment("since"), entry))
+    await journal.keep("binance", held(30, USDT=2.5))
+    assert await since(journal) == (30, ())
+    journal = kept.reopen()
+    assert await since(journal) == (30, ())

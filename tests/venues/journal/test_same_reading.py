@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.venues.journal.intents import DOMAINS, fill, incoming, intent, legs, payment, reading
+from tests.venues.journal.intents import DOMAINS, fill, held, incoming, intent, legs, payment, reading
 from tests.venues.journal.kept import Kept, in_memory, on_disk
 
 from basis_actors.errors import BasisError
@@ -29,6 +29,7 @@ STEPS = st.one_of(
     st.tuples(st.just("arrived"), PLACES, NAMES),
     st.tuples(st.just("begin"), NAMES),
     st.tuples(st.just("end"), st.integers(1, 3), NAMES),
+    st.tuples(st.just("keep"), PLACES, st.integers(1, 9)),
     st.tuples(st.just("kill")),
 )
 
@@ -55,6 +56,8 @@ async def done(kept: Kept, step: tuple[Any, ...]) -> object:
                 return await journal.begin_group(rest[0], legs(rest[0]))
             case "end":
                 return await journal.end_group(*rest)
+            case "keep":
+                return await journal.keep(rest[0], held(rest[1], USDT=1.5))
             case _:
                 return kept.reopen().incarnation
     except BasisError as error:

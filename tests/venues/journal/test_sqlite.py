@@ -15,7 +15,7 @@ from random import Random
 import anyio
 import pytest
 from tests.venues.journal.disk import fill_disk, free_disk
-from tests.venues.journal.intents import fill, incoming, intent, legs, payment, reading
+from tests.venues.journal.intents import fill, held, incoming, intent, legs, payment, reading
 
 from basis_actors.errors import BasisError, JournalError
 from basis_actors.messages.journal import IntentState
@@ -152,6 +152,34 @@ async def test_a_damaged_journal_is_refused(path: Path, damage: str) -> None:
     apply(path)
     with pytest.raises(BasisError, match=f"ENGINE-004: order journal .*journal.db cannot be opened: .*({text})"):
         SqliteJournal(path)
+
+
+async def test_one_in_which_nobody_has_kept_what_accounts_hold_is_gone_on_with(path: Path) -> None:
+    journal = SqliteJournal(path)
+    await journal.book_fill("binance", fill("t1"))
+    journal.close()
+    say("DROP TABLE held")(path)
+    after = SqliteJournal(path)
+    assert await after.remembered("binance") is None
+    await after.keep("binance", held(5, USDT=1.5))
+    after.close()
+
+
+async def test_what_an_account_held_reaches_a_full_disk_after_what_was_booked_before(
+    path: Path, journal: SqliteJournal
+) -> None:
+    await journal.keep("binance", held(5, USDT=1.5))
+    fill_disk(journal)
+    await journal.book_fill("binance", fill("t1"))
+    await journal.keep("binance", held(6, USDT=2.5))
+    await journal.book_fill("binance", fill("t2"))
+    free_disk(journal)
+    journal.close()
+    after = SqliteJournal(path)
+    remembered = await after.remembered("binance")
+    assert remembered is not None
+    assert (remembered.held, remembered.fills) == (held(6, USDT=2.5), (fill("t2"),))
+    after.close()
 
 
 @pytest.mark.parametrize(("statement", "layout"), [("PRAGMA user_version = 2", 2), ("PRAGMA user_version = 0", 0)])

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.exchange import Payment, VenueFill
-from basis_actors.messages.journal import Intent, IntentState, JournalEntry
+from basis_actors.messages.journal import Intent, IntentState, JournalEntry, LastHeld
 from basis_actors.messages.orders import Order
 from basis_actors.venues.journal.memory import JournalBook, MemoryJournal
 
@@ -77,6 +77,10 @@ class FrailJournal(MemoryJournal):
     async def end_group(self, incarnation: int, group_id: str) -> None:
         """Forget it."""
         await self._write(super().end_group(incarnation, group_id))
+
+    async def keep(self, domain: str, held: LastHeld) -> None:
+        """Keep what an account holds."""
+        await self._write(super().keep(domain, held))
 
     async def _write(self, take_effect: Coroutine[Any, Any, R]) -> R:
         if self._strikes("killed before a write"):

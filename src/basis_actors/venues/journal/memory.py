@@ -7,21 +7,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Final
+from itertools import islice
+from typing import Final, NamedTuple
 
 import msgspec
 
 from basis_actors.errors import BasisError
 from basis_actors.messages.commands import IncomingTransfer
-from basis_actors.messages.exchange import OrderTicket, Payment, VenueFill
-from basis_actors.messages.journal import Intent, IntentState, JournalEntry, may_follow
+from basis_actors.messages.exchange import OrderTicket, Payment, TransferTicket, VenueFill
+from basis_actors.messages.journal import Intent, IntentState, JournalEntry, LastHeld, Remembered, may_follow
 from basis_actors.messages.orders import Order
 from basis_actors.messages.stops import StopTicket
 
-__all__ = ["JournalBook", "MemoryJournal"]
+__all__ = ["JournalBook", "Kept", "MemoryJournal"]
 
 _LONGEST: Final = 1_000
 """Characters of evidence that are kept."""
+
+
+class Kept(NamedTuple):
+    """What is remembered of one account."""
+
+    held: LastHeld
+    intents: int
+    """How many there were, at all accounts."""
+    fills: list[VenueFill]
+    """Since then."""
+    payments: list[Payment]
+    """Since then."""
 
 
 class JournalBook:
@@ -41,6 +54,8 @@ class JournalBook:
         """Incarnation, name and orders of what began and did not end, oldest first."""
         self.begun: list[tuple[int, tuple[Order, ...]]] = []
         """Incarnation and orders of every group, oldest first; only a journal in memory keeps them all."""
+        self.kept: dict[str, Kept] = {}
+        """By domain."""
         self._attempts: dict[tuple[int, str], list[str]] = {}
         self._named: dict[tuple[str, str | None, str], str] = {}
 
@@ -125,7 +140,10 @@ class JournalBook:
         """Whether it was not there yet."""
         before = len(self.fills)
         self.fills.add((domain, fill.pair, fill.trade_id))
-        return len(self.fills) > before
+        is_new = len(self.fills) > before
+        if is_new and domain in self.kept:
+            self.kept[domain].fills.append(fill)
+        return is_new
 
     def add_payment(self, domain: str, payment: Payment, arrived: IncomingTransfer | None) -> bool:
         """Whether it was not there yet; if so, what has arrived with it is no longer on its way."""
@@ -135,6 +153,8 @@ class JournalBook:
             self.require_expected(domain, arrived)
             self.expected.remove((domain, arrived))
         self.payments.add((domain, payment.payment_id))
+        if domain in self.kept:
+            self.kept[domain].payments.append(payment)
         return True
 
     def expected_at(self, domain: str) -> tuple[IncomingTransfer, ...]:
@@ -158,6 +178,24 @@ class JournalBook:
     def open_groups(self) -> tuple[tuple[int, tuple[Order, ...]], ...]:
         """Incarnation and orders of what began and did not end, oldest first."""
         return tuple((incarnation, orders) for incarnation, _, orders in self.groups)
+
+    def keep(self, domain: str, held: LastHeld) -> None:
+        """Everything that is known by now is in what is held."""
+        self.kept[domain] = Kept(held, len(self.entries), [], [])
+
+    def remembered(self, domain: str) -> Remembered | None:
+        """What was kept, and what came since."""
+        kept = self.kept.get(domain)
+        if kept is None:
+            return None
+        since = islice(self.entries.values(), kept.intents, None)
+        ours = (entry for entry in since if entry.intent.domain == domain)
+        return Remembered(
+            held=kept.held,
+            fills=tuple(kept.fills),
+            payments=tuple(kept.payments),
+            transfers=tuple(entry for entry in ours if isinstance(entry.intent.ticket, TransferTicket)),
+        )
 
 
 def _legible(evidence: str) -> str:
@@ -191,6 +229,11 @@ class MemoryJournal:
     def groups(self) -> tuple[tuple[int, tuple[Order, ...]], ...]:
         """Incarnation and orders of every compensated group, oldest first."""
         return tuple(self._book.begun)
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        """Domains of which somebody has kept what they hold."""
+        return frozenset(self._book.kept)
 
     def reopened(self) -> MemoryJournal:
         """The same journal as the next process finds it."""
@@ -267,3 +310,11 @@ class MemoryJournal:
     async def open_groups(self) -> tuple[tuple[int, tuple[Order, ...]], ...]:
         """What began and did not end."""
         return self._book.open_groups()
+
+    async def keep(self, domain: str, held: LastHeld) -> None:
+        """Keep what an account holds."""
+        self._book.keep(domain, held)
+
+    async def remembered(self, domain: str) -> Remembered | None:
+        """What was kept, and what came since."""
+        return self._book.remembered(domain)

@@ -15,33 +15,31 @@ from contextlib import contextmanager, suppress
 from decimal import Decimal
 from errno import ENOSPC
 from pathlib import Path
-from typing import Final
 
 import anyio
 import anyio.to_thread
-import msgspec
 
 from basis_actors.errors import BasisError, JournalError
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.exchange import Payment, VenueFill
-from basis_actors.messages.journal import Intent, IntentState, JournalEntry
+from basis_actors.messages.journal import Intent, IntentState, JournalEntry, LastHeld, Remembered
 from basis_actors.messages.orders import Order
 from basis_actors.venues.journal.memory import JournalBook
+from basis_actors.venues.journal.reading import UNREADABLE, read_book
 from basis_actors.venues.journal.tables import (
+    HELD,
     SCHEMA,
     TOUCH,
     VERSION,
     Statement,
     encoded,
+    remember,
     state_of,
     strike_out,
     transition,
 )
 
 __all__ = ["SqliteJournal"]
-
-_UNREADABLE: Final = (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError)
-"""What contents that no process of ours wrote raise when they are decoded."""
 
 
 class SqliteJournal:
@@ -60,7 +58,7 @@ class SqliteJournal:
         self._failing = False
         self.tell: Callable[[str | None], object] = lambda _: None
         """Told why a change is not on disk, and None once everything is."""
-        with self._named("opened", lambda text, error: BasisError(_code_of(error), text), *_UNREADABLE):
+        with self._named("opened", lambda text, error: BasisError(_code_of(error), text), *UNREADABLE):
             if used and not path.exists():
                 raise self._lost("is gone")
             # The file holds orders and amounts; nobody else has to read them.
@@ -209,6 +207,16 @@ class SqliteJournal:
         """What began and did not end."""
         return self._book.open_groups()
 
+    async def keep(self, domain: str, held: LastHeld) -> None:
+        """Write down what an account holds."""
+        async with self._turn:
+            await self._note(remember(domain, held))
+            self._book.keep(domain, held)
+
+    async def remembered(self, domain: str) -> Remembered | None:
+        """What was kept, and what came since."""
+        return self._book.remembered(domain)
+
     async def _write(self, *statements: Statement) -> None:
         """One transaction, with what is owed before it. A cancellation waits for its end, so that the book is what the
         file is. Raises JournalError ENGINE-006."""
@@ -263,23 +271,14 @@ class SqliteJournal:
                 f"order journal {self._path} has the layout {version}, this program writes {VERSION}; run the version"
                 " of the program that wrote it until nothing is open, then begin a new state directory",
             )
+        # A journal without it is one that nobody has kept what an account holds in.
+        connection.execute(HELD)
         connection.execute("UPDATE journal SET incarnation = incarnation + 1")
         rows = connection.execute("SELECT deployment, incarnation FROM journal").fetchall()
         if len(rows) != 1:
             raise ValueError(f"it has {len(rows)} names where one was expected")
         deployment, incarnation = rows[0]
-        book = JournalBook(incarnation)
-        for entry in self._entries():
-            book.put(entry)
-        book.fills.update(connection.execute("SELECT domain, pair, trade_id FROM fills"))
-        book.payments.update(connection.execute("SELECT domain, payment_id FROM payments"))
-        decode_transfer = msgspec.json.Decoder(IncomingTransfer).decode
-        for domain, transfer in connection.execute("SELECT domain, transfer FROM expected ORDER BY rowid"):
-            book.expected.append((domain, decode_transfer(transfer)))
-        decode_orders = msgspec.json.Decoder(tuple[Order, ...]).decode
-        for number, group_id, orders in connection.execute("SELECT * FROM groups ORDER BY rowid"):
-            book.groups.append((number, group_id, decode_orders(orders)))
-        return deployment, book
+        return deployment, read_book(connection, incarnation)
 
     def _lost(self, what: str) -> BasisError:
         return BasisError(
@@ -294,23 +293,6 @@ class SqliteJournal:
         findings = [row[0] for row in self._connection.execute("PRAGMA quick_check(3)")]
         if findings != ["ok"]:
             raise ValueError(f"it is damaged: {'; '.join(findings)}")
-
-    def _entries(self) -> Iterator[JournalEntry]:
-        decode_intent = msgspec.json.Decoder(Intent).decode
-        for client_id, text, state, filled, evidence, changed, venue_id in self._connection.execute(
-            "SELECT client_id, intent, state, filled, evidence, changed_ns, venue_id FROM intents ORDER BY rowid"
-        ):
-            try:
-                yield JournalEntry(
-                    intent=decode_intent(text),
-                    state=IntentState(state),
-                    filled=Decimal(filled),
-                    evidence=evidence,
-                    changed_ns=changed,
-                    venue_id=venue_id,
-                )
-            except _UNREADABLE as error:
-                raise ValueError(f"intent {client_id!r} cannot be read, with {filled!r} filled: {error}") from error
 
     @contextmanager
     def _named(self, what: str, make: Callable[[str, Exception], BasisError], *also: type[Exception]) -> Iterator[None]:

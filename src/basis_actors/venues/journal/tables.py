@@ -7,9 +7,20 @@ from typing import Final, TypeAlias
 import msgspec
 
 from basis_actors.messages.commands import IncomingTransfer
-from basis_actors.messages.journal import JournalEntry
+from basis_actors.messages.journal import JournalEntry, LastHeld
 
-__all__ = ["SCHEMA", "TOUCH", "VERSION", "Statement", "encoded", "state_of", "strike_out", "transition"]
+__all__ = [
+    "HELD",
+    "SCHEMA",
+    "TOUCH",
+    "VERSION",
+    "Statement",
+    "encoded",
+    "remember",
+    "state_of",
+    "strike_out",
+    "transition",
+]
 
 VERSION: Final = 1
 SCHEMA: Final = """
@@ -32,6 +43,13 @@ CREATE TABLE payments (
 CREATE TABLE expected (domain TEXT NOT NULL, transfer TEXT NOT NULL);
 CREATE TABLE groups (incarnation INTEGER NOT NULL, group_id TEXT NOT NULL, orders TEXT NOT NULL);
 """
+HELD: Final = """
+CREATE TABLE IF NOT EXISTS held (
+    domain TEXT PRIMARY KEY, held TEXT NOT NULL,
+    fills INTEGER NOT NULL, payments INTEGER NOT NULL, intents INTEGER NOT NULL
+)
+"""
+"""What was kept of each account, and the last row of each table that is in it."""
 Statement: TypeAlias = tuple[str, tuple[object, ...]]
 TOUCH: Final[Statement] = ("UPDATE journal SET incarnation = incarnation", ())
 """Changes nothing, and needs a disk that can be written."""
@@ -52,6 +70,15 @@ def strike_out(domain: str, transfer: IncomingTransfer) -> Statement:
     first = "SELECT min(rowid) FROM expected WHERE domain = ? AND transfer = ?"
     row = (domain, encoded(transfer))
     return f"DELETE FROM expected WHERE rowid = ({first})", row  # noqa: S608 (no value is in it)
+
+
+def remember(domain: str, held: LastHeld) -> Statement:
+    """What an account holds, with every row that is there by now."""
+    statement = (
+        "INSERT OR REPLACE INTO held VALUES (?, ?, (SELECT coalesce(max(rowid), 0) FROM fills),"
+        " (SELECT coalesce(max(rowid), 0) FROM payments), (SELECT coalesce(max(rowid), 0) FROM intents))"
+    )
+    return statement, (domain, encoded(held))
 
 
 def transition(entry: JournalEntry) -> Statement:
