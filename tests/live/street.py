@@ -75,6 +75,8 @@ class Street:
             "component_config": {"monitoring": {"port": 0}, "kill_switch": {"flatten_pause_seconds": 0.5}},
         }
         self._overlay = overlay
+        self.account_terms: dict[str, float] = patience
+        """Of every exchange, for processes that start from now on."""
         self.settings: dict[str, Any] = overlay["component_config"]
         """Of the components, for processes that start from now on."""
 

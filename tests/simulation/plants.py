@@ -131,13 +131,13 @@ def believe_the_first_look(patch: pytest.MonkeyPatch) -> None:
     """Whatever an account shows is true."""
 
     async def look(account: ExchangeAccount) -> dict[str, float]:
-        await account._transfers.watch()
-        await account._intake.read()
-        state = await account._reader.state()
+        await account._parts.transfers.watch()
+        await account._parts.intake.read()
+        state = await account._parts.reader.state()
         shown = shown_by(account._terms, state)
-        found = account._mirror.differences(shown)
+        found = account._parts.mirror.differences(shown)
         if found:
-            account._comparison.take(state, found, account._market)
+            account._parts.comparison.take(state, found, account._market)
         return shown
 
     patch.setattr(ExchangeAccount, "_catch_up", look)

@@ -12,6 +12,7 @@ from basis_actors.errors import ConfigError
 from basis_actors.finance.keys import STABLE
 from basis_actors.ports import OrderJournal, VenueClient
 from basis_actors.services.state import StateDirectory, fingerprint_of
+from basis_actors.venues.live.account import ExchangeAccount
 from basis_actors.venues.live.build import build_account, pairs_of
 from basis_actors.venues.live.outside import OutsideWallet
 from basis_actors.venues.live.terms import LiveClock
@@ -56,6 +57,8 @@ class LiveAccounts:
         self._connections: dict[str, ExchangeConnection] = {}
         self._keys: dict[str, str] = {}
         self._state: StateDirectory | None = None
+        self._accounts: dict[str, ExchangeAccount] = {}
+        """Of the process that runs."""
         self._identified: dict[str, str] = {}
         """What each exchange calls our account."""
         self._addresses: dict[str, tuple[str, ...]] = {}
@@ -88,7 +91,10 @@ class LiveAccounts:
         if self._state is None or self._identified.get(name) == account:
             return
         self._state.lock_account(name, fingerprint_of(name, "account", account))
-        self._state.lock_on_machine(name, fingerprint_of(name, "account", account, *self._addresses[name]))
+        there = fingerprint_of(name, "account", account, *self._addresses[name])
+        self._state.lock_on_machine(name, there)
+        if name in self._accounts:
+            self._accounts[name].identify(there)
         self._identified[name] = account
 
     def lock(self, state: StateDirectory) -> None:
@@ -129,6 +135,7 @@ class LiveAccounts:
                 addresses=addresses,
                 keeps_stops=self._keeps_stops,
             )
+            self._accounts[name] = account
             venues.append(account)
         return venues
 

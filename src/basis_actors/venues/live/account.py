@@ -11,27 +11,21 @@ from basis_actors.config import AccountConfig
 from basis_actors.errors import AuthFailed, Rejected, Transient, UnknownOutcome, VenueError
 from basis_actors.messages.book import TickStarted
 from basis_actors.messages.commands import IncomingTransfer
-from basis_actors.messages.exchange import OrderReport, OrderTicket
+from basis_actors.messages.exchange import OrderReport
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus, Settlement
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import OperationType, Order
-from basis_actors.messages.stops import BracketRecalled, StopTicket
+from basis_actors.messages.stops import BracketRecalled
 from basis_actors.ports import ExchangeApi, OrderJournal
 from basis_actors.times import utc_from_ns
-from basis_actors.venues.live.comparison import Comparison
 from basis_actors.venues.live.contact import Contact
-from basis_actors.venues.live.findings import Findings
-from basis_actors.venues.live.intake import Intake
-from basis_actors.venues.live.intents import Intents
 from basis_actors.venues.live.lateness import Lateness
 from basis_actors.venues.live.left_orders import LeftOrders
-from basis_actors.venues.live.mirror import Mirror, shown_by
+from basis_actors.venues.live.opening import Opening
 from basis_actors.venues.live.order_desk import OrderDesk
-from basis_actors.venues.live.reader import AccountReader
-from basis_actors.venues.live.stop_book import StopBook
-from basis_actors.venues.live.stop_desk import StopDesk
+from basis_actors.venues.live.parts import AccountParts
 from basis_actors.venues.live.terms import AccountTerms, LiveClock
-from basis_actors.venues.live.tickets import is_ours, sketch_of
+from basis_actors.venues.live.tickets import sketch_of
 from basis_actors.venues.live.transfer_desk import TransferDesk
 
 __all__ = ["ExchangeAccount"]
@@ -56,47 +50,18 @@ class ExchangeAccount:
         self._journal = journal
         self._leverage = dict(leverage)
         self._clock = clock
-        self.findings = Findings(f"venue_{terms.venue}")
-        self._reader = AccountReader(terms, api, clock)
-        self._mirror = Mirror(terms)
-        self._intents = Intents(terms, journal, clock)
-        self._intake = Intake(terms, api, journal, self._mirror, self.findings, clock)
-        self._orders = OrderDesk(terms, api, self._intents, self._intake, self._held, clock)
-        self._transfers = TransferDesk(terms, api, journal, self._intents, self._mirror, self.findings, clock)
+        self._parts = parts = AccountParts(terms, api, journal, clock)
+        self._opening = Opening(parts)
+        self.findings = parts.findings
+        self._lateness = Lateness(terms, self.findings)
+        self._contact = Contact(terms.venue, self.findings, clock)
         self.left = LeftOrders()
         """Orders that nobody waits for any longer."""
-        self._comparison = Comparison(
-            terms,
-            self._reader,
-            self._mirror,
-            self._intake,
-            self._orders,
-            self._transfers,
-            journal,
-            self.findings,
-            clock,
-        )
-        self._lateness = Lateness(terms, self.findings)
-        self._market: MarketState | None = None
-        """Of the last tick."""
-        self._stop_book = StopBook(terms, api, journal, self._intents, self.findings, clock)
-        self._stops = StopDesk(
-            terms,
-            journal,
-            self._stop_book,
-            self._intents,
-            self._orders,
-            self._intake,
-            self._held,
-            self.findings,
-            clock,
-        )
-        self._intake.explain = self._stops.explain
         self.recalled: tuple[BracketRecalled, ...] = ()
         """What earlier processes knew of positions with stops, for somebody to tell the strategy."""
+        self._market: MarketState | None = None
+        """Of the last tick."""
         self._opened: tuple[Settlement, ...] = ()
-        self._is_open = False
-        self._contact = Contact(terms.venue, self.findings, clock)
         self._told: set[str] = set()
 
     @property
@@ -108,6 +73,10 @@ class ExchangeAccount:
     def venues(self) -> tuple[str, ...]:
         """Itself."""
         return (self._terms.venue,)
+
+    def identify(self, account: str) -> None:
+        """Let it know what tells this account from others at its exchange, before it is opened."""
+        self._parts.last_known.account = account
 
     @property
     def patience(self) -> AccountConfig:
@@ -132,12 +101,12 @@ class ExchangeAccount:
     @property
     def doubt(self) -> str | None:
         """What the exchange shows and is not believed yet; None while it is believed."""
-        return self._comparison.doubt.problem
+        return self._parts.comparison.doubt.problem
 
     @property
     def bound(self) -> dict[str, float]:
         """How much of what could be sold open orders bind, by position key, as it was shown last."""
-        return self._reader.bound
+        return self._parts.reader.bound
 
     @property
     def late(self) -> str | None:
@@ -147,62 +116,16 @@ class ExchangeAccount:
     # Before trading
 
     async def prepare(self) -> None:
-        """Bring the exchange into the state that trading needs. Raises a VenueError when that is not possible."""
-        await self._api.prepare(self._leverage)
-        self._orders.filters = await self._api.filters()
-        missing = sorted(set(self._terms.pairs) - self._orders.filters.keys())
-        if missing:
-            raise Rejected(
-                "VEN-004", f"{self.domain} has no market {', '.join(missing)}; correct the venue's configuration"
-            )
-        await self._intake.skip()
+        """As `Opening.prepare`."""
+        await self._opening.prepare(self._leverage)
 
     async def conclude_earlier(self) -> None:
-        """Find out what became of everything that earlier processes sent, and say so. Raises a VenueError when that
-        cannot be found out."""
-        for entry in await self._journal.unresolved(self.domain):
-            if isinstance(entry.intent.ticket, StopTicket):
-                await self._stop_book.conclude(entry)
-                continue
-            desk = self._orders if isinstance(entry.intent.ticket, OrderTicket) else self._transfers
-            ended = await desk.conclude(entry)
-            text = f"{entry.intent.client_id} of an earlier process is {ended.state}: {ended.evidence}"
-            operation_id = entry.intent.order.operation_id
-            self.findings.error(self._clock.now(), "VEN-002", text, operation_id, passes=True)
-        for order in await self._api.open_orders():
-            if not is_ours(self._journal.deployment, order.client_id):
-                self.findings.error(
-                    self._clock.now(),
-                    "VEN-007",
-                    f"{self.domain} has an open order {order.venue_order_id} in {order.pair} ({order.client_id}), which"
-                    " is not ours; it is left alone",
-                )
-        if self._terms.keeps_stops:
-            await self._stop_book.survey()
+        """As `Opening.conclude_earlier`."""
+        await self._opening.conclude_earlier()
 
     async def open(self) -> None:
-        """Begin the ledger with what the account holds. Raises Transient when it does not come to rest."""
-        patience = self._terms.patience
-        await self._transfers.strike_out()
-        await self._transfers.forget_ended()
-        for _ in range(patience.steady_reads + 1):
-            before = await self._intake.skip()
-            began_ns = self._clock.now()
-            state = await self._reader.steady()
-            at_rest = await self._intake.skip() == before and not await self._transfers.forget_ended()
-            if state is not None and at_rest:
-                # What was booked before, while an unfinished group was unwound, is in what was read now.
-                self.findings.settlements = []
-                self._intake.begin(began_ns)
-                self._opened = self._mirror.open(state, await self._under_way(), self._intake.meanwhile)
-                self._is_open = True
-                await self._stops.revive()
-                await self._stops.watch()
-                await self._stops.tend_all()
-                self.recalled = await self._stops.recall()
-                return
-            await self._clock.sleep(patience.read_pause_seconds)
-        raise Transient("VEN-003", f"{self.domain} goes on trading while its account is read; somebody else uses it")
+        """As `Opening.open`."""
+        self._opened, self.recalled = await self._opening.open()
 
     # The port of a venue domain
 
@@ -222,7 +145,7 @@ class ExchangeAccount:
                 self.findings.error(self._clock.now(), error.code, text, passes=True)
             self._contact.lose(error)
         expected = await self._journal.expected(self.domain)
-        self._lateness.look(self._clock.now(), (*expected, *self._transfers.leaving))
+        self._lateness.look(self._clock.now(), (*expected, *self._parts.transfers.leaving))
         found, self.findings.settlements = tuple(self.findings.settlements), []
         return opened + found
 
@@ -230,7 +153,7 @@ class ExchangeAccount:
         """Ask an account that could not be looked at whether it can be again, and what became of what was left to it;
         then it is compared with the ledger as well."""
         try:
-            await (self._reader.state() if self.left.problem is None else self._catch_up())
+            await (self._parts.reader.state() if self.left.problem is None else self._catch_up())
         except (Transient, AuthFailed) as error:
             self._contact.lose(error)
             return
@@ -248,10 +171,10 @@ class ExchangeAccount:
         Also where our key is refused: what brings a group to its end that had begun may be what it still may send.
         """
         try:
-            await self._stops.plan(order)
-            return await self._stops.see_to(order, await self._desk(order).send(order))
+            await self._parts.stops.plan(order)
+            return await self._parts.stops.see_to(order, await self._desk(order).send(order))
         except VenueError as error:
-            await self._stops.drop(order)
+            await self._parts.stops.drop(order)
             self._contact.not_sent(error)
             raise
 
@@ -265,10 +188,10 @@ class ExchangeAccount:
 
     async def resolve(self, order: Order) -> ExecutionHandshake:
         """What became of an order that was sent."""
-        attempts = await self._intents.attempts(order)
+        attempts = await self._parts.intents.attempts(order)
         if attempts:
             try:
-                return await self._stops.see_to(order, await self._desk(order).ask(attempts[-1]))
+                return await self._parts.stops.see_to(order, await self._desk(order).ask(attempts[-1]))
             except (AuthFailed, Transient) as error:
                 self._contact.not_told(error)
                 raise
@@ -285,7 +208,7 @@ class ExchangeAccount:
         """Find out by itself what became of an order, and take no other before; with `unknown` false it is done, and
         the account has yet to be compared with the ledger."""
         if unknown:
-            attempts = await self._intents.attempts(order)
+            attempts = await self._parts.intents.attempts(order)
             self.left.add(order, attempts, self._clock.now())
         else:
             self.left.must_compare()
@@ -297,10 +220,10 @@ class ExchangeAccount:
         """
         try:
             shown = await self._catch_up()
-            doubted = self._comparison.doubt.keys
-            booked = {key: amount for key in doubted if (amount := self._mirror.positions.get(key, 0.0))}
+            doubted = self._parts.comparison.doubt.keys
+            booked = {key: amount for key in doubted if (amount := self._parts.mirror.positions.get(key, 0.0))}
             believed = {key: amount for key, amount in shown.items() if key not in doubted}
-            return {**believed, **booked, **await self._under_way()}
+            return {**believed, **booked, **await self._parts.transfers.under_way()}
         except AuthFailed as error:
             self._contact.lose(error)
             raise
@@ -326,7 +249,7 @@ class ExchangeAccount:
         From now on none of them is waited for: one that is not open yet is cancelled by whoever follows it. Raises a
         VenueError when the exchange does not say what is open.
         """
-        return await self._orders.unwanted(before_ns)
+        return await self._parts.orders.unwanted(before_ns)
 
     async def cancel(self, order: OrderReport) -> None:
         """Ask for the end of an open order; what it had filled is booked by whoever follows it. Raises a VenueError."""
@@ -340,9 +263,9 @@ class ExchangeAccount:
 
     async def _catch_up(self) -> dict[str, float]:
         """Read the account, and bring stops in line with what it holds. Returns what it shows."""
-        await self._stops.watch()
+        await self._parts.stops.watch()
         shown = await self._read_account()
-        if await self._stops.tend_all():
+        if await self._parts.stops.tend_all():
             shown = await self._read_account()
         return shown
 
@@ -354,30 +277,10 @@ class ExchangeAccount:
         """
         for order in self.left.waiting:
             self.left.answer(order, await self.resolve(order))
-        shown = await self._comparison.run(self._market)
+        shown = await self._parts.comparison.run(self._market)
         self._contact.find()
         self.left.compared()
         return shown
 
-    async def _held(self, key: str) -> float:
-        """How much there is of something: as booked, and before anything is booked as the account shows.
-
-        An account that has just changed may be shown as it was, so that what is booked is the better answer. Raises
-        Transient while the account does not come to rest.
-        """
-        if self._is_open:
-            return self._mirror.positions.get(key, 0.0)
-        state = await self._reader.steady()
-        if state is None:
-            raise Transient("VEN-003", f"{self.domain} shows its account differently each time; ask again")
-        return shown_by(self._terms, state).get(key, 0.0)
-
-    async def _under_way(self) -> dict[str, float]:
-        """Tokens on their way here, by transit key."""
-        under_way: dict[str, float] = {}
-        for transfer in await self._journal.expected(self.domain):
-            under_way[transfer.transit_key] = under_way.get(transfer.transit_key, 0.0) + transfer.amount
-        return under_way
-
     def _desk(self, order: Order) -> OrderDesk | TransferDesk:
-        return self._transfers if order.operation is OperationType.TRANSFER else self._orders
+        return self._parts.transfers if order.operation is OperationType.TRANSFER else self._parts.orders

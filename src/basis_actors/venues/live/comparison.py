@@ -16,6 +16,7 @@ from basis_actors.ports import OrderJournal
 from basis_actors.venues.live.doubt import Belief, Doubt
 from basis_actors.venues.live.findings import Findings
 from basis_actors.venues.live.intake import Intake
+from basis_actors.venues.live.last_known import LastKnown
 from basis_actors.venues.live.mirror import Mirror, shown_by
 from basis_actors.venues.live.order_desk import OrderDesk
 from basis_actors.venues.live.reader import AccountReader
@@ -39,6 +40,7 @@ class Comparison:
         intake: Intake,
         orders: OrderDesk,
         transfers: TransferDesk,
+        last_known: LastKnown,
         journal: OrderJournal,
         findings: Findings,
         clock: LiveClock,
@@ -49,6 +51,7 @@ class Comparison:
         self._intake = intake
         self._orders = orders
         self._transfers = transfers
+        self._last_known = last_known
         self._journal = journal
         self._findings = findings
         self._clock = clock
@@ -78,6 +81,7 @@ class Comparison:
                 if not await self._is_trading():
                     self.take(state, found, market)
                 break
+        await self._last_known.keep()
         return shown
 
     def take(self, state: AccountState, found: Mapping[str, tuple[float, float]], market: MarketState | None) -> None:

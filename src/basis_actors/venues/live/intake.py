@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, TypeAlias
 
@@ -16,7 +16,7 @@ from basis_actors.venues.live.findings import Findings
 from basis_actors.venues.live.mirror import Mirror
 from basis_actors.venues.live.terms import AccountTerms, LiveClock
 
-__all__ = ["Intake", "OrderNumber"]
+__all__ = ["Intake", "OrderNumber", "purse_of"]
 
 _SOURCES: Final = {
     PaymentKind.FUNDING: DeltaSource.FUNDING,
@@ -25,6 +25,9 @@ _SOURCES: Final = {
     PaymentKind.OTHER: DeltaSource.ADJUSTMENT,
 }
 
+_LONGEST_ABSENCE_NS: Final = 30 * 86_400 * NS_PER_SECOND
+"""How far back a process reads that begins again; exchanges keep statements for longer. What is older and not known
+stays unexplained."""
 _ALIKE: Final = 0.1
 """How much less or more than was sent may arrive for it to be the same transfer: networks and banks take a little."""
 
@@ -75,7 +78,7 @@ class Intake:
         """Take what is there for booked, as the account that is read next contains it. Returns the ids, to see
         whether anything comes in between."""
         venue, now = self._terms.venue, self._clock.now()
-        since = await self._lookback(now)
+        since = await self._first_lookback(now)
         seen: set[str] = set()
         for pair in self._terms.pairs:
             for fill in await self._api.fills(pair, since):
@@ -125,6 +128,16 @@ class Intake:
         expected = await self._journal.expected(self._terms.venue)
         return min((now_ns, *(transfer.arrives_ns for transfer in expected))) - lookback
 
+    async def _first_lookback(self, now_ns: int) -> int:
+        """The same of a process that has not looked yet: far enough for whatever explains how the account has changed
+        since it was last known."""
+        kept = await self._journal.remembered(self._terms.venue)
+        since = await self._lookback(now_ns)
+        if kept is None:
+            return since
+        lookback = round(self._terms.patience.lookback_seconds * NS_PER_SECOND)
+        return min(since, max(kept.held.time_ns - lookback, now_ns - _LONGEST_ABSENCE_NS))
+
     async def _take_fill(self, fill: VenueFill) -> None:
         venue, number = self._terms.venue, (fill.pair, fill.venue_order_id)
         entry = await self._journal.named(venue, *number)
@@ -164,7 +177,7 @@ class Intake:
         if payment.kind is PaymentKind.DEPOSIT:
             self._take_deposit(payment, transfer)
             return
-        key = self._purse(payment)
+        key = purse_of(self._terms, payment, self._mirror.positions)
         self._book(_SOURCES[payment.kind], payment.time_ns, PositionDelta(key, float(payment.amount)))
         if payment.kind is not PaymentKind.FUNDING:
             self._findings.error(
@@ -179,15 +192,6 @@ class Intake:
         if payment.kind is PaymentKind.WITHDRAWAL:
             return await self._journal.named(self._terms.venue, None, payment.payment_id) is None
         return payment.kind is PaymentKind.DEPOSIT
-
-    def _purse(self, payment: Payment) -> str:
-        """Key that a payment changes. What the funding purse did not have has left from where trades are paid: a
-        statement does not always say from which purse the owner withdraws."""
-        terms = self._terms
-        key = terms.cash_key(payment.wallet, payment.token)
-        if payment.wallet is Wallet.FUNDING and self._mirror.positions.get(key, 0.0) + float(payment.amount) < 0.0:
-            return terms.spot_key(payment.token)
-        return key
 
     def _take_deposit(self, payment: Payment, transfer: IncomingTransfer | None) -> None:
         """Tokens that were on their way here, or the owner's."""
@@ -209,6 +213,15 @@ class Intake:
 
     def _book(self, source: DeltaSource, time_ns: int, *deltas: PositionDelta, operation_id: str | None = None) -> None:
         self._findings.settlements += self._mirror.book_covered(source, utc_from_ns(time_ns), deltas, operation_id)
+
+
+def purse_of(terms: AccountTerms, payment: Payment, positions: Mapping[str, float]) -> str:
+    """Key that a payment changes. What the funding purse did not have has left from where trades are paid: a statement
+    does not always say from which purse the owner withdraws."""
+    key = terms.cash_key(payment.wallet, payment.token)
+    if payment.wallet is Wallet.FUNDING and positions.get(key, 0.0) + float(payment.amount) < 0.0:
+        return terms.spot_key(payment.token)
+    return key
 
 
 def _meant(expected: Sequence[IncomingTransfer], payment: Payment) -> IncomingTransfer | None:

@@ -55,25 +55,28 @@ class Mirror:
         return settlement
 
     def open(
-        self, state: AccountState, under_way: Mapping[str, float], meanwhile: Sequence[Payment] = ()
+        self,
+        state: AccountState,
+        under_way: Mapping[str, float],
+        meanwhile: Sequence[Payment] = (),
+        instead: Mirror | None = None,
     ) -> tuple[Settlement, ...]:
         """Begin anew with what the account holds, perpetuals at the exchange's own entry prices, and with what is
-        `under_way` to it, by transit key.
+        `under_way` to it, by transit key; or with what it should hold `instead`, where that is not what is shown.
 
         What the owner has brought and taken `meanwhile`, since the last process, is in what is there and comes as his
         own, so that whoever goes on from that process takes it for no gain and no loss.
         """
         self.positions, self.entries, self._sequence = {}, {}, 0
-        deltas = [
-            PositionDelta(self._terms.position_key(held.pair), float(held.size), float(held.entry))
-            for held in state.holdings
-        ]
+        held = shown_by(self._terms, state) if instead is None else instead.positions
+        entries = _entries_shown(self._terms, state) if instead is None else instead.entries
+        deltas = [PositionDelta(key, held[key], entry) for key, entry in entries.items() if key in held]
         flows = [
             (payment, PositionDelta(self._terms.cash_key(payment.wallet, payment.token), float(payment.amount)))
             for payment in meanwhile
             if payment.token in self._terms.tokens
         ]
-        cash = {key: amount for key, amount in shown_by(self._terms, state).items() if parse_key(key).contract is None}
+        cash = {key: amount for key, amount in held.items() if parse_key(key).contract is None}
         for _, delta in flows:
             cash[delta.position_key] = cash.get(delta.position_key, 0.0) - delta.delta_amount
         deltas += [PositionDelta(key, amount) for key, amount in cash.items() if amount]
@@ -269,3 +272,8 @@ def shown_by(terms: AccountTerms, state: AccountState) -> dict[str, float]:
     shown = {key: float(amount) for key, amount in cash.items() if amount}
     shown.update((terms.position_key(held.pair), float(held.size)) for held in state.holdings if held.size)
     return shown
+
+
+def _entries_shown(terms: AccountTerms, state: AccountState) -> dict[str, float]:
+    """The exchange's own average entries, by position key."""
+    return {terms.position_key(held.pair): float(held.entry) for held in state.holdings}

@@ -64,6 +64,13 @@ class TransferDesk:
         """What is on its way to where nobody waits for it: to the wallet."""
         return tuple(_incoming(entry) for entry in self._watched.values() if not _is_announced(entry))
 
+    async def under_way(self) -> dict[str, float]:
+        """Tokens on their way here, by transit key."""
+        found: dict[str, float] = {}
+        for transfer in await self._journal.expected(self._terms.venue):
+            found[transfer.transit_key] = found.get(transfer.transit_key, 0.0) + transfer.amount
+        return found
+
     async def send(self, order: Order) -> ExecutionHandshake:
         """Send a transfer. Raises what the exchange raises."""
         entry = await self._intents.prepare(order, lambda name: ticket_of(order, name, self._terms, {}))
@@ -133,6 +140,18 @@ class TransferDesk:
                 text = f"{client_id} of an earlier process is {ended.state}: {ended.evidence}"
                 self._findings.error(self._clock.now(), "VEN-002", text, entry.intent.order.operation_id, passes=True)
         return len(self._watched) < len(watched)
+
+    async def effect(self, entry: JournalEntry) -> tuple[int, tuple[PositionDelta, ...]] | None:
+        """When a transfer that has been concluded was carried out, nanoseconds, and what it changed; None for one that
+        never left, or has come back. Raises what the exchange raises."""
+        report = None if entry.state in _NEVER_LEFT else await self._moved(entry)
+        if entry.state in _NEVER_LEFT or (report is not None and report.state is TransferState.FAILED):
+            return None
+        fee = 0.0 if report is None else float(report.fee)
+        at_ns = entry.intent.created_ns if report is None else report.time_ns
+        source, target = _keys(entry)
+        amount = float(_ticket(entry).amount)
+        return at_ns, (PositionDelta(source, -amount - fee), PositionDelta(target, amount))
 
     async def watch(self) -> None:
         """Look after withdrawals that are under way: one that fails brings its tokens back."""

@@ -1,0 +1,85 @@
+"""Defines how a live account begins: what an earlier process left is found out, then the ledger begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from basis_actors.errors import Rejected, Transient
+from basis_actors.messages.exchange import OrderTicket
+from basis_actors.messages.execution import Settlement
+from basis_actors.messages.stops import BracketRecalled, StopTicket
+from basis_actors.venues.live.mirror import shown_by
+from basis_actors.venues.live.parts import AccountParts
+from basis_actors.venues.live.tickets import is_ours
+
+__all__ = ["Opening"]
+
+
+class Opening:
+    """The steps before trading, in this order: `prepare`, `conclude_earlier`, `open`."""
+
+    def __init__(self, parts: AccountParts) -> None:
+        self._parts = parts
+
+    async def prepare(self, leverage: Mapping[str, int]) -> None:
+        """Bring the exchange into the state that trading needs. Raises a VenueError when that is not possible."""
+        parts, venue = self._parts, self._parts.terms.venue
+        await parts.api.prepare(dict(leverage))
+        parts.orders.filters = await parts.api.filters()
+        missing = sorted(set(parts.terms.pairs) - parts.orders.filters.keys())
+        if missing:
+            raise Rejected("VEN-004", f"{venue} has no market {', '.join(missing)}; correct the venue's configuration")
+        await parts.intake.skip()
+
+    async def conclude_earlier(self) -> None:
+        """Find out what became of everything that earlier processes sent, and say so. Raises a VenueError when that
+        cannot be found out."""
+        parts, venue = self._parts, self._parts.terms.venue
+        for entry in await parts.journal.unresolved(venue):
+            if isinstance(entry.intent.ticket, StopTicket):
+                await parts.stop_book.conclude(entry)
+                continue
+            desk = parts.orders if isinstance(entry.intent.ticket, OrderTicket) else parts.transfers
+            ended = await desk.conclude(entry)
+            text = f"{entry.intent.client_id} of an earlier process is {ended.state}: {ended.evidence}"
+            operation_id = entry.intent.order.operation_id
+            parts.findings.error(parts.clock.now(), "VEN-002", text, operation_id, passes=True)
+        for order in await parts.api.open_orders():
+            if not is_ours(parts.journal.deployment, order.client_id):
+                text = f"{venue} has an open order {order.venue_order_id} in {order.pair} ({order.client_id}), which"
+                parts.findings.error(parts.clock.now(), "VEN-007", f"{text} is not ours; it is left alone")
+        if parts.terms.keeps_stops:
+            await parts.stop_book.survey()
+
+    async def open(self) -> tuple[tuple[Settlement, ...], tuple[BracketRecalled, ...]]:
+        """Begin the ledger with what the account holds; or, where that is not what it held when it was last known and
+        what happened since, with that: what nothing explains is then judged as at any other time.
+
+        Returns how it begins, and what earlier processes knew of positions with stops. Raises Transient when the
+        account does not come to rest.
+        """
+        parts = self._parts
+        patience = parts.terms.patience
+        await parts.transfers.strike_out()
+        await parts.transfers.forget_ended()
+        for _ in range(patience.steady_reads + 1):
+            before = await parts.intake.skip()
+            began_ns = parts.clock.now()
+            state = await parts.reader.steady()
+            at_rest = await parts.intake.skip() == before and not await parts.transfers.forget_ended()
+            if state is not None and at_rest:
+                # What was booked before, while an unfinished group was unwound, is in what was read now.
+                parts.findings.settlements = []
+                expected = await parts.last_known.unless_shown(shown_by(parts.terms, state))
+                if expected is None:
+                    parts.intake.begin(began_ns)
+                under_way = await parts.transfers.under_way()
+                opened = parts.mirror.open(state, under_way, parts.intake.meanwhile, expected)
+                parts.is_open = True
+                await parts.stops.revive()
+                await parts.stops.watch()
+                await parts.stops.tend_all()
+                return opened, await parts.stops.recall()
+            await parts.clock.sleep(patience.read_pause_seconds)
+        venue = parts.terms.venue
+        raise Transient("VEN-003", f"{venue} goes on trading while its account is read; somebody else uses it")
