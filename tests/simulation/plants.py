@@ -27,6 +27,7 @@ from basis_actors.venues.live.account import ExchangeAccount
 from basis_actors.venues.live.answers import failed
 from basis_actors.venues.live.contact import Contact
 from basis_actors.venues.live.intents import Intents
+from basis_actors.venues.live.last_known import LastKnown
 from basis_actors.venues.live.left_orders import LeftOrders
 from basis_actors.venues.live.mirror import shown_by
 from basis_actors.venues.live.order_desk import OrderDesk
@@ -143,6 +144,15 @@ def believe_the_first_look(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ExchangeAccount, "_catch_up", look)
 
 
+def believe_what_a_start_shows(patch: pytest.MonkeyPatch) -> None:
+    """What the last process knew of an account is not asked."""
+
+    async def forget(_known: LastKnown, _shown: object) -> None:
+        return
+
+    patch.setattr(LastKnown, "unless_shown", forget)
+
+
 def write_a_deposit_in_two_steps(patch: pytest.MonkeyPatch) -> None:
     """First that it is there, then that it is no longer on its way."""
     book_payment = FrailJournal.book_payment
@@ -238,6 +248,7 @@ PLANTS: Final[dict[str, Plant]] = {
         go_on_without_keys,
         forget_what_came_back,
         believe_the_first_look,
+        believe_what_a_start_shows,
         write_a_deposit_in_two_steps,
         forget_the_latch,
         ignore_a_kill,

@@ -31,6 +31,7 @@ R = TypeVar("R")
 NEVER = 10**30
 FAULTS = {
     "account without positions",
+    "blank account",
     "filled in part",
     "keys revoked",
     "killed after a write",
@@ -136,6 +137,17 @@ def test_a_clock_that_differs_differs_everywhere_by_the_same() -> None:
     assert copies.payments([payment("p1")])[0].time_ns - payment("p1").time_ns == by
     assert copies.account(AccountState((), (), frozenset(), 100)).time_ns == 100 + by
     assert copies.since(1_000) == 1_000 - by
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_an_account_that_somebody_knew_is_shown_empty_for_a_while(book: Book, is_known: bool) -> None:
+    clock = WorldClock(book.clock.ns)
+    copies = Copies(fate(blank=1.0), clock, is_known=is_known)
+    state = await book.exchange.account()
+    shown = copies.account(state)
+    assert (shown.balances, shown.pairs) == (() if is_known else state.balances, state.pairs)
+    pass_seconds(clock, 600.0)
+    assert copies.account(state) == state
 
 
 def test_lists_hold_something_twice_and_lose_nothing() -> None:

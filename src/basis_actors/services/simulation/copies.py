@@ -22,12 +22,16 @@ T = TypeVar("T")
 class Copies:
     """What one process is shown of an account. Times that are shown are those of the exchange's clock."""
 
-    def __init__(self, fate: Fate, clock: WorldClock) -> None:
+    def __init__(self, fate: Fate, clock: WorldClock, *, is_known: bool = False) -> None:
+        """`is_known` says whether an earlier process has known the account: one that is shown empty is noticed then."""
         self._fate = fate
         self._clock = clock
         most = fate.rates.clock_difference
         self._ahead_ns = round(fate.random.uniform(-most, most) * NS_PER_SECOND)
         self._before: tuple[int, AccountState] | None = None
+        self._blank_until = clock.now()
+        if is_known and fate.strikes("blank account", fate.rates.blank, clock.now()):
+            self._blank_until += round(fate.random.uniform(0.0, fate.rates.blank_seconds) * NS_PER_SECOND)
         self._ours: set[str] = set()
         self._shown_from: dict[str, int] = {}
 
@@ -67,13 +71,16 @@ class Copies:
         return self._stirred([replace(payment, time_ns=payment.time_ns + self._ahead_ns) for payment in shown])
 
     def account(self, state: AccountState) -> AccountState:
-        """Balances and positions; sometimes as they were, now and then without saying anything about positions."""
+        """Balances and positions; sometimes as they were, now and then without saying anything about positions, and
+        after some starts as if there were nothing."""
         fate, rates, now = self._fate, self._fate.rates, self._clock.now()
         if self._before is not None:
             kept_ns, before = self._before
             is_young = now - kept_ns <= rates.old_account_seconds * NS_PER_SECOND
             if is_young and fate.strikes("old account", rates.old_account, now):
                 state = before
+        if now < self._blank_until:
+            state = AccountState((), (), state.pairs, state.time_ns)
         if fate.strikes("account without positions", rates.unread / 2, now):
             state = AccountState(state.balances, (), frozenset(), state.time_ns)
         return replace(state, time_ns=state.time_ns + self._ahead_ns)

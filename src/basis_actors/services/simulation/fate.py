@@ -49,6 +49,9 @@ class Rates(NamedTuple):
     old_account: float = 0.3
     """An account that has just changed is shown as it was, for up to `old_account_seconds`."""
     old_account_seconds: float = 2.0
+    blank: float = 0.1
+    """Of processes that follow one which knew the account: it is shown empty, for up to `blank_seconds`."""
+    blank_seconds: float = 600.0
     late_trade: float = 0.05
     """Of trades of ours: it is shown only after up to `late_trade_seconds`, long after what it changed."""
     late_trade_seconds: float = 10.0

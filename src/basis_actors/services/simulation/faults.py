@@ -39,14 +39,23 @@ _HOUR = 3600 * NS_PER_SECOND
 
 
 class FaultyExchangeApi(KeepsNoStops):
-    """The exchange of one world as one process reaches it. `cut` is called when the process is killed."""
+    """The exchange of one world as one process reaches it. `cut` is called when the process is killed; `is_known` says
+    whether an earlier process has known the account."""
 
-    def __init__(self, exchange: SimulatedExchangeApi, world: World, fate: Fate, window_seconds: float) -> None:
+    def __init__(
+        self,
+        exchange: SimulatedExchangeApi,
+        world: World,
+        fate: Fate,
+        window_seconds: float,
+        *,
+        is_known: bool = False,
+    ) -> None:
         self._exchange = exchange
         self._world = world
         self._clock = world.clock
         self._fate = fate
-        self._copies = Copies(fate, world.clock)
+        self._copies = Copies(fate, world.clock, is_known=is_known)
         self._stranger = Stranger(exchange, fate)
         self._window = window_seconds
         self._late: list[tuple[int, Callable[[], Awaitable[object]]]] = []

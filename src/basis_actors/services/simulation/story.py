@@ -225,7 +225,8 @@ class Story:
         for name in names:
             venue = run.venues[name]
             assert isinstance(venue, ExchangeVenue)
-            api = FaultyExchangeApi(world.exchanges[name], world, self.fate, venue.account_terms.receive_window_seconds)
+            window, is_known = venue.account_terms.receive_window_seconds, name in self.journal.accounts
+            api = FaultyExchangeApi(world.exchanges[name], world, self.fate, window, is_known=is_known)
             apis.append(api)
             targets = ["wallet", *(other for other in names if other != name)]
             addresses = {
