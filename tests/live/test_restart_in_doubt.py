@@ -38,12 +38,12 @@ async def test_an_account_that_shows_no_spot_at_the_start_is_not_traded_upon(the
     purse["BTC"] = Decimal(0)
     second = there.start("--state", str(there.state))
     await decided(there, second)
+    snapshots = list(EventLog(there.run_dir(second)).events(PositionSnapshot))
+    assert [each.positions[COIN] for each in snapshots] == pytest.approx([float(coins)] * len(snapshots), rel=1e-12)
     await there.until(second, lambda: bool(errors(there, second, "VEN-009")))
     (said,) = errors(there, second, "VEN-009")
     assert f"{COIN} is 0, {float(coins):.12g} is booked" in said.message
     assert "shows what nothing in its history explains" in ask(there, "status")
-    snapshots = list(EventLog(there.run_dir(second)).events(PositionSnapshot))
-    assert [each.positions[COIN] for each in snapshots] == pytest.approx([float(coins)] * len(snapshots), rel=1e-12)
     assert [each.decision_type for each in decisions(there, second)] == ["hold"]
     purse["BTC"] = coins
     ask(there, "kill", "--flatten")
