@@ -54,14 +54,13 @@ def test_the_same_seed_tells_the_same_story_to_the_last_byte(mode: str, tmp_path
 
 def test_a_restart_goes_on_waiting_after_orders_that_failed(tmp_path: Path) -> None:
     """A process that has sent nothing has had no failure of its own."""
-    first_said: list[StrategyDecision | None] = []
-    for seed in range(4, 12):
-        story = told(setting("usdt_market_neutral", WEEK), seed, tmp_path / str(seed))
+    for seed in range(12, 60):
+        story = told(setting("btc_basis", WEEK), seed, tmp_path / str(seed))
         runs = {path.parent.parent for path in story.folder.rglob("strategy_decisions.jsonl")}
-        first_said += [next(iter(EventLog(run).events(StrategyDecision)), None) for run in sorted(runs)]
+        first_said = [next(iter(EventLog(run).events(StrategyDecision)), None) for run in sorted(runs)]
         if any(decision is not None and decision.reasoning.startswith("orders failed ") for decision in first_said):
             return
-    pytest.fail(f"no process began with a wait: {first_said}")
+    pytest.fail("no process began with a wait")
 
 
 def test_another_seed_tells_another_story() -> None:
