@@ -22,6 +22,7 @@ from tests.venues.live.scripts import (
     be_busy,
     change,
     fail,
+    go_well,
     lose_the_reply,
     lose_the_request,
     refuse,
@@ -274,6 +275,36 @@ async def test_where_a_kill_switch_is_the_start_goes_on_with_nothing_but_what_re
         done = await desk.execute(buy("level", 0.5, Side.SELL))
         assert [result.succeeded for result in done.results] == [True]
         assert await whole(world, desk) == (0.0, 0.0)
+
+
+async def test_the_latch_is_on_disk_before_the_journal_forgets_a_group_that_stays_one_sided(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cut_in_two(world, crash)
+    world.latch = store = MemoryStore()
+    states = []
+    end_group = MemoryJournal.end_group
+
+    async def watched(journal: MemoryJournal, incarnation: int, group_id: str) -> None:
+        states.append(read_latch(store, utc_from_ns(START)).state)
+        await end_group(journal, incarnation, group_id)
+
+    monkeypatch.setattr(MemoryJournal, "end_group", watched)
+
+    def refuse_to_undo(desk: LiveDesk) -> None:
+        for api in desk.apis.values():
+            api.next("place", refuse)
+
+    async with running(world, refuse_to_undo) as desk:
+        assert states == [TradingState.STOPPED]
+        await desk.execute(buy("level", 0.5, Side.SELL))
+    world.latch = store = MemoryStore()
+    states.clear()
+    async with running(world) as desk:
+        desk.apis["bybit"].always["place"] = refuse
+        desk.apis["binance"].next("place", go_well, *[refuse] * 3)
+        await desk.execute(*group(buy("c", 0.5), short("d", 0.5)))
+    assert states == [TradingState.STOPPED]
 
 
 async def test_an_undoing_trade_that_never_ends_ends_the_start(world: World) -> None:

@@ -24,6 +24,7 @@ from basis_actors.messages.commands import (
     ApplySettlements,
     CheckOrders,
     ExecuteOrders,
+    GetLatch,
     OrderDecided,
     OrderResult,
     OrdersDone,
@@ -87,6 +88,8 @@ class ExecutionManager(Actor):
         self._checked = 0
         """The same, when the gate let through what is being sent."""
         self._fatal: tuple[str, str] | None = None
+        self._one_sided = False
+        """Whether the kill switch was told so of this decision."""
         self._unsold: dict[tuple[str, str | None], str] = {}
         """Legs of this decision that only reduce and were not done, by venue and pair: the book is one-sided for it."""
 
@@ -160,6 +163,7 @@ class ExecutionManager(Actor):
         """
         outcomes: list[Outcome] = []
         self._unsold.clear()
+        self._one_sided = False
         units = split_into_units(request.orders)
         blocked = next((f"not sent, because of its decision {unit.flaw}" for unit in units if unit.flaw), None)
         for unit in units:
@@ -246,6 +250,9 @@ class ExecutionManager(Actor):
             return [self._loop.refuse(order, error.code, error.message) for order in unit.orders], []
         outcomes, further = await self._run_in_turn(unit, tick)
         ended = (*outcomes, *further)
+        if self._one_sided and self._kill_switch is not None:
+            # Its answer comes once the latch is on disk: only then may the journal forget the group.
+            await self.ask(self._kill_switch, GetLatch())
         undecided = {outcome.order.operation_id for outcome in ended if outcome.undecided}
         if undecided:
             self._left_open[group_id] = undecided
@@ -338,6 +345,7 @@ class ExecutionManager(Actor):
             return
         self.log(error_event(utc_from_ns(self.now), self.name, "EXEC-006", text, leg.operation_id))
         if self._kill_switch is not None:
+            self._one_sided = True
             self.tell(self._kill_switch, BookOneSided(text))
 
     def _judge(self, outcomes: list[Outcome]) -> None:

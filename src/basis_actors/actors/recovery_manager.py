@@ -15,7 +15,7 @@ from basis_actors.actors.execution_log import operation_event
 from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, on
 from basis_actors.errors import BasisError, Rejected, Transient, UnknownOutcome
-from basis_actors.messages.commands import AwaitRecovery
+from basis_actors.messages.commands import AwaitRecovery, GetLatch
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.operations import TradingPhase, TradingStatus
 from basis_actors.messages.orders import Order
@@ -88,6 +88,8 @@ class RecoveryManager(Actor):
             text = f"group {first.atomic_group_id} of an earlier process stays one-sided: {error.message}"
             self.log(error_event(utc_from_ns(self.now), self.name, _ONE_SIDED, text, first.operation_id))
             self.tell(self._kill_switch, BookOneSided(text))
+            # Its answer comes once the latch is on disk: only then may the journal forget the group.
+            await self.ask(self._kill_switch, GetLatch())
 
     async def _carry_out(self, order: Order) -> None:
         """Send an order, follow it to its end and log it.

@@ -183,9 +183,10 @@ def _was_handed_on(story: Story, incarnation: int, orders: Sequence[Order]) -> b
     if any(name.startswith(legs) for name in story.ended[incarnation - 1].decided_late):
         return True
     mending = legs[1:] if only_reduces(orders) else tuple(f"{leg}-unwind" for leg in legs)
+    later = tuple(f"{leg}-{what}-{incarnation}-" for leg in legs for what in ("undone", "finished"))
     for entry in story.journal.entries:
-        own = entry.intent.incarnation == incarnation and entry.state is IntentState.REJECTED
-        if own and entry.intent.order.operation_id.startswith(mending):
+        mended = mending if entry.intent.incarnation == incarnation else later
+        if entry.state is IntentState.REJECTED and entry.intent.order.operation_id.startswith(mended):
             return True
     for number in range(incarnation - 1, len(story.ended)):
         for event in EventLog(story.ended[number].run_dir).events(SystemErrorEvent):
