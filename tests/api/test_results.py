@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +12,13 @@ import pytest
 
 import basis_actors
 from basis_actors import BacktestService, BasisError, ConfigError, ResultFailed, ResultStore, RunFailed
+from basis_actors.cli.running import Shown
+from basis_actors.cli.running import run as run_command
+from basis_actors.logs.directory import LogDirectoryManager, RunStatus
+from basis_actors.logs.retention import Retention, old_runs
+from basis_actors.services import service as services
+from basis_actors.services.inputs import moment_of
+from basis_actors.services.preparation import BacktestRequest
 from basis_actors.services.results import make_result_apart
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.strategies.pure_lending import PureLending
@@ -37,6 +45,30 @@ def test_the_result_is_where_it_was_asked_for() -> None:
     assert result.summary.result_dir == "kept/mine"
     assert str(result).splitlines()[-1] == "Result: kept/mine"
     assert ResultStore(Path("kept")).load("mine").summary.equity_end == result.summary.equity_end
+
+
+@pytest.mark.parametrize("runner", ["command", "function", "service"])
+async def test_nobody_prunes_a_run_before_its_result_is_there(runner: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[object]] = []
+
+    def look(run_dir: Path, making: Callable[[], object]) -> object:
+        ended = LogDirectoryManager.read_metadata(run_dir).status is RunStatus.COMPLETED
+        now = datetime.now(UTC) + timedelta(hours=1)
+        seen.append([ended, *filter(None, old_runs(run_dir.parents[1], now, Retention(timedelta(0), timedelta(0))))])
+        return making()
+
+    make, apart = ResultStore.make, make_result_apart
+    monkeypatch.setattr(ResultStore, "make", lambda store, at, *more: look(at, lambda: make(store, at, *more)))
+    monkeypatch.setattr(services, "make_result_apart", lambda at, root: look(at, lambda: apart(at, root)))
+    if runner == "command":
+        request = BacktestRequest(mode="pure_lending_eth", end=moment_of(END, "end"), correlation_id="mine")
+        assert run_command(request, Shown.PLACE, store=Path("results"), progress=False) == 0
+    elif runner == "function":
+        basis_actors.backtest("pure_lending_eth", end=END, results="results", correlation_id="mine")
+    else:
+        await BacktestService().run("pure_lending_eth", end=END, results="results", correlation_id="mine")
+    assert seen == [[True]]
+    assert not [*Path().rglob("run.lock")]
 
 
 async def test_the_service_makes_the_same_result_while_others_go_on() -> None:

@@ -3,6 +3,7 @@ the exit code."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,31 +44,33 @@ def run(request: BacktestRequest, shown: Shown, *, store: Path | None, progress:
     Raises BasisError for what cannot be run.
     """
     require_results(store, request)
-    with Interruption() as interruption:
+    with ExitStack() as held:
+        with Interruption() as interruption:
+            try:
+                with progress_display(str(request.mode), wanted=progress) as display:
+                    display.loading()
+                    prepared = prepare(request)
+                    interruption.hold()
+                    backtest = Backtest(prepared)
+                    held.enter_context(backtest.held())
+                    interruption.cancels(backtest.cancel)
+                    summary = backtest.run(display.update)
+            except KeyboardInterrupt:
+                complain("nothing was run", "Interrupted")
+                return INTERRUPTED
+        if shown is Shown.SUMMARY:
+            with output_may_fail():
+                print_summary(summary, results())
+        kept: Path | BasisError | None = None
         try:
-            with progress_display(str(request.mode), wanted=progress) as display:
-                display.loading()
-                prepared = prepare(request)
-                interruption.hold()
-                backtest = Backtest(prepared)
-                interruption.cancels(backtest.cancel)
-                summary = backtest.run(display.update)
+            kept = None if store is None else _keep(backtest.run_dir, store, progress=progress)
         except KeyboardInterrupt:
-            complain("nothing was run", "Interrupted")
+            complain(f"no result was made in {store}; the log is in {summary.run_dir}", "Interrupted")
             return INTERRUPTED
-    if shown is Shown.SUMMARY:
-        with output_may_fail():
-            print_summary(summary, results())
-    kept: Path | BasisError | None = None
-    try:
-        kept = None if store is None else _keep(backtest.run_dir, store, progress=progress)
-    except KeyboardInterrupt:
-        complain(f"no result was made in {store}; the log is in {summary.run_dir}", "Interrupted")
-        return INTERRUPTED
-    finally:
-        # Whatever becomes of the result, what the run came to is told.
-        with output_may_fail():
-            _show(summary, shown, kept)
+        finally:
+            # Whatever becomes of the result, what the run came to is told.
+            with output_may_fail():
+                _show(summary, shown, kept)
     return _verdict(summary, kept)
 
 

@@ -13,16 +13,16 @@ from typing import Final
 
 from basis_actors.errors import BasisError
 
-__all__ = ["RunLock", "is_running"]
+__all__ = ["LOCK_FILE", "RunLock", "is_running"]
 
-_FILE: Final = "run.lock"
+LOCK_FILE: Final = "run.lock"
 
 
 class RunLock:
     """Held from construction to `release`. Raises BasisError LOG-003 when another process holds it, or has no place."""
 
     def __init__(self, run_dir: Path) -> None:
-        self._path = Path(run_dir) / _FILE
+        self._path = Path(run_dir) / LOCK_FILE
         try:
             self._descriptor: int | None = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -41,7 +41,7 @@ class RunLock:
 def is_running(run_dir: Path) -> bool:
     """Whether a process is writing this run directory now."""
     try:
-        descriptor = os.open(Path(run_dir) / _FILE, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(Path(run_dir) / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     except OSError:

@@ -16,7 +16,7 @@ from basis_actors.errors import BasisError
 from basis_actors.logs.directory import EVENTS_FOLDER, LogDirectoryManager, RunMetadata, RunStatus
 from basis_actors.logs.locate import RESULT_LOGS
 from basis_actors.logs.reader import EventLog
-from basis_actors.logs.run_lock import is_running
+from basis_actors.logs.run_lock import LOCK_FILE, is_running
 from basis_actors.results.equity import EQUITY_FILE, write_equity
 from basis_actors.results.run_files import (
     CONFIG_FILE,
@@ -99,12 +99,15 @@ def fill_result(run_dir: Path, folder: Path, progress: Callable[[ResultProgress]
 
 
 def _duplicate(source: Path, target: Path) -> None:
-    """Give every file of a folder a second name under `target`, or copy it where that is not possible."""
+    """Give every file of a folder a second name under `target`, or copy it where that is not possible.
+
+    The lock stays with the run: by a second name of it the result would seem to be written too.
+    """
     target.mkdir(mode=0o700)
     for entry in sorted(source.iterdir()):
         if entry.is_dir():
             _duplicate(entry, target / entry.name)
-        else:
+        elif entry.name != LOCK_FILE:
             _link(entry, target / entry.name)
 
 

@@ -203,8 +203,9 @@ def backtest(
             " `await BacktestService().run(...)`, or runtime 'sim', which gives the same numbers",
         )
     run = Backtest(prepare(request))
-    summary = run.run(progress) if progress is not None else run.run()
-    kept = None if root is None else kept_in(root, run.run_dir, make_result)
+    with run.held():
+        summary = run.run(progress) if progress is not None else run.run()
+        kept = None if root is None else kept_in(root, run.run_dir, make_result)
     return finished(run, summary, request, kept, check=check)
 
 

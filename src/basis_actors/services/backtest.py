@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from math import inf
@@ -79,6 +80,11 @@ class Backtest:
     def run_dir(self) -> Path:
         """Where the logs are."""
         return self._record.run_dir
+
+    def held(self) -> AbstractContextManager[None]:
+        """Until the end of this the run directory counts as one that is written, for whoever makes a result of it:
+        nobody who prunes old runs deletes it."""
+        return self._record.held()
 
     def cancel(self, reason: str) -> None:
         """End the run between two messages: the log is flushed and the summary marked partial."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -60,6 +61,7 @@ class RunRecord:
         self._unpacked: tuple[str, ...] = ()
         """What kept segments of the log from being packed."""
         self._notes: list[str] = []
+        self._held = self._ended = False
         limits = run.mode.risk_limits
         self.statistics = RunStatistics(limits.max_delta_drift if prepared.strategy.hedged else None)
         self.run_dir = LogDirectoryManager.create_run_logs(
@@ -96,6 +98,17 @@ class RunRecord:
         except BasisError as error:
             LogDirectoryManager.finish(self.run_dir, RunStatus.FAILED, failure=str(error), clock=self.clock)
             raise
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep the lock of the run directory until the end of this also if the run ends before: nobody deletes it."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+            if self._ended:
+                self._lock.release()
 
     def note(self, caution: str) -> None:
         """Have the summary say something that its owner should know."""
@@ -143,8 +156,10 @@ class RunRecord:
         return summary
 
     def _release(self) -> None:
-        self._lock.release()
+        self._ended = True
         self._anchor.close()
+        if not self._held:
+            self._lock.release()
 
     def _shown(self, text: str | None) -> str | None:
         """What may leave the process: an exception quotes whatever its thrower put in."""

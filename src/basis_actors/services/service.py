@@ -92,13 +92,14 @@ class BacktestService:
             prepared = await self._host.aside(lambda: prepare(request))
         run = await self._host.aside(lambda: Backtest(prepared))
         self._runs.append(run)
-        try:
-            summary = await run.run_async(progress or _ignore, self._host)
-        finally:
-            self._runs.remove(run)
-        kept = None
-        if root is not None:
-            kept = await self._host.aside(lambda: kept_in(root, run.run_dir, make_result_apart))
+        with run.held():
+            try:
+                summary = await run.run_async(progress or _ignore, self._host)
+            finally:
+                self._runs.remove(run)
+            kept = None
+            if root is not None:
+                kept = await self._host.aside(lambda: kept_in(root, run.run_dir, make_result_apart))
         return finished(run, summary, request, kept, check=check)
 
 
