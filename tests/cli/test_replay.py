@@ -83,8 +83,10 @@ def test_a_configuration_that_was_edited_is_not_run_again(run: Run, run_dir: Pat
     assert path.read_text() != before
     result = run("replay", run_dir, "--rerun")
     assert result.exit_code == 2
-    assert "config.yaml is not the configuration that the run had" in result.stderr
-    assert result.stderr.count("\n") == 1
+    changed, refused = result.stderr.splitlines()
+    assert changed.startswith("Not verified: 1 finding")
+    assert "seal: config.yaml: is not what the run began with" in result.stdout
+    assert "config.yaml is not the configuration that the run had" in refused
 
 
 def test_a_run_without_capital_is_not_run_again(run: Run, run_dir: Path) -> None:

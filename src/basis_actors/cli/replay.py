@@ -50,9 +50,11 @@ def replay(
 ) -> None:
     """Rebuild the ledger of a run from its deltas alone, and check every snapshot, every PnL and every seal against it.
 
-    With --rerun the strategy then decides once more, and the first event at which the two runs part is shown.
-    Exit code 0 for a log that can be trusted, and a second run that is the same; 1 otherwise: each finding names file
-    and lines, or the event. 2 for a run that kept no event log.
+    That proves a log that agrees with itself and its seals: no accident changed it. Seals are no signature, and who
+    redoes them with the numbers can forge a log. With --rerun the strategy decides once more on the recorded market,
+    and the first event at which the two runs part is shown: that finds a forged backtest.
+    Exit code 0 without a finding, and for a second run that is the same; 1 otherwise: each finding names file and
+    lines, or the event. 2 for a run that kept no event log.
     """
     from basis_actors.errors import ConfigError
     from basis_actors.logs.locate import find_run

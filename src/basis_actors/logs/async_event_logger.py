@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -43,6 +43,7 @@ class AsyncDomainEventLogger(DomainEventLogger):
         batch_events: int = BATCH_EVENTS,
         flush_seconds: float = FLUSH_SECONDS,
         segment_bytes: int = SEGMENT_BYTES,
+        inputs: Mapping[str, str] | None = None,
         unwritten_limit: int = UNWRITTEN_LIMIT,
         close_seconds: float = CLOSE_SECONDS,
         clock: WallClock = system_clock,
@@ -55,6 +56,7 @@ class AsyncDomainEventLogger(DomainEventLogger):
             batch_events=batch_events,
             flush_seconds=flush_seconds,
             segment_bytes=segment_bytes,
+            inputs=inputs,
             clock=clock,
             monotonic=monotonic,
         )

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -85,7 +85,8 @@ class DomainEventLogger:
     """Writes the events of one run to `log_dir/events/*.jsonl`, blocking whenever a batch is full.
 
     Creates all event files at once. Each event gets the next `sequence` of the run, over all files and without gaps;
-    the wall-clock time at which it arrived; the correlation id; the pid.
+    the wall-clock time at which it arrived; the correlation id; the pid. `inputs` is sealed with the events: sha256 of
+    what the run began with, by name of the file in `log_dir`.
 
     Raises BasisError LOG-003 on construction when the files cannot be made or exist already.
     """
@@ -99,6 +100,7 @@ class DomainEventLogger:
         batch_events: int = BATCH_EVENTS,
         flush_seconds: float = FLUSH_SECONDS,
         segment_bytes: int = SEGMENT_BYTES,
+        inputs: Mapping[str, str] | None = None,
         clock: WallClock = system_clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -109,7 +111,7 @@ class DomainEventLogger:
         self.sequence = 0
         """Events taken so far; number of the next one."""
         stems = tuple(kind.FILE for kind in EVENT_TYPES)
-        self._files = EventFiles(Path(log_dir) / EVENTS_FOLDER, stems, segment_bytes)
+        self._files = EventFiles(Path(log_dir) / EVENTS_FOLDER, stems, segment_bytes, inputs)
         self._batches: dict[type[DomainEvent], _Batch] = {kind: _Batch() for kind in EVENT_TYPES}
         self._line = bytearray()
         """What an event is encoded into. It is reused, so it rarely grows."""

@@ -12,7 +12,7 @@ import os
 import stat
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -45,7 +45,13 @@ class EventFiles:
     Raises BasisError LOG-003 when a file exists already (a run is written once, by one writer) or cannot be made.
     """
 
-    def __init__(self, folder: Path, stems: tuple[str, ...], segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        stems: tuple[str, ...],
+        segment_bytes: int = SEGMENT_BYTES,
+        inputs: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.lines_written = 0
         """Complete lines of events that the operating system has taken, over all files."""
@@ -60,6 +66,8 @@ class EventFiles:
         self._queue: deque[Write] = deque()
         self._sums = [RunningSum() for _ in stems]
         self._sealed: dict[str, FileSeal] = {}
+        self._inputs = dict(inputs or {})
+        """What the first seal is to name."""
         self._planned = [0] * len(self._stems)
         """Bytes that the newest segment will have when the queue is written."""
         self._taken = [0] * len(self._stems)
@@ -135,10 +143,11 @@ class EventFiles:
     def _line_up_seal(self, sequence: int, lost: tuple[Numbers, ...]) -> None:
         now = {self._stems[file]: total.seal() for file, total in enumerate(self._sums) if total.lines}
         grown = {stem: seal for stem, seal in now.items() if seal != self._sealed.get(stem)}
-        line = msgspec.json.encode(Seal(sequence, grown, lost)) + b"\n"
+        line = msgspec.json.encode(Seal(sequence, grown, lost, self._inputs)) + b"\n"
         writes: list[Write] = [(self._seals, line, 0)] if grown or lost else []
+        unnamed: dict[str, str] = {} if writes else self._inputs
         # As above.
-        self._sealed = now
+        self._sealed, self._inputs = now, unnamed
         self._queue += writes
         self._handed[0] = None
 

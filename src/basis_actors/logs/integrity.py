@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from math import inf
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from basis_actors.logs.seals import SEALS_STEM, FileSeal, Numbers, RunningSum, S
 from basis_actors.logs.segments import SUFFIX, UNREADABLE, TornLine, lines, segments
 from basis_actors.messages.events import EVENT_TYPES, DomainEvent
 
-__all__ = ["Finding", "LogWalk", "SealCheck", "check_seals"]
+__all__ = ["Finding", "LogWalk", "SealCheck", "check_inputs", "check_seals"]
 
 _SHOWN: Final = 120
 
@@ -117,6 +118,20 @@ class SealCheck(msgspec.Struct, frozen=True):
     """Events that were given up while the disk took nothing: first and last of each range, in order."""
     torn: list[TornLine]
     """The end of the file of seals, where it is not a whole line."""
+    inputs: dict[str, str]
+    """sha256 of what the run began with, by name; empty where the seals do not say it."""
+
+
+def check_inputs(folder: Path, inputs: Mapping[str, str], prefix: str = "") -> Iterator[Finding]:
+    """Compare the files that a run began with, in its directory or result, with their sealed sha256."""
+    for name, expected in inputs.items():
+        try:
+            content = (folder / name).read_bytes()
+        except (OSError, ValueError) as error:  # a ValueError for a name in a damaged seal that can be of no file
+            yield Finding("seal", prefix + name, f"cannot be read: {error}; the run began with it")
+            continue
+        if sha256(content).hexdigest() != expected:
+            yield Finding("seal", prefix + name, "is not what the run began with: its sha256 is not the sealed one")
 
 
 def check_seals(folder: Path) -> SealCheck:
@@ -127,6 +142,7 @@ def check_seals(folder: Path) -> SealCheck:
     decode = msgspec.json.Decoder(Seal).decode
     sealed = 0
     lost: list[Numbers] = []
+    inputs: dict[str, str] = {}
     for count, line in enumerate(lines(folder, SEALS_STEM, torn), start=1):
         try:
             seal = decode(line)
@@ -135,6 +151,7 @@ def check_seals(folder: Path) -> SealCheck:
             continue
         sealed = seal.sequence
         lost += seal.lost
+        inputs |= seal.inputs
         for stem, part in seal.files.items():
             by_file.setdefault(stem, []).append((seal.sequence, part))
     unsealed: dict[str, int] = {}
@@ -147,7 +164,7 @@ def check_seals(folder: Path) -> SealCheck:
             findings.append(finding)
         if left:
             unsealed[stem] = left
-    return SealCheck(findings, unsealed, sealed, lost, torn)
+    return SealCheck(findings, unsealed, sealed, lost, torn, inputs)
 
 
 def _check_file(folder: Path, stem: str, seals: list[tuple[int, FileSeal]]) -> tuple[Finding | None, int]:

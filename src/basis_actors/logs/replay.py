@@ -13,7 +13,7 @@ from basis_actors.errors import BasisError
 from basis_actors.finance.keys import STABLE, parse_key
 from basis_actors.finance.ledger import book_settlement
 from basis_actors.logs.directory import EVENTS_FOLDER, SUMMARY_FILE, RunStatus, state_of
-from basis_actors.logs.integrity import Finding, LogWalk, SealCheck, check_seals
+from basis_actors.logs.integrity import Finding, LogWalk, SealCheck, check_inputs, check_seals
 from basis_actors.logs.reader import EventLog, require_event_files
 from basis_actors.logs.seals import SEALS_STEM
 from basis_actors.logs.segments import SUFFIX, segments
@@ -33,6 +33,10 @@ _CUT_OFF: Final = "event {} of the last batch is missing: the run was cut off; n
 _LOST: Final = (
     "events {} to {} are lost: the disk took nothing. The ledger goes on with the snapshot after them, and equity from"
     " there on is not recomputed"
+)
+_NO_INPUTS: Final = (
+    "the seals do not say what the run began with: an earlier version wrote it. Configuration and data report were not"
+    " checked"
 )
 _PER_CHECK: Final = 20
 """Findings of one kind that are kept; one wrong delta makes every later snapshot differ."""
@@ -56,6 +60,8 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     """The sum of all deltas, whatever the snapshots show."""
     lost: int
     """Events that were given up because the disk took nothing, as the log itself says."""
+    inputs: dict[str, str]
+    """sha256 of configuration and data report as the seals say it, by name; empty in the log of an earlier version."""
     has_summary: bool
     """Whether there is a summary; a run that was killed leaves none."""
     findings: list[Finding]
@@ -91,7 +97,8 @@ def replay(run_dir: Path, observe: Callable[[DomainEvent], None] = lambda _: Non
         observe(event)
     has_summary = (Path(run_dir) / SUMMARY_FILE).is_file()
     loose = list(_loose_ends(walk, seals, has_summary=has_summary))
-    findings, more = _shortened([*seals.findings, *walk.findings, *(loose if ended else ())])
+    changed = [*seals.findings, *check_inputs(Path(run_dir), seals.inputs)]
+    findings, more = _shortened([*changed, *walk.findings, *(loose if ended else ())])
     return Replay(
         run_dir=str(run_dir),
         status=state_of(run_dir, metadata),
@@ -102,12 +109,14 @@ def replay(run_dir: Path, observe: Callable[[DomainEvent], None] = lambda _: Non
         equity=None if books.last is None else books.last.equity,
         positions=books.summed,
         lost=sum(last - first + 1 for first, last in seals.lost),
+        inputs=seals.inputs,
         has_summary=has_summary,
         findings=findings,
         more=more,
         notes=[
             *(_LOST.format(first, last) for first, last in seals.lost),
             *([] if walk.cut_off is None else [_CUT_OFF.format(walk.cut_off)]),
+            *([] if seals.inputs or not seals.sealed else [_NO_INPUTS]),
             *(() if ended else (f"{end.where} {end.what}" for end in loose)),
         ],
     )

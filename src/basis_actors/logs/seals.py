@@ -2,7 +2,8 @@
 
 `events/seals.jsonl` has a line for each `SEAL_EVENTS` events of the run and one for its end. A line names every file
 that grew since the line before: how many lines and bytes it had, over all segments, and the sha256 of those bytes. It
-also names events that were given up, because the disk took nothing and memory held enough of them.
+also names events that were given up, because the disk took nothing and memory held enough of them. The first line has
+the sums of what the run began with: its configuration and its data report.
 `head -c BYTES positions.jsonl | sha256sum` gives the same.
 """
 
@@ -41,6 +42,8 @@ class Seal(msgspec.Struct, frozen=True, omit_defaults=True):
     """By stem; files that did not grow since the seal before are left out."""
     lost: tuple[Numbers, ...] = ()
     """Events that have a number and are in no file, and that no seal before has named."""
+    inputs: dict[str, str] = {}
+    """In the first seal: sha256 of what the run wrote down before its first event, by name in its directory."""
 
 
 class RunningSum:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
 from basis_actors.errors import BasisError
-from basis_actors.logs.directory import RESULT_LOGS, LogDirectoryManager, RunMetadata, RunStatus
-from basis_actors.logs.integrity import Finding
+from basis_actors.logs.directory import METADATA_FILE, RESULT_LOGS, LogDirectoryManager, RunKind, RunMetadata, RunStatus
+from basis_actors.logs.integrity import Finding, check_inputs
 from basis_actors.logs.replay import ENDED, Replay, replay
 from basis_actors.results.accumulator import RunStatistics
 from basis_actors.results.report.effective import read_effective
@@ -30,22 +31,39 @@ def verify(run_dir: Path) -> Replay:
     statistics = RunStatistics(_delta_band(run_dir))
     found = replay(run_dir, statistics.observe)
     metadata = LogDirectoryManager.read_metadata(run_dir)
-    wrong: list[Finding] = []
+    result = run_dir.resolve().parent if run_dir.resolve().name == RESULT_LOGS else None
+    if result is not None:
+        found = replace(found, findings=[*found.findings, *check_inputs(result, found.inputs, "../")])
+    wrong: list[Finding] = [*_ended_early(metadata, statistics)]
     own = _read(run_dir, SUMMARY_FILE, wrong) if found.has_summary else None
     if found.lost:
         unchecked = f"{SUMMARY_FILE} counts events that are lost: it was not held against the log"
         return replace(found, notes=[*found.notes, unchecked])
     if own is not None:
         wrong += _contradictions(SUMMARY_FILE, own, _expected(own, metadata, statistics))
-    if run_dir.resolve().name == RESULT_LOGS:
+    if result is not None:
         name = f"../{SUMMARY_FILE}"
-        copy = _read(run_dir.resolve().parent, name, wrong)
+        copy = _read(result, name, wrong)
         if copy is not None:
             expected = _expected(own or copy, metadata, statistics)
             wrong += _contradictions(name, copy, replace(expected, run_dir=RESULT_LOGS, result_dir="."))
     if metadata.status in ENDED:
         return replace(found, findings=[*found.findings, *wrong])
     return replace(found, notes=[*found.notes, *(f"{finding.where} {finding.what}" for finding in wrong)])
+
+
+def _ended_early(metadata: RunMetadata, statistics: RunStatistics) -> Iterator[Finding]:
+    """A backtest is complete with the last tick that it was asked for; a live run when somebody stops it."""
+    asked, last = metadata.options.get("end"), statistics.last
+    if metadata.status is not RunStatus.COMPLETED or metadata.kind is not RunKind.BACKTEST or not asked or last is None:
+        return
+    if datetime.fromisoformat(asked) != last.timestamp:
+        yield Finding(
+            "summary",
+            METADATA_FILE,
+            f"says that the run is {metadata.status}; it was to end at {asked}, and its last tick is"
+            f" {_written(last.timestamp)}",
+        )
 
 
 def _delta_band(run_dir: Path) -> float | None:

@@ -188,6 +188,7 @@ class Backtest:
             batch_events=config.batch_events,
             flush_seconds=config.flush_seconds,
             segment_bytes=self._prepared.run.mode.component_config.log_keeper.segment_bytes,
+            inputs=self._record.inputs,
             clock=self._record.clock,
         )
 

@@ -156,6 +156,7 @@ class LiveActors:
                 batch_events=config.batch_events,
                 flush_seconds=config.flush_seconds,
                 segment_bytes=segment_bytes,
+                inputs=record.inputs,
                 clock=record.clock,
             )
             return EventLogger(sink, record.statistics, record.components)
@@ -166,6 +167,7 @@ class LiveActors:
             batch_events=config.batch_events,
             flush_seconds=config.flush_seconds,
             segment_bytes=segment_bytes,
+            inputs=record.inputs,
             unwritten_limit=config.unwritten_limit,
             clock=record.clock,
         )

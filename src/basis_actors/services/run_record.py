@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -83,7 +84,8 @@ class RunRecord:
         """Where the logs are."""
         self._data = _data_report(prepared)
         try:
-            self._write_inputs()
+            self.inputs = self._write_inputs()
+            """Their sha256, by name, for the seals of the event log."""
             self.components = ComponentLogs(
                 self.run_dir,
                 self.correlation_id,
@@ -165,17 +167,19 @@ class RunRecord:
         """What may leave the process: an exception quotes whatever its thrower put in."""
         return None if text is None else self.components.redactor.text(text)
 
-    def _write_inputs(self) -> None:
+    def _write_inputs(self) -> dict[str, str]:
         """Write configuration and data report down before the first tick, so that a run that is killed has them."""
         values = Redactor(secret_values()).value(self._prepared.effective)
+        inputs = {CONFIG_FILE: yaml_text(values).encode(), DATA_REPORT_FILE: pretty_json(self._data)}
         try:
-            _write(self.run_dir / CONFIG_FILE, yaml_text(values).encode())
-            _write(self.run_dir / DATA_REPORT_FILE, pretty_json(self._data))
+            for name, content in inputs.items():
+                _write(self.run_dir / name, content)
         except OSError as error:
             raise BasisError(
                 "LOG-003",
                 f"run directory {self.run_dir} cannot be written to: {error}; free space or choose another log folder",
             ) from error
+        return {name: sha256(content).hexdigest() for name, content in inputs.items()}
 
     def _write_summary(self, summary: RunSummary, status: RunStatus, failure: str | None) -> None:
         path = self.run_dir / SUMMARY_FILE
