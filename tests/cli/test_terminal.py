@@ -56,6 +56,30 @@ def test_a_result_is_made_whether_or_not_anybody_reads(tmp_path: Path, form: tup
         assert done.stderr == ""
 
 
+def test_a_reader_that_goes_makes_no_failure_of_a_log_that_is_verified(tmp_path: Path) -> None:
+    """`modes` is cut off in the middle of its output, `replay` knows already what it was asked for."""
+    kept = ("backtest", "btc_basis", "--end", "2024-01-02", "--always-in", "--quiet", "--correlation-id", "run")
+    assert run_with(tmp_path, "", *kept).returncode == 0
+    positions = ("logs", "positions", "run", "wallet:BaseToken:USDT")
+    commands = (("replay", "run"), ("replay", "run", "--json"), ("logs", "diff", "run", "run"), ("modes",), positions)
+    ends = [piped_to_nobody(tmp_path, *command) for command in commands]
+    (next((tmp_path / "logs" / "run").glob("*")) / "config.yaml").unlink()
+    changed = piped_to_nobody(tmp_path, "replay", "run")
+    assert ends == [(0, "")] * 3 + [(141, "")] * 2
+    assert changed[0] == 1
+    assert changed[1].startswith("Not verified: ")
+
+
+def piped_to_nobody(folder: Path, *arguments: str) -> tuple[int, str]:
+    """Exit code and complaints of a command whose output has lost its reader before the first line."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        command = [sys.executable, "-u", "-c", MAIN, *arguments]
+        done = subprocess.run(command, cwd=folder, check=False, stdout=pipe, stderr=subprocess.PIPE, text=True)
+    return done.returncode, done.stderr
+
+
 @pytest.mark.parametrize("command", [("modes",), ("--help",), ("config", "show", "btc_basis")])
 def test_an_output_that_cannot_be_written_is_one_line(tmp_path: Path, command: tuple[str, ...]) -> None:
     full, closed = (run_with(tmp_path, where, *command) for where in ("> /dev/full", ">&-"))

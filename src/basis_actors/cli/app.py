@@ -13,12 +13,13 @@ from basis_actors.cli.control import kill, resume, status
 from basis_actors.cli.live import live
 from basis_actors.cli.logs import logs
 from basis_actors.cli.market_data import data
+from basis_actors.cli.output import broken_output
 from basis_actors.cli.replay import replay
 from basis_actors.cli.report import report
 from basis_actors.cli.results import results
 from basis_actors.cli.simulate import simulate
 from basis_actors.cli.stress import stress
-from basis_actors.cli.terminal import BAD_INPUT, FAILED, complain
+from basis_actors.cli.terminal import BAD_INPUT, FAILED, UNREAD, complain
 from basis_actors.errors import BasisError
 
 __all__ = ["app"]
@@ -35,6 +36,10 @@ class _Commands(TyperGroup):
         except BasisError as error:
             complain(str(error))
             raise typer.Exit(FAILED if error.code == _PASSES else BAD_INPUT) from None
+        except BrokenPipeError as error:
+            if broken_output() is not error:
+                raise
+            raise typer.Exit(UNREAD) from None
 
 
 app = typer.Typer(
@@ -79,5 +84,5 @@ def _main(
 ) -> None:
     """Backtest yield and market-neutral strategies over exchanges and on-chain protocols.
 
-    Exit codes: 0 done, 1 failed run, 2 bad input, 130 interrupted.
+    Exit codes: 0 done, 1 failed run, 2 bad input, 130 interrupted, 141 nobody read the output to its end.
     """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from basis_actors.cli.output import output_may_fail
 from basis_actors.cli.terminal import DONE, FAILED, complain, messages, results
 
 if TYPE_CHECKING:
@@ -83,10 +84,11 @@ def _check(run_dir: Path, *, as_json: bool) -> int:
     progress = messages()
     with progress.status(f"replaying {run_dir}") if progress.is_terminal else nullcontext():
         found = verify(run_dir)
-    if as_json:
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
-    else:
-        _show(found, results())
+    with output_may_fail():
+        if as_json:
+            sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        else:
+            _show(found, results())
     if found.findings:
         count = len(found.findings) + sum(found.more.values())
         complain(f"{_findings(count)}: the log in {found.run_dir} is not what its run wrote", "Not verified")

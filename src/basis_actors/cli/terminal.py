@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["BAD_INPUT", "DONE", "FAILED", "INTERRUPTED", "NOT_RUNNING", "complain", "crash", "messages", "results"]
+__all__ = [
+    "BAD_INPUT",
+    "DONE",
+    "FAILED",
+    "INTERRUPTED",
+    "NOT_RUNNING",
+    "UNREAD",
+    "complain",
+    "crash",
+    "messages",
+    "results",
+]
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -16,6 +27,8 @@ BAD_INPUT: Final = 2
 NOT_RUNNING: Final = 3
 """There is no process to command or to ask."""
 INTERRUPTED: Final = 130
+UNREAD: Final = 141
+"""Whoever read the output has gone before its end; the code of a program that SIGPIPE ends."""
 
 
 def results() -> Console:

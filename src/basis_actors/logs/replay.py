@@ -65,7 +65,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     has_summary: bool
     """Whether there is a summary; a run that was killed leaves none."""
     findings: list[Finding]
-    """What is wrong, at most 20 of each kind, in the order of the log; empty for a log that can be trusted."""
+    """What is wrong, at most 20 of each kind, in the order of the log; empty where all agrees."""
     more: dict[str, int]
     """Findings beyond those, by check."""
     notes: list[str]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from basis_actors.cli.logs.asking import AsJson, opened, print_rows
+from basis_actors.cli.output import output_may_fail
 from basis_actors.cli.terminal import DONE, FAILED
 
 if TYPE_CHECKING:
@@ -47,10 +48,11 @@ def diff(
 
 def show_difference(found: list[FileDifference], *, as_json: bool) -> None:
     """Print how two runs compare, as a table or a row of JSON for each event file."""
-    if as_json:
-        print_rows(found)
-    else:
-        _print(found)
+    with output_may_fail():  # the exit code tells which of the two it is, also where nobody reads on
+        if as_json:
+            print_rows(found)
+        else:
+            _print(found)
 
 
 def _print(found: list[FileDifference]) -> None:

@@ -11,9 +11,11 @@ from datetime import datetime
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from basis_actors.cli.trimming import PatientConsole
 
 __all__ = ["SEVERITY_STYLE", "Grid", "Page", "duration", "moment", "number", "signed"]
 
@@ -30,7 +32,7 @@ class Page:
     def __init__(self) -> None:
         self._piped = not sys.stdout.isatty()
         as_needed = self._piped and "COLUMNS" not in os.environ
-        self._console = Console(highlight=False, width=_PIPE if as_needed else None)
+        self._console = PatientConsole(highlight=False, width=_PIPE if as_needed else None)
 
     @property
     def narrow(self) -> bool:
