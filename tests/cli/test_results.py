@@ -152,7 +152,7 @@ def test_the_list_has_a_row_a_result_with_the_newest_first(kept: Run, monkeypatc
     assert [row["id"] for row in rows][:2] == ["usual", "careful"]
     assert rows[1].keys() == {
         "id", "path", "mode", "share_class", "start", "end", "total_return", "max_drawdown", "sharpe", "status",
-        "failure", "run_at", "bytes",
+        "failure", "run_at", "bytes", "missing",
     }  # fmt: skip
     assert f"{rows[0]['total_return']:+.2%}" in done.stdout
 
@@ -265,6 +265,21 @@ def test_the_configuration_of_a_result_holds_no_secret(run: Run, monkeypatch: py
     assert "pass-word" not in text
     for path in Path("results/mine").rglob("*"):
         assert not path.is_file() or secret.encode() not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "file", ["equity.csv", "report.html", "config.yaml", "parquet/positions.parquet", "csv/strategy_decisions.csv"]
+)
+def test_a_file_that_a_result_lacks_is_named(folder: Path, run: Run, tmp_path: Path, file: str) -> None:
+    shutil.copytree(folder / "results", tmp_path / "results")
+    (tmp_path / "results" / "careful" / file).unlink()
+    note = f"Note: results/careful is not as it was made: {file} missing; make it again\n"
+    for command in (("results", "list"), ("results", "show", "careful")):
+        for form in ((), ("--json",)):
+            result = run(*command, *form)
+            assert (result.exit_code, result.stderr) == (0, note)
+    rows = json.loads(run("results", "list", "--json").stdout)
+    assert {row["id"]: row["missing"] for row in rows if row["missing"]} == {"careful": [file]}
 
 
 @pytest.mark.parametrize("file", ["summary.json", "data_report.json", "logs/metadata.json"])

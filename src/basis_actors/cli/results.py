@@ -18,6 +18,9 @@ __all__ = ["results"]
 
 results = typer.Typer(no_args_is_help=True, help="Look at the results of runs.")
 
+_NAMED = 5
+"""Missing files that a note names."""
+
 Name = Annotated[str, typer.Argument(metavar="ID", help="Of a result, or its folder.")]
 Root = Annotated[Path, typer.Option("--root", metavar="DIR", help="Folder of the results.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
@@ -32,6 +35,7 @@ def _results() -> None:
 def list_results(*, root: Root = RESULTS_ROOT, as_json: Json = False) -> None:
     """List the results, the newest run first: what each came to, how it ended, and its size on disk.
 
+    A result of which files are missing is named on standard error.
     Exit code 2 when a folder there looks like a result and cannot be read.
     """
     from basis_actors.cli.result_tables import print_list
@@ -45,6 +49,8 @@ def list_results(*, root: Root = RESULTS_ROOT, as_json: Json = False) -> None:
         print_list(found)
     else:
         console().print(f"no results in {root}", soft_wrap=True)
+    for result in found:
+        _note_missing(result)
     for problem in store.damaged:
         complain(str(problem))
     raise typer.Exit(BAD_INPUT if store.damaged else DONE)
@@ -64,10 +70,11 @@ def show(name: Name, *, root: Root = RESULTS_ROOT, as_json: Json = False) -> Non
     if as_json:
         sizes = {file.name: file.bytes for file in files}
         _print({**_row(result), "summary": summary, "metadata": result.metadata, "files": sizes})
-        return
-    print_summary(summary, console())
-    console().print()
-    print_files(files, console())
+    else:
+        print_summary(summary, console())
+        console().print()
+        print_files(files, console())
+    _note_missing(result)
 
 
 @results.command("compare")
@@ -117,6 +124,13 @@ def delete(
         console().print(f"Deleted {path}; the run directory that it was made of stays", soft_wrap=True)
 
 
+def _note_missing(result: StoredResult) -> None:
+    if result.missing:
+        names = ", ".join(result.missing[:_NAMED])
+        more = f" and {len(result.missing) - _NAMED} more" if len(result.missing) > _NAMED else ""
+        complain(f"{result.path} is not as it was made: {names}{more} missing; make it again", "Note")
+
+
 def _row(result: StoredResult) -> dict[str, Any]:
     """What `list` tells of a result."""
     summary, metadata = result.summary, result.metadata
@@ -134,6 +148,7 @@ def _row(result: StoredResult) -> dict[str, Any]:
         "failure": metadata.failure,
         "run_at": metadata.started_at,
         "bytes": result.bytes,
+        "missing": result.missing,
     }
 
 

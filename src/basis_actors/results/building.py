@@ -17,6 +17,7 @@ from basis_actors.logs.directory import EVENTS_FOLDER, LogDirectoryManager, RunM
 from basis_actors.logs.locate import RESULT_LOGS
 from basis_actors.logs.reader import EventLog
 from basis_actors.logs.run_lock import LOCK_FILE, is_running
+from basis_actors.messages.events import EVENT_TYPES
 from basis_actors.results.equity import EQUITY_FILE, write_equity
 from basis_actors.results.run_files import (
     CONFIG_FILE,
@@ -28,7 +29,7 @@ from basis_actors.results.run_files import (
 )
 from basis_actors.results.summary import RunSummary
 
-__all__ = ["CSV_FOLDER", "PARQUET_FOLDER", "ResultProgress", "fill_result", "require_ended"]
+__all__ = ["CSV_FOLDER", "PARQUET_FOLDER", "ResultProgress", "fill_result", "missing_files", "require_ended"]
 
 CSV_FOLDER: Final = "csv"
 PARQUET_FOLDER: Final = "parquet"
@@ -96,6 +97,15 @@ def fill_result(run_dir: Path, folder: Path, progress: Callable[[ResultProgress]
     here = msgspec.structs.replace(summary, run_dir=RESULT_LOGS, result_dir=".")
     (folder / SUMMARY_FILE).write_bytes(pretty_json(here))
     (folder / REPORT_FILE).write_bytes(report_html(logs))
+
+
+def missing_files(folder: Path) -> tuple[str, ...]:
+    """What `fill_result` has made in this folder and is not there any more, but for the log, which `replay` checks."""
+    from basis_actors.results.report import REPORT_FILE
+
+    tables = (f"{kind}/{event.FILE}.{kind}" for kind in (CSV_FOLDER, PARQUET_FOLDER) for event in EVENT_TYPES)
+    made = (*_COPIED, EQUITY_FILE, REPORT_FILE, *tables, SUMMARY_FILE)
+    return tuple(name for name in made if not (folder / name).is_file())
 
 
 def _duplicate(source: Path, target: Path) -> None:

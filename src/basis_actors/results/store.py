@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
+from errno import ENOENT
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from basis_actors.errors import BasisError
 from basis_actors.logs.directory import METADATA_FILE, LogDirectoryManager, RunMetadata
 from basis_actors.logs.locate import RESULT_LOGS, RESULTS_ROOT
-from basis_actors.results.building import ResultProgress, fill_result, require_ended
+from basis_actors.results.building import ResultProgress, fill_result, missing_files, require_ended
 from basis_actors.results.drafts import clear_leftovers, draft, publish
 from basis_actors.results.run_files import SUMMARY_FILE, read_summary
 from basis_actors.results.summary import RunSummary
@@ -38,6 +39,8 @@ class StoredResult:
     summary: RunSummary
     bytes: int
     """Of all its files, whether or not the run directory still shares them."""
+    missing: tuple[str, ...]
+    """Files that it was made with and that are not there, by their path inside it; it can be read as far as it goes."""
 
     @property
     def run_dir(self) -> Path:
@@ -212,12 +215,14 @@ class ResultStore:
         path = self.root / name
         metadata, summary = LogDirectoryManager.read_metadata(path / RESULT_LOGS), read_summary(path)
         try:
-            size = sum(file.stat().st_size for file in _files(path))
+            size, missing = sum(file.stat().st_size for file in _files(path)), missing_files(path)
+            if SUMMARY_FILE in missing:  # which was read a moment ago
+                raise FileNotFoundError(ENOENT, "No such file or directory", str(path))
         except FileNotFoundError as error:
             raise BasisError(
                 "LOG-003", f"{path} vanished while it was read: {error}; look with `results list` what is there"
             ) from error
-        return StoredResult(name, path, metadata, summary, size)
+        return StoredResult(name, path, metadata, summary, size, missing)
 
 
 def _is_result(path: Path) -> bool:
