@@ -89,3 +89,17 @@ def test_what_is_owed_for_gas_is_not_the_owners(idle: float, units: float) -> No
     assert paid.orders[-1].amount == own - 0.01
     assert all(order.strategy_intent != "pay_out" for order in refused.orders)
     assert refused.constraints == (f"EXEC-004: a withdrawal of {own + 0.01:.6f} is more than there is, {own:.6f}",)
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ({ETH: 0.04}, "0.040000 ETH stays in the wallet: 0.050000 is kept for gas"),
+        ({ETH: 0.05, SUPPLIED: 39.0}, "everything is supplied"),
+    ],
+)
+def test_a_wallet_of_no_more_than_its_reserve_does_not_say_that_it_is_supplied(
+    held: dict[str, float], said: str
+) -> None:
+    decision = PureLending(run_of("pure_lending_eth")).decide(situation(held, market()))
+    assert (decision.orders, decision.reasoning) == ((), said)

@@ -81,9 +81,11 @@ class PureLending(Strategy):
                 market_conditions=conditions,
                 constraints=unpayable,
             )
-        return Decision.hold(
-            "everything is supplied", invested=invested, market_conditions=conditions, constraints=unpayable
-        )
+        reasoning = "everything is supplied"
+        if not invested:
+            kept = max(wallet.kept, wallet.gas("supply"))
+            reasoning = f"{wallet.idle:.6f} {self._config.asset} stays in the wallet: {kept:.6f} is kept for gas"
+        return Decision.hold(reasoning, invested=invested, market_conditions=conditions, constraints=unpayable)
 
     def close_all(self, situation: Situation) -> Decision:
         """Take everything back from the pool, then pay from the wallet what is owed for gas."""
