@@ -27,7 +27,7 @@ from basis_actors.messages.operations import (
     TradingPhase,
     TradingStatus,
 )
-from basis_actors.messages.safety import OrdersUndecided, VenueBusy, VenueSeen
+from basis_actors.messages.safety import OrdersUndecided, StateUnwritable, VenueBusy, VenueSeen
 from basis_actors.times import utc_from_ns
 
 pytestmark = pytest.mark.anyio
@@ -339,6 +339,28 @@ async def test_an_exchange_that_is_silent_and_an_order_that_nobody_knows_of_are_
         assert (watched.report.silent, watched.report.undecided, watched.report.halted_venues) == ((), (), {})
         assert watched.report.checks["orders_decided"]
         assert watched.report.checks["venues_answer"]
+
+
+async def test_what_is_not_written_is_a_problem_and_no_trading_until_it_is(runtime: Runtimes) -> None:
+    async with ward(runtime) as watched:
+        watched.say(TradingStatus(TradingPhase.TRADING))
+        await watched.bus.advance(1.0)
+        watched.say(StateUnwritable("state directory", "state/x is gone"), StateUnwritable("event log", "disk full"))
+        await watched.bus.settled()
+        report = watched.report
+        why = "state directory: state/x is gone; event log: disk full"
+        assert (report.status, report.problems) == ("degraded", (why,))
+        assert not report.checks["state_written"]
+        assert report.trading == TradingStatus(TradingPhase.REDUCING, f"nothing that adds risk is sent: {why}")
+        assert report.trading_since_ns == START + 10**9
+        watched.say(TradingStatus(TradingPhase.KILLED, "by hand"))
+        await watched.bus.settled()
+        assert watched.report.trading.reason == "by hand", "what sends nothing at all comes first"
+        watched.say(TradingStatus(TradingPhase.TRADING))
+        watched.say(StateUnwritable("state directory", None), StateUnwritable("event log", None))
+        await watched.bus.settled()
+        report = watched.report
+        assert (report.status, report.problems, report.trading.phase) == ("healthy", (), TradingPhase.TRADING)
 
 
 async def test_how_long_ago_a_component_had_a_message_is_in_seconds_of_the_world(runtime: Runtimes) -> None:

@@ -28,6 +28,7 @@ from basis_actors.messages.events import (
 )
 from basis_actors.messages.operations import LoopLag, TradingPhase, TradingStatus
 from basis_actors.messages.orders import Order, Side
+from basis_actors.messages.safety import StateUnwritable
 from basis_actors.services import extras
 from basis_actors.services.extras import require_monitoring
 from basis_actors.services.wiring import EVENT_LOGGER
@@ -48,12 +49,28 @@ async def test_it_is_ready_until_trading_ends(tmp_path: Path) -> None:
         assert (answer.status, json.loads(answer.text)["phase"]) == (503, "stopped")
         assert json.loads(answer.text)["reason"] == "the ledger is wrong"
         metrics = await process.metrics()
-        assert metrics.labelled("trading_phase") == {"starting": 0, "trading": 0, "stopped": 1, "killed": 0}
+        assert metrics.labelled("trading_phase") == {"starting": 0, "trading": 0, "reducing": 0, "stopped": 1, "killed": 0}
         assert metrics("kill_switch") == 0
         process.bus.publish(TradingStatus(TradingPhase.KILLED, "by hand"))
         await process.bus.idle()
         assert (await process.metrics())("kill_switch") == 1
         assert (await process.get("/ready")).status == 503
+
+
+async def test_it_is_not_ready_while_only_what_reduces_is_sent(tmp_path: Path) -> None:
+    async with watched(tmp_path) as process:
+        process.bus.publish(StateUnwritable("state directory", "state/btc_basis is gone"))
+        await process.bus.idle()
+        answer = await process.get("/ready")
+        assert (answer.status, json.loads(answer.text)["phase"]) == (503, "reducing")
+        assert "state/btc_basis is gone" in json.loads(answer.text)["reason"]
+        health = json.loads((await process.get("/health")).text)
+        assert (health["status"], "state directory: state/btc_basis is gone" in health["problems"]) == ("degraded", True)
+        metrics = await process.metrics()
+        assert (metrics("trading_phase", phase="reducing"), metrics("trading_phase", phase="trading")) == (1, 0)
+        process.bus.publish(StateUnwritable("state directory", None))
+        await process.bus.idle()
+        assert (await process.get("/ready")).status == 200
 
 
 async def test_metrics_say_what_the_log_says(tmp_path: Path) -> None:

@@ -274,7 +274,7 @@ class KillSwitch(Actor):
     @on(StateUnwritable)
     def note_unwritable(self, state: StateUnwritable) -> None:
         """Whoever asks is told why nothing is sent."""
-        self._board.see_unwritable(state)
+        self._standstill.state_seen(state)
 
     @on(NewRiskPutOff)
     def note_put_off(self, seen: NewRiskPutOff) -> None:

@@ -25,7 +25,14 @@ from basis_actors.messages.operations import (
     TradingPhase,
     TradingStatus,
 )
-from basis_actors.messages.safety import KeyRefused, OrdersUndecided, StartReport, VenueBusy, VenueSeen
+from basis_actors.messages.safety import (
+    KeyRefused,
+    OrdersUndecided,
+    StartReport,
+    StateUnwritable,
+    VenueBusy,
+    VenueSeen,
+)
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
 
 __all__ = ["PROCESS", "LiveHealthMonitor"]
@@ -152,9 +159,27 @@ class LiveHealthMonitor(Actor):
         if self._killer not in (None, sender):
             return
         self._killer = sender if status.phase is TradingPhase.KILLED else None
-        if status.phase is not self._trading.phase:
-            self._trading_since_ns = self.now
+        before = self._shown_trading().phase
         self._trading = status
+        self._show_trading(before)
+
+    @on(StateUnwritable)
+    def note_unwritable(self, state: StateUnwritable) -> None:
+        """Show at once that what adds risk is not sent, or is again."""
+        before = self._shown_trading().phase
+        self._standstill.state_seen(state)
+        self._show_trading(before)
+
+    def _shown_trading(self) -> TradingStatus:
+        """Whether orders are sent: what is trading for the engine is not for the gate while something is not written."""
+        unwritten = self._standstill.unwritten
+        if self._trading.phase is not TradingPhase.TRADING or unwritten is None:
+            return self._trading
+        return TradingStatus(TradingPhase.REDUCING, f"nothing that adds risk is sent: {unwritten}")
+
+    def _show_trading(self, before: TradingPhase) -> None:
+        if self._shown_trading().phase is not before:
+            self._trading_since_ns = self.now
         self.publish(self._process())
 
     def _look(self) -> None:
@@ -176,7 +201,7 @@ class LiveHealthMonitor(Actor):
         # A component is waited for as long as people wait, at whatever pace a market is played back.
         age = None if last is None else -self.seconds_until(last)
         stood = self._stood_still(name, stats)
-        waiting, window = f"messages waiting: {depth:,}", f"in the last {config.error_window_seconds:g} s"
+        waiting, window = f"messages waiting: {depth:,}", f"in the last {self._of_the_world(config.error_window_seconds):,.0f} s"
         checks = (
             Check("running", stats.phase not in _GONE, grave=True, problem=f"has {stats.phase.value}"),
             Check("inbox_not_full", depth < config.unhealthy_inbox_depth, grave=True, problem=waiting),
@@ -184,7 +209,7 @@ class LiveHealthMonitor(Actor):
                 "not_stuck",
                 stood < config.stuck_seconds,
                 grave=True,
-                problem=f"{waiting}, none begun for {stood:,.0f} s",
+                problem=f"{waiting}, none begun for {self._of_the_world(stood):,.0f} s",
             ),
             Check("inbox_short", depth < config.degraded_inbox_depth, problem=waiting),
             Check("few_errors", errors < config.degraded_error_count, problem=f"errors {window}: {errors:,}"),
@@ -221,7 +246,7 @@ class LiveHealthMonitor(Actor):
             checks={check.name: check.passed for check in checks},
             problems=(*problems_of(checks), *by_component),
             error_count=sum(errors.values()),
-            trading=self._trading,
+            trading=self._shown_trading(),
             trading_since_ns=self._trading_since_ns,
             loop_lag_seconds=self._lag,
             reconciliation_age_seconds=unreconciled,
@@ -300,6 +325,10 @@ class LiveHealthMonitor(Actor):
     def _recent(self, times: dict[str, RecentTimes], name: str) -> int:
         found = times.get(name)
         return 0 if found is None else found.since(self.now - round(self._config.error_window_seconds * NS_PER_SECOND))
+
+    def _of_the_world(self, seconds: float) -> float:
+        """Seconds that go by for people in so many of the clock of the bus."""
+        return seconds * NS_PER_SECOND / self.span(1.0)
 
     def _age(self, ns: int | None) -> float | None:
         return None if ns is None else (self.now - ns) / NS_PER_SECOND

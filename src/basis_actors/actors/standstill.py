@@ -1,5 +1,5 @@
-"""Defines what is known of what a process waits for: the tick at work, exchanges that owe an answer or give none, and
-orders of which nobody knows what became of them.
+"""Defines what is known of what a process waits for: the tick at work, exchanges that owe an answer or give none, what
+cannot be written, and orders of which nobody knows what became of them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from basis_actors.messages.safety import (
     OrdersUndecided,
     SilentVenue,
     StartReport,
+    StateUnwritable,
     TickAtWork,
     UndecidedOrder,
     VenueBusy,
@@ -32,6 +33,8 @@ class Standstill:
         self._silent: dict[str, int] = {}
         self._left: dict[str, OrdersUndecided] = {}
         self._refused: dict[str, str] = {}
+        self.unwritable: dict[str, str] = {}
+        """Why state cannot be written that has to be before an order is sent, by its name."""
         self.start: StartReport | None = None
         """What is known before a process trades; None once it does."""
         self._trades = False
@@ -74,6 +77,13 @@ class Standstill:
         else:
             self._refused[seen.domain] = f"it does not take our key: {seen.problem}"
 
+    def state_seen(self, state: StateUnwritable) -> None:
+        """State cannot be written, or can be again."""
+        if state.problem is None:
+            self.unwritable.pop(state.what, None)
+        else:
+            self.unwritable[state.what] = state.problem
+
     def orders_left(self, left: OrdersUndecided) -> None:
         """What a domain has yet to say."""
         if left.problem is None:
@@ -109,6 +119,11 @@ class Standstill:
         return {**left, **self._refused}
 
     @property
+    def unwritten(self) -> str | None:
+        """Why what adds risk is not sent anywhere; None where everything can be written."""
+        return "; ".join(f"{what}: {problem}" for what, problem in self.unwritable.items()) or None
+
+    @property
     def undecided(self) -> tuple[UndecidedOrder, ...]:
         """Requests of which nobody knows what became of them."""
         left = tuple(order for left in self._left.values() for order in left.orders)
@@ -137,5 +152,6 @@ class Standstill:
         )
         return (
             ("venues_answer", not silent, "; ".join(silent)),
+            ("state_written", not self.unwritable, self.unwritten or ""),
             ("orders_decided", not self.undecided, f"nobody knows what became of {', '.join(open_orders)}"),
         )

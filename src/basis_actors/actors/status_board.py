@@ -10,7 +10,7 @@ from basis_actors.actors.standstill import Standstill
 from basis_actors.actors.stop_causes import StopCauses
 from basis_actors.messages.book import PositionsView
 from basis_actors.messages.operations import TradingPhase, TradingStatus
-from basis_actors.messages.safety import Latch, NewRiskPutOff, StateUnwritable, SwitchStatus
+from basis_actors.messages.safety import Latch, NewRiskPutOff, SwitchStatus
 from basis_actors.times import utc_from_ns
 
 __all__ = ["StatusBoard"]
@@ -31,8 +31,6 @@ class StatusBoard:
         """Whether this process has begun to trade."""
         self._waits_for: str | None = None
         """Why this process has not begun to trade; None where nobody has said so, and once it has."""
-        self._unwritable: dict[str, str] = {}
-        """Why state cannot be written that has to be before an order is sent, by its name."""
         self._concerns: dict[str, str] = {}
         """What somebody should look at, by its name."""
         self._put_off: NewRiskPutOff | None = None
@@ -59,10 +57,6 @@ class StatusBoard:
         self.begun = not starts
         if status.phase is TradingPhase.STOPPED:
             self.halted = status.reason if status.error_code is None else f"{status.error_code}: {status.reason}"
-
-    def see_unwritable(self, state: StateUnwritable) -> None:
-        """State cannot be written, or can be again."""
-        _note(self._unwritable, state.what, state.problem)
 
     def see_concern(self, what: str, problem: str | None) -> None:
         """Something is worth a look; nothing is wrong with it where the problem is None."""
@@ -98,7 +92,7 @@ class StatusBoard:
             latch=latch,
             instead=None if self._waits_for is None else f"starting: {self._waits_for}",
             halted=self.halted,
-            unwritable=tuple(self._unwritable.values()),
+            unwritable=tuple(self._standstill.unwritable.values()),
             concerns=tuple(self._concerns.values()),
             put_off=self.put_off(now),
             book_closed=self.book_closed,

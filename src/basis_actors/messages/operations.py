@@ -40,6 +40,8 @@ class TradingPhase(StrEnum):
     STARTING = "starting"
     """Not yet: what the venues show has not been reconciled."""
     TRADING = "trading"
+    REDUCING = "reducing"
+    """At most what reduces, until everything that has to be on disk can be written again."""
     STOPPED = "stopped"
     """Not any more in this process."""
     KILLED = "killed"
