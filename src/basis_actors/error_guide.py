@@ -223,13 +223,16 @@ GUIDE: Final[dict[str, Guide]] = {
         "Once: nothing. Often: a longer interval, or a faster machine.",
     ),
     "ENGINE-006": Guide(
-        "What a next process has to know cannot be written down: only what reduces is sent, until the disk takes it.",
-        "Make room or mend the disk; it goes on by itself.",
+        "What a next process has to know cannot be written down, as the disk does not take it or the state directory is"
+        " not in its place: only what reduces is sent until that is mended.",
+        "Make room or mend the disk, or move back what the message calls gone: that is looked at every"
+        " `kill_switch.heartbeat_seconds`, and goes on by itself. What cannot come back: end the process by SIGTERM,"
+        " which says what is open, and start another.",
     ),
     "LOG-001": Guide(
-        "A file of the log or of a result cannot be written: a backtest ends; live, only what reduces is sent until it"
-        " can be.",
-        "Make room or mend the permissions.",
+        "A file of the log or of a result cannot be written, or its directory is not in its place: a backtest ends;"
+        " live, only what reduces is sent until it can be.",
+        "Make room, mend the permissions, or move the directory back.",
     ),
     "LOG-002": Guide(
         "The disk did not keep up and events were given up, or the process ends because too many wait.",

@@ -54,7 +54,7 @@ def ticks_of(there: Street) -> int:
 async def test_a_full_disk_under_the_log_halts_what_adds_risk_and_ends_nothing(there: Street, small_logs: Path) -> None:
     process = await entered(there, *OFTEN)
     filler = fill(small_logs)
-    shown = " ".join((await until_status(there, "nothing sent", shown=True)).split())
+    shown = " ".join((await until_status(there, "is not sent:", shown=True)).split())
     assert "No space left on device" in shown
     there.exchanges["bybit"].account.trade_by_hand("BTC-PERP", "0.1")
     await there.until(process, lambda: there.orders > LEGS)
@@ -64,7 +64,7 @@ async def test_a_full_disk_under_the_log_halts_what_adds_risk_and_ends_nothing(t
         await anyio.sleep(0.2)
     assert there.orders == LEGS + 1, "and no money is put to work"
     filler.unlink()
-    await until_status(there, "nothing sent", shown=False)
+    await until_status(there, "is not sent:", shown=False)
     await there.until(process, lambda: there.orders > LEGS + 1)
     assert there.twice == {}
     told = [event for event in errors(there, process, "LOG-001") if event.component == "event_logger"]
@@ -79,7 +79,7 @@ async def test_a_full_disk_under_the_log_halts_what_adds_risk_and_ends_nothing(t
 async def test_a_stop_with_a_full_disk_names_what_is_not_written(there: Street, small_logs: Path) -> None:
     process = await entered(there, *OFTEN)
     fill(small_logs)
-    await until_status(there, "nothing sent", shown=True)
+    await until_status(there, "is not sent:", shown=True)
     code, _, stderr = await there.stopped(process)
     assert (code, "Traceback" in stderr) == (1, False), stderr
     (line,) = [line for line in stderr.splitlines() if line.startswith("Failed: ")]

@@ -49,7 +49,7 @@ async def test_a_log_directory_that_is_deleted_is_said_and_the_stop_is_no_traceb
     process = await entered(there, *OFTEN)
     shutil.rmtree(there.folder / "logs")
     shown = ""
-    while "nothing sent" not in shown:
+    while "is not sent:" not in shown:
         shown = ask(there, "status")
         await anyio.sleep(0.1)
     code, stdout, stderr = await there.stopped(process)

@@ -257,7 +257,7 @@ async def test_a_full_disk_sends_nothing_and_ends_nothing_and_is_got_over(there:
             pass
     killed = ask(there, "kill", "--flatten")
     assert "is being closed" in killed
-    await there.until(process, lambda: "nothing sent" in ask(there, "status"))
+    await there.until(process, lambda: "is not sent:" in ask(there, "status"))
     await there.until(process, lambda: len(errors(there, process, "ENGINE-006")) > 2)
     assert there.orders == LEGS, "nothing is sent"
     assert [event.severity for event in errors(there, process, "ENGINE-006")].count("CRITICAL") <= 2, "once each"

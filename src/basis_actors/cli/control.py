@@ -136,7 +136,7 @@ def _print_status(answer: Answer) -> None:
     stopped = now.latch.state != "running" or now.halted is not None
     if now.halted is not None and now.latch.state == "running":
         rows.append(("halted", now.halted))
-    rows += [("nothing sent", problem) for problem in now.unwritable]
+    rows += [("new risk", f"is not sent: {problem}") for problem in now.unwritable]
     if now.put_off is not None:
         rows.append(
             ("new risk", f"waits until {_moment(now.put_off.until)}, {_failed(now.put_off)}; `resume` ends that")
