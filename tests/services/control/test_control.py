@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -388,8 +389,24 @@ def test_what_is_damaged_is_killed_by_somebody(tmp_path: Path) -> None:
     assert latch_without_process(path, latch()) == latch()
 
 
+def test_a_process_that_has_lost_its_state_is_told_of_without_its_mode(tmp_path: Path) -> None:
+    root = tmp_path / "state"
+    with StateDirectory(root, Holder.this_process("btc_basis", NOW)):
+        shutil.rmtree(root)
+        lost = rf"process {os.getpid()} of this machine runs, and has lost {root}/btc_basis: .*; SIGTERM ends it$"
+        with pytest.raises(BasisError, match=f"CONFIG-003: {lost}"):
+            find_state(root, None)
+        StateDirectory(root, Holder.this_process("eth_basis", NOW)).release()
+        with pytest.raises(BasisError, match=f"CONFIG-003: {lost}"):
+            find_state(root, None)
+        assert find_state(root, "eth_basis") == root / "eth_basis"
+    assert find_state(root, None) == root / "eth_basis"
+
+
 def test_the_only_mode_need_not_be_named(tmp_path: Path) -> None:
-    with pytest.raises(BasisError, match=rf"CONFIG-003: there is no state in {tmp_path}; there are: none"):
+    with pytest.raises(
+        BasisError, match=rf"CONFIG-003: there is no state in {tmp_path}; there are: none; .*; name the mode where"
+    ):
         find_state(tmp_path, None)
     StateDirectory(tmp_path, Holder.this_process("btc_basis", NOW)).release()
     assert find_state(tmp_path, None) == find_state(tmp_path, "btc_basis") == tmp_path / "btc_basis"

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from basis_actors.actors.latch_file import read_latch, write_latch
+from basis_actors.config import mode_names
 from basis_actors.errors import BasisError
 from basis_actors.messages.safety import Latch, TradingState
 from basis_actors.services.control.protocol import Answer, Refused, Request
@@ -30,6 +31,8 @@ def find_state(root: Path, mode: str | None) -> Path:
     Raises BasisError CONFIG-003 when there is none, also for a process that has lost it, or several to choose from.
     """
     found = sorted(path.parent.name for path in root.glob("*/state.lock"))
+    if mode is None and (lost := _lost_below(root, found)):
+        raise BasisError("CONFIG-003", "; ".join(lost))
     if mode is None and len(found) == 1:
         return root / found[0]
     if mode in found:
@@ -38,7 +41,9 @@ def find_state(root: Path, mode: str | None) -> Path:
         raise BasisError("CONFIG-003", _lost(loser, root / mode))
     there = ", ".join(found) or "none"
     wanted = "there is no state" if mode is None and not found else "name a mode" if mode is None else f"no {mode!r}"
-    raise BasisError("CONFIG-003", f"{wanted} in {root.absolute()}; there are: {there}; --state names the folder")
+    named = "" if mode is not None or found else "; name the mode where the folder of a process that runs was deleted"
+    text = f"{wanted} in {root.absolute()}; there are: {there}; --state names the folder{named}"
+    raise BasisError("CONFIG-003", text)
 
 
 def ask(path: Path, request: Request) -> Answer:
@@ -108,6 +113,13 @@ def _nobody(path: Path, last: Holder | None) -> str:
     if loser is not None:
         return _lost(loser, path)
     return f"no process runs on {path}" + ("" if last is None else f"; the last one was {last}")
+
+
+def _lost_below(root: Path, found: list[str]) -> list[str]:
+    """What is to be said of processes that have lost their state under `root`. Only places that can be named can be
+    asked for, so those of modes from files of one's own are not seen."""
+    places = [root / mode for mode in mode_names() if mode not in found]
+    return [_lost(loser, path) for path in places if (loser := loser_of(path)) is not None]
 
 
 def _lost(loser: str, path: Path) -> str:
