@@ -10,6 +10,7 @@ import pytest
 from basis_actors.config.environment import secret_values
 from basis_actors.config.secrets import load_secrets
 from basis_actors.errors import ConfigError
+from basis_actors.logs.redaction import Redactor
 
 HUSH = "correct-horse-battery"
 
@@ -126,15 +127,19 @@ def test_the_environment_goes_before_the_file(secrets_file: Path, monkeypatch: p
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o602, 0o666])
 def test_a_file_that_others_may_read_is_not_read(secrets_file: Path, mode: int) -> None:
     secrets_file.chmod(mode)
-    assert f"has mode {mode:04o}, so that others may read it; run chmod 600" in refused()
+    told = refused()
+    assert f"has mode {mode:04o}, so that others may read it; run chmod 600 {secrets_file}" in told
+    assert Redactor().text(told) == told
     assert secret_values() == ()
 
 
 def test_a_file_that_is_none_is_refused(secrets_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BASIS_ACTORS_SECRETS_FILE", str(secrets_file.parent / "missing"))
-    assert "missing cannot be read: No such file or directory" in refused()
+    missing = secrets_file.parent / "missing"
+    told = f"the file {missing} that BASIS_ACTORS_SECRETS_FILE names cannot be read: No such file or directory"
+    assert refused() == told == Redactor().text(told), "the path is no secret"
     monkeypatch.setenv("BASIS_ACTORS_SECRETS_FILE", str(secrets_file.parent))
-    assert "cannot be read: Is a directory" in refused()
+    assert "names cannot be read: Is a directory" in refused()
     pipe = secrets_file.parent / "pipe"
     os.mkfifo(pipe, 0o600)
     monkeypatch.setenv("BASIS_ACTORS_SECRETS_FILE", str(pipe))
@@ -153,10 +158,17 @@ def test_a_file_that_is_no_text_is_refused(secrets_file: Path) -> None:
         (LINES + f"BASIS_ACTORS_BYBYT__API_KEY={HUSH}\n", "unknown variable BASIS_ACTORS_BYBYT__API_KEY"),
         (LINES + f"PASSWORD={HUSH}\n", "unknown variable PASSWORD"),
         (LINES + "BASIS_ACTORS_OKX__API_KEY=\n", "BASIS_ACTORS_OKX__PASSPHRASE missing or empty"),
+        (f"{LINES}\n# of Bybit\nBASIS_ACTORS_BYBIT__API_KEY {HUSH}\n", "line 5 no NAME=value"),
+        (f"\n\nBASIS_ACTORS_BYBIT__API_KEY\n{LINES}", "line 3 no NAME=value"),
+        (f"{LINES}BASIS_ACTORS_BYBIT__API_KEY='{HUSH}\n", "line 3 no NAME=value"),
     ],
 )
-def test_wrong_lines_are_named_and_their_values_are_not(secrets_file: Path, lines: str, told: str) -> None:
+def test_wrong_lines_are_named_and_their_values_are_not(
+    secrets_file: Path, lines: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
     secrets_file.write_text(lines, encoding="utf-8")
     message = refused()
     assert told in message
     assert str(secrets_file) in message
+    assert Redactor().text(message) == message, "nothing of it is taken for a secret on its way to the terminal"
+    assert caplog.records == [], "dotenv's own warnings have no place"

@@ -28,7 +28,8 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 def file_variables() -> dict[str, str]:
     """Variables of the secrets file; none where the environment names no file.
 
-    Raises ConfigError CONFIG-003 for a file that cannot be read, or that anybody but its owner may.
+    Raises ConfigError CONFIG-003 for a file that cannot be read, or that anybody but its owner may, and for a line that
+    is none.
     """
     name = os.environ.get(FILE)
     if not name:
@@ -40,8 +41,8 @@ def file_variables() -> dict[str, str]:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ConfigError("CONFIG-003", f"{FILE}: {name} cannot be read: {reason}") from None
-    return _parsed(text)
+        raise ConfigError("CONFIG-003", f"{_called(name)} cannot be read: {reason}") from None
+    return _parsed(name, text)
 
 
 def secret_values() -> tuple[str, ...]:
@@ -52,7 +53,7 @@ def secret_values() -> tuple[str, ...]:
     try:
         found = file_variables()
     except ConfigError:
-        # Nothing was read of it, so there is nothing of it to hide; who needs the file says what is wrong with it.
+        # Nobody has anything of it, so there is nothing of it to hide; who needs the file says what is wrong with it.
         found = {}
     return tuple(
         value
@@ -69,18 +70,30 @@ def _without_waiting(name: str, flags: int) -> int:
 
 def _require_private(name: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise ConfigError("CONFIG-003", f"{FILE}: {name} is no plain file; one with lines NAME=value was expected")
+        raise ConfigError("CONFIG-003", f"{_called(name)} is no plain file; one with lines NAME=value was expected")
     if status.st_uid not in (os.geteuid(), 0):
-        text = f"{FILE}: {name} belongs to user {status.st_uid}; one of your own was expected"
+        text = f"{_called(name)} belongs to user {status.st_uid}; one of your own was expected"
         raise ConfigError("CONFIG-003", text)
     if status.st_mode & _OTHERS:
         mode = stat.S_IMODE(status.st_mode)
-        text = f"{FILE}: {name} has mode {mode:04o}, so that others may read it; run chmod 600 {name}"
+        text = f"{_called(name)} has mode {mode:04o}, so that others may read it; run chmod 600 {name}"
         raise ConfigError("CONFIG-003", text)
 
 
-def _parsed(text: str) -> dict[str, str]:
-    from dotenv import dotenv_values
+def _called(name: str) -> str:
+    """No colon follows the variable or the path: what looks like the value of a secret is hidden on its way out."""
+    return f"the file {name} that {FILE} names"
 
-    values = dotenv_values(stream=StringIO(text), interpolate=False)
-    return {name: value or "" for name, value in values.items()}
+
+def _parsed(name: str, text: str) -> dict[str, str]:
+    from dotenv.parser import parse_stream
+
+    values = {}
+    for line in parse_stream(StringIO(text)):
+        if line.error or (line.key is not None and line.value is None):
+            # Leading blank lines are counted to the line that they come before.
+            number = line.original.line + len(line.original.string) - len(line.original.string.lstrip("\n"))
+            raise ConfigError("CONFIG-003", f"{_called(name)} has in line {number} no NAME=value, which was expected")
+        if line.key is not None:
+            values[line.key] = line.value or ""
+    return values

@@ -69,7 +69,8 @@ def load_secrets() -> Secrets:
     known = _variables()
     _refuse_strangers("environment", {name for name in os.environ if name.startswith(PREFIX)} - PLAIN, known)
     found = {name: value for name, value in file_variables().items() if not name.startswith(WEBHOOK_PREFIX)}
-    _refuse_strangers(os.environ.get(FILE, ""), set(found), known)
+    file = f"{os.environ.get(FILE)} (file of keys)"
+    _refuse_strangers(file, set(found), known)
     given: dict[str, dict[str, str]] = {}
     for name, value in found.items():
         if name not in os.environ:
@@ -81,7 +82,7 @@ def load_secrets() -> Secrets:
         wrong = sorted(
             {_variable(detail["loc"]) for detail in error.errors(include_input=False, include_context=False)}
         )
-    where = f"environment and {os.environ[FILE]}" if found else "environment"
+    where = f"environment and {file}" if found else "environment"
     text = f"{where}: {', '.join(wrong)} missing or empty; set all variables of a venue or none"
     raise ConfigError("CONFIG-003", text)
 
