@@ -392,8 +392,9 @@ class AlertCourier(Protocol):
         """Deliver what is offered until cancelled, and say of each alert what came of it."""
         ...
 
-    async def flush(self, seconds: float) -> int:
-        """Deliver what still waits, each with one try, for at most so long. How many are left."""
+    async def flush(self, seconds: float, last: Sequence[Alert] = ()) -> int:
+        """Deliver what still waits and then `last`, however many wait, each with one try, for at most so long. How many
+        are left."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -63,8 +63,9 @@ class Courier:
     async def run(self, delivered: Callable[[Alert], object], given_up: Callable[[Alert, str], object]) -> None:
         raise NotImplementedError
 
-    async def flush(self, seconds: float) -> int:
+    async def flush(self, seconds: float, last: Sequence[Alert] = ()) -> int:
         self.flushed.append(seconds)
+        self.alerts.extend(last)
         return self.left
 
 
@@ -281,8 +282,9 @@ async def test_the_stop_delivers_what_waits_and_says_what_is_left(runtime: Runti
         await d.error("first", times=5)
         await d.bus.advance(59.0)
         d.courier.left = 2
-    assert d.told[3].startswith("HIGH 3 alerts were held back")
-    assert "1 × MEDIUM process" in d.told[3], "that the process stops is too much as well"
+    summary, end = d.told[3:]
+    assert summary.startswith("HIGH 2 alerts were held back")
+    assert end == "MEDIUM the process stops as it was told to"
     assert d.courier.flushed == [2.0]
     assert d.log.of(SystemErrorEvent)[-1].message.startswith("2 alerts of route oncall were not delivered before")
 
@@ -293,15 +295,36 @@ async def test_that_the_process_stops_is_told(runtime: Runtimes) -> None:
     assert d.told == ["MEDIUM the process stops as it was told to"]
 
 
+async def test_the_end_is_told_on_a_route_for_graver_things_and_after_a_queue_that_is_full(runtime: Runtimes) -> None:
+    async with desk(runtime, Severity.CRITICAL) as d:
+        d.courier.room = 1
+        await d.error("liquidated", "CRITICAL", times=3)
+    first, summary, end = d.told
+    assert first == "CRITICAL liquidated"
+    assert summary.startswith("CRITICAL 2 alerts were held back since")
+    assert end == "MEDIUM the process stops as it was told to"
+
+
+async def test_a_failure_is_named_though_a_storm_has_used_up_the_rate(runtime: Runtimes) -> None:
+    desks: list[Desk] = []
+    with pytest.raises(BusFailed):
+        await fail(runtime, desks, storm=20)
+    (d,) = desks
+    assert d.told[:5] == ["CRITICAL liquidated"] * 5
+    assert d.told[5] == "CRITICAL the run ends: engine failed while handling int: RuntimeError: out of luck"
+    assert d.told[6].startswith("CRITICAL 15 alerts were held back since")
+
+
 class Broken(Actor):
     @on(int)
     def fail(self, _number: int) -> None:
         raise RuntimeError("out of luck")
 
 
-async def fail(runtime: Runtimes, desks: list[Desk]) -> None:
+async def fail(runtime: Runtimes, desks: list[Desk], storm: int = 0) -> None:
     async with desk(runtime) as d:
         desks.append(d)
+        await d.error("liquidated", "CRITICAL", times=storm)
         d.bus.add(Broken("engine"))
         d.bus.post("engine", 1)
         await d.bus.advance(1.0)

@@ -223,6 +223,14 @@ async def test_the_stop_waits_no_longer_than_it_may() -> None:
     assert len(there.received) <= 1
 
 
+async def test_what_is_said_last_comes_after_a_queue_that_is_full() -> None:
+    async with receiver() as there:
+        made = courier(there.url, queue_limit=1)
+        assert [made.offer(alert("waiting")) for _ in range(2)] == [True, False]
+        assert await made.flush(60.0, [alert("the end")]) == 0
+    assert [body["message"] for body in there.received] == ["waiting", "the end"]
+
+
 async def test_a_stop_with_nothing_to_say_asks_nobody() -> None:
     assert await courier("http://127.0.0.1:1/").flush(60.0) == 0
 

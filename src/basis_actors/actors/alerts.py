@@ -43,8 +43,8 @@ _LEAST_WAIT_SECONDS: Final = 1.0
 class AlertRoute(Actor):
     """Tells one receiver of errors, of trading that ends or begins, of health that changes, of a run that fails.
 
-    What is less severe than `least` is left out; the end of a trouble is as severe as the trouble was. `redact` hides
-    secrets in text.
+    What is less severe than `least` is left out; health that is well again is as severe as the trouble was. The end of
+    the process goes out whatever its severity and the rate. `redact` hides secrets in text.
     """
 
     def __init__(
@@ -100,10 +100,10 @@ class AlertRoute(Actor):
 
     @on(Escalated)
     def escalated(self, end: Escalated) -> None:
-        """The run is failing: the last thing that is told."""
+        """The run is failing, which is told at once."""
         self._fails = True
         what = f"the run ends: {end.actor} failed while handling {end.message_type}: {end.exception}"
-        self._tell(Severity.CRITICAL, end.actor, what)
+        self._tell_always(self._alert(Severity.CRITICAL, end.actor, what))
 
     @on(AlertDelivered)
     def delivered(self, done: AlertDelivered) -> None:
@@ -143,12 +143,11 @@ class AlertRoute(Actor):
             self._plan_summary()
 
     async def post_stop(self) -> None:
-        """Say that this is the end, deliver what waits, the summary last, and log what is left."""
+        """Deliver what waits, then the summary, then that this is the end, and log what is left."""
+        last = [self._held.summary(self.name, utc_from_ns(self.now))] if self._held else []
         if not self._fails:
-            self._tell(Severity.MEDIUM, PROCESS, "the process stops as it was told to")
-        if self._held:
-            self._courier.offer(self._held.summary(self.name, utc_from_ns(self.now)))
-        left = await self._courier.flush(self._config.stop_seconds)
+            last.append(self._alert(Severity.MEDIUM, PROCESS, "the process stops as it was told to"))
+        left = await self._courier.flush(self._config.stop_seconds, last)
         if left:
             text = f"{left} alerts of route {self._route} were not delivered before the process stopped"
             self.log(error_event(utc_from_ns(self.now), self.name, "MON-002", text))
@@ -158,11 +157,20 @@ class AlertRoute(Actor):
     ) -> None:
         if RISING.index(severity) < RISING.index(self._least):
             return
-        moment = utc_from_ns(self.now) if time is None else time
-        alert = Alert(time=moment, severity=severity, component=component, code=code, message=self._redact(text))
+        alert = self._alert(severity, component, text, code, time)
         if not (self._admit(severity) and self._courier.offer(alert)):
-            self.publish(AlertFate(self._route, AlertOutcome.HELD_BACK))
-            self._hold(alert)
+            self._hold_back(alert)
+
+    def _tell_always(self, alert: Alert) -> None:
+        """Whatever the rate, and however severe an alert has to be for this route."""
+        if not self._courier.offer(alert):
+            self._hold_back(alert)
+
+    def _alert(
+        self, severity: Severity, component: str, text: str, code: str | None = None, time: datetime | None = None
+    ) -> Alert:
+        moment = utc_from_ns(self.now) if time is None else time
+        return Alert(time=moment, severity=severity, component=component, code=code, message=self._redact(text))
 
     def _admit(self, severity: Severity) -> bool:
         assert self._bucket is not None, "made before the first message"
@@ -170,6 +178,10 @@ class AlertRoute(Actor):
 
     def _reserve(self, severity: Severity) -> int:
         return 0 if severity is Severity.CRITICAL else self._config.reserved_for_critical
+
+    def _hold_back(self, alert: Alert) -> None:
+        self.publish(AlertFate(self._route, AlertOutcome.HELD_BACK))
+        self._hold(alert)
 
     def _hold(self, alert: Alert) -> None:
         before = self._held.worst if self._held else None

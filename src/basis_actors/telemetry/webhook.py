@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Any, Final
@@ -83,8 +83,10 @@ class WebhookCourier:
                     self._queue.popleft()
                     delivered(alert)
 
-    async def flush(self, seconds: float) -> int:
-        """Deliver what still waits, each with one try, for at most so long. How many are left."""
+    async def flush(self, seconds: float, last: Sequence[Alert] = ()) -> int:
+        """Deliver what still waits and then `last`, however many wait, each with one try, for at most so long. How many
+        are left."""
+        self._queue.extend(last)
         refused = 0
         with anyio.move_on_after(seconds):
             async with self._session() as session:
