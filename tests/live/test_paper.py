@@ -17,7 +17,7 @@ from basis_actors.cli.app import app
 from basis_actors.config.library import mode_names
 from basis_actors.data import SyntheticGenerator, write_dataset
 from basis_actors.data.stamps import DAY
-from basis_actors.errors import ConfigError
+from basis_actors.errors import BasisError, ConfigError
 from basis_actors.logs.directory import LogDirectoryManager, RunKind, RunStatus
 from basis_actors.logs.queries.difference import difference
 from basis_actors.logs.queries.source import RunLog
@@ -114,6 +114,22 @@ def test_a_stop_ends_the_run_after_the_tick_at_work(market_folder: Path, tmp_pat
     assert metadata.status is RunStatus.COMPLETED
     assert 0 < summary.ticks < 241
     assert replay(live.record.run_dir).findings == []
+
+
+def test_what_ends_a_process_outside_its_actors_is_in_its_log_once(market_folder: Path, tmp_path: Path) -> None:
+    live = live_run(prepared(market_folder, tmp_path), 3600.0)
+
+    def fail(_progress: Progress) -> None:
+        if live.bus is not None and not live.bus.closed:
+            raise BasisError("VEN-004", "bybit has no BTC-PERP")
+
+    summary = live.run(fail)
+    assert summary.failure is not None
+    assert summary.failure.startswith("VEN-004: bybit has no BTC-PERP")
+    told = EventLog(live.record.run_dir).events(SystemErrorEvent)
+    (logged,) = [event for event in told if event.error_code == "VEN-004"]
+    assert logged.component == "process"
+    assert logged.message == "the process ends: bybit has no BTC-PERP"
 
 
 def test_a_stop_that_flattens_closes_the_book_first(market_folder: Path, tmp_path: Path) -> None:

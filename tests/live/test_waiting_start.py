@@ -145,3 +145,12 @@ async def test_a_start_with_nothing_open_waits_without_an_alarm(there: Street) -
     assert (start["undecided"], start["cut_groups"], start["held"], start["held_at"]) == ([], [], {}, None)
     code, _, stderr = await there.stopped(process)
     assert (code, told(there, process)) == (0, []), stderr
+
+
+async def test_a_stop_while_the_start_waits_leaves_in_the_log_what_it_waited_for(there: Street) -> None:
+    process = await waiting(there)
+    code, _, stderr = await there.stopped(process)
+    assert code == 0, stderr
+    (logged,) = EventLog(there.run_dir(process)).events(SystemErrorEvent)
+    assert (logged.component, logged.error_code, logged.severity) == ("process", "DATA-001", "MEDIUM")
+    assert logged.message.startswith("the start waits for okx: ")

@@ -141,27 +141,30 @@ class LiveRun:
             raise
         started = time.perf_counter()
         failure: BaseException | None = None
-        unclosed: str | None = None
-        """Why a book that was to be closed is not."""
         try:
             if await self._began(bus, waiting):
                 unclosed = await self._until_the_end(bus, engine, started, progress)
+                if unclosed is not None:
+                    failure = not_closed(unclosed, self._held(engine))
+                    self.actors.tell_failure(failure)
                 await bus.stop()
-            elif self._surroundings.journal is not None and self._is_to_be_closed():
-                failure = never_begun()
+            else:
+                if self._surroundings.journal is not None and self._is_to_be_closed():
+                    failure = never_begun()
+                    self.actors.tell_failure(failure)
+                await _stop_quietly(bus)  # what is given up need not come to its end
         except StopTimeout as error:
             if self._cancelled is not None and loses_nothing(error):
                 self.record.note(f"the stop did not wait for {'; '.join(map(str, error.lost))}")
             else:
-                failure = error
+                failure = failure or error
         except BaseException as error:  # noqa: BLE001 - the summary names it, and `finish` raises what is no failure
             failure = _innermost(error)
             if not isinstance(failure, BusError):
+                self.actors.tell_failure(failure)
                 with anyio.CancelScope(shield=True):
                     await _stop_quietly(bus)
         self.left_open = self._held(engine)
-        if failure is None and unclosed is not None:
-            failure = not_closed(unclosed, self.left_open)
         if failure is None and state is not None and (lost := state.lost()) is not None:
             failure = BasisError(STATE_CODE, f"{lost}; the next process will not know what this one has sent")
         latch = self._leave_latch(failed=failure is not None)
@@ -199,7 +202,6 @@ class LiveRun:
             if await self._unless_stopped(bus.start):
                 self._show(None)
                 return True
-        await _stop_quietly(bus)  # what is given up need not come to its end
         return False
 
     async def _learn(self, market: LiveMarket, bus: LiveBus, waiting: Callable[[str], None]) -> None:
@@ -211,6 +213,8 @@ class LiveRun:
             if why is None:
                 awaited.pop(venue, None)
             else:
+                if venue not in awaited:
+                    self.actors.tell_waiting(venue, why)
                 awaited[venue] = why
                 self.record.components.announce("waiting for the market", why=f"{venue}: {why}")
                 waiting(f"{venue}: {why}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from basis_actors.actors.engine import Engine
 from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
+from basis_actors.actors.live_health import PROCESS
 from basis_actors.actors.log_keeper import LogKeeper
 from basis_actors.actors.market_watch import MarketWatch
 from basis_actors.actors.place_watch import Place, PlaceWatch
@@ -26,6 +27,7 @@ from basis_actors.logs.wall_clock import system_clock
 from basis_actors.messages.events import SystemErrorEvent
 from basis_actors.ports import OrderJournal
 from basis_actors.services.control.left_behind import last_seen
+from basis_actors.services.market_stream import UNANSWERED
 from basis_actors.services.preparation import Prepared
 from basis_actors.services.run_record import RunRecord
 from basis_actors.services.signals import add_signal_poller
@@ -179,6 +181,18 @@ class LiveActors:
         self.warn(f"{error.code}: {text}")
         at = utc_from_ns(self._surroundings.clock.now())
         self._tell_log(error_event(at, "component_logs", error.code, text))
+
+    def tell_failure(self, failure: BaseException) -> None:
+        """Have it logged what ends the process, where that is no failure of an actor, which is logged as such."""
+        if not isinstance(failure, BasisError) or self._bus is None or self._bus.closed:
+            return
+        at = utc_from_ns(self._surroundings.clock.now())
+        self._tell_log(error_event(at, PROCESS, failure.code, f"the process ends: {failure.message}"))
+
+    def tell_waiting(self, venue: str, why: str) -> None:
+        """Have it logged that a start waits for an exchange."""
+        at = utc_from_ns(self._surroundings.clock.now())
+        self._tell_log(error_event(at, PROCESS, UNANSWERED, f"the start waits for {venue}: {why}", passes=True))
 
     def _tell_log(self, *events: SystemErrorEvent) -> None:
         """Have events logged, now or as soon as there is somebody who does."""
