@@ -120,7 +120,9 @@ def test_a_process_is_killed_flattened_and_resumed_from_outside(house: House) ->
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate()
     assert process.returncode == 0, stderr
-    assert house.say("status").exit_code == 3
+    shown = house.say("status")
+    assert (shown.exit_code, "ended    completed, 20" in shown.stdout) == (3, True)
+    assert json.loads(house.say("status", "--json").stdout)["last_seen"]["ending"]["how"] == "completed"
 
 
 def test_a_kill_is_there_after_a_restart_also_when_nobody_ran_to_hear_it(house: House) -> None:
@@ -164,6 +166,7 @@ def test_a_process_that_is_gone_does_not_run_and_what_it_held_is_told(house: Hou
     shown = house.say("status")
     assert (shown.exit_code, shown.stderr) == (3, "")
     assert "running" not in shown.stdout
+    assert "ended    killed: nothing said how it ended" in shown.stdout
     assert "next     begins free to trade" in shown.stdout
     held = json.loads(house.say("status", "--json").stdout)["last_seen"]
     # A long path is broken where the line ends.

@@ -12,7 +12,7 @@ from basis_actors.cli.terminal import DONE, FAILED, NOT_RUNNING, complain, resul
 
 if TYPE_CHECKING:
     from basis_actors.messages.safety import Latch, NewRiskPutOff, StartReport, SwitchStatus
-    from basis_actors.services.control.left_behind import LastSeen
+    from basis_actors.services.control.left_behind import Ending, LastSeen
     from basis_actors.services.control.protocol import Answer
 
 __all__ = ["kill", "resume", "status"]
@@ -212,6 +212,8 @@ def _print_left_behind(nobody: str, latch: Latch, last: LastSeen | None) -> None
     from basis_actors.times import utc_text
 
     rows = [("process", nobody)]
+    if last is not None:
+        rows.append(("ended", _ended(last.ending)))
     if latch.state == "running":
         rows.append(("next", "begins free to trade"))
     else:
@@ -225,6 +227,15 @@ def _print_left_behind(nobody: str, latch: Latch, last: LastSeen | None) -> None
     _print_rows(rows)
     if last is not None and last.positions:
         _print_positions(last.positions)
+
+
+def _ended(ending: Ending) -> str:
+    if ending.how is None:
+        return f"not known, its log {ending.run_dir} is gone"
+    if ending.how == "killed":
+        return f"killed: nothing said how it ended, see {ending.run_dir}"
+    at = "" if ending.at is None else f", {_moment(ending.at)}"
+    return f"{ending.how}{at}" + ("" if ending.failure is None else f": {ending.failure}")
 
 
 def _print_positions(positions: dict[str, float]) -> None:

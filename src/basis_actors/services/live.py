@@ -130,7 +130,7 @@ class LiveRun:
         state = self._surroundings.state
         try:
             if state is not None:
-                note_run(state, self.record.run_dir)
+                note_run(state, self.record.run_dir, state.holder)
             prepared = self._prepared
             self.record.components.announce(
                 "run started", mode=prepared.run.mode.mode, data=prepared.dataset.origin, kind="live"

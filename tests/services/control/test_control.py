@@ -35,6 +35,7 @@ from basis_actors.services.control.client import (
     latch_left_behind,
     latch_without_process,
 )
+from basis_actors.services.control.left_behind import note_run
 from basis_actors.services.control.protocol import Answer, AskStatus, KillRequest, Request, ResumeRequest
 from basis_actors.services.control.server import ControlServer, answering
 from basis_actors.services.state import Holder, StateDirectory, socket_of
@@ -315,9 +316,16 @@ def _ask_as(user: int, place: Path) -> object:
 # Nobody there
 
 
-def test_without_a_process_whoever_asks_is_told_who_was_last(tmp_path: Path) -> None:
+def test_without_a_process_whoever_asks_is_told_who_ran_last_and_not_who_was_refused(tmp_path: Path) -> None:
     with StateDirectory(tmp_path, Holder.this_process("btc_basis", NOW)) as state:
         path = state.path
+    with pytest.raises(NoProcess) as caught:
+        ask(path, AskStatus())
+    assert caught.value.message == f"no process runs on {path}"
+    with StateDirectory(tmp_path, Holder.this_process("btc_basis", NOW)) as state:
+        note_run(state, tmp_path / "logs", state.holder)
+    with StateDirectory(tmp_path, Holder.this_process("btc_basis", datetime(2026, 2, 2, tzinfo=UTC))):
+        pass  # its keys are missing, and it never runs
     with pytest.raises(NoProcess) as caught:
         ask(path, AskStatus())
     last = (

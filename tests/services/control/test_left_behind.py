@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from basis_actors.logs.directory import LogDirectoryManager
+from basis_actors.logs.directory import LogDirectoryManager, RunStatus
 from basis_actors.logs.domain_event_logger import DomainEventLogger
 from basis_actors.messages.events import PositionSnapshot
 from basis_actors.services.control.left_behind import last_seen, note_run
@@ -42,6 +43,25 @@ async def test_the_last_ledger_counts_however_many_processes_had_none_since(tmp_
     seen = last_seen(tmp_path)
     assert seen is not None
     assert (seen.run_dir, seen.positions) == (str(fifth), {SHORT: -4.0})
+
+
+async def test_how_the_last_process_ended_is_told_by_its_log(tmp_path: Path) -> None:
+    run_dir = await process(tmp_path, "first", -1.0)
+    last = await process(tmp_path, "last")
+
+    def ending() -> tuple[str, str | None, str | None]:
+        seen = last_seen(tmp_path)
+        assert seen is not None
+        assert seen.run_dir == str(run_dir), "whose ledger is the last"
+        return seen.ending.run_dir, seen.ending.how, seen.ending.failure
+
+    assert ending() == (str(last), "killed", None)
+    LogDirectoryManager.finish(last, RunStatus.COMPLETED)
+    assert ending() == (str(last), "completed", None)
+    LogDirectoryManager.finish(last, RunStatus.FAILED, failure="VEN-005: wrong key")
+    assert ending() == (str(last), "failed", "VEN-005: wrong key")
+    shutil.rmtree(last)
+    assert ending() == (str(last), None, None)
 
 
 @pytest.mark.parametrize("content", ['{"run_dir": "/nowhere"}', "no JSON"])

@@ -13,6 +13,7 @@ from basis_actors.actors.latch_file import read_latch, write_latch
 from basis_actors.config import mode_names
 from basis_actors.errors import BasisError
 from basis_actors.messages.safety import Latch, TradingState
+from basis_actors.services.control.left_behind import last_process
 from basis_actors.services.control.protocol import Answer, Refused, Request
 from basis_actors.services.state import FileStore, Holder, holder_of, idle_state, loser_of, socket_of
 
@@ -53,7 +54,7 @@ def ask(path: Path, request: Request) -> Answer:
     """
     holder, is_held = holder_of(path)
     if not is_held:
-        raise NoProcess("ENGINE-002", _nobody(path, holder))
+        raise NoProcess("ENGINE-002", _nobody(path))
     line = _exchange(path, holder, msgspec.json.encode(request) + b"\n")
     if not line:
         _, is_held = holder_of(path)
@@ -107,11 +108,12 @@ def _exchange(path: Path, holder: Holder | None, line: bytes) -> bytes:
         raise BasisError("ENGINE-002", f"{place} cannot be used: {error}") from error
 
 
-def _nobody(path: Path, last: Holder | None) -> str:
+def _nobody(path: Path) -> str:
     """Why nobody is told what is said at a state directory that no process has."""
     loser = loser_of(path)
     if loser is not None:
         return _lost(loser, path)
+    last = last_process(path)
     return f"no process runs on {path}" + ("" if last is None else f"; the last one was {last}")
 
 

@@ -1,4 +1,6 @@
-"""Defines what a state directory tells of a process that is gone: where it logged, and what it held when last seen."""
+"""Defines what a state directory tells of a process that is gone: where it logged, how it ended, and what it held when
+last seen.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,13 @@ from typing import Final
 import msgspec
 
 from basis_actors.errors import BasisError
+from basis_actors.logs.directory import LogDirectoryManager, state_of
 from basis_actors.logs.reader import EventLog
 from basis_actors.messages.events import PositionSnapshot
 from basis_actors.ports import StateStore
-from basis_actors.services.state import FileStore
+from basis_actors.services.state import FileStore, Holder
 
-__all__ = ["LastSeen", "last_seen", "note_run"]
+__all__ = ["Ending", "LastSeen", "last_process", "last_seen", "note_run"]
 
 _FILE: Final = "run.json"
 
@@ -24,6 +27,19 @@ class _Run(msgspec.Struct, frozen=True):
     run_dir: str
     before: str | None = None
     """Of the last process before it that had a ledger; None where there is none."""
+    process: Holder | None = None
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How the last process of a state directory ended, as its log knows it."""
+
+    run_dir: str
+    how: str | None
+    """`completed`, `failed`, `partial`, or `killed` where nothing says how it ended; None where the log is gone."""
+    at: datetime | None
+    """When, UTC; None where nothing says it."""
+    failure: str | None
+    """What ended it, where it failed."""
 
 
 class LastSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,14 +50,22 @@ class LastSeen(msgspec.Struct, frozen=True, kw_only=True):
     """Of the last snapshot of the ledger, UTC by the clock of the engine; None where there is none."""
     positions: dict[str, float] | None
     """What was held then, by position key; None where nobody knows."""
+    ending: Ending
+    """Of the last process itself."""
 
 
-def note_run(store: StateStore, run_dir: Path) -> None:
-    """Remember where a process logs, and where the one before it did that had a ledger: this one may end before it has
+def note_run(store: StateStore, run_dir: Path, process: Holder | None = None) -> None:
+    """Remember a process, where it logs, and where the one before it did that had a ledger: this one may end before it has
     one. Raises BasisError ENGINE-004."""
     last = _read(store)
     before = None if last is None else last.run_dir if _book_of(last.run_dir) is not None else last.before
-    store.write(_FILE, msgspec.json.encode(_Run(str(run_dir.resolve()), before)))
+    store.write(_FILE, msgspec.json.encode(_Run(str(run_dir.resolve()), before, process)))
+
+
+def last_process(path: Path) -> Holder | None:
+    """Who ran last; a start that was refused before it had a log has not. None where nobody has said so."""
+    run = _read(FileStore(path))
+    return None if run is None else run.process
 
 
 def last_seen(path: Path) -> LastSeen | None:
@@ -49,11 +73,12 @@ def last_seen(path: Path) -> LastSeen | None:
     run = _read(FileStore(path))
     if run is None:
         return None
+    ending = _ending_of(run.run_dir)
     for run_dir in filter(None, (run.run_dir, run.before)):
         book = _book_of(run_dir)
         if book is not None:
-            return LastSeen(run_dir=run_dir, at=book.timestamp, positions=book.positions)
-    return LastSeen(run_dir=run.run_dir, at=None, positions=None)
+            return LastSeen(run_dir=run_dir, at=book.timestamp, positions=book.positions, ending=ending)
+    return LastSeen(run_dir=run.run_dir, at=None, positions=None, ending=ending)
 
 
 def _read(store: StateStore) -> _Run | None:
@@ -62,6 +87,14 @@ def _read(store: StateStore) -> _Run | None:
         return None if content is None else msgspec.json.decode(content, type=_Run)
     except (BasisError, msgspec.DecodeError):
         return None
+
+
+def _ending_of(run_dir: str) -> Ending:
+    try:
+        said = LogDirectoryManager.read_metadata(Path(run_dir))
+    except BasisError:
+        return Ending(run_dir=run_dir, how=None, at=None, failure=None)
+    return Ending(run_dir=run_dir, how=state_of(Path(run_dir), said), at=said.finished_at, failure=said.failure)
 
 
 def _book_of(run_dir: str) -> PositionSnapshot | None:
