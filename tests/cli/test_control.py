@@ -109,6 +109,7 @@ def test_a_process_is_killed_flattened_and_resumed_from_outside(house: House) ->
     closing = house.say("kill", "--flatten")
     assert closing.exit_code == 0
     assert "book     is being closed" in closing.stdout
+    assert "reason   looks odd" in closing.stdout, "no other was given"
     assert not invested(house.until(lambda status: status.book_closed))
 
     resumed = house.say("resume", "btc_basis")

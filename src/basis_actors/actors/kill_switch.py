@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from basis_actors.actors.latch_effects import TRADERS, commands_of, phase_of, wording
-from basis_actors.actors.latch_file import read_latch, write_latch
+from basis_actors.actors.latch_file import killed_for, read_latch, write_latch
 from basis_actors.actors.reporting import STOPPED_CODE, error_event
 from basis_actors.actors.standstill import Standstill
 from basis_actors.actors.status_board import StatusBoard
@@ -127,7 +127,7 @@ class KillSwitch(Actor):
         self._before = latch
         killed = Latch(
             state=TradingState.KILLED,
-            reason=command.reason,
+            reason=killed_for(command.reason, latch),
             who=command.who,
             since=utc_from_ns(self.now),
             flatten=command.flatten or outlasts,

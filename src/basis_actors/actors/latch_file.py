@@ -11,7 +11,7 @@ from basis_actors.errors import BasisError
 from basis_actors.messages.safety import Latch, TradingState
 from basis_actors.ports import StateStore
 
-__all__ = ["LATCH_FILE", "read_latch", "write_latch"]
+__all__ = ["LATCH_FILE", "killed_for", "read_latch", "write_latch"]
 
 LATCH_FILE: Final = "latch.json"
 _WHO: Final = "kill_switch"
@@ -27,6 +27,13 @@ def read_latch(store: StateStore, now: datetime) -> Latch:
     except (msgspec.DecodeError, BasisError) as error:
         reason = f"{LATCH_FILE} cannot be read ({error}), so it counts as killed"
         return Latch(state=TradingState.KILLED, reason=reason, error_code="ENGINE-004", who=_WHO, since=now)
+
+
+def killed_for(given: str, before: Latch) -> str:
+    """The reason of a kill: the one that is `given`; without one that of a kill which is there `before`."""
+    if given:
+        return given
+    return before.reason if before.state is TradingState.KILLED else "the operator said so"
 
 
 def write_latch(store: StateStore, latch: Latch) -> None:

@@ -266,6 +266,7 @@ class Kill(Request[SwitchAnswer], frozen=True):
     """Asks the kill switch to stop trading, and with `flatten` to have the book closed first."""
 
     reason: str
+    """Empty where none is given: that of an earlier kill stays."""
     who: str
     flatten: bool = False
     until_closed: bool = False

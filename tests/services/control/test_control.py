@@ -103,8 +103,8 @@ async def test_a_kill_arrives_with_who_sent_it_and_is_answered_once_it_is_on_dis
         assert latch_left_behind(here.state.path, NOW) == latch
         await here.bus.settled()
         assert all(len(probe.of(StopTrading)) == 1 for probe in here.traders)
-        answer = await here.ask(KillRequest(reason="close", flatten=True))
-        assert answer.status.latch.flatten
+        answer = await here.ask(KillRequest(reason="", flatten=True))
+        assert (answer.status.latch.flatten, answer.status.latch.reason) == (True, "enough")
         await here.bus.settled()
         assert all(len(probe.of(CloseBook)) == 1 for probe in here.traders)
         assert (await here.ask(AskStatus())).status.latch == answer.status.latch
@@ -145,6 +145,13 @@ async def test_a_process_that_starts_can_be_killed_and_never_trades(flatten: boo
             command = CloseBook if flatten else StopTrading
             assert all(len(probe.of(command)) >= 1 for probe in here.traders)
             assert (await here.ask(AskStatus())).status.latch == answer.status.latch
+
+
+async def test_a_flatten_without_a_reason_keeps_that_of_the_kill_before(tmp_path: Path) -> None:
+    async with starting(tmp_path) as (here, _control):
+        await here.ask(KillRequest(reason="not today"))
+        latch = (await here.ask(KillRequest(reason="", flatten=True))).status.latch
+        assert (latch.reason, latch.flatten) == ("not today", True)
 
 
 async def test_a_kill_of_a_process_that_starts_holds_also_where_it_cannot_be_written(
@@ -384,6 +391,10 @@ def test_where_no_process_runs_the_next_one_is_killed(tmp_path: Path) -> None:
             latch_without_process(path, latch())
     assert latch_without_process(path, latch()) == latch()
     assert latch_left_behind(path, NOW) == latch()
+    with_its_reason = latch_without_process(path, latch(flatten=True, reason=""))
+    assert with_its_reason == latch(flatten=True)
+    path.joinpath(LATCH_FILE).unlink()
+    assert latch_without_process(path, latch(reason="")).reason == "the operator said so"
     closing = latch(flatten=True, reason="close")
     assert latch_without_process(path, closing) == closing
     assert latch_without_process(path, latch()) == closing, "a plain kill would leave the book half closed"

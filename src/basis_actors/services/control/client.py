@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
-from basis_actors.actors.latch_file import read_latch, write_latch
+from basis_actors.actors.latch_file import killed_for, read_latch, write_latch
 from basis_actors.config import mode_names
 from basis_actors.errors import BasisError
 from basis_actors.messages.safety import Latch, TradingState
@@ -79,12 +80,14 @@ def latch_left_behind(path: Path, now: datetime) -> Latch:
 def latch_without_process(path: Path, latch: Latch) -> Latch:
     """Write a latch down where no process runs, so that the next one begins with it. Returns the one that holds.
 
-    A book that was to be closed is still to be closed. Raises BasisError ENGINE-001 when a process has begun meanwhile.
+    A book that was to be closed is still to be closed, and without a reason an earlier one stays. Raises BasisError
+    ENGINE-001 when a process has begun meanwhile.
     """
     with idle_state(path) as state:
         before = read_latch(state, latch.since)
         if before.state is TradingState.KILLED and before.flatten:
             return before
+        latch = replace(latch, reason=killed_for(latch.reason, before))
         write_latch(state, latch)
         return latch
 

@@ -17,6 +17,7 @@ class KillRequest(msgspec.Struct, frozen=True, kw_only=True, tag="kill", forbid_
     """Stop trading."""
 
     reason: str
+    """Empty where none is given."""
     flatten: bool = False
 
 

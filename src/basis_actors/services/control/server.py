@@ -20,7 +20,7 @@ import msgspec
 from anyio.abc import SocketAttribute, SocketListener, SocketStream
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from basis_actors.actors.latch_file import read_latch, write_latch
+from basis_actors.actors.latch_file import killed_for, read_latch, write_latch
 from basis_actors.bus import AskTimeout, BusError, Lane, LiveBus, Phase
 from basis_actors.errors import BasisError
 from basis_actors.messages.commands import GetStatus, Kill, Resume, SwitchAnswer
@@ -136,7 +136,7 @@ class ControlServer:
             return latch, None
         killed = Latch(
             state=TradingState.KILLED,
-            reason=kill.reason,
+            reason=killed_for(kill.reason, latch),
             who=kill.who,
             since=utc_from_ns(self._bus.clock.now()),
             flatten=kill.flatten,
