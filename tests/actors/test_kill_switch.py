@@ -43,6 +43,7 @@ from basis_actors.messages.safety import (
     LookAgain,
     NewRiskPutOff,
     OrdersUndecided,
+    PositionsUnprotected,
     Pulse,
     ReduceOnly,
     RefreshCountdown,
@@ -835,5 +836,8 @@ async def test_whoever_asks_is_told_what_somebody_should_look_at(runtime: Runtim
         await room.says(TransfersLate("okx", "9000 USDT are late"))
         await room.says(AccountDoubted("okx", None))
         assert (await room.bus.ask("kill_switch", GetStatus())).concerns == ("9000 USDT are late",)
+        await room.says(PositionsUnprotected("okx", "0.25 of 0.5 has no stop"))
         await room.says(TransfersLate("okx", None))
+        assert (await room.bus.ask("kill_switch", GetStatus())).concerns == ("0.25 of 0.5 has no stop",)
+        await room.says(PositionsUnprotected("okx", None))
         assert (await room.bus.ask("kill_switch", GetStatus())).concerns == ()

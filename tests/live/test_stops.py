@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.exchange.faults import FOREVER
 from tests.live.street import KEYS, Street
 from tests.live.test_trading import decisions, errors
 from tests.signals.test_endpoint import Server
@@ -129,6 +130,30 @@ async def test_a_level_that_is_passed_without_its_stop_while_the_process_runs_en
     code, _, stderr = await there.stopped(process)
     assert code == 0, stderr
     assert replay(there.run_dir(process)).findings == []
+
+
+@pytest.mark.long
+async def test_a_rest_that_could_not_be_closed_is_named_without_its_stop_at_the_end(there: Street) -> None:
+    first = start(there)
+    await there.until(first, lambda: len(waiting(there)) == 2)
+    await decided(there, first)
+    await killed(first)
+    lose_the_stop(there, "58700")
+    faults, left = there.exchanges["binance"].faults, f"{there.position('binance').normalize():f}"
+    faults.answer("POST /fapi/v1/order", 400, {"code": -4108, "msg": "This contract is closed."}, times=FOREVER)
+    second = start(there)
+    await decided(there, second)
+    status = CliRunner().invoke(app, ["status", MODE, "--state", str(there.state)])
+    assert f"{left} of {left} has no stop and could not be closed either" in " ".join(status.stdout.split())
+    code, _, stderr = await there.stopped(second)
+    assert code == 0, stderr
+    assert f"Still open: binance:PerpPosition:BTC-PERP {left} (without its stop_loss)" in stderr
+    faults.clear()
+    third = start(there)
+    await decided(there, third)
+    assert (there.position("binance"), waiting(there), there.twice) == (0, {}, {})
+    code, _, stderr = await there.stopped(third)
+    assert (code, "Still open" in stderr) == (0, False), stderr
 
 
 def lose_the_stop(there: Street, price: str) -> None:

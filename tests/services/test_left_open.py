@@ -9,6 +9,7 @@ from tests.actors.desk import PRICE, market
 from basis_actors.config import load_mode
 from basis_actors.messages.events import PositionSnapshot
 from basis_actors.messages.market import MarketSpec
+from basis_actors.messages.stops import StopKind
 from basis_actors.results.accumulator import RunStatistics
 from basis_actors.services.left_open import left_open, listed
 from basis_actors.times import utc_from_ns
@@ -55,3 +56,9 @@ def test_tokens_of_the_share_class_are_cash() -> None:
     assert here.share_class.currency == "ETH"
     held = {"binance:BaseToken:BTC": 1.0}
     assert left_open(here, SPEC, statistics(held | {"binance:BaseToken:ETH": 3.0}), market()) == held
+
+
+def test_what_has_lost_its_stops_is_named_so() -> None:
+    key = "binance:PerpPosition:BTC-PERP"
+    missing = {key: (StopKind.STOP_LOSS, StopKind.TAKE_PROFIT), "okx:PerpPosition:BTC-PERP": (StopKind.STOP_LOSS,)}
+    assert listed({key: 0.15}, missing) == f"{key} 0.15 (without its stop_loss and take_profit)"

@@ -33,6 +33,7 @@ from basis_actors.messages.safety import (
     LedgerCompared,
     LookAgain,
     OrdersUndecided,
+    PositionsUnprotected,
     TransfersLate,
     VenueBusy,
     VenueSeen,
@@ -63,6 +64,8 @@ class ExchangeAdapter(VenueAdapter):
         """What has not arrived in time, as everybody was told."""
         self._doubted: str | None = None
         """What the exchange shows and is not believed, as everybody was told."""
+        self._unprotected: str | None = None
+        """What is open without its stops, as everybody was told."""
 
     @on(TickStarted)
     async def settle(self, tick: TickStarted) -> None:
@@ -172,6 +175,9 @@ class ExchangeAdapter(VenueAdapter):
         if self._account.late != self._late:
             self._late = self._account.late
             self.publish(TransfersLate(self._account.domain, self._late))
+        if self._account.unprotected != self._unprotected:
+            self._unprotected = self._account.unprotected
+            self.publish(PositionsUnprotected(self._account.domain, self._unprotected))
         for event in self._account.findings.take_events():
             self.log(event)
             if isinstance(event, ReconciliationEvent) and not event.success:

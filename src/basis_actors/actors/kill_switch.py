@@ -37,6 +37,7 @@ from basis_actors.messages.safety import (
     LookAgain,
     NewRiskPutOff,
     OrdersUndecided,
+    PositionsUnprotected,
     Pulse,
     RefreshCountdown,
     ResumeTrading,
@@ -290,6 +291,11 @@ class KillSwitch(Actor):
     def note_late(self, seen: TransfersLate) -> None:
         """Whoever asks is told what has not arrived."""
         self._board.see_concern(f"transfers to {seen.domain}", seen.problem)
+
+    @on(PositionsUnprotected)
+    def note_unprotected(self, seen: PositionsUnprotected) -> None:
+        """Whoever asks is told what is open without its stops."""
+        self._board.see_concern(f"stops at {seen.domain}", seen.problem)
 
     @on(BookClosed)
     def note_closed(self, closed: BookClosed) -> None:

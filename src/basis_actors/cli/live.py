@@ -201,7 +201,7 @@ def _run(
     if run.left_open:
         from basis_actors.services.left_open import listed
 
-        complain(listed(run.left_open), "Still open")
+        complain(listed(run.left_open, run.without_stops), "Still open")
     return summary
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "LookAgain",
     "NewRiskPutOff",
     "OrdersUndecided",
+    "PositionsUnprotected",
     "Pulse",
     "ReduceOnly",
     "RefreshCountdown",
@@ -224,6 +225,14 @@ class TransfersLate(msgspec.Struct, frozen=True, gc=False):
     """What is late, and since when; None once nothing is."""
 
 
+class PositionsUnprotected(msgspec.Struct, frozen=True, gc=False):
+    """Positions of an account can neither have their stops nor be closed, or all have them or are."""
+
+    domain: str
+    problem: str | None
+    """Which, and how much of each; None once there is none."""
+
+
 class LookAgain(msgspec.Struct, frozen=True, gc=False):
     """Asks for a VenueSeen of an account that could not be looked at."""
 
@@ -318,7 +327,7 @@ class SwitchStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Why state is not on disk that has to be before an order is sent; it goes on by itself once it is."""
     concerns: tuple[str, ...] = ()
     """What somebody should look at and does not stop trading everywhere: accounts that are not believed,
-    transfers that are late."""
+    transfers that are late, positions without their stops."""
     put_off: NewRiskPutOff | None = None
     """Until when no new risk is taken because orders failed; None where nothing is put off."""
     book_closed: bool = False

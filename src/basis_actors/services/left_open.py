@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from basis_actors.config import ExchangeVenue, RunConfig
 from basis_actors.finance.keys import STABLE
@@ -35,6 +35,7 @@ def left_open(
     return found
 
 
-def listed(positions: Mapping[str, float]) -> str:
-    """Positions in a sentence."""
-    return ", ".join(f"{key} {amount:.6g}" for key, amount in positions.items())
+def listed(positions: Mapping[str, float], missing: Mapping[str, Sequence[str]] | None = None) -> str:
+    """Positions in a sentence, with the stops that are `missing` at their exchange, by position key."""
+    lacks = {key: f" (without its {' and '.join(stops)})" for key, stops in (missing or {}).items()}
+    return ", ".join(f"{key} {amount:.6g}{lacks.get(key, '')}" for key, amount in positions.items())

@@ -21,6 +21,7 @@ from basis_actors.logs.directory import RunKind
 from basis_actors.messages.commands import StopWaiting
 from basis_actors.messages.operations import TradingPhase, TradingStatus
 from basis_actors.messages.safety import Latch, StartWaits, UndecidedOrder
+from basis_actors.messages.stops import StopKind
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Progress
 from basis_actors.services.control.left_behind import note_run
@@ -46,6 +47,7 @@ from basis_actors.services.surroundings import Surroundings
 from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER
 from basis_actors.times import utc_from_ns
 from basis_actors.venues.live.left_orders import undecided_orders
+from basis_actors.venues.live.unprotected import without_stops
 
 __all__ = ["LiveRun"]
 
@@ -91,6 +93,8 @@ class LiveRun:
         """Orders of which nobody knew at the end what became of them; the next process asks."""
         self.left_open: dict[str, float] = {}
         """What it held at the end that is not cash, by position key."""
+        self.without_stops: dict[str, tuple[StopKind, ...]] = {}
+        """Stops that were not at the exchange then, by position key."""
 
     def cancel(self, reason: str) -> None:
         """Stop when the tick that is at work is over: no more ticks, everything on disk."""
@@ -171,6 +175,7 @@ class LiveRun:
         with anyio.CancelScope(shield=True):
             if self._surroundings.journal is not None:
                 self.undecided = await undecided_orders(self._surroundings.journal)
+                self.without_stops = await without_stops(self._surroundings.journal)
                 failure = failure or left_undecided(self.undecided)
             for close in self._surroundings.closing:
                 await close()

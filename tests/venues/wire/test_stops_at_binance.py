@@ -11,6 +11,7 @@ import pytest
 from tests.exchange.binance import LocalBinance
 from tests.venues.wire.accounts import account_at, explained, trade
 
+from basis_actors.actors.execution_units import MOST_TRADES
 from basis_actors.errors import Rejected, Transient, UnknownOutcome
 from basis_actors.messages.events import SystemErrorEvent
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
@@ -19,6 +20,7 @@ from basis_actors.messages.orders import Order, Side
 from basis_actors.messages.stops import StopKind, StopTicket
 from basis_actors.venues.journal.memory import MemoryJournal
 from basis_actors.venues.live.account import ExchangeAccount
+from basis_actors.venues.live.unprotected import without_stops
 
 POST = "POST /fapi/v1/algoOrder"
 GET = "GET /fapi/v1/algoOrder"
@@ -381,6 +383,84 @@ async def test_a_level_that_was_passed_while_nobody_was_there_is_recalled_for_wh
             assert (desk.size, desk.waiting, desk.kept) == (0, {}, {})
             assert [(recalled.entry_id, recalled.closed_by) for recalled in account.recalled] == [("o1", kind)]
             await explained(account, desk.exchange)
+    assert desk.sent_once
+
+
+def lose_the_stop(desk: Desk) -> None:
+    """Somebody cancels the stop-loss, and the market passes its level."""
+    desk.exchange.account.cancel_stop(desk.exchange.account.find_stop("loss"))
+    desk.exchange.account.set_price("BTC-PERP", "58500")
+
+
+async def test_a_close_that_is_filled_in_parts_goes_on_until_nothing_is_left(desk: Desk) -> None:
+    async with desk.process() as account:
+        await confirmed(account, entry())
+        lose_the_stop(desk)
+        desk.exchange.account.fill_only("0.1", "0.05")
+        await account.report()
+        assert (desk.size, desk.waiting, desk.kept, account.unprotected) == (0, {}, {}, None)
+        assert [said.rpartition("; ")[2] for said in desk.said()] == ["it is placed again", "the position is closed"]
+        names = dict.fromkeys(settlement.operation_id for settlement in account.findings.settlements)
+        assert list(names)[1:] == [f"o1-stop_loss-passed{number}" for number in ("", "-2", "-3")]
+        await explained(account, desk.exchange)
+    assert desk.sent_once
+
+
+async def test_what_the_most_closes_leave_is_known_to_have_no_stop_and_closed_at_the_next_look(desk: Desk) -> None:
+    async with desk.process() as account:
+        await confirmed(account, entry())
+        lose_the_stop(desk)
+        desk.exchange.account.fill_only(*["0.05"] * MOST_TRADES)
+        await account.report()
+        assert (desk.size, len(desk.exchange.journal.of(ORDER))) == (Decimal("0.25"), 1 + MOST_TRADES)
+        rest = "0.25 of 0.5 has no stop and could not be closed either"
+        assert account.unprotected == f"BTC-PERP of o1: {rest}"
+        assert desk.said()[-1].endswith(f"; {rest}; both are tried again at the next tick")
+        assert await without_stops(desk.journal) == {"binance:PerpPosition:BTC-PERP": (StopKind.STOP_LOSS,)}
+        await account.report()
+        assert (desk.size, desk.waiting, desk.kept, account.unprotected) == (0, {}, {}, None)
+        assert await without_stops(desk.journal) == {}
+        await explained(account, desk.exchange)
+    assert desk.sent_once
+
+
+async def test_a_rest_that_gets_its_stop_again_is_protected(desk: Desk) -> None:
+    async with desk.process() as account:
+        await confirmed(account, entry())
+        lose_the_stop(desk)
+        desk.exchange.faults.answer(ORDER, 400, {"code": -4108, "msg": "This contract is closed."})
+        await account.report()
+        assert account.unprotected is not None
+        assert account.unprotected.startswith("BTC-PERP of o1: 0.5 of 0.5 has no stop and could not be closed either: ")
+        desk.exchange.account.set_price("BTC-PERP", "60000")
+        await account.report()
+        assert (desk.size, desk.waiting, account.unprotected) == (Decimal("0.5"), BOTH, None)
+        assert await without_stops(desk.journal) == {}
+
+
+async def test_a_rest_that_is_less_than_a_lot_is_closed(desk: Desk) -> None:
+    async with desk.process() as account:
+        await confirmed(account, entry())
+        lose_the_stop(desk)
+        desk.exchange.account.fill_only("0.4995")
+        await account.report()
+        assert desk.size == Decimal("0.0005")
+        assert (desk.waiting, desk.kept, account.unprotected) == ({}, {}, None)
+        assert desk.said()[-1].endswith("; the position is closed")
+    async with desk.process() as account:
+        assert [recalled.closed_by for recalled in account.recalled] == [StopKind.STOP_LOSS]
+    assert desk.sent_once
+
+
+async def test_a_close_at_a_start_that_is_filled_in_parts_goes_on_as_well(desk: Desk) -> None:
+    async with desk.process() as account:
+        await confirmed(account, entry())
+    lose_the_stop(desk)
+    desk.exchange.account.fill_only("0.1", "0.05")
+    async with desk.process() as account:
+        assert (desk.size, desk.waiting, desk.kept, account.unprotected) == (0, {}, {}, None)
+        assert desk.said()[-1].endswith("; the position is closed")
+        await explained(account, desk.exchange)
     assert desk.sent_once
 
 

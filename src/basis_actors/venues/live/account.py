@@ -113,6 +113,11 @@ class ExchangeAccount:
         """Tokens on their way that should have arrived; None while there are none."""
         return self._lateness.problem
 
+    @property
+    def unprotected(self) -> str | None:
+        """Positions that are open without their stops, and how much of each; None while there are none."""
+        return "; ".join(self._parts.stops.unprotected.values()) or None
+
     # Before trading
 
     async def prepare(self) -> None:

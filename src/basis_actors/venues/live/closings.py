@@ -4,7 +4,9 @@ is for `StopDesk` to say.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from itertools import count
+from math import copysign
 from typing import Final, NamedTuple
 
 from basis_actors.errors import UnknownOutcome
@@ -22,6 +24,8 @@ from basis_actors.venues.live.terms import AccountTerms, LiveClock
 __all__ = ["Closing", "Closings"]
 
 _REASONS: Final = (None, *StopKind)
+_MOST_TRADES: Final = 5
+"""Trades that close one position at one look: a book so thin that more are needed is a matter for a person."""
 
 
 class Closing(NamedTuple):
@@ -33,15 +37,24 @@ class Closing(NamedTuple):
 
 
 class Closings:
-    """Orders of one account that close what has lost its stops, numbered where those before have left something."""
+    """Orders of one account that close what has lost its stops, numbered where those before have left something.
+
+    `held` says how much there is of something, by position key."""
 
     def __init__(
-        self, terms: AccountTerms, journal: OrderJournal, intents: Intents, orders: OrderDesk, clock: LiveClock
+        self,
+        terms: AccountTerms,
+        journal: OrderJournal,
+        intents: Intents,
+        orders: OrderDesk,
+        held: Callable[[str], Awaitable[float]],
+        clock: LiveClock,
     ) -> None:
         self._terms = terms
         self._journal = journal
         self._intents = intents
         self._orders = orders
+        self._held = held
         self._clock = clock
 
     async def of(self, bracket: Bracket) -> list[Closing]:
@@ -59,11 +72,32 @@ class Closings:
                 found += sent
         return found
 
-    async def carry_out(self, order: Order, size: float, passed: StopKind | None) -> None:
-        """Send what closes a position of `size`, and follow it; `order` is one of its stops. Raises a VenueError where
-        it is not known to be done."""
+    async def carry_out(self, order: Order, size: float, passed: StopKind | None) -> float:
+        """Close a position of `size`, in as many trades as it takes: each may be filled in part only. `order` is one of
+        its stops.
+
+        Returns what is left: nothing, or less than can be traded, unless the most trades were too few. Raises a
+        VenueError where one of them is not known to be done.
+        """
+        pair = order.pair or ""
+        for _ in range(_MOST_TRADES):
+            closing = await self._next(order, size, passed)
+            is_new = not await self._intents.attempts(closing)
+            await self._trade(closing)
+            left = await self._held(self._terms.position_key(pair))
+            if is_new:
+                # An account that is read right after a trade may be shown as it was before it.
+                filled = float((await self._intents.attempts(closing))[-1].filled)
+                left = copysign(min(abs(left), max(0.0, abs(size) - filled)), size)
+            size = left
+            if self._orders.is_dust(pair, size):
+                break
+        return size
+
+    async def _trade(self, closing: Order) -> None:
+        """Send an order, or ask for the one that is under way, and follow it. Raises a VenueError where it is not known
+        to be done."""
         patience, clock = self._terms.patience, self._clock
-        closing = await self._next(order, size, passed)
         attempts = await self._intents.attempts(closing)
         try:
             handshake = await self._orders.ask(attempts[-1]) if attempts else await self._orders.send(closing)

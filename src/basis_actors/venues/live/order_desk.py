@@ -106,6 +106,11 @@ class OrderDesk:
             raise Rejected("EXEC-009", f"{order.operation} {order.operation_id!r}: {left}")
         return replace(order, amount=reached)
 
+    def is_dust(self, pair: str, size: float) -> bool:
+        """Whether a position is nothing, or less than can be traded."""
+        rules = self.filters[pair]
+        return abs(Decimal(repr(size))) < max(rules.lot, rules.min_amount) * (1 - _LOT_NOISE)
+
     async def ask(self, entry: JournalEntry) -> ExecutionHandshake:
         """What became of a trade of this process. Raises Transient or AuthFailed when the exchange cannot be asked."""
         entry, report = await self._look(entry)

@@ -65,11 +65,13 @@ class StopDesk:
         self._book = book
         self._intents = intents
         self._orders = orders
-        self._closings = Closings(terms, journal, intents, orders, clock)
+        self._closings = Closings(terms, journal, intents, orders, held, clock)
         self._intake = intake
         self._held = held
         self._findings = findings
         self._clock = clock
+        self.unprotected: dict[str, str] = {}
+        """What is open, by market, and can neither have its stop nor be closed; it is tried again at each look."""
 
     async def plan(self, order: Order) -> None:
         """Write down the stops that an order brings, before it is sent. Raises JournalError when that is not possible:
@@ -131,7 +133,10 @@ class StopDesk:
         when this is called again.
         """
         kept = await self._without_void(await self._book.kept(pair))
-        if not kept or await self._is_under_way(bracket_of(kept[-1].intent)):
+        if not kept:
+            self.unprotected.pop(pair, None)
+            return None
+        if await self._is_under_way(bracket_of(kept[-1].intent)):
             return None
         newest, order = bracket_of(kept[-1].intent), kept[-1].intent.order
         try:
@@ -146,6 +151,7 @@ class StopDesk:
         protects = size > 0.0 if order.side is Side.LONG else size < 0.0
         await self._end([entry for entry in kept if not protects or bracket_of(entry.intent) != newest])
         if not protects:
+            self.unprotected.pop(pair, None)
             return None
         seen = [each for each in seen if bracket_of(each.entry.intent) == newest]
         for kind in kinds_of(order):
@@ -153,6 +159,7 @@ class StopDesk:
                 await self._keep(sibling(order, kind), kind, [each for each in seen if kind_of(each.entry) is kind])
             except VenueError as error:
                 return await self._close(order, size, error, kind if isinstance(error, LevelPassed) else None)
+        self.unprotected.pop(pair, None)
         return None
 
     async def revive(self) -> None:
@@ -181,7 +188,7 @@ class StopDesk:
                     entry_id=order.operation_details["entry_id"],
                     direction=1 if order.side is Side.LONG else -1,
                     opened_ns=order.operation_details["opened_ns"],
-                    closed_by=fired[0] if fired and not await self._held(key) else None,
+                    closed_by=fired[0] if fired and self._orders.is_dust(pair, await self._held(key)) else None,
                 )
             )
         return tuple(found)
@@ -274,24 +281,29 @@ class StopDesk:
 
     async def _close(self, order: Order, size: float, error: VenueError, passed: StopKind | None) -> str:
         """Close a position that cannot have its stop, because the market has `passed` its level or for another reason.
-        Returns why."""
-        what = f"{order.pair} of {order.operation_details['entry_id']}"
-        why = f"{what} cannot have its stop: {error.message}"
-        self._say(order, f"{why}; the position is closed")
-        try:
-            await self._closings.carry_out(order, size, passed)
-        except VenueError as failure:
-            self._say(
-                order, f"{what} could not be closed either: {failure.message}; both are tried again at the next tick"
-            )
+        Returns why, and how much of it is closed."""
         pair = order.pair or ""
+        what = f"{pair} of {order.operation_details['entry_id']}"
+        why, refusal = f"{what} cannot have its stop: {error.message}", ""
+        try:
+            left = await self._closings.carry_out(order, size, passed)
+        except VenueError as failure:
+            refusal = f": {failure.message}"
+            left = await self._held(self._terms.position_key(pair))
         kept = await self._book.kept(pair)
-        if await self._held(self._terms.position_key(pair)) == 0.0:
+        if self._orders.is_dust(pair, left):
+            self.unprotected.pop(pair, None)
+            why = f"{why}; the position is closed"
             await self._end(kept)
-        elif not any(entry.state is IntentState.PENDING for entry in kept):
-            kind = kinds_of(order)[0]
-            with suppress(JournalError):
-                await self._book.intend(sibling(order, kind), kind, self._tick(order))
+        else:
+            rest = f"{left:.12g} of {size:.12g} has no stop and could not be closed either{refusal}"
+            self.unprotected[pair] = f"{what}: {rest}"
+            why = f"{why}; {rest}; both are tried again at the next tick"
+            if not any(entry.state is IntentState.PENDING for entry in kept):
+                kind = kinds_of(order)[0]
+                with suppress(JournalError):
+                    await self._book.intend(sibling(order, kind), kind, self._tick(order))
+        self._say(order, why)
         return why
 
     def _tick(self, order: Order) -> Decimal:
