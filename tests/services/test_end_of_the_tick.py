@@ -7,12 +7,13 @@ from typing import cast
 
 import anyio
 import pytest
-from tests.actors.test_engine_closing import Floor
+from tests.actors.test_engine_closing import HOUR, Floor, Open
 
-from basis_actors.bus import LiveBus
+from basis_actors.bus import Lane, LiveBus
 from basis_actors.bus.testkit import Runtimes
 from basis_actors.messages.book import TickStarted
-from basis_actors.messages.commands import DecisionMade, OrderResult, OrdersDone
+from basis_actors.messages.commands import DecisionMade, EndTicks, OrderResult, OrdersDone
+from basis_actors.messages.market import MarketState
 from basis_actors.services.stopping import end_the_tick
 
 pytestmark = pytest.mark.anyio
@@ -20,9 +21,21 @@ NEVER = 30.0
 """Seconds after which a test that waits for ever is given up."""
 
 
-async def ended(floor: Floor, orders_seconds: float, beyond_seconds: float) -> None:
+class Account:
+    """One that may have an order of its own on its way."""
+
+    def __init__(self) -> None:
+        self.has_own_order = False
+        self.may_begin = True
+
+    def begin_nothing(self) -> None:
+        self.may_begin = False
+
+
+async def ended(floor: Floor, orders_seconds: float, beyond_seconds: float, *accounts: Account) -> None:
     with anyio.fail_after(NEVER):
-        await end_the_tick(cast("LiveBus", floor.bus), floor.engine, orders_seconds, beyond_seconds)
+        await end_the_tick(cast("LiveBus", floor.bus), floor.engine, accounts, orders_seconds, beyond_seconds)
+    assert not any(account.may_begin for account in accounts)
 
 
 async def test_a_tick_whose_venues_say_nothing_is_not_waited_for() -> None:
@@ -72,4 +85,77 @@ async def test_between_two_ticks_nothing_is_waited_for() -> None:
     async with floor.bus:
         await floor.step()
         await ended(floor, inf, inf)
+        assert not floor.engine.at_work
+
+
+async def test_an_order_that_an_account_has_sent_by_itself_is_waited_for_and_booked() -> None:
+    floor, account, other = Floor(Runtimes("live"), ticks=1), Account(), Account()
+    async with floor.bus as bus, anyio.create_task_group() as tasks:
+        tick = await floor.world.next_of(TickStarted)
+        account.has_own_order = True
+        over = anyio.Event()
+
+        async def stop() -> None:
+            await ended(floor, inf, 0.01, account, other)
+            over.set()
+
+        tasks.start_soon(stop)
+        with anyio.move_on_after(0.05):
+            await over.wait()
+        assert not over.is_set()
+        account.has_own_order = False
+        bus.post("engine", DecisionMade(tick.number, 0))
+        with anyio.fail_after(NEVER):
+            await over.wait()
+        assert not floor.engine.at_work
+
+
+async def test_an_order_of_an_account_without_an_end_is_given_up() -> None:
+    floor, account = Floor(Runtimes("live"), ticks=1), Account()
+    async with floor.bus:
+        await floor.world.next_of(TickStarted)
+        account.has_own_order = True
+        await ended(floor, 0.01, 0.01, account)
+        assert floor.engine.at_work
+
+
+class Slow(Open):
+    """A market that is on its way until somebody lets it arrive."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.asked, self.arrives = anyio.Event(), anyio.Event()
+
+    async def take(self, ns: int) -> MarketState:
+        self.asked.set()
+        await self.arrives.wait()
+        return await super().take(ns)
+
+
+async def test_a_tick_whose_market_is_being_taken_is_at_work_and_the_last_one() -> None:
+    feed = Slow()
+    floor, account = Floor(Runtimes("live"), feed=feed), Account()
+    async with floor.bus as bus, anyio.create_task_group() as tasks:
+        with anyio.fail_after(NEVER):
+            await feed.asked.wait()
+        bus.post("engine", EndTicks(), lane=Lane.CONTROL)
+        tasks.start_soon(ended, floor, inf, inf, account)
+        await anyio.wait_all_tasks_blocked()
+        assert account.may_begin
+        feed.arrives.set()
+        await floor.step()
+        assert not floor.engine.at_work
+    assert not account.may_begin
+
+
+async def test_no_tick_begins_once_the_process_ends() -> None:
+    floor = Floor(Runtimes("live"), ticks=3)
+    async with floor.bus as bus:
+        await floor.step()
+        bus.post("engine", EndTicks(), lane=Lane.CONTROL)
+        await bus.settled()
+        await bus.advance(10 * HOUR / 1e9)
+        await floor.close()
+        await bus.advance(10 * HOUR / 1e9)
+        assert floor.times == [0]
         assert not floor.engine.at_work

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -11,7 +12,7 @@ from basis_actors.bus import Actor, Cause, on
 from basis_actors.config import KillSwitchConfig
 from basis_actors.errors import BasisError
 from basis_actors.messages.book import Flow, TickStarted
-from basis_actors.messages.commands import AwaitRecovery, DecisionMade, OrdersDone, StopTrading, TickDue
+from basis_actors.messages.commands import AwaitRecovery, DecisionMade, EndTicks, OrdersDone, StopTrading, TickDue
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.operations import TickEnded, TradingPhase, TradingStatus
 from basis_actors.messages.safety import AskPulse, BookStillOpen, CloseBook, LevelBook, Pulse, ResumeTrading
@@ -20,6 +21,7 @@ from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns, utc_text
 
 __all__ = ["Engine"]
 
+M = TypeVar("M")
 _DAY_NS = 86_400 * NS_PER_SECOND
 _APART_NS = NS_PER_SECOND
 """No two ticks have the same time."""
@@ -81,6 +83,10 @@ class Engine(Actor):
         """Whether an order of the tick at work was done."""
         self._is_settling = False
         """Whether the tick at work has not come to its decision."""
+        self._is_taking = False
+        """Whether the market of a tick is being taken, which then begins."""
+        self._ends = False
+        """Whether no tick begins any more."""
         self.market: MarketState | None = None
         """That of the newest tick; None before the first."""
         self.stopped: StopTrading | None = None
@@ -142,6 +148,11 @@ class Engine(Actor):
             text = f"trading is stopped: {command.reason}"
             self.log(error_event(utc_from_ns(self.now), self.name, command.error_code, text))
 
+    @on(EndTicks)
+    def end_ticks(self, _command: EndTicks) -> None:
+        """The tick at work is the last one."""
+        self._ends = True
+
     @on(CloseBook)
     def close_book(self, _command: CloseBook) -> None:
         """Trading goes on until the book is closed, which begins at once; the stop that ends it is another one."""
@@ -161,12 +172,12 @@ class Engine(Actor):
     @on(BetweenTicks)
     async def tick_between(self, due: BetweenTicks) -> None:
         """A tick at the market as it is now, unless one has begun since or is about to."""
-        if due.number != self._number or self._extra_ticks is None:
+        if due.number != self._number or self._extra_ticks is None or self._ends:
             return
         following = self._feed.next_tick(self._tick_ns)
         if following is not None and following <= self.now:
             return
-        market = await self._feed.between(self.now)
+        market = await self._taken(self._feed.between(self.now))
         if market is not None:
             self._extra_ticks -= 1
             self._begin_tick(market)
@@ -189,13 +200,13 @@ class Engine(Actor):
 
     @property
     def at_work(self) -> bool:
-        """Whether a tick has begun and is not over."""
-        return self._awaited is not None
+        """Whether a tick has begun and is not over; that begins with its market being taken."""
+        return self._is_taking or self._awaited is not None
 
     @property
     def is_settling(self) -> bool:
         """Whether a tick has begun and has not come to its decision: venues settle it, and nothing of it is sent."""
-        return self._awaited is not None and self._is_settling
+        return self._is_taking or (self._awaited is not None and self._is_settling)
 
     @property
     def is_closing(self) -> bool:
@@ -208,13 +219,15 @@ class Engine(Actor):
         return self._number
 
     async def _start(self, due: TickDue) -> None:
+        if self._ends:
+            return
         if self._throttle_ns is not None:
             due = self._newest(due, self._throttle_ns)
             if self.now < self._began_ns + self._throttle_ns:
                 self._wake(self._began_ns + self._throttle_ns, due)
                 return
             self._began_ns = self.now
-        market = await self._feed.take(due.ns)
+        market = await self._taken(self._feed.take(due.ns))
         self._tick_ns = due.ns
         self._begin_tick(market)
         following = self._feed.next_tick(due.ns)
@@ -222,6 +235,13 @@ class Engine(Actor):
             self._last_taken = True
         else:
             self._schedule(following)
+
+    async def _taken(self, taking: Awaitable[M]) -> M:
+        self._is_taking = True
+        try:
+            return await taking
+        finally:
+            self._is_taking = False
 
     def _begin_tick(self, market: MarketState) -> None:
         flows = self._flows

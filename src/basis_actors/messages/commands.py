@@ -19,6 +19,7 @@ __all__ = [
     "CheckOrders",
     "CheckRoom",
     "DecisionMade",
+    "EndTicks",
     "ExecuteGroup",
     "ExecuteOrder",
     "ExecuteOrders",
@@ -60,6 +61,10 @@ class StopTrading(msgspec.Struct, frozen=True, gc=False):
     reason: str
     error_code: str | None = None
     """What made it necessary; None when somebody asked for it."""
+
+
+class EndTicks(msgspec.Struct, frozen=True, gc=False):
+    """No tick begins any more: the process ends with the one that is at work."""
 
 
 class DecisionMade(msgspec.Struct, frozen=True, gc=False):

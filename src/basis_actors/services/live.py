@@ -18,7 +18,7 @@ from basis_actors.actors.reporting import STATE_CODE
 from basis_actors.bus import BusError, Lane, LiveBus, StopTimeout
 from basis_actors.errors import BasisError, ConfigError
 from basis_actors.logs.directory import RunKind
-from basis_actors.messages.commands import StopWaiting
+from basis_actors.messages.commands import EndTicks, StopWaiting
 from basis_actors.messages.operations import TradingPhase, TradingStatus
 from basis_actors.messages.safety import Latch, StartWaits, UndecidedOrder
 from basis_actors.messages.stops import StopKind
@@ -279,12 +279,16 @@ class LiveRun:
             await bus.settled()
             tasks.cancel_scope.cancel()
         limit = self._prepared.run.mode.component_config.execution_manager.tight_loop_timeout
-        if self._cancelled is not None and not self._flattens:
+        told = self._cancelled if self._flattens else None  # to close the book first
+        if self._cancelled is not None and told is None:
+            bus.post("engine", EndTicks(), lane=Lane.CONTROL)
             bus.post("execution_manager", StopWaiting(), lane=Lane.CONTROL)
-        await end_the_tick(bus, engine, limit, self.BEYOND_SECONDS)
-        if self._flattens and self._cancelled is not None:
-            unclosed = await close_the_book(bus, engine, self._cancelled, limit, lambda: self._held(engine))
+        await end_the_tick(bus, engine, self.actors.accounts if told is None else (), limit, self.BEYOND_SECONDS)
+        if told is not None:
+            unclosed = await close_the_book(bus, engine, told, limit, lambda: self._held(engine))
             self._is_closed = unclosed is None
+            bus.post("engine", EndTicks(), lane=Lane.CONTROL)
+            await end_the_tick(bus, engine, self.actors.accounts, 0.0, self.BEYOND_SECONDS)
             return unclosed
         if self._surroundings.state is None:
             return None

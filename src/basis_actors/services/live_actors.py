@@ -34,6 +34,7 @@ from basis_actors.services.signals import add_signal_poller
 from basis_actors.services.surroundings import Surroundings
 from basis_actors.services.wiring import EVENT_LOGGER, FREELY, add_engine
 from basis_actors.times import utc_from_ns
+from basis_actors.venues.live.account import ExchangeAccount
 
 if TYPE_CHECKING:
     from basis_actors.services.monitoring import Monitoring
@@ -59,6 +60,8 @@ class LiveActors:
         """Told what whoever started the process is to see at once."""
         self.first: tuple[str, ...] = ()
         """Those that begin before the market is known, once they have joined."""
+        self.accounts: tuple[ExchangeAccount, ...] = ()
+        """Accounts at exchanges, once they have joined."""
         self._untold: list[SystemErrorEvent] = []
         record.components.tell = self._note_lost_line
 
@@ -73,12 +76,14 @@ class LiveActors:
         event_logger = self._event_logger()
         stopwatch = Stopwatch(_zero if prepared.request.fixed_clock else time.perf_counter)
         watching = self.monitoring = self._monitoring(bus, event_logger, stopwatch)
+        venues = around.make_venues(run, bus.clock)
+        self.accounts = tuple(venue for venue in venues if isinstance(venue, ExchangeAccount))
         engine = add_engine(
             bus,
             run=run,
             strategy=prepared.strategy,
             feed=around.feed,
-            venues=around.make_venues(run, bus.clock),
+            venues=venues,
             flows=around.flows,
             event_logger=event_logger,
             stopwatch=stopwatch,

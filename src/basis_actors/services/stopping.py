@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 import msgspec
@@ -40,16 +40,44 @@ _SETTLING_SECONDS: Final = 1.0
 """How long the news of the last tick may take to get around."""
 
 
-async def end_the_tick(bus: LiveBus, engine: Engine, orders_seconds: float, beyond_seconds: float) -> None:
+class OwnOrders(Protocol):
+    """An account that may send an order which nobody has asked it for."""
+
+    @property
+    def has_own_order(self) -> bool:
+        """Whether one is on its way."""
+        ...
+
+    def begin_nothing(self) -> None:
+        """Send none from now on."""
+        ...
+
+
+async def end_the_tick(
+    bus: LiveBus, engine: Engine, accounts: Sequence[OwnOrders], orders_seconds: float, beyond_seconds: float
+) -> None:
     """Let the tick at work come to its end, for as long as its orders may take and `beyond_seconds`. One that has not
-    come to its decision sends nothing: for the venue that it waits for it gets `beyond_seconds` alone."""
+    come to its decision sends nothing: for the venue that it waits for it gets `beyond_seconds` alone, and whatever an
+    order takes that an account has sent by itself.
+
+    After that no account begins an order of its own: nobody would book it.
+    """
+
+    def is_sending() -> bool:
+        return any(account.has_own_order for account in accounts)
+
     with anyio.move_on_after(orders_seconds + beyond_seconds):
-        while engine.at_work:
+        while engine.at_work or is_sending():
             with anyio.move_on_after(beyond_seconds):
-                await bus.until(lambda: not engine.is_settling, "the decision of the tick at work")
+                await bus.until(lambda: not (engine.is_settling or is_sending()), "the decision of the tick at work")
+            if is_sending():
+                await bus.until(lambda: not is_sending(), "the order of an account")
+                continue
             if engine.is_settling:
-                return
-            await bus.until(lambda: not engine.at_work or engine.is_settling, "the tick at work")
+                break
+            await bus.until(lambda: not engine.at_work or engine.is_settling or is_sending(), "the tick at work")
+    for account in accounts:
+        account.begin_nothing()
 
 
 async def close_the_book(

@@ -424,6 +424,36 @@ async def test_what_the_most_closes_leave_is_known_to_have_no_stop_and_closed_at
     assert desk.sent_once
 
 
+async def test_a_process_that_ends_begins_no_close_and_leaves_it_to_the_next(desk: Desk) -> None:
+    async with desk.process() as account:
+        await confirmed(account, entry())
+        lose_the_stop(desk)
+        account.begin_nothing()
+        await account.report()
+        assert (desk.size, len(desk.exchange.journal.of(ORDER))) == (Decimal("0.5"), 1)
+        assert desk.said()[-1].endswith(
+            "; 0.5 has no stop, and is not closed as the process ends; the next one begins with that"
+        )
+        assert await without_stops(desk.journal) == {"binance:PerpPosition:BTC-PERP": (StopKind.STOP_LOSS,)}
+    async with desk.process():
+        assert (desk.size, desk.waiting, desk.kept) == (0, {}, {})
+
+
+async def test_a_process_that_ends_knows_of_a_close_that_is_on_its_way(desk: Desk) -> None:
+    async with desk.process() as account, anyio.create_task_group() as tasks:
+        await confirmed(account, entry())
+        lose_the_stop(desk)
+        faults = desk.exchange.faults
+        faults.hang(ORDER, carried_out=True)
+        tasks.start_soon(account.report)
+        await faults.hanging.wait()
+        assert account.has_own_order
+        account.begin_nothing()
+        faults.released.set()
+    assert (desk.size, account.has_own_order) == (0, False)
+    assert desk.said()[-1].endswith("; the position is closed"), "what has begun comes to its end"
+
+
 async def test_a_rest_that_gets_its_stop_again_is_protected(desk: Desk) -> None:
     async with desk.process() as account:
         await confirmed(account, entry())

@@ -118,6 +118,15 @@ class ExchangeAccount:
         """Positions that are open without their stops, and how much of each; None while there are none."""
         return "; ".join(self._parts.stops.unprotected.values()) or None
 
+    @property
+    def has_own_order(self) -> bool:
+        """Whether an order is on its way that nobody has asked for: one that closes what cannot have its stop."""
+        return self._parts.stops.is_closing
+
+    def begin_nothing(self) -> None:
+        """Send no such order from now on when it looks at itself: what it closed nobody would book."""
+        self._parts.stops.is_ending = True
+
     # Before trading
 
     async def prepare(self) -> None:

@@ -45,6 +45,9 @@ class _Seen(NamedTuple):
     """Why it protects nothing any more; empty while it may."""
 
 
+_Close = Callable[[Order, float, VenueError, StopKind | None], Awaitable[str | None]]
+
+
 class StopDesk:
     """The stops of one account's positions. `held` says how much there is of something, by position key."""
 
@@ -72,6 +75,10 @@ class StopDesk:
         self._clock = clock
         self.unprotected: dict[str, str] = {}
         """What is open, by market, and can neither have its stop nor be closed; it is tried again at each look."""
+        self.is_closing = False
+        """Whether an order is on its way that closes a position."""
+        self.is_ending = False
+        """Whether a look closes nothing any more, as the process ends."""
 
     async def plan(self, order: Order) -> None:
         """Write down the stops that an order brings, before it is sent. Raises JournalError when that is not possible:
@@ -124,7 +131,7 @@ class StopDesk:
     async def tend_all(self) -> bool:
         """As `tend` in every market; whether anything was closed."""
         pairs = dict.fromkeys(_pair(entry) for entry in await self._book.kept())
-        return any([await self.tend(pair) is not None for pair in pairs])
+        return any([await self._tend(pair, self._close_unless_ending) is not None for pair in pairs])
 
     async def tend(self, pair: str) -> str | None:
         """Bring the stops of a market in line with its position.
@@ -132,6 +139,9 @@ class StopDesk:
         Returns why the position was closed, None when it was not. What the exchange does not answer is said, and done
         when this is called again.
         """
+        return await self._tend(pair, self._close)
+
+    async def _tend(self, pair: str, close: _Close) -> str | None:
         kept = await self._without_void(await self._book.kept(pair))
         if not kept:
             self.unprotected.pop(pair, None)
@@ -158,7 +168,7 @@ class StopDesk:
             try:
                 await self._keep(sibling(order, kind), kind, [each for each in seen if kind_of(each.entry) is kind])
             except VenueError as error:
-                return await self._close(order, size, error, kind if isinstance(error, LevelPassed) else None)
+                return await close(order, size, error, kind if isinstance(error, LevelPassed) else None)
         self.unprotected.pop(pair, None)
         return None
 
@@ -279,32 +289,51 @@ class StopDesk:
                 text = f"stop {name} protects nothing and is not cancelled yet: {error.message}"
                 self._findings.error(self._clock.now(), error.code, text, name, passes=True)
 
+    async def _close_unless_ending(
+        self, order: Order, size: float, error: VenueError, passed: StopKind | None
+    ) -> str | None:
+        """As `_close`, and None where the process ends: then the next one closes it."""
+        if not self.is_ending:
+            return await self._close(order, size, error, passed)
+        await self._want_again(order)
+        what = f"{order.pair} of {order.operation_details['entry_id']} cannot have its stop: {error.message}"
+        rest = f"{size:.12g} has no stop, and is not closed as the process ends; the next one begins with that"
+        self._say(order, f"{what}; {rest}")
+        return None
+
     async def _close(self, order: Order, size: float, error: VenueError, passed: StopKind | None) -> str:
         """Close a position that cannot have its stop, because the market has `passed` its level or for another reason.
         Returns why, and how much of it is closed."""
         pair = order.pair or ""
         what = f"{pair} of {order.operation_details['entry_id']}"
         why, refusal = f"{what} cannot have its stop: {error.message}", ""
+        self.is_closing = True
         try:
             left = await self._closings.carry_out(order, size, passed)
         except VenueError as failure:
             refusal = f": {failure.message}"
             left = await self._held(self._terms.position_key(pair))
-        kept = await self._book.kept(pair)
+        finally:
+            self.is_closing = False
         if self._orders.is_dust(pair, left):
             self.unprotected.pop(pair, None)
             why = f"{why}; the position is closed"
-            await self._end(kept)
+            await self._end(await self._book.kept(pair))
         else:
             rest = f"{left:.12g} of {size:.12g} has no stop and could not be closed either{refusal}"
             self.unprotected[pair] = f"{what}: {rest}"
             why = f"{why}; {rest}; both are tried again at the next tick"
-            if not any(entry.state is IntentState.PENDING for entry in kept):
-                kind = kinds_of(order)[0]
-                with suppress(JournalError):
-                    await self._book.intend(sibling(order, kind), kind, self._tick(order))
+            await self._want_again(order)
         self._say(order, why)
         return why
+
+    async def _want_again(self, order: Order) -> None:
+        """Have the next look find a stop that a position is to have."""
+        kept = await self._book.kept(order.pair)
+        if not any(entry.state is IntentState.PENDING for entry in kept):
+            kind = kinds_of(order)[0]
+            with suppress(JournalError):
+                await self._book.intend(sibling(order, kind), kind, self._tick(order))
 
     def _tick(self, order: Order) -> Decimal:
         return self._orders.filters[order.pair or ""].tick
