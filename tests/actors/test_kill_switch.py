@@ -668,12 +668,60 @@ async def refusal_of(room: Room) -> str:
 async def test_a_resume_is_refused_while_risk_is_critical_or_not_known(runtime: Runtimes) -> None:
     room = Room(runtime)
     async with room.bus:
-        await room.kill()
+        await room.says(KeyRefused("binance", "revoked"), KeyRefused("binance", None))
         assert "RISK-006: risk was not assessed yet" in await refusal_of(room)
+        await room.kill(flatten=True)
+        assert "RISK-006: risk was not assessed yet" in await refusal_of(room), "a kill covers no cause"
         await room.tick(RiskLevel.CRITICAL)
         assert "RISK-001: risk is critical: drawdown 0.06" in await refusal_of(room)
         await room.tick(RiskLevel.HIGH)
         assert (await room.resume()).refusal is None
+
+
+@pytest.mark.parametrize("by_the_process_before", [True, False])
+async def test_what_a_person_stopped_is_taken_back_before_the_first_tick(
+    runtime: Runtimes, by_the_process_before: bool
+) -> None:
+    store = MemoryStore()
+    if by_the_process_before:
+        before = Room(runtime, store)
+        async with before.bus:
+            await before.kill(flatten=True)
+    room = Room(runtime, store)
+    async with room.bus:
+        await room.says(TradingStatus(TradingPhase.STARTING, "waiting for the market"))
+        await room.kill(flatten=True)
+        assert (await room.bus.ask("kill_switch", GetStatus())).causes == ()
+        answer = await room.resume()
+        assert (answer.refusal, answer.status.latch.state) == (None, "running")
+        assert latched(store) == answer.status.latch
+        await room.bus.settled()
+        for probe in (room.execution, room.manager, room.engine):
+            heard = [type(message) for message in probe.received if isinstance(message, (CloseBook, ResumeTrading))]
+            assert heard == [CloseBook, ResumeTrading]
+        await room.kill()
+        await room.bus.settled()
+        assert isinstance(room.manager.received[-1], StopTrading), "and it can be killed again"
+
+
+async def test_what_is_taken_back_begins_as_its_causes_allow(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus:
+        await room.kill()
+        await room.says(KeyRefused("binance", "revoked"))
+        answer = await room.resume()
+        assert "it has stopped again: stopped: VEN-005: binance does not take our key" in (answer.refusal or "")
+        assert answer.status.latch.state == latched(room.store).state == "stopped"
+
+
+async def test_disagreements_count_on_after_a_kill_that_was_taken_back(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus:
+        await room.kill()
+        await room.says(apart(), apart())
+        assert (await room.resume()).refusal is None
+        assert len(latched(room.store).mismatches) == 2
+        assert (await room.says(apart())).error_code == "POS-005"
 
 
 async def test_a_resume_is_refused_while_ledger_and_venue_disagree(runtime: Runtimes) -> None:

@@ -49,7 +49,13 @@ async def test_it_is_ready_until_trading_ends(tmp_path: Path) -> None:
         assert (answer.status, json.loads(answer.text)["phase"]) == (503, "stopped")
         assert json.loads(answer.text)["reason"] == "the ledger is wrong"
         metrics = await process.metrics()
-        assert metrics.labelled("trading_phase") == {"starting": 0, "trading": 0, "reducing": 0, "stopped": 1, "killed": 0}
+        assert metrics.labelled("trading_phase") == {
+            "starting": 0,
+            "trading": 0,
+            "reducing": 0,
+            "stopped": 1,
+            "killed": 0,
+        }
         assert metrics("kill_switch") == 0
         process.bus.publish(TradingStatus(TradingPhase.KILLED, "by hand"))
         await process.bus.idle()
@@ -65,7 +71,10 @@ async def test_it_is_not_ready_while_only_what_reduces_is_sent(tmp_path: Path) -
         assert (answer.status, json.loads(answer.text)["phase"]) == (503, "reducing")
         assert "state/btc_basis is gone" in json.loads(answer.text)["reason"]
         health = json.loads((await process.get("/health")).text)
-        assert (health["status"], "state directory: state/btc_basis is gone" in health["problems"]) == ("degraded", True)
+        assert (health["status"], "state directory: state/btc_basis is gone" in health["problems"]) == (
+            "degraded",
+            True,
+        )
         metrics = await process.metrics()
         assert (metrics("trading_phase", phase="reducing"), metrics("trading_phase", phase="trading")) == (1, 0)
         process.bus.publish(StateUnwritable("state directory", None))

@@ -20,7 +20,7 @@ from basis_actors.bus import Actor, Cause, on
 from basis_actors.config import KillSwitchConfig
 from basis_actors.errors import BasisError
 from basis_actors.messages.book import PositionsView, RiskView, TickStarted
-from basis_actors.messages.commands import GetLatch, GetStatus, Kill, Resume, SwitchAnswer
+from basis_actors.messages.commands import GetLatch, GetStatus, Kill, Resume, StopTrading, SwitchAnswer
 from basis_actors.messages.operations import TickEnded, TradingStatus
 from basis_actors.messages.safety import (
     AccountDoubted,
@@ -29,6 +29,7 @@ from basis_actors.messages.safety import (
     BookOneSided,
     BookStillOpen,
     CancelOrders,
+    CloseBook,
     Decided,
     KeyRefused,
     Latch,
@@ -39,6 +40,7 @@ from basis_actors.messages.safety import (
     OrdersUndecided,
     PositionsUnprotected,
     Pulse,
+    ReduceOnly,
     RefreshCountdown,
     ResumeTrading,
     StartReport,
@@ -134,33 +136,47 @@ class KillSwitch(Actor):
             flatten=command.flatten or outlasts,
             until_closed=command.until_closed,
             mismatches=self._causes.mismatches,
+            over=latch.cause,
         )
         return SwitchAnswer(refusal=self._set(killed), status=self._status())
 
     @on(Resume)
     def resume(self, command: Resume) -> SwitchAnswer:
-        """Let trading go on, unless something holds that would stop it; new risk does not wait any more either."""
+        """Let trading go on, unless something holds that would stop it; new risk does not wait any more either.
+
+        Before the first tick has assessed anything, what only a person has stopped is taken back at once: the process
+        then begins as it would have, and what would stop it still does.
+        """
         nothing_stops = self._latch.state is TradingState.RUNNING and self._board.halted is None
         if nothing_stops and self._board.put_off(self.now) is None:
             return SwitchAnswer(self._status())
-        causes = self._causes.hold(self.now)
+        takes_back = self._board.takes_back(self._latch)
+        causes = () if takes_back else self._causes.hold(self.now)
         if causes:
             refusal = "; ".join(f"{cause.code}: {cause.text}" for cause in causes)
             return SwitchAnswer(self._status(), refusal)
-        latch = Latch(state=TradingState.RUNNING, reason="resumed", who=command.who, since=utc_from_ns(self.now))
+        latch = Latch(
+            state=TradingState.RUNNING,
+            reason="resumed",
+            who=command.who,
+            since=utc_from_ns(self.now),
+            mismatches=self._causes.mismatches if takes_back else (),
+        )
         try:
             write_latch(self._store, latch)
         except BasisError as error:
             return SwitchAnswer(self._status(), str(error))
-        self._latch, self._causes.mismatches = latch, ()
+        self._latch, self._causes.mismatches = latch, latch.mismatches
         self._board.see_resumption()
         for actor in TRADERS:
-            self.control(actor, ResumeTrading())
+            self._command(actor, ResumeTrading())
         self._show()
         following = self._board.next_tick(self.now)
         at = "" if following is None else f", at {utc_text(following)} by its schedule"
         self._say(f"trading is resumed by {command.who}; the strategy decides at the next tick{at}")
-        return SwitchAnswer(self._status())
+        self._look()
+        again = None if self._latch.state is TradingState.RUNNING else f"it has stopped again: {wording(self._latch)}"
+        return SwitchAnswer(self._status(), again)
 
     # Evidence
 
@@ -348,11 +364,19 @@ class KillSwitch(Actor):
         self._latch = latch
         self._board.see_latch_change()
         for actor, command in commands_of(self._latch):
-            self.control(actor, command)
+            self._command(actor, command)
         self.publish(CancelOrders(self.now))
         self._show()
         self._say(f"trading is {wording(latch)}")
         return self._keep(latch)
+
+    def _command(self, actor: str, command: ReduceOnly | CloseBook | StopTrading | ResumeTrading) -> None:
+        """Past whatever waits; but before the first tick behind the commands that this process began with, which those
+        who have yet to start find in their inbox."""
+        if self._causes.risk is None:
+            self.tell(actor, command)
+        else:
+            self.control(actor, command)
 
     def _keep(self, latch: Latch) -> str | None:
         self._latch = latch

@@ -201,7 +201,10 @@ class LiveHealthMonitor(Actor):
         # A component is waited for as long as people wait, at whatever pace a market is played back.
         age = None if last is None else -self.seconds_until(last)
         stood = self._stood_still(name, stats)
-        waiting, window = f"messages waiting: {depth:,}", f"in the last {self._of_the_world(config.error_window_seconds):,.0f} s"
+        waiting, window = (
+            f"messages waiting: {depth:,}",
+            f"in the last {self._of_the_world(config.error_window_seconds):,.0f} s",
+        )
         checks = (
             Check("running", stats.phase not in _GONE, grave=True, problem=f"has {stats.phase.value}"),
             Check("inbox_not_full", depth < config.unhealthy_inbox_depth, grave=True, problem=waiting),

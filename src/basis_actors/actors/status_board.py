@@ -80,13 +80,19 @@ class StatusBoard:
         self.see_latch_change()
         self.halted = self.decided = self._put_off = None
 
+    def takes_back(self, latch: Latch) -> bool:
+        """Whether a resume needs no look at what holds: no tick has assessed anything, and only a person has stopped
+        what is to begin, or nobody."""
+        return self._causes.risk is None and latch.cause is None and self.halted is None
+
     def next_tick(self, now: int) -> datetime | None:
         """When the strategy is asked next; None while that is not known, and where it is about to be."""
         return None if self.next_ns is None or self.next_ns <= now else utc_from_ns(self.next_ns)
 
     def status(self, latch: Latch, now: int, second_ns: int) -> SwitchStatus:
         """How things stand; a second of the world has so many nanoseconds of the clock of the bus."""
-        book, risk, causes = self._causes.book, self._causes.risk, self._causes.hold(now)
+        book, risk = self._causes.book, self._causes.risk
+        causes = () if self.takes_back(latch) else self._causes.hold(now)
         unpriced = book is None or book.valuation.unpriced
         return SwitchStatus(
             latch=latch,

@@ -32,7 +32,9 @@ def kill(
     mode: _Mode = None,
     *,
     flatten: Annotated[bool, typer.Option("--flatten", help="Have the book closed, step by step.")] = False,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Kept with the latch; without one that of an earlier kill stays.")] = "",
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Kept with the latch; without one that of an earlier kill stays.")
+    ] = "",
     state: _State = _ROOT,
 ) -> None:
     """Stop trading, until somebody resumes it. A restart does not.

@@ -73,6 +73,14 @@ class Latch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     come after one that could not, and waits for a person."""
     mismatches: tuple[int, ...] = ()
     """When ledger and venues disagreed lately, nanoseconds since the epoch."""
+    over: str | None = None
+    """Code of what had stopped trading by itself when a person killed it; None where nothing had."""
+
+    @property
+    def cause(self) -> str | None:
+        """Code of what has stopped trading by itself, also where a person has killed it since; None where only a person
+        has stopped it, or nobody."""
+        return self.error_code or self.over
 
 
 class ReduceOnly(msgspec.Struct, frozen=True, gc=False):

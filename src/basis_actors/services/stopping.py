@@ -115,7 +115,7 @@ def keep_closing(store: StateStore, told: str, now: datetime) -> None:
     latch, kill = read_latch(store, now), _closing(told)
     if latch.state is not TradingState.KILLED:
         killed = Latch(state=TradingState.KILLED, reason=kill.reason, who=kill.who, since=now, flatten=True)
-        write_latch(store, msgspec.structs.replace(killed, mismatches=latch.mismatches))
+        write_latch(store, msgspec.structs.replace(killed, mismatches=latch.mismatches, over=latch.cause))
 
 
 def _closing(told: str) -> Kill:

@@ -17,17 +17,18 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import msgspec
 import pytest
 from tests.actors.test_kill_switch import CONFIG, DOMAINS, GOOD
 
 from basis_actors.actors.kill_switch import KillSwitch
-from basis_actors.actors.latch_file import LATCH_FILE
+from basis_actors.actors.latch_file import LATCH_FILE, write_latch
 from basis_actors.bus import LiveBus, WallClock
 from basis_actors.bus.testkit import Probe
 from basis_actors.errors import BasisError
 from basis_actors.messages.commands import StopTrading
 from basis_actors.messages.operations import TradingPhase, TradingStatus
-from basis_actors.messages.safety import CloseBook, Latch, TradingState
+from basis_actors.messages.safety import CloseBook, KeyRefused, Latch, ResumeTrading, TradingState
 from basis_actors.services.control.client import (
     NoProcess,
     ask,
@@ -135,10 +136,6 @@ async def test_a_process_that_starts_can_be_killed_and_never_trades(flatten: boo
         assert latch_left_behind(here.state.path, NOW) == answer.status.latch
         again = await here.ask(KillRequest(reason="again"))
         assert again.status.latch == answer.status.latch
-        refused = await here.ask(ResumeRequest())
-        assert refused.refusal == (
-            "RISK-006: the process is starting, so risk was not assessed; resume it once it trades"
-        )
         async with here.bus:
             control.instead = None
             await here.bus.settled()
@@ -152,6 +149,33 @@ async def test_a_flatten_without_a_reason_keeps_that_of_the_kill_before(tmp_path
         await here.ask(KillRequest(reason="not today"))
         latch = (await here.ask(KillRequest(reason="", flatten=True))).status.latch
         assert (latch.reason, latch.flatten) == ("not today", True)
+
+
+async def test_a_kill_of_a_process_that_starts_is_taken_back(tmp_path: Path) -> None:
+    async with starting(tmp_path) as (here, control):
+        await here.ask(KillRequest(reason="not today", flatten=True))
+        answer = await here.ask(ResumeRequest())
+        assert (answer.refusal, answer.status.latch.state) == (None, TradingState.RUNNING)
+        assert latch_left_behind(here.state.path, NOW) == answer.status.latch
+        async with here.bus:
+            control.instead = None
+            await here.bus.settled()
+            assert (await here.ask(AskStatus())).status.latch.state is TradingState.RUNNING
+            for probe in here.traders:
+                kinds = [type(message) for message in probe.received]
+                assert kinds[-1:] == ([ResumeTrading] if CloseBook in kinds else []), kinds
+
+
+async def test_what_stopped_by_itself_is_not_resumed_while_a_process_starts(tmp_path: Path) -> None:
+    cause = Latch(state=TradingState.STOPPED, reason="drawdown", error_code="RISK-001", who="risk_monitor", since=NOW)
+    async with starting(tmp_path) as (here, _):
+        write_latch(here.state, cause)
+        for _ in range(2):
+            refused = await here.ask(ResumeRequest())
+            assert refused.refusal == (
+                "RISK-006: the process is starting, so risk was not assessed; resume it once it trades"
+            )
+            await here.ask(KillRequest(reason="not today"))
 
 
 async def test_a_kill_of_a_process_that_starts_holds_also_where_it_cannot_be_written(
@@ -223,9 +247,10 @@ def test_a_process_that_ends_before_it_has_answered_is_no_process(tmp_path: Path
 async def test_a_resume_that_is_refused_says_why(tmp_path: Path) -> None:
     async with process(tmp_path) as here:
         await here.ask(KillRequest(reason="enough"))
+        here.bus.publish(KeyRefused("binance", "revoked"))
         answer = await here.ask(ResumeRequest())
-        assert "RISK-006: risk was not assessed yet" in (answer.refusal or "")
-        assert answer.status.latch.state is TradingState.KILLED
+        assert "VEN-005: binance does not take our key" in (answer.refusal or "")
+        assert answer.status.latch.state is TradingState.STOPPED
 
 
 async def test_the_socket_is_for_its_owner_only_and_goes_with_the_process(tmp_path: Path) -> None:
@@ -405,7 +430,7 @@ def test_what_is_damaged_is_killed_by_somebody(tmp_path: Path) -> None:
         state.write(LATCH_FILE, GOOD[:-1])
         path = state.path
     assert latch_left_behind(path, NOW).error_code == "ENGINE-004"
-    assert latch_without_process(path, latch()) == latch()
+    assert latch_without_process(path, latch()) == msgspec.structs.replace(latch(), over="ENGINE-004")
 
 
 def test_a_process_that_has_lost_its_state_is_told_of_without_its_mode(tmp_path: Path) -> None:

@@ -122,9 +122,12 @@ class ControlServer:
         """What the kill switch, which does not run yet or any more, will find or leave."""
         now = utc_from_ns(self._bus.clock.now())
         latch, refusal = read_latch(self._state, now), None
+        starts = _SWITCH not in self._bus.actors or self._bus.stats(_SWITCH).phase in (Phase.NEW, Phase.STARTING)
         match request:
             case KillRequest(reason=reason, flatten=flatten):
                 latch, refusal = self._kill(latch, Kill(reason, who, flatten))
+            case ResumeRequest() if starts and latch.state is TradingState.KILLED and latch.cause is None:
+                latch, refusal = self._take_back(latch, Resume(who))
             case ResumeRequest() if latch.state is not TradingState.RUNNING:
                 refusal = f"RISK-006: the process is {self.instead}, so risk was not assessed; resume it once it trades"
             case _:
@@ -141,15 +144,28 @@ class ControlServer:
             since=utc_from_ns(self._bus.clock.now()),
             flatten=kill.flatten,
             mismatches=latch.mismatches,
+            over=latch.cause,
         )
+        return killed, self._write(killed, kill)
+
+    def _take_back(self, latch: Latch, resume: Resume) -> tuple[Latch, str | None]:
+        """What only a person has stopped, before anybody has traded."""
+        now = utc_from_ns(self._bus.clock.now())
+        running = Latch(
+            state=TradingState.RUNNING, reason="resumed", who=resume.who, since=now, mismatches=latch.mismatches
+        )
+        return running, self._write(running, resume)
+
+    def _write(self, latch: Latch, command: Kill | Resume) -> str | None:
+        """Returns what kept it from being written."""
         if not self._bus.closed:
             # For a kill switch that has yet to start, or is about to stop: what it writes last says so as well.
-            self._bus.post(_SWITCH, kill)
+            self._bus.post(_SWITCH, command)
         try:
-            write_latch(self._state, killed)
+            write_latch(self._state, latch)
         except BasisError as error:
-            return killed, f"{error.code}: the latch is not on disk, only this process knows of it: {error.message}"
-        return killed, None
+            return f"{error.code}: the latch is not on disk, only this process knows of it: {error.message}"
+        return None
 
 
 async def _request(stream: SocketStream) -> Request | Refused:
