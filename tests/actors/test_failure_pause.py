@@ -154,10 +154,53 @@ async def test_only_new_risk_that_succeeded_ends_the_doubling(runtime: Runtimes)
         assert await m.sends()
 
 
+async def test_a_venue_that_refuses_to_reduce_for_weeks_puts_new_risk_off_for_one_pause(
+    runtime: Runtimes,
+) -> None:
+    async with manager(runtime, MemoryStore()) as m:
+        for _ in range(1_100):
+            await m.bus.advance(1.0)
+            await m.fails(SHRINK)
+        assert m.told()[-1] == (1, 1_100.0 + FIRST), "the last of them counts, and status says so"
+        await m.waits(FIRST)
+        await m.fails()
+        await m.waits(2.0 * FIRST)
+        assert await m.sends()
+
+
+async def test_a_reduction_that_fails_shortens_no_wait_and_begins_one_where_none_is_left(runtime: Runtimes) -> None:
+    async with manager(runtime) as m:
+        await m.fails()
+        await m.waits(FIRST)
+        await m.fails()
+        await m.fails(SHRINK)
+        await m.waits(2.0 * FIRST)
+        await m.fails(SHRINK)
+        await m.waits(FIRST)
+        await m.fails()
+        await m.waits(LONGEST)
+
+
 async def test_a_venue_that_refuses_for_weeks_leaves_the_pause_at_its_longest(runtime: Runtimes) -> None:
     async with manager(runtime) as m:
         for _ in range(1_100):
-            await m.fails(SHRINK)
+            await m.bus.advance(LONGEST)
+            await m.fails()
+        await m.waits(LONGEST)
+        assert await m.sends()
+
+
+async def test_a_wait_that_no_clock_can_have_left_is_cut_to_the_longest_and_that_is_kept(runtime: Runtimes) -> None:
+    until = START + 10 * 365 * 86_400 * 10**9
+    store = MemoryStore({"failures.json": b'{"failures":1,"seconds":1e308,"until_ns":%d}' % until})
+    async with manager(runtime, store) as m:
+        await m.bus.settled()
+        assert m.told() == [(1, LONGEST)]
+        assert not await m.sends()
+    async with manager(runtime, store, LONGEST - 1.0) as m:
+        assert not await m.sends()
+        await m.bus.advance(1.0)
+        await m.fails()
         await m.waits(LONGEST)
         assert await m.sends()
 
@@ -231,7 +274,22 @@ async def test_a_failure_that_cannot_be_written_down_counts_and_is_said(runtime:
         await m.waits(FIRST)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"failures": "two"}', b'{"failures": 1, "wait": 3}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\xfe\x00",
+        b'{"failures": "two"}',
+        b'{"failures": 1, "wait": 3}',
+        b'{"failures": -1}',
+        b'{"failures": 0, "until_ns": 9000000000000000000}',
+        b'{"failures": 1, "seconds": -5}',
+        b'{"failures": 1, "seconds": 60, "until_ns": -1}',
+        b'{"failures": 1, "seconds": 60, "until_ns": 10000000000000000000000000}',
+    ],
+)
 def test_what_cannot_be_understood_is_refused(runtime: Runtimes, content: bytes) -> None:
     with pytest.raises(BasisError, match=r"^ENGINE-001: failures.json is damaged .* or remove it to wait no longer"):
         Manager(runtime, MemoryStore({"failures.json": content}))

@@ -178,6 +178,11 @@ def test_a_process_that_is_gone_does_not_run_and_what_it_held_is_told(house: Hou
     assert max(map(len, shown.stdout.splitlines())) <= 80
     shutil.rmtree(house.folder / "logs")
     assert "heldnotknown," in "".join(house.say("status").stdout.split())
+    (house.folder / "state" / "btc_basis" / "failures.json").write_bytes(b'{"failures":-1}')
+    shown = house.say("status")
+    assert "does not start on accounts: ENGINE-001: failures.json is damaged" in " ".join(shown.stdout.split())
+    assert "free to trade" not in shown.stdout
+    assert json.loads(house.say("status", "--json").stdout)["refused"].startswith("ENGINE-001")
 
 
 def test_a_second_process_of_a_mode_is_refused_and_leaves_no_trace(house: House) -> None:

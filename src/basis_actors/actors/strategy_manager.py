@@ -62,6 +62,7 @@ class StrategyManager(Actor):
 
     def pre_start(self) -> None:
         """Say what is put off since the process before."""
+        self._keep_pause(lambda: self._pause.begin(self.now))
         if self._pause.failures:
             self._say_put_off()
 
@@ -95,11 +96,13 @@ class StrategyManager(Actor):
 
     @on(OrdersDone)
     def note_outcome(self, done: OrdersDone) -> None:
-        """Remember whether a decision could be carried out; after one that could not, new risk waits ever longer."""
+        """Remember whether a decision could be carried out; after one that could not new risk waits, and ever longer
+        where it was new risk itself."""
         self._override.note(done.results)
         self._carried_out = all(result.succeeded for result in done.results)
         if not self._carried_out:
-            self._note_pause(lambda: self._pause.fail(self.now))
+            fail = self._pause.fail if self._added_risk else self._pause.fail_to_reduce
+            self._note_pause(lambda: fail(self.now))
         elif self._added_risk:
             self._note_pause(self._pause.end)
 
@@ -159,14 +162,17 @@ class StrategyManager(Actor):
 
     def _note_pause(self, note: Callable[[], None]) -> None:
         """Remember a failure or the end of them, and say so where that changes anything."""
-        before = self._pause.failures
+        before = self._pause.until_ns
+        self._keep_pause(note)
+        if self._pause.until_ns != before:
+            self._say_put_off()
+
+    def _keep_pause(self, note: Callable[[], None]) -> None:
         try:
             note()
         except BasisError as error:
             text = f"the next process will not know how often orders have failed, and wait differently: {error.message}"
             self.log(error_event(utc_from_ns(self.now), self.name, error.code, text))
-        if self._pause.failures != before:
-            self._say_put_off()
 
     def _say_put_off(self) -> None:
         if self._kill_switch is not None:

@@ -84,7 +84,7 @@ def status(mode: _Mode = None, *, state: _State = _ROOT, as_json: _Json = False)
     """
     import msgspec
 
-    from basis_actors.services.control.client import NoProcess, ask, find_state, latch_left_behind
+    from basis_actors.services.control.client import NoProcess, ask, find_state, latch_left_behind, start_refused
     from basis_actors.services.control.left_behind import last_seen
     from basis_actors.services.control.protocol import AskStatus
 
@@ -94,9 +94,13 @@ def status(mode: _Mode = None, *, state: _State = _ROOT, as_json: _Json = False)
     except NoProcess as nobody:
         latch, last = latch_left_behind(path, datetime.now(UTC)), last_seen(path)
         if as_json:
-            typer.echo(msgspec.json.encode({"process": None, "next_latch": latch, "last_seen": last}).decode())
+            typer.echo(
+                msgspec.json.encode(
+                    {"process": None, "next_latch": latch, "last_seen": last, "refused": start_refused(path)}
+                ).decode()
+            )
         else:
-            _print_left_behind(nobody.message, latch, last)
+            _print_left_behind(nobody.message, latch, last, start_refused(path))
         raise typer.Exit(NOT_RUNNING) from None
     if as_json:
         typer.echo(msgspec.json.encode(answer).decode())
@@ -209,16 +213,18 @@ def _moment(time: datetime) -> str:
     return utc_text(time.replace(microsecond=0))
 
 
-def _print_left_behind(nobody: str, latch: Latch, last: LastSeen | None) -> None:
+def _print_left_behind(nobody: str, latch: Latch, last: LastSeen | None, refused: str | None) -> None:
     """What is known where no process runs: how the next one begins, and what the last one held when it was seen."""
     from basis_actors.times import utc_text
 
     rows = [("process", nobody)]
     if last is not None:
         rows.append(("ended", _ended(last.ending)))
-    if latch.state == "running":
+    if refused is not None:
+        rows.append(("next", f"does not start on accounts: {refused}"))
+    elif latch.state == "running":
         rows.append(("next", "begins free to trade"))
-    else:
+    if latch.state != "running":
         rows += _latch_rows(latch, None)
         if latch.flatten:
             rows.append(("book", "is to be closed by the next process"))

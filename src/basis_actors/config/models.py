@@ -136,7 +136,8 @@ class StrategyManagerConfig(Model):
     time_throttle_interval: SecondsOrZero
     """Seconds between two decisions in live."""
     failure_pause_seconds: SecondsOrZero
-    """How long no new risk is taken after a decision whose orders failed; twice as long after each further one."""
+    """How long no new risk is taken after a decision whose orders failed; twice as long after each further
+    one that adds risk."""
     longest_pause_seconds: SecondsOrZero
     """What that pause grows up to."""
 

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from basis_actors.actors.failure_pause import pause_problem
 from basis_actors.actors.latch_file import killed_for, read_latch, write_latch
 from basis_actors.config import mode_names
 from basis_actors.errors import BasisError
@@ -18,7 +19,7 @@ from basis_actors.services.control.left_behind import last_process
 from basis_actors.services.control.protocol import Answer, Refused, Request
 from basis_actors.services.state import FileStore, Holder, holder_of, idle_state, loser_of, socket_of
 
-__all__ = ["NoProcess", "ask", "find_state", "latch_left_behind", "latch_without_process"]
+__all__ = ["NoProcess", "ask", "find_state", "latch_left_behind", "latch_without_process", "start_refused"]
 
 _PATIENCE_SECONDS: Final = 10.0
 
@@ -75,6 +76,11 @@ def ask(path: Path, request: Request) -> Answer:
 def latch_left_behind(path: Path, now: datetime) -> Latch:
     """What the next process of a state directory will begin with."""
     return read_latch(FileStore(path), now)
+
+
+def start_refused(path: Path) -> str | None:
+    """What in a state directory keeps the next process from starting on accounts; None where nothing of it is known."""
+    return pause_problem(FileStore(path))
 
 
 def latch_without_process(path: Path, latch: Latch) -> Latch:

@@ -55,8 +55,8 @@ class LastSeen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def note_run(store: StateStore, run_dir: Path, process: Holder | None = None) -> None:
-    """Remember a process, where it logs, and where the one before it did that had a ledger: this one may end before it has
-    one. Raises BasisError ENGINE-004."""
+    """Remember a process, where it logs, and where the one before it did that had a ledger: this one may end before it
+    has one. Raises BasisError ENGINE-004."""
     last = _read(store)
     before = None if last is None else last.run_dir if _book_of(last.run_dir) is not None else last.before
     store.write(_FILE, msgspec.json.encode(_Run(str(run_dir.resolve()), before, process)))
