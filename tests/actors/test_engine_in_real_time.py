@@ -23,8 +23,8 @@ pytestmark = pytest.mark.anyio
 class Floor:
     """An engine in real time among probes, on a clock that the test moves."""
 
-    def __init__(self, ticks: int, throttle_seconds: float = 60.0) -> None:
-        self.bus = LiveBus(ManualClock(START), log_sink="event_logger", correlation_id="test")
+    def __init__(self, ticks: int, throttle_seconds: float = 60.0, begins_ns: int = START) -> None:
+        self.bus = LiveBus(ManualClock(begins_ns), log_sink="event_logger", correlation_id="test")
         self.log, self.world = Probe("event_logger"), Probe("world", TickStarted)
         self.engine = Engine(Ticks(ticks), (), None, throttle_seconds)
         for actor in (self.log, self.world, Probe("strategy_manager"), Probe("execution_manager"), self.engine):
@@ -43,11 +43,20 @@ async def test_of_ticks_that_fell_due_meanwhile_only_the_newest_begins() -> None
         assert (later.number, later.market.ns) == (1, START + 3 * HOUR)
         (said,) = floor.log.of(SystemErrorEvent)
         assert (said.error_code, said.severity) == ("ENGINE-005", "MEDIUM")
-        assert "2 ticks from 2024-01-01T01:00:00Z on were missed" in said.message
+        assert "ticks missed from 2024-01-01T01:00:00Z on: 2; the tick before took too long" in said.message
         bus.post("engine", DecisionMade(1, 0))
         await bus.advance(0.5 * 3600)
         following = await floor.world.next_of(TickStarted)
         assert following.market.ns == START + 4 * HOUR
+
+
+async def test_what_fell_due_while_the_process_started_is_not_missed() -> None:
+    floor = Floor(6, begins_ns=START + 5 * HOUR // 2)
+    async with floor.bus as bus:
+        await bus.advance(0.0)
+        first = await floor.world.next_of(TickStarted)
+        assert (first.number, first.market.ns) == (0, START + 2 * HOUR)
+        assert floor.log.of(SystemErrorEvent) == []
 
 
 async def test_a_tick_begins_no_sooner_after_another_than_the_throttle_says() -> None:

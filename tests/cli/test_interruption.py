@@ -132,7 +132,7 @@ def test_the_run_ends_after_its_tick_with_a_complete_log_and_a_partial_summary(
     assert summary["partial"] is True
     assert summary["failure"] is None
     assert 0 < summary["ticks"] < 52_609
-    assert "Ending after this tick; once more ends at once." in shown
+    assert "Ending as soon as no tick is at work; once more ends at once." in shown
     assert f"Interrupted: ended after {summary['ticks']:,} ticks" in shown
     assert "Traceback" not in shown
 

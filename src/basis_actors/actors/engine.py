@@ -64,6 +64,8 @@ class Engine(Actor):
         self._feed = feed
         self._flows = [(ns_from_utc(flow.timestamp), flow) for flow in flows]
         self._number = 0
+        self._ready_ns = 0
+        """When the first tick could be taken."""
         self._awaited: int | None = None
         self._due: TickDue | None = None
         self._last_taken = False
@@ -108,6 +110,7 @@ class Engine(Actor):
         if first is None:
             raise BasisError("ENGINE-001", "the market feed has no tick; choose a window that its data covers")
         self.publish(TradingStatus(TradingPhase.TRADING))
+        self._ready_ns = self.now
         self._schedule(first)
 
     @on(TickDue)
@@ -260,10 +263,10 @@ class Engine(Actor):
         """The newest tick that is due, and word of those that it stands for as well."""
         newest, missed = due.ns, 0
         while (following := self._feed.next_tick(newest)) is not None and following <= self.now:
-            newest, missed = following, missed + 1
+            newest, missed = following, missed + (following > self._ready_ns)
         if missed and throttle_ns < newest - due.ns:
             text = (
-                f"{missed} ticks from {utc_text(utc_from_ns(due.ns))} on were missed: the tick before took too long,"
+                f"ticks missed from {utc_text(utc_from_ns(due.ns))} on: {missed:,}; the tick before took too long,"
                 f" or the process came late; the market of {utc_text(utc_from_ns(newest))} is next"
             )
             self.log(error_event(utc_from_ns(self.now), self.name, "ENGINE-005", text))

@@ -78,7 +78,7 @@ class Interruption:
             _say("Ended at once; the last events may be missing in the log.")
             os._exit(INTERRUPTED)
         self._struck = f"interrupted by {signal.Signals(number).name}"
-        _say("Ending after this tick; once more ends at once.")
+        _say("Ending as soon as no tick is at work; once more ends at once.")
         if self._cancel is not None:
             self._cancel(self._struck)
 

@@ -103,6 +103,8 @@ def _verdict(summary: RunSummary) -> tuple[Text, str]:
 
 
 def _subtitle(summary: RunSummary) -> Text:
+    if summary.start is None:
+        return Text(_moment(None), style="dim")
     return Text(f"{_moment(summary.start)} → {_moment(summary.end)} UTC", style="dim")
 
 
@@ -224,7 +226,7 @@ def _bar(amount: float, largest: float, width: int) -> Text:
 
 
 def _activity(summary: RunSummary) -> RenderableType:
-    speed = "" if summary.ticks_per_second is None else f"  ({summary.ticks_per_second:,.0f} a second)"
+    speed = "" if not summary.ticks_per_second else f"  ({summary.ticks_per_second:,.0f} a second)"
     rows: list[tuple[str, str | Text]] = [
         ("Ticks", f"{summary.ticks:,}{speed}"),
         ("Decisions", _counts(summary.decisions)),

@@ -217,7 +217,7 @@ def test_errors_come_with_counts_and_meanings(ask: Ask, run_dir: Path) -> None:
     shown = ask("errors").stdout
     assert re.search(r"EXEC-004 +MEDIUM +3 +order validation failed", shown)
     assert re.search(r"EXEC-006 +HIGH +1 +atomic group rollback +A leg alone: look at the positions", shown)
-    assert "4 errors, the last 1 shown" in ask("errors", "--limit", 1).stdout
+    assert "Errors: 4, the last 1 shown" in ask("errors", "--limit", 1).stdout
 
 
 def test_sql_answers_as_table_json_and_csv(ask: Ask, run_dir: Path) -> None:

@@ -76,7 +76,7 @@ def _print_errors(kept: list[Found[SystemErrorEvent]], total: int, counts: dict[
             (entry.meaning, Text(GUIDE[entry.code].remedy if entry.code in GUIDE else "", style="dim")),
         )
     shown = f", the last {len(kept):,} shown" if len(kept) < total else ""
-    page.print(grid, Text(f"\n{total:,} errors{shown}\n"), codes)
+    page.print(grid, Text(f"\nErrors: {total:,}{shown}\n"), codes)
 
 
 def reconciliation(
