@@ -171,7 +171,7 @@ class LiveHealthMonitor(Actor):
         self._show_trading(before)
 
     def _shown_trading(self) -> TradingStatus:
-        """Whether orders are sent: what is trading for the engine is not for the gate while something is unwritten."""
+        """Whether orders are sent: the engine goes on while something is not written, and the gate lets little pass."""
         unwritten = self._standstill.unwritten
         if self._trading.phase is not TradingPhase.TRADING or unwritten is None:
             return self._trading
