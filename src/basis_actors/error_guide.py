@@ -175,8 +175,8 @@ GUIDE: Final[dict[str, Guide]] = {
         "Add it to the mode or to the venue's file.",
     ),
     "VEN-005": Guide(
-        "An exchange does not take the key: nothing is begun there, and trading is stopped.",
-        "Check the key, its permissions, its address list and the clock; then `basis-actors resume`.",
+        "An exchange does not take the key: a start ends; a process that runs begins nothing there, and stops trading.",
+        "Check the key, its permissions, its address list and the clock; then start again, or `basis-actors resume`.",
     ),
     "VEN-006": Guide(
         "An exchange wants to be asked less often: nothing happened, and it is tried again after the time it names.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -25,7 +26,7 @@ from tests.live.street import whole_binance
 from basis_actors.config import load_mode
 from basis_actors.config.secrets import ExchangeKeys, PassphraseKeys, Secrets
 from basis_actors.errors import BasisError
-from basis_actors.services.accounts import LiveAccounts
+from basis_actors.services.accounts import LiveAccounts, require_keys
 from basis_actors.services.state import Holder, StateDirectory
 from basis_actors.venues.journal.memory import MemoryJournal
 from basis_actors.venues.wire.answers import ApiCall
@@ -53,6 +54,18 @@ def accounts(mode: str, key: str | None, calls: list[ApiCall] | None = None) -> 
     secrets = Secrets(binance=keys, bybit=others, okx=okx)
     record = [].append if calls is None else calls.append
     return LiveAccounts(load_mode(mode), MemoryJournal("test"), secrets, record)
+
+
+def test_every_variable_that_is_missing_is_named() -> None:
+    keys = ExchangeKeys(api_key="k", api_secret="s")
+    with pytest.raises(BasisError) as caught:
+        require_keys(load_mode("btc_basis"), Secrets(binance=keys))
+    assert "trades at bybit, okx, and there are no keys for that; set BASIS_ACTORS_BYBIT__API_KEY, " in str(
+        caught.value
+    )
+    named = re.findall(r"BASIS_ACTORS_\w+", str(caught.value))
+    fields = {"BYBIT": ("API_KEY", "API_SECRET"), "OKX": ("API_KEY", "API_SECRET", "PASSPHRASE")}
+    assert named == [f"BASIS_ACTORS_{venue}__{name}" for venue, names in fields.items() for name in names]
 
 
 def state(root: Path, mode: str) -> StateDirectory:

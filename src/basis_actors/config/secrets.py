@@ -9,6 +9,7 @@ importing or loading configuration does not.
 from __future__ import annotations
 
 import os
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,7 +19,7 @@ from basis_actors.config.spelling import hint
 from basis_actors.config.webhooks import WEBHOOK_PREFIX
 from basis_actors.errors import ConfigError
 
-__all__ = ["ExchangeKeys", "PassphraseKeys", "Secrets", "load_secrets"]
+__all__ = ["ExchangeKeys", "PassphraseKeys", "Secrets", "load_secrets", "variables_of"]
 
 
 class ExchangeKeys(BaseModel):
@@ -60,13 +61,22 @@ class Secrets(BaseSettings):
     okx: PassphraseKeys | None = None
 
 
+_KEYS: Final[dict[str, type[ExchangeKeys]]] = {"binance": ExchangeKeys, "bybit": ExchangeKeys, "okx": PassphraseKeys}
+
+
+def variables_of(venue: str) -> tuple[str, ...]:
+    """The variables that an exchange needs, all of them; none for one that is not traded live."""
+    model = _KEYS.get(venue)
+    return () if model is None else tuple(_variable((venue, field)) for field in model.model_fields)
+
+
 def load_secrets() -> Secrets:
     """Read the secrets.
 
     Raises ConfigError CONFIG-003 that names the variables which are unknown, incomplete or empty, never a value, or
     says what is wrong with the secrets file.
     """
-    known = _variables()
+    known = tuple(variable for venue in _KEYS for variable in variables_of(venue))
     _refuse_strangers("environment", {name for name in os.environ if name.startswith(PREFIX)} - PLAIN, known)
     found = {name: value for name, value in file_variables().items() if not name.startswith(WEBHOOK_PREFIX)}
     file = f"{os.environ.get(FILE)} (file of keys)"
@@ -92,11 +102,6 @@ def _refuse_strangers(where: str, names: set[str], known: tuple[str, ...]) -> No
     if strangers:
         text = f"{where}: unknown variable {', '.join(strangers)}; known: {', '.join(known)}"
         raise ConfigError("CONFIG-003", text + hint(strangers[0], known))
-
-
-def _variables() -> tuple[str, ...]:
-    keys: dict[str, type[ExchangeKeys]] = {"binance": ExchangeKeys, "bybit": ExchangeKeys, "okx": PassphraseKeys}
-    return tuple(_variable((venue, field)) for venue, model in keys.items() for field in model.model_fields)
 
 
 def _variable(path: tuple[int | str, ...]) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 from math import ceil, floor
 
 from basis_actors.config import ChainVenue, DirectionalConfig, ExchangeVenue, RunConfig
-from basis_actors.config.secrets import Secrets
+from basis_actors.config.secrets import Secrets, variables_of
 from basis_actors.errors import ConfigError
 from basis_actors.finance.keys import STABLE
 from basis_actors.ports import OrderJournal, VenueClient
@@ -27,11 +27,11 @@ def require_keys(run: RunConfig, secrets: Secrets) -> None:
     names = [name for name in run.mode.venues if isinstance(run.venues[name], ExchangeVenue)]
     missing = [name for name in names if getattr(secrets, name, None) is None]
     if missing:
-        variables = ", ".join(f"BASIS_ACTORS_{name.upper()}__API_KEY" for name in missing)
+        variables = ", ".join(variable for name in missing for variable in variables_of(name))
         raise ConfigError(
             "CONFIG-003",
-            f"mode {run.mode.mode} trades at {', '.join(missing)}, and there are no keys for that; set {variables} and"
-            " what goes with it, or use --paper",
+            f"mode {run.mode.mode} trades at {', '.join(missing)}, and there are no keys for that; set {variables}, or"
+            " use --paper",
         )
 
 

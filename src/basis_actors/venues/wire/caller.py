@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from basis_actors.config.secrets import variables_of
 from basis_actors.errors import AuthFailed, Rejected, Transient, UnknownOutcome, VenueError
 from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.wire.answers import Answer, ApiCall, Dialect, Endpoint, Fate, Lost, Params, Refusal
@@ -141,9 +142,7 @@ class Caller:
 
     async def _make_ready(self, endpoint: Endpoint, *, urgent: bool) -> None:
         if not self._client.has_keys:
-            name = self._venue.upper()
-            text = f"{self._venue} has no key; set BASIS_ACTORS_{name}__API_KEY and the variables that go with it"
-            raise AuthFailed("VEN-005", text)
+            raise AuthFailed("VEN-005", f"{self._venue} has no key; set {', '.join(variables_of(self._venue))}")
         # An order does not wait for a clock that is merely old; what only reads keeps it young.
         may_wait = not endpoint.changes and not urgent
         if not self.clock.is_set or (may_wait and self.clock.age_ns() > self._refresh_ns):
@@ -231,7 +230,7 @@ class Caller:
         what = f"{self._venue} {endpoint.call}: {refusal.code} {refusal.text}"
         fate = refusal.fate
         if fate is Fate.UNAUTHORISED:
-            return AuthFailed("VEN-005", f"{what}; check key, permissions and address list, nothing is sent meanwhile")
+            return AuthFailed("VEN-005", f"{what}; check key, permissions and address list")
         if fate is Fate.LIMITED:
             wait = self.budget.left_alone_seconds(endpoint.host, self.clock.elapsed_ns)
             return Transient("VEN-006", f"{what}; it was not carried out", wait)
