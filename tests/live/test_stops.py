@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -154,6 +155,28 @@ async def test_a_rest_that_could_not_be_closed_is_named_without_its_stop_at_the_
     assert (there.position("binance"), waiting(there), there.twice) == (0, {}, {})
     code, _, stderr = await there.stopped(third)
     assert (code, "Still open" in stderr) == (0, False), stderr
+
+
+@pytest.mark.long
+async def test_what_a_stop_of_the_process_finds_passed_is_closed_and_booked(there: Street) -> None:
+    """It is told to stop while the market of a tick is being taken, in which a position is closed."""
+    process = start(there, tick_seconds=10)
+    await there.until(process, lambda: len(waiting(there)) == 2)
+    await decided(there, process)
+    account, faults = there.exchanges["binance"].account, there.exchanges["binance"].faults
+
+    def stop() -> None:
+        lose_the_stop(there, "58700")
+        process.send_signal(signal.SIGTERM)
+
+    faults.happen_before("GET /fapi/v1/fundingRate", stop)
+    code, stdout, stderr = await there.ended(process)
+    assert (code, "Still open" in stderr) == (0, False), stderr
+    assert (there.position("binance"), there.orders, waiting(there)) == (0, 2, {})
+    purse = account.purses["linear"]["USDT"] + account.purses["spot"]["USDT"]
+    assert json.loads(stdout)["equity_end"] == pytest.approx(float(purse))
+    assert {event.error_code for event in errors(there, process, "VEN-010")} == {"VEN-010"}
+    assert errors(there, process, "ENGINE-002") == []
 
 
 def lose_the_stop(there: Street, price: str) -> None:
