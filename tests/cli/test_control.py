@@ -185,6 +185,17 @@ def test_a_process_that_is_gone_does_not_run_and_what_it_held_is_told(house: Hou
     assert json.loads(house.say("status", "--json").stdout)["refused"].startswith("ENGINE-001")
 
 
+def test_signals_in_the_last_moments_of_a_process_change_no_exit_code(house: House) -> None:
+    last = "import atexit, os; atexit.register(lambda: [os.kill(os.getpid(), number) for number in (2, 15)]); "
+    command = (
+        "live", "btc_basis", "--paper", "--replay-feed", str(house.market), "--speed", "max", "--end", "2024-01-03",
+        "--json",
+    )  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", last + MAIN, *command], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert json.loads(done.stdout)["failure"] is None
+
+
 def test_a_second_process_of_a_mode_is_refused_and_leaves_no_trace(house: House) -> None:
     first = house.start()
     house.until(lambda status: status.ticks > 0)

@@ -67,6 +67,29 @@ def test_one_that_was_swallowed_while_the_commands_were_loaded_counts_as_well() 
         signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_once_the_verdict_is_said_no_signal_changes_it_up_to_the_end_of_a_process_of_its_own(own: bool) -> None:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    cancelled: list[str] = []
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if own:
+            remember_interruptions()
+        with Interruption() as interruption:
+            interruption.hold()
+            interruption.cancels(cancelled.append)
+            interruption.settle()
+            for _ in range(2):
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGTERM)
+        assert cancelled == []
+        assert (signal.getsignal(signal.SIGINT) is signal.SIG_IGN) is own
+        assert (signal.getsignal(signal.SIGTERM) is signal.SIG_IGN) is own
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
 class Terminal:
     """Standard error of a process, as a person would see it."""
 

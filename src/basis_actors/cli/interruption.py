@@ -37,12 +37,13 @@ class Interruption:
 
     Before `hold` it raises KeyboardInterrupt: there is nothing to save. Libraries swallow that while they are imported,
     so `hold` raises it again. Between `hold` and `cancels` it is kept for later. After `cancels` it cancels the run.
-    The second one after that ends the process.
+    The second one after that ends the process. After `settle` all are ignored, in a process of its own up to its end.
     """
 
     def __init__(self) -> None:
         self._previous: dict[int, Any] = {}
         self._holding = False
+        self._settled = False
         self._struck: str | None = None
         self._cancel: Callable[[str], None] | None = None
 
@@ -51,8 +52,10 @@ class Interruption:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        # Where the handler before is Python's own, somebody else goes on after this.
+        ends = self._settled and self._previous[signal.SIGINT] in (_raise, signal.SIG_IGN)
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if ends else handler)
         _unheeded.clear()
 
     def hold(self) -> None:
@@ -69,6 +72,12 @@ class Interruption:
         self._cancel = cancel
         if self._struck is not None:
             cancel(self._struck)
+
+    def settle(self) -> None:
+        """What the process comes to is about to be said, and no signal changes that any more."""
+        self._settled = True
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
     def _strike(self, number: int, _frame: FrameType | None) -> None:
         if not self._holding:

@@ -132,8 +132,7 @@ def live(
         begin = partial(_played_back, pace=_pace_of(speed or "1"), root=state, flattens=flatten)
     else:
         begin = partial(_on_paper if paper else _on_accounts, root=state, flattens=flatten)
-    summary = _run(request, begin, progress=not quiet)
-    raise typer.Exit(INTERRUPTED if summary is None else _show(summary, as_json=as_json, quiet=quiet))
+    raise typer.Exit(_run(request, begin, as_json=as_json, quiet=quiet))
 
 
 def _require_sense(
@@ -180,21 +179,27 @@ def _pace_of(text: str) -> float | None:
 
 
 def _run(
-    request: BacktestRequest, begin: Callable[[BacktestRequest, ExitStack], LiveRun], *, progress: bool
-) -> RunSummary | None:
-    """The summary; None when somebody stopped it before anything was run."""
+    request: BacktestRequest, begin: Callable[[BacktestRequest, ExitStack], LiveRun], *, as_json: bool, quiet: bool
+) -> int:
+    """Run it, say what came of it, and return the exit code."""
     with Interruption() as interruption:
         try:
-            with progress_display(str(request.mode), wanted=progress) as display, ExitStack() as held:
+            with progress_display(str(request.mode), wanted=not quiet) as display, ExitStack() as held:
                 display.loading()
                 run = begin(request, held)
                 run.actors.warn = partial(complain, title="Warning")
                 interruption.hold()
                 interruption.cancels(run.cancel)
                 summary = run.run(display.update, lambda why: complain(why, "Waiting"))
+                interruption.cancels(lambda _: None)
         except KeyboardInterrupt:
             complain("nothing was run", "Interrupted")
-            return None
+            return INTERRUPTED
+        _say_what_is_left(run)
+        return _show(summary, interruption, as_json=as_json, quiet=quiet)
+
+
+def _say_what_is_left(run: LiveRun) -> None:
     for order in run.undecided:
         what = f"{order.side} {order.amount:.6g} {order.symbol} on {order.venue} ({order.client_id})"
         complain(what, "Undecided")
@@ -202,7 +207,6 @@ def _run(
         from basis_actors.services.left_open import listed
 
         complain(listed(run.left_open, run.without_stops), "Still open")
-    return summary
 
 
 def _played_back(
@@ -251,7 +255,7 @@ def _state_of(prepared: Prepared, pace: float | None, root: Path | None, held: E
     return state
 
 
-def _show(summary: RunSummary, *, as_json: bool, quiet: bool) -> int:
+def _show(summary: RunSummary, interruption: Interruption, *, as_json: bool, quiet: bool) -> int:
     from basis_actors.results.render import print_summary, summary_json
 
     if as_json:
@@ -260,6 +264,7 @@ def _show(summary: RunSummary, *, as_json: bool, quiet: bool) -> int:
         typer.echo(summary.run_dir)
     else:
         print_summary(summary, results())
+    interruption.settle()
     if summary.failure is None:
         return DONE
     complain(f"{summary.failure}; the log is in {summary.run_dir}", "Failed")
