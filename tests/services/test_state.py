@@ -10,6 +10,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISVTX
 
 import pytest
 
@@ -156,6 +157,7 @@ def test_everything_in_it_is_for_its_owner_only(tmp_path: Path) -> None:
         state.write("latch.json", b"{}")
         state.lock_account("binance", "abc123")
         modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "root").rglob("*")}
+    assert (tmp_path / "root").stat().st_mode & 0o777 == 0o700
     assert modes == {
         "btc_basis": 0o700,
         "accounts": 0o700,
@@ -163,6 +165,16 @@ def test_everything_in_it_is_for_its_owner_only(tmp_path: Path) -> None:
         "latch.json": 0o600,
         "binance-abc123.lock": 0o600,
     }
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+def test_a_root_in_which_others_may_put_another_state_is_refused(mode: int, tmp_path: Path) -> None:
+    tmp_path.chmod(mode)
+    with pytest.raises(BasisError, match=rf"others may write to {tmp_path}, which .*\(mode {mode:03o}\)"):
+        StateDirectory(tmp_path, holder())
+    tmp_path.chmod(mode | S_ISVTX)
+    with StateDirectory(tmp_path, holder()):
+        pass
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])

@@ -109,7 +109,8 @@ def live(
     from the environment (BASIS_ACTORS_BINANCE__API_KEY ...) or a file that BASIS_ACTORS_SECRETS_FILE names. Ctrl-C or
     SIGTERM stops it when the tick that is at work is over; a second one ends it at once. Exit codes: 0 stopped or at
     the end of the market; 1 failed, or left something wrong: a book that is not closed, trading that neither risk nor a
-    person has stopped; 2 bad input, or another process has the state directory or an account.
+    person has stopped; 2 bad input, or another process has the state directory or an account; 130 interrupted twice, or
+    before anything was run.
     """
     from basis_actors.services.inputs import moment_of
     from basis_actors.services.preparation import BacktestRequest

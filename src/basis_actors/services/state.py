@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISVTX
 from types import TracebackType
 from typing import Final, Self
 
@@ -103,6 +104,7 @@ class StateDirectory(FileStore):
         self._locks: list[LockFile | MachineLock] = []
         self._anchors: list[Anchor] = []
         self._door: socket.socket | None = None
+        _make_root(root)
         _make_private(self.path)
         if len(os.fsencode(socket_of(self.path).absolute())) > _LONGEST_SOCKET:
             text = f"{self.path.absolute()} is too long: a socket in it has more than {_LONGEST_SOCKET} bytes"
@@ -255,13 +257,26 @@ def _open_door(place: Path) -> socket.socket:
     return door
 
 
-def _make_private(path: Path) -> None:
-    """A directory that only its owner may change."""
+def _made(path: Path) -> os.stat_result:
+    """A directory, as it is; private where it is new."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = path.stat()
+        return path.stat()
     except OSError as error:
         raise BasisError("ENGINE-001", f"{path} cannot be made: {error}; choose another state directory") from error
+
+
+def _make_root(path: Path) -> None:
+    """A directory in which nobody else may put another thing in the place of what is ours."""
+    found = _made(path)
+    if found.st_mode & 0o022 and not found.st_mode & S_ISVTX:
+        text = f"others may write to {path}, which holds all state (mode {found.st_mode & 0o777:03o}); chmod it to 700"
+        raise BasisError("ENGINE-001", text)
+
+
+def _make_private(path: Path) -> None:
+    """A directory that only its owner may change."""
+    found = _made(path)
     if found.st_uid != os.geteuid():
         raise BasisError("ENGINE-001", f"{path} belongs to user {found.st_uid}, {os.geteuid()} was expected")
     if found.st_mode & 0o022:
