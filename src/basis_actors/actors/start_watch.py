@@ -20,7 +20,7 @@ from basis_actors.ports import OrderJournal
 from basis_actors.times import utc_from_ns
 from basis_actors.venues.live.left_orders import undecided_orders
 
-__all__ = ["StartWatch"]
+__all__ = ["StartWatch", "cut_groups"]
 
 _CODE: Final = "VEN-003"
 
@@ -41,6 +41,16 @@ class StartWatch(Actor):
         self._report = StartReport(held={key: amount for key, amount in held.items() if amount}, held_at=held_at)
         self._said = False
         """Whether it is in the log that the start waits."""
+
+    @property
+    def exposed(self) -> Mapping[str, float]:
+        """What an earlier process held that is not cash, by position key; nobody has read it since."""
+        return {key: amount for key, amount in self._report.held.items() if is_exposed(key, self._cash)}
+
+    @property
+    def held_at(self) -> datetime | None:
+        """When that was so."""
+        return self._report.held_at
 
     async def pre_start(self) -> None:
         """Say what is open."""
@@ -77,11 +87,10 @@ class StartWatch(Actor):
             self._say(f"the process ends before it has traded: {venues or 'an account'} kept it waiting")
 
     async def _tell(self, report: StartReport) -> None:
-        groups = await self._journal.open_groups()
         self._report = replace(
             report,
             undecided=await undecided_orders(self._journal),
-            cut_groups=tuple(_described(orders) for _, orders in groups),
+            cut_groups=await cut_groups(self._journal),
         )
         self.publish(self._report)
 
@@ -90,11 +99,16 @@ class StartWatch(Actor):
         report = self._report
         found = [f"undecided: {_wanted(order)} ({order.client_id})" for order in report.undecided]
         found += [f"cut in two: {group}" for group in report.cut_groups]
-        found += [f"held: {key} {amount:.12g}" for key, amount in report.held.items() if is_exposed(key, self._cash)]
+        found += [f"held: {key} {amount:.12g}" for key, amount in self.exposed.items()]
         return "; ".join(found)
 
     def _say(self, text: str) -> None:
         self.log(error_event(utc_from_ns(self.now), self.name, _CODE, text))
+
+
+async def cut_groups(journal: OrderJournal) -> tuple[str, ...]:
+    """Groups that were begun and not brought to their end, as a person is told of them."""
+    return tuple(_described(orders) for _, orders in await journal.open_groups())
 
 
 def _wanted(order: UndecidedOrder) -> str:

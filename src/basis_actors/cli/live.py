@@ -204,10 +204,16 @@ def _say_what_is_left(run: LiveRun) -> None:
     for order in run.undecided:
         what = f"{order.side} {order.amount:.6g} {order.symbol} on {order.venue} ({order.client_id})"
         complain(what, "Undecided")
+    for group in run.cut_groups:
+        complain(f"{group}; the next process brings it to its end", "Cut in two")
     if run.left_open:
         from basis_actors.services.left_open import listed
+        from basis_actors.times import utc_text
 
-        complain(listed(run.left_open, run.without_stops), "Still open")
+        known = ""
+        if run.left_open_at is not None:
+            known = f"; held at {utc_text(run.left_open_at)} by an earlier process, and the ledger was not read since"
+        complain(f"{listed(run.left_open, run.without_stops)}{known}", "Still open")
 
 
 def _played_back(

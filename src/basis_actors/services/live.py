@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import ClassVar
 
 import anyio
@@ -15,6 +16,7 @@ import anyio
 from basis_actors.actors.engine import Engine
 from basis_actors.actors.latch_file import read_latch
 from basis_actors.actors.reporting import STATE_CODE
+from basis_actors.actors.start_watch import cut_groups
 from basis_actors.bus import BusError, Lane, LiveBus, StopTimeout
 from basis_actors.errors import BasisError, ConfigError
 from basis_actors.logs.directory import RunKind
@@ -92,7 +94,12 @@ class LiveRun:
         self.undecided: tuple[UndecidedOrder, ...] = ()
         """Orders of which nobody knew at the end what became of them; the next process asks."""
         self.left_open: dict[str, float] = {}
-        """What it held at the end that is not cash, by position key."""
+        """What it held at the end that is not cash, by position key; where it has not begun a tick, what an earlier
+        process held."""
+        self.left_open_at: datetime | None = None
+        """When that earlier process held it; None where this one knows itself."""
+        self.cut_groups: tuple[str, ...] = ()
+        """Groups that the next process brings to their end."""
         self.without_stops: dict[str, tuple[StopKind, ...]] = {}
         """Stops that were not at the exchange then, by position key."""
 
@@ -176,9 +183,13 @@ class LiveRun:
             if self._surroundings.journal is not None:
                 self.undecided = await undecided_orders(self._surroundings.journal)
                 self.without_stops = await without_stops(self._surroundings.journal)
+                self.cut_groups = await cut_groups(self._surroundings.journal)
                 failure = failure or left_undecided(self.undecided)
             for close in self._surroundings.closing:
                 await close()
+        before = self.actors.start_watch
+        if engine.ticks_started == 0 and not self.left_open and before is not None:
+            self.left_open, self.left_open_at = dict(before.exposed), before.held_at
         progress(self._progress(engine, started))
         seconds = time.perf_counter() - started
         return await OnLoop().aside(lambda: self.record.finish(engine, failure, seconds, self._cancelled, latch))

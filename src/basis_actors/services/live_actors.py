@@ -62,6 +62,8 @@ class LiveActors:
         """Those that begin before the market is known, once they have joined."""
         self.accounts: tuple[ExchangeAccount, ...] = ()
         """Accounts at exchanges, once they have joined."""
+        self.start_watch: StartWatch | None = None
+        """Who knows what earlier processes have left, once they have joined; None without a journal."""
         self._untold: list[SystemErrorEvent] = []
         record.components.tell = self._note_lost_line
 
@@ -95,7 +97,8 @@ class LiveActors:
         )
         self._tell_log()
         if around.journal is not None:
-            bus.add(self._start_watch(around.journal), FREELY)
+            self.start_watch = self._start_watch(around.journal)
+            bus.add(self.start_watch, FREELY)
         if around.watched is not None:
             around.watched(bus)
         if watching is not None:
