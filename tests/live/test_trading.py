@@ -127,6 +127,9 @@ async def test_whoever_finds_its_account_taken_ends_with_one_code_by_whichever_k
         second = there.start("--state", str(there.folder / f"state{number}"), keys=keys)
         code, _, stderr = await there.ended(second)
         assert (code, f"is taken by process {process.pid}" in stderr) == (2, True), stderr
+    written = {file: file.read_text() for file in there.run_dir(second).rglob("*.*l*") if file.is_file()}
+    assert any("is taken by process" in text for text in written.values())
+    assert [file for file, text in written.items() if "Traceback" in text] == []
     assert there.orders == LEGS
 
 

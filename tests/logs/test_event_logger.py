@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
-from basis_actors.bus import Actor, BusFailed, on
+from basis_actors.bus import Actor, AskFailed, BusFailed, Reason, on
 from basis_actors.bus.testkit import Probe, Runtimes
 from basis_actors.errors import BasisError
 from basis_actors.logs.async_event_logger import AsyncDomainEventLogger
@@ -171,6 +171,23 @@ async def test_an_actor_that_fails_leaves_an_error_after_what_it_logged_before(
     assert failure["stack_trace"].startswith("Traceback")
     assert run.statistics.errors == {"STRAT-001": 1}
     assert run.component_lines("speaker")[0]["error_code"] == "STRAT-001"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BasisError("ENGINE-001", "the account at okx is taken by process 7"),
+        AskFailed(f"'recovery_manager' did not handle AwaitRecovery: {Reason.FAILED.value}"),
+    ],
+)
+async def test_a_start_that_is_refused_is_no_fault_of_which_the_place_is_logged(
+    runtime: Runtimes, run: Run, error: Exception
+) -> None:
+    with pytest.raises(BusFailed):
+        await run.play(runtime, Break((), error))
+    (failure,) = run.lines("system_errors")
+    assert (failure["stack_trace"], str(error) in failure["message"]) == (None, True)
+    assert "stack_trace" not in run.component_lines("speaker")[0]
 
 
 async def test_a_failure_without_a_code_is_that_of_a_component(runtime: Runtimes, run: Run) -> None:

@@ -39,6 +39,9 @@ __all__ = ["EventLogger", "EventsWritten", "FlushDue", "LiveEventLogger", "Telli
 E = TypeVar("E", bound=DomainEvent)
 
 _CODE: Final = re.compile(r"\w+: ([A-Z]+-\d{3}): ")
+_PLACE_SAYS_NOTHING: Final = re.compile(r"\w+: ENGINE-001: |AskFailed: .*: the receiver has failed$")
+"""A start that is refused, which is no fault of the program, and one who asked an actor that has failed: the failure of
+that one has its place."""
 _CALCULATIONS: Final = {
     "position_monitor": "POS-003",
     "exposure_monitor": "EXP-001",
@@ -129,7 +132,7 @@ class EventLogger(Actor):
                 error_code=error_code,
                 severity=severity_of(error_code).value,
                 message=f"{failure.actor} failed while handling {failure.message_type}: {failure.exception}",
-                stack_trace=failure.traceback,
+                stack_trace=None if _PLACE_SAYS_NOTHING.match(failure.exception) else failure.traceback,
             )
         )
 
