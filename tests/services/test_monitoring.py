@@ -217,7 +217,9 @@ async def test_an_alert_reaches_its_receiver_and_the_address_reaches_no_log(
             await process.bus.until(lambda: process.fates(2), "both to be delivered")
             metrics = await process.metrics()
             assert metrics("alerts_total", route="oncall", outcome="delivered") == 2
-        first, second = sorted(there.received, key=lambda body: body["component"])
+        *told, last = there.received
+        first, second = sorted(told, key=lambda body: body["component"])
+    assert last["message"] == "the process stops as it was told to"
     assert (first["severity"], first["code"], first["component"]) == ("CRITICAL", "POS-005", "engine")
     assert second["message"] == "trading was trading and is stopped: somebody pasted [redacted]"
     assert (second["mode"], second["run"]) == ("btc_basis", "watched-1")
