@@ -160,7 +160,7 @@ async def test_health_is_told_when_it_changes_and_when_it_is_over(runtime: Runti
         ]
 
 
-async def test_trading_that_ends_is_told_and_so_is_its_return(runtime: Runtimes) -> None:
+async def test_trading_that_begins_or_ends_is_told_unless_the_log_has_it(runtime: Runtimes) -> None:
     async with desk(runtime, burst=10) as d:
         await d.say(
             trades(TradingPhase.TRADING),
@@ -168,18 +168,14 @@ async def test_trading_that_ends_is_told_and_so_is_its_return(runtime: Runtimes)
             trades(TradingPhase.STOPPED, "again"),
             trades(TradingPhase.TRADING),
             trades(TradingPhase.STOPPED, "the ledger is wrong", "POS-005"),
-            trades(TradingPhase.KILLED, "by hand"),
+            trades(TradingPhase.KILLED, "by hand", "RISK-008"),
             trades(TradingPhase.TRADING),
         )
         assert d.told == [
             "MEDIUM trading was starting and is trading",
             "MEDIUM trading was trading and is stopped: somebody asked",
             "MEDIUM trading was stopped and is trading",
-            "CRITICAL trading was trading and is stopped: the ledger is wrong",
-            "CRITICAL trading was stopped and is killed: by hand",
-            "CRITICAL trading was killed and is trading",
         ]
-        assert [alert.code for alert in d.courier.alerts] == [None, None, None, "POS-005", None, None]
 
 
 async def test_what_is_too_much_is_summed_up_when_there_is_room(runtime: Runtimes) -> None:

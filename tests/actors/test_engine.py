@@ -141,6 +141,19 @@ async def test_a_feed_without_ticks_does_not_start(runtime: Runtimes) -> None:
             await floor.bus.settled()
 
 
+@pytest.mark.parametrize(
+    ("code", "logged"), [("RISK-001", ["CRITICAL"]), ("POS-005", ["CRITICAL"]), ("RISK-008", []), (None, [])]
+)
+async def test_a_stop_is_critical_and_what_the_kill_switch_does_is_left_to_it(
+    runtime: Runtimes, code: str | None, logged: list[str]
+) -> None:
+    floor = Floor(runtime, 1)
+    async with floor.bus as bus:
+        bus.control("engine", StopTrading("enough", code))
+        await bus.settled()
+        assert [event.severity for event in floor.log.of(SystemErrorEvent)] == logged
+
+
 async def test_a_stop_is_passed_on_to_whoever_decides_and_whoever_sends_once(runtime: Runtimes) -> None:
     floor = Floor(runtime, 2)
     stop = StopTrading("enough")

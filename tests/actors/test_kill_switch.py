@@ -83,6 +83,15 @@ def latched(store: MemoryStore) -> Latch:
     return msgspec.json.decode(store.files[LATCH_FILE], type=Latch)
 
 
+def views(level: RiskLevel = RiskLevel.LOW, held: dict[str, float] | None = None) -> tuple[PositionsView, RiskView]:
+    """What one tick says of ledger and risk."""
+    valuation = Valuation({}, {}, 1_000.0, 0.0, ())
+    book = PositionsView(TickStarted(0, market()), Trigger.TICK, held or {}, {}, (), {}, valuation)
+    breaches = ("drawdown 0.06 above the limit 0.05",) if level is RiskLevel.CRITICAL else ()
+    code = "RISK-001" if breaches else None
+    return book, RiskView(ExposureView(book, 0.0), level, {}, {}, None, None, breaches, code)
+
+
 class Room:
     """A kill switch among probes. `lives` says whether the engine gives a sign of life."""
 
@@ -113,11 +122,7 @@ class Room:
 
     async def tick(self, level: RiskLevel = RiskLevel.LOW, held: dict[str, float] | None = None) -> Latch:
         """One tick's views of ledger and risk."""
-        valuation = Valuation({}, {}, 1_000.0, 0.0, ())
-        book = PositionsView(TickStarted(0, market()), Trigger.TICK, held or {}, {}, (), {}, valuation)
-        breaches = ("drawdown 0.06 above the limit 0.05",) if level is RiskLevel.CRITICAL else ()
-        code = "RISK-001" if breaches else None
-        return await self.says(book, RiskView(ExposureView(book, 0.0), level, {}, {}, None, None, breaches, code))
+        return await self.says(*views(level, held))
 
     async def kill(self, *, flatten: bool = False, reason: str = "enough") -> SwitchAnswer:
         return await self.bus.ask("kill_switch", Kill(reason, "alice (uid 1000, pid 7)", flatten))

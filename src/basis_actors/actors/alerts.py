@@ -85,18 +85,17 @@ class AlertRoute(Actor):
 
     @on(HealthReport)
     def health(self, report: HealthReport) -> None:
-        """Health that is another than it was; trading that has begun or ended."""
+        """Health that is another than it was; trading that has begun, or ended for a reason that the log does not have.
+        A stop that has a code and the resumption after it are told by whoever logs them."""
         before, self._health = self._health, report.status
         if report.status != before:
             severity = max(_HEALTH_SEVERITY[before], _HEALTH_SEVERITY[report.status], key=RISING.index)
             problems = "; ".join(report.problems) or f"it was {before}"
             self._tell(severity, PROCESS, f"the process is {report.status}: {problems}")
         was, self._trading = self._trading, report.trading
-        if report.trading.phase is not was.phase:
-            severity = max(_gravity(was), _gravity(report.trading), key=RISING.index)
+        if report.trading.phase is not was.phase and was.error_code is None and report.trading.error_code is None:
             why = f": {report.trading.reason}" if report.trading.reason else ""
-            text = f"trading was {was.phase} and is {report.trading.phase}{why}"
-            self._tell(severity, PROCESS, text, report.trading.error_code)
+            self._tell(Severity.MEDIUM, PROCESS, f"trading was {was.phase} and is {report.trading.phase}{why}")
 
     @on(Escalated)
     def escalated(self, end: Escalated) -> None:
@@ -198,13 +197,6 @@ class AlertRoute(Actor):
             assert self._bucket is not None, "made before the first message"
             wait = self._bucket.wait_ns(self.now, self._reserve(self._held.worst)) / NS_PER_SECOND
             self._due = self.after(max(wait, _LEAST_WAIT_SECONDS), SummaryDue(), new_cause=Cause("alerts"))
-
-
-def _gravity(status: TradingStatus) -> Severity:
-    """How severe it is that orders are not sent."""
-    if status.phase is TradingPhase.KILLED or status.error_code is not None:
-        return Severity.CRITICAL
-    return Severity.LOW if status.phase is TradingPhase.TRADING else Severity.MEDIUM
 
 
 def delivering(courier: AlertCourier) -> Source:

@@ -7,10 +7,10 @@ from typing import TypeVar
 
 import msgspec
 
-from basis_actors.actors.reporting import error_event
+from basis_actors.actors.reporting import STOPPED_CODE, error_event
 from basis_actors.bus import Actor, Cause, on
 from basis_actors.config import KillSwitchConfig
-from basis_actors.errors import BasisError
+from basis_actors.errors import BasisError, Severity
 from basis_actors.messages.book import Flow, TickStarted
 from basis_actors.messages.commands import AwaitRecovery, DecisionMade, EndTicks, OrdersDone, StopTrading, TickDue
 from basis_actors.messages.market import MarketState
@@ -147,9 +147,11 @@ class Engine(Actor):
         self.control("strategy_manager", command)
         self.control("execution_manager", command)
         self.publish(TradingStatus(TradingPhase.STOPPED, command.reason, command.error_code))
-        if command.error_code is not None:
+        # What the kill switch does it has logged itself.
+        if command.error_code is not None and command.error_code != STOPPED_CODE:
             text = f"trading is stopped: {command.reason}"
-            self.log(error_event(utc_from_ns(self.now), self.name, command.error_code, text))
+            now, grave = utc_from_ns(self.now), Severity.CRITICAL
+            self.log(error_event(now, self.name, command.error_code, text, severity=grave))
 
     @on(EndTicks)
     def end_ticks(self, _command: EndTicks) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from basis_actors.actors.latch_effects import TRADERS, commands_of, phase_of, wording
+from basis_actors.actors.latch_effects import TRADERS, commands_of, phase_of, severity_of_latch, wording
 from basis_actors.actors.latch_file import killed_for, read_latch, write_latch
 from basis_actors.actors.reporting import STOPPED_CODE, error_event
 from basis_actors.actors.standstill import Standstill
@@ -18,7 +18,7 @@ from basis_actors.actors.status_board import StatusBoard
 from basis_actors.actors.stop_causes import StopCause, StopCauses
 from basis_actors.bus import Actor, Cause, on
 from basis_actors.config import KillSwitchConfig
-from basis_actors.errors import BasisError
+from basis_actors.errors import BasisError, Severity
 from basis_actors.messages.book import PositionsView, RiskView, TickStarted
 from basis_actors.messages.commands import GetLatch, GetStatus, Kill, Resume, StopTrading, SwitchAnswer
 from basis_actors.messages.operations import TickEnded, TradingStatus
@@ -102,7 +102,7 @@ class KillSwitch(Actor):
             # Not through the control lane: these actors start after this one.
             self.tell(actor, command)
         if self._latch.state is not TradingState.RUNNING:
-            self._say(f"the process begins {wording(self._latch)}")
+            self._say(f"the process begins {wording(self._latch)}", severity_of_latch(self._latch))
             self._show()
         self._set_timer(0.0)
 
@@ -173,7 +173,8 @@ class KillSwitch(Actor):
         self._show()
         following = self._board.next_tick(self.now)
         at = "" if following is None else f", at {utc_text(following)} by its schedule"
-        self._say(f"trading is resumed by {command.who}; the strategy decides at the next tick{at}")
+        text = f"trading is resumed by {command.who}; the strategy decides at the next tick{at}"
+        self._say(text, severity_of_latch(latch))
         self._look()
         again = None if self._latch.state is TradingState.RUNNING else f"it has stopped again: {wording(self._latch)}"
         return SwitchAnswer(self._status(), again)
@@ -317,7 +318,8 @@ class KillSwitch(Actor):
     def note_closed(self, closed: BookClosed) -> None:
         """There is nothing left to close."""
         if self._latch.flatten and not self._board.book_closed:
-            self._say("the book is closed" if closed.stays is None else f"the book is closed; {closed.stays}")
+            text = "the book is closed" if closed.stays is None else f"the book is closed; {closed.stays}"
+            self._say(text, Severity.MEDIUM)
         self._board.book_closed = True
         if self._latch.until_closed:
             self._keep(self._before)
@@ -329,7 +331,8 @@ class KillSwitch(Actor):
         text = (
             f"the book is not closed after {still.ticks} ticks of its own; closing goes on at the ticks of the market"
         )
-        self._say(f"{text}, and `status` shows what is held; the strategy says: {self._board.decided}")
+        text = f"{text}, and `status` shows what is held; the strategy says: {self._board.decided}"
+        self._say(text, Severity.HIGH)
 
     # What is done
 
@@ -367,7 +370,7 @@ class KillSwitch(Actor):
             self._command(actor, command)
         self.publish(CancelOrders(self.now))
         self._show()
-        self._say(f"trading is {wording(latch)}")
+        self._say(f"trading is {wording(latch)}", severity_of_latch(latch))
         return self._keep(latch)
 
     def _command(self, actor: str, command: ReduceOnly | CloseBook | StopTrading | ResumeTrading) -> None:
@@ -397,8 +400,8 @@ class KillSwitch(Actor):
         """Tell whoever watches the process."""
         self.publish(phase_of(self._latch, begun=self._board.begun))
 
-    def _say(self, text: str) -> None:
-        self.log(error_event(utc_from_ns(self.now), self.name, STOPPED_CODE, text))
+    def _say(self, text: str, severity: Severity) -> None:
+        self.log(error_event(utc_from_ns(self.now), self.name, STOPPED_CODE, text, severity=severity))
 
     def _status(self) -> SwitchStatus:
         return self._board.status(self._latch, self.now, self.span(1.0))

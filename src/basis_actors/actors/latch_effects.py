@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from basis_actors.actors.reporting import STOPPED_CODE
+from basis_actors.errors import Severity
 from basis_actors.messages.commands import StopTrading
 from basis_actors.messages.operations import TradingPhase, TradingStatus
 from basis_actors.messages.safety import CloseBook, Latch, ReduceOnly, TradingState
 
-__all__ = ["TRADERS", "commands_of", "phase_of", "wording"]
+__all__ = ["TRADERS", "commands_of", "phase_of", "severity_of_latch", "wording"]
 
 TRADERS: Final = ("execution_manager", "strategy_manager", "engine")
 """Who has to know of a stop, who sends first."""
@@ -33,6 +34,14 @@ def phase_of(latch: Latch, *, begun: bool) -> TradingStatus:
     if latch.state is TradingState.RUNNING:
         return TradingStatus(TradingPhase.TRADING if begun else TradingPhase.STARTING)
     return TradingStatus(TradingPhase.KILLED, f"{latch.reason} ({latch.who})", latch.error_code or STOPPED_CODE)
+
+
+def severity_of_latch(latch: Latch) -> Severity:
+    """How severe it is that this is the state: nobody need be woken for trading that goes on or a stop that somebody
+    waits for, and a person who has killed the process knows."""
+    if latch.state is TradingState.RUNNING or latch.until_closed:
+        return Severity.MEDIUM
+    return Severity.HIGH if latch.error_code is None else Severity.CRITICAL
 
 
 def wording(latch: Latch) -> str:

@@ -33,12 +33,15 @@ def error_event(
     operation_id: str | None = None,
     *,
     passes: bool = False,
+    severity: Severity | None = None,
 ) -> SystemErrorEvent:
     """The event for an error with a registered code; KeyError for another.
 
-    One that `passes` did nothing that could be wrong and may be tried again: it is never worse than MEDIUM.
+    One that `passes` did nothing that could be wrong and may be tried again: it is never worse than MEDIUM. `severity`
+    is for what is more or less severe than its code because of why it was done.
     """
-    severity = severity_of(error_code)
+    registered = severity_of(error_code)
+    severity = registered if severity is None else severity
     if passes and severity is not Severity.LOW:
         severity = Severity.MEDIUM
     return SystemErrorEvent(
