@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-__all__ = ["Answer", "ApiCall", "Dialect", "Endpoint", "Fate", "Lost", "Params", "Refusal", "fate_at_the_door"]
+__all__ = ["Answer", "ApiCall", "Dialect", "Endpoint", "Fate", "Lost", "Params", "Pause", "Refusal", "fate_at_the_door"]
 
 Params: TypeAlias = Mapping[str, str | int | bool]
 """What a request says. Amounts and prices are text: no digit of theirs passes through a float."""
@@ -91,6 +91,15 @@ class Refusal(msgspec.Struct, frozen=True):
     text: str
 
 
+class Pause(msgspec.Struct, frozen=True):
+    """How long an exchange wants to be left alone."""
+
+    seconds: float
+    """Finite, 0 or more."""
+    remark: str = ""
+    """Why it is not what the exchange has said; empty where it is."""
+
+
 class ApiCall(msgspec.Struct, frozen=True, kw_only=True):
     """One request, for the log: everything but key and signature, which it never had."""
 
@@ -140,6 +149,6 @@ class Dialect(Protocol):
         """What the exchange has counted of the host's budget; None where it does not say."""
         ...
 
-    def pause_seconds(self, refusal: Refusal, answer: Answer) -> float:
+    def pause(self, refusal: Refusal, answer: Answer) -> Pause:
         """How long to leave a host alone that limits, or an exchange that bans."""
         ...

@@ -7,9 +7,10 @@ from typing import Final
 
 import msgspec
 
-from basis_actors.venues.wire.answers import Answer, Endpoint, Fate, Refusal, fate_at_the_door
+from basis_actors.venues.wire.answers import Answer, Endpoint, Fate, Pause, Refusal, fate_at_the_door
 from basis_actors.venues.wire.binance_endpoints import FUTURES, SPOT_TIME
 from basis_actors.venues.wire.binance_rows import Clock
+from basis_actors.venues.wire.headers import number_in, pause_asked
 
 __all__ = ["BinanceDialect"]
 
@@ -87,17 +88,13 @@ class BinanceDialect:
 
     def used_weight(self, answer: Answer) -> int | None:
         """What has been counted in this minute."""
-        text = answer.headers.get("x-mbx-used-weight-1m", "")
-        return int(text) if text.isdecimal() else None
+        return number_in(answer, "x-mbx-used-weight-1m")
 
-    def pause_seconds(self, refusal: Refusal, answer: Answer) -> float:
+    def pause(self, refusal: Refusal, answer: Answer) -> Pause:
         """As long as it says; not at all for too many orders, which can still be cancelled and found out about."""
         if refusal.code == _TOO_MANY_ORDERS:
-            return 0.0
-        text = answer.headers.get("retry-after", "")
-        if text.isdecimal():
-            return float(text)
-        return _SHORTEST_BAN_SECONDS if refusal.fate is Fate.BANNED else _WINDOW_SECONDS
+            return Pause(0.0)
+        return pause_asked(answer, _SHORTEST_BAN_SECONDS if refusal.fate is Fate.BANNED else _WINDOW_SECONDS)
 
 
 def _fate(endpoint: Endpoint, status: int, problem: _Problem) -> Fate:

@@ -10,9 +10,10 @@ from typing import Final
 
 import msgspec
 
-from basis_actors.venues.wire.answers import Answer, Endpoint, Fate, Refusal, fate_at_the_door
+from basis_actors.venues.wire.answers import Answer, Endpoint, Fate, Pause, Refusal, fate_at_the_door
 from basis_actors.venues.wire.bybit_endpoints import CLOCK
 from basis_actors.venues.wire.bybit_rows import Clock
+from basis_actors.venues.wire.headers import LONGEST_SECONDS, number_in
 
 __all__ = ["BybitDialect"]
 
@@ -141,14 +142,17 @@ class BybitDialect:
         """None: it counts the last second, which is over when this is read."""
         return None
 
-    def pause_seconds(self, refusal: Refusal, answer: Answer) -> float:
+    def pause(self, refusal: Refusal, answer: Answer) -> Pause:
         """Until the moment that it names; a second where it names none, ten minutes for an address that is banned."""
         if refusal.fate is Fate.BANNED:
-            return _BAN_SECONDS
-        envelope, until = _envelope_of(answer.text), answer.headers.get("x-bapi-limit-reset-timestamp", "")
-        if envelope is None or envelope.time is None or not until.isdecimal():
-            return _PAUSE_SECONDS
-        return max((int(until) - envelope.time) / _MS_PER_SECOND, _PAUSE_SECONDS)
+            return Pause(_BAN_SECONDS)
+        envelope, until = _envelope_of(answer.text), number_in(answer, "x-bapi-limit-reset-timestamp")
+        if envelope is None or envelope.time is None or until is None:
+            return Pause(_PAUSE_SECONDS)
+        left_ms = until - envelope.time
+        if left_ms > LONGEST_SECONDS * _MS_PER_SECOND:
+            return Pause(_PAUSE_SECONDS, f"the end that it names is far away, so {_PAUSE_SECONDS:g} s are waited")
+        return Pause(max(left_ms, int(_PAUSE_SECONDS * _MS_PER_SECOND)) / _MS_PER_SECOND)
 
 
 def _fate(status: int, envelope: _Envelope) -> Fate:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from basis_actors.config.secrets import variables_of
 from basis_actors.errors import AuthFailed, Rejected, Transient, UnknownOutcome, VenueError
@@ -167,12 +168,19 @@ class Caller:
             used = self._dialect.used_weight(delivery)
             if used is not None:
                 budget.used(endpoint.host, used, clock.now_ns() if clock.is_set else None)
-            if refusal is not None and refusal.fate is Fate.LIMITED:
-                budget.pause(endpoint.host, answered, self._dialect.pause_seconds(refusal, delivery))
-            if refusal is not None and refusal.fate is Fate.BANNED:
-                budget.ban(answered, self._dialect.pause_seconds(refusal, delivery))
+            if refusal is not None and refusal.fate in (Fate.LIMITED, Fate.BANNED):
+                refusal = self._leave_alone(endpoint, refusal, delivery, answered)
         self._note(endpoint, params, delivery, refusal, asked)
         return delivery, refusal
+
+    def _leave_alone(self, endpoint: Endpoint, refusal: Refusal, answer: Answer, answered: int) -> Refusal:
+        """Ask nothing for as long as the exchange says; the refusal, with what is odd about that."""
+        pause = self._dialect.pause(refusal, answer)
+        if refusal.fate is Fate.BANNED:
+            self.budget.ban(answered, pause.seconds)
+        else:
+            self.budget.pause(endpoint.host, answered, pause.seconds)
+        return replace(refusal, text=f"{refusal.text} ({pause.remark})") if pause.remark else refusal
 
     async def _wait_for_room(self, endpoint: Endpoint, *, urgent: bool) -> None:
         """Let a moment pass where that is all it takes: a long list is read at the pace that the exchange allows.

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from basis_actors.venues.wire.answers import Answer, Endpoint, Fate, Refusal, fate_at_the_door
+from basis_actors.venues.wire.answers import Answer, Endpoint, Fate, Pause, Refusal, fate_at_the_door
 from basis_actors.venues.wire.okx_endpoints import CLOCK
 from basis_actors.venues.wire.okx_rows import Clock
 
@@ -164,9 +164,9 @@ class OkxDialect:
         """None: it does not say."""
         return None
 
-    def pause_seconds(self, refusal: Refusal, answer: Answer) -> float:  # noqa: ARG002 (it does not say how long)
+    def pause(self, refusal: Refusal, answer: Answer) -> Pause:  # noqa: ARG002 (it does not say how long)
         """As long as its rates count back, a minute where something else than the exchange has spoken."""
-        return _PAUSE_SECONDS if refusal.code in _FATES else _DOOR_SECONDS
+        return Pause(_PAUSE_SECONDS if refusal.code in _FATES else _DOOR_SECONDS)
 
 
 def _verdict(envelope: _Envelope) -> tuple[str, str]:
