@@ -1,4 +1,4 @@
-"""What stands before an exchange may write anything into a header: what cannot be meant says nothing, and harms nobody."""
+"""Whatever an exchange writes into a header: what cannot be meant says nothing, and harms nobody."""
 
 import pytest
 from hypothesis import given
