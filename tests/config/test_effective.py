@@ -9,7 +9,7 @@ import yaml
 
 from basis_actors.config import config_root, load_mode, mode_names, without_friction
 from basis_actors.config.documents import read_document
-from basis_actors.config.effective import effective_values, yaml_text
+from basis_actors.config.effective import effective_values, written_values, yaml_text
 from basis_actors.config.run import RunConfig
 
 SAVINGS = Path(__file__).resolve().parents[2] / "examples" / "savings_account" / "savings.yaml"
@@ -24,13 +24,14 @@ def read_back(text: str, folder: Path) -> RunConfig:
 @pytest.mark.parametrize("mode", mode_names())
 def test_every_mode_reads_back_as_the_same_run(mode: str, tmp_path: Path) -> None:
     run = load_mode(mode)
-    assert read_back(yaml_text(effective_values(run, mode)), tmp_path) == run
+    assert read_back(yaml_text(effective_values(run, written_values(run, mode))), tmp_path) == run
 
 
 @pytest.mark.parametrize("mode", mode_names())
 def test_keys_stand_in_the_order_of_the_mode_file(mode: str) -> None:
     written = yaml.safe_load((config_root() / "modes" / f"{mode}.yaml").read_text(encoding="utf-8"))
-    given = yaml.safe_load(yaml_text(effective_values(load_mode(mode), mode)))
+    run = load_mode(mode)
+    given = yaml.safe_load(yaml_text(effective_values(run, written_values(run, mode))))
     assert list(given) == ["mode", "venues", "share_class"]
     assert list(given["mode"]) == list(written)
     assert list(given["mode"]["strategy_config"]) == list(written["strategy_config"])
@@ -45,7 +46,7 @@ def test_what_was_laid_over_holds_and_costs_that_were_switched_off_are_zero(tmp_
         "risk_limits.max_peg_deviation=0.1",
     )
     run = without_friction(load_mode("btc_basis", settings=settings))
-    values = effective_values(run, "btc_basis")
+    values = effective_values(run, written_values(run, "btc_basis"))
     assert values["mode"]["strategy_config"]["leverage"] == 1.5
     assert values["mode"]["risk_limits"]["max_peg_deviation"] == 0.1
     assert values["venues"]["bybit"]["transfer_delay_seconds"] == 60.0
@@ -59,7 +60,7 @@ def test_a_mode_file_with_a_venue_of_its_own_is_written_in_its_order(
     monkeypatch.chdir(SAVINGS.parent)
     monkeypatch.syspath_prepend(SAVINGS.parent)
     run = load_mode(SAVINGS)
-    values = effective_values(run, SAVINGS)
+    values = effective_values(run, written_values(run, SAVINGS))
     own = yaml.safe_load((SAVINGS.parent / "venues" / "savings.yaml").read_text(encoding="utf-8"))
     assert list(values["venues"]["savings"]) == list(own)
     assert read_back(yaml_text(values), tmp_path) == run

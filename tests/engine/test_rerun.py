@@ -70,6 +70,7 @@ def test_a_run_is_the_same_the_second_time(tmp_path: Path, more: dict[str, objec
     second = again(first, tmp_path / "second")
     assert configured(first) == configured(second)
     assert events(first) == events(second)
+    assert (first / "config.yaml").read_bytes() == (second / "config.yaml").read_bytes()
 
 
 def test_the_data_are_found_where_they_were_and_where_they_moved(tmp_path: Path) -> None:

@@ -78,9 +78,9 @@ def show(
 ) -> None:
     """Print the configuration that holds: the mode, its venues and its share class, with all that is laid over them."""
     from basis_actors.config import load_mode
-    from basis_actors.config.effective import effective_values, yaml_text
+    from basis_actors.config.effective import effective_values, written_values, yaml_text
     from basis_actors.config.environment import secret_values
     from basis_actors.logs.redaction import Redactor
 
     run = load_mode(mode, overlays=overlays or (), settings=settings or ())
-    typer.echo(yaml_text(Redactor(secret_values()).value(effective_values(run, mode))), nl=False)
+    typer.echo(yaml_text(Redactor(secret_values()).value(effective_values(run, written_values(run, mode)))), nl=False)

@@ -11,7 +11,7 @@ import yaml
 from basis_actors.config.library import find, read, read_named, venue_names
 from basis_actors.config.run import RunConfig
 
-__all__ = ["effective_values", "yaml_text"]
+__all__ = ["effective_values", "written_values", "yaml_text"]
 
 _WIDTH: Final = 120
 """Characters up to which a mapping or list of single values stands on one line."""
@@ -20,15 +20,28 @@ _MAP: Final = "tag:yaml.org,2002:map"
 _SEQUENCE: Final = "tag:yaml.org,2002:seq"
 
 
-def effective_values(run: RunConfig, mode: str | Path | None) -> dict[str, Any]:
-    """`run` as plain values: its mode, its venues, its share class, the keys in the order of the files they came from.
+def effective_values(run: RunConfig, written: Mapping[str, Any]) -> dict[str, Any]:
+    """`run` as plain values: its mode, its venues, its share class, the keys in the order of `written`.
 
-    `mode` is the name or file that `run` was loaded from; keys that its files lack come after those they have, and
-    limits that neither they nor anything laid over them set are left out. None for a run that no file is behind.
+    Keys that `written` lacks come after those it has; limits that neither it nor anything laid over it set are left
+    out.
+    """
+    found: dict[str, Any] = _in_order(run.model_dump(mode="json"), written)
+    return found
+
+
+def written_values(run: RunConfig, mode: str | Path) -> dict[str, Any]:
+    """The files of a run, loaded from the name or file `mode`, as they were written.
+
     Raises ConfigError when a file is gone.
     """
-    found: dict[str, Any] = _in_order(run.model_dump(mode="json"), {} if mode is None else _written(run, mode))
-    return found
+    beside, library = find(mode, "modes").parent / "venues", venue_names()
+    venues = {
+        name: (read_named(name, "venues") if name in library else read(beside / f"{name}.yaml")).values
+        for name in run.venues
+    }
+    share_class = read_named(run.mode.share_class, "share_classes").values
+    return {"mode": read_named(mode, "modes").values, "venues": venues, "share_class": share_class}
 
 
 def yaml_text(values: Mapping[str, Any]) -> str:
@@ -57,17 +70,6 @@ def _fits(whole: object, parts: Iterable[object]) -> bool:
 
 _Dumper.add_representer(dict, _mapping)
 _Dumper.add_representer(list, _sequence)
-
-
-def _written(run: RunConfig, mode: str | Path) -> dict[str, Any]:
-    """The files of a run, as they were written."""
-    beside, library = find(mode, "modes").parent / "venues", venue_names()
-    venues = {
-        name: (read_named(name, "venues") if name in library else read(beside / f"{name}.yaml")).values
-        for name in run.venues
-    }
-    share_class = read_named(run.mode.share_class, "share_classes").values
-    return {"mode": read_named(mode, "modes").values, "venues": venues, "share_class": share_class}
 
 
 def _in_order(value: Any, written: Any) -> Any:

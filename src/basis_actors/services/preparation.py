@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from basis_actors.config import RunConfig, load_mode, without_friction
-from basis_actors.config.effective import effective_values
+from basis_actors.config.effective import effective_values, written_values
 from basis_actors.config.plugins import is_reference, outside_code
 from basis_actors.config.scenarios import Scenario
 from basis_actors.data import Dataset, HistoricalFeed, build_feed, load_for
@@ -202,7 +202,8 @@ def capital_of(request: BacktestRequest, run: RunConfig) -> float:
 
 def identity_of(request: BacktestRequest, run: RunConfig) -> tuple[str, dict[str, Any]]:
     """Hash and plain values of the effective configuration."""
-    effective = effective_values(run, None if isinstance(request.mode, RunConfig) else request.mode)
+    written = {} if isinstance(request.mode, RunConfig) else written_values(run, request.mode)
+    effective = effective_values(run, written)
     return hashlib.sha256(run.model_dump_json().encode()).hexdigest(), effective
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -11,6 +12,7 @@ import msgspec
 from pydantic import ValidationError
 
 from basis_actors.config import RunConfig
+from basis_actors.config.effective import effective_values
 from basis_actors.errors import BasisError, ConfigError, DataError
 from basis_actors.logs.directory import METADATA_FILE, LogDirectoryManager, RunMetadata, RunStatus
 from basis_actors.logs.queries.difference import FileDifference, difference
@@ -77,8 +79,9 @@ def prepare_again(run_dir: Path, out: Path, *, data: Path | None = None) -> Prep
         raise ConfigError(
             "CONFIG-003", f"{run_dir} was run on a synthetic market, and --data {data} is given; leave it out"
         )
+    values = read_config(run_dir)
     request = BacktestRequest(
-        mode=_configuration(run_dir),
+        mode=_configuration(values, run_dir / CONFIG_FILE),
         data=folder,
         start=asked.start,
         end=asked.end,
@@ -98,7 +101,8 @@ def prepare_again(run_dir: Path, out: Path, *, data: Path | None = None) -> Prep
             " written by another version: run the mode anew",
         )
     _require_same(metadata.data_hashes, prepared.dataset.hashes | prepared.strategy.input_hashes, folder)
-    return prepared
+    # The log seals the file, so that its keys have to be in the same order too.
+    return replace(prepared, effective=effective_values(prepared.run, values))
 
 
 def _asked(run_dir: Path, metadata: RunMetadata) -> _Asked:
@@ -110,19 +114,16 @@ def _asked(run_dir: Path, metadata: RunMetadata) -> _Asked:
         ) from error
 
 
-def _configuration(run_dir: Path) -> RunConfig:
-    values = read_config(run_dir)
+def _configuration(values: Mapping[str, Any], path: Path) -> RunConfig:
     if hidden := _hidden(values):
-        raise ConfigError(
-            "CONFIG-003", f"{run_dir / CONFIG_FILE}: {hidden} is a secret that was not written down; run the mode anew"
-        )
+        raise ConfigError("CONFIG-003", f"{path}: {hidden} is a secret that was not written down; run the mode anew")
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(
             "CONFIG-003",
-            f"{run_dir / CONFIG_FILE}: {'.'.join(map(str, first['loc']))}: {first['msg']}; expected a configuration as"
+            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; expected a configuration as"
             " this version writes it: run the mode anew",
         ) from None
 
