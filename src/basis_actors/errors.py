@@ -19,6 +19,7 @@ __all__ = [
     "DataError",
     "ErrorCode",
     "JournalError",
+    "LeftAlone",
     "LevelPassed",
     "Rejected",
     "Severity",
@@ -164,6 +165,17 @@ class Transient(VenueError):
     def __init__(self, code: str, message: str, wait_seconds: float = 0.0) -> None:
         super().__init__(code, message)
         self.wait_seconds = wait_seconds
+
+
+class LeftAlone(Transient):
+    """The venue wants to be left alone until a time, so nothing was sent, or what was sent was not carried out.
+
+    `until_ns` is that time, nanoseconds UTC.
+    """
+
+    def __init__(self, code: str, message: str, wait_seconds: float, until_ns: int) -> None:
+        super().__init__(code, message, wait_seconds)
+        self.until_ns = until_ns
 
 
 class JournalError(Transient):

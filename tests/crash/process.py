@@ -26,6 +26,7 @@ from basis_actors.services.preparation import BacktestRequest, prepare
 from basis_actors.services.surroundings import Surroundings
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
 from basis_actors.venues.journal.sqlite import SqliteJournal
+from basis_actors.venues.wire.pauses import Pauses
 
 START = datetime(2024, 1, 10, tzinfo=UTC)
 
@@ -87,7 +88,7 @@ def main() -> int:
     state = [prepared.feed.state(ns) for ns in prepared.feed.ticks][-1]
     clock = WallClock()
     journal = SqliteJournal(Path(settings["journal"]))
-    accounts = LiveAccounts(run, journal, load_secrets(), lambda _call: None)
+    accounts = LiveAccounts(run, journal, load_secrets(), lambda _call: None, Pauses())
     feed = PresentFeed(state, settings["step_seconds"], clock)
     live = LiveRun(prepared, Surroundings(clock, feed, accounts.make, (), journal))
 

@@ -21,6 +21,7 @@ from basis_actors.venues.wire.adapter import Adapter
 from basis_actors.venues.wire.answers import ApiCall
 from basis_actors.venues.wire.build import build_exchange, build_market_data
 from basis_actors.venues.wire.market_data import ExchangeMarketData
+from basis_actors.venues.wire.pauses import Pauses
 
 KEYS = ExchangeKeys(api_key=SecretStr(KEY), api_secret=SecretStr(SECRET))
 KEYS_OF = {
@@ -140,6 +141,7 @@ async def connected(
     signs: bool = True,
     record: Callable[[ApiCall], None] = lambda _call: None,
     identified: Callable[[str], object] = lambda _account: None,
+    pauses: Pauses | None = None,
 ) -> AsyncIterator[Adapter]:
     """The real adapter, talking to it, with its keys if it `signs`. Where it waits, the clock moves."""
 
@@ -151,7 +153,14 @@ async def connected(
     keys = KEYS_OF[exchange.venue] if signs else None
     monotonic_ns = exchange.clock.monotonic_ns
     api = build_exchange(
-        venue, wanted, keys, record=record, monotonic_ns=monotonic_ns, sleep=sleep, identified=identified
+        venue,
+        wanted,
+        keys,
+        record=record,
+        pauses=Pauses(lambda: exchange.clock.ns) if pauses is None else pauses,
+        monotonic_ns=monotonic_ns,
+        sleep=sleep,
+        identified=identified,
     )
     assert isinstance(api, Adapter)
     try:
@@ -167,6 +176,7 @@ async def listening(
     pairs: Iterable[str] | None = None,
     urls: dict[str, str] | None = None,
     record: Callable[[ApiCall], None] = lambda _call: None,
+    pauses: Pauses | None = None,
 ) -> AsyncIterator[ExchangeMarketData]:
     """The real market data of it. Where requests wait, the clock moves."""
 
@@ -176,7 +186,14 @@ async def listening(
     venue = venue_of(exchange)
     venue = venue.model_copy(update={"urls": venue.urls | (urls or {})})
     wanted = PAIRS_OF[exchange.venue] if pairs is None else pairs
-    market = build_market_data(venue, wanted, record=record, monotonic_ns=exchange.clock.monotonic_ns, sleep=sleep)
+    market = build_market_data(
+        venue,
+        wanted,
+        record=record,
+        pauses=Pauses(lambda: exchange.clock.ns) if pauses is None else pauses,
+        monotonic_ns=exchange.clock.monotonic_ns,
+        sleep=sleep,
+    )
     try:
         yield market
     finally:

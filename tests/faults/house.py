@@ -44,6 +44,7 @@ from basis_actors.venues.live.outside import OutsideWallet
 from basis_actors.venues.wire.answers import ApiCall
 from basis_actors.venues.wire.binance import BinanceApi
 from basis_actors.venues.wire.build import build_exchange
+from basis_actors.venues.wire.pauses import Pauses
 
 MODE = Path(__file__).parents[1] / "crash" / "churn.yaml"
 PRICE = Decimal(40770)
@@ -187,7 +188,7 @@ class House:
         journal = SqliteJournal(self.journal_path)
         venue = self._venue(run)
         pairs = pairs_of(venue)
-        api = build_exchange(venue, pairs, KEYS, record=_ignored, monotonic_ns=self.clock.monotonic_ns)
+        api = build_exchange(venue, pairs, KEYS, record=_ignored, pauses=Pauses(), monotonic_ns=self.clock.monotonic_ns)
         assert isinstance(api, BinanceApi)
         addresses = {(HOME.venue, HOME.token): (HOME.address, HOME.network)}
         account = build_account(venue, api, journal, clock, leverage={"BTC-PERP": 2}, addresses=addresses)

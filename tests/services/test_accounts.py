@@ -30,6 +30,7 @@ from basis_actors.services.accounts import LiveAccounts, require_keys
 from basis_actors.services.state import Holder, StateDirectory
 from basis_actors.venues.journal.memory import MemoryJournal
 from basis_actors.venues.wire.answers import ApiCall
+from basis_actors.venues.wire.pauses import Pauses
 
 SINCE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 KEY = f"an-api-key-of-binance-{uuid4().hex}"
@@ -53,7 +54,7 @@ def accounts(mode: str, key: str | None, calls: list[ApiCall] | None = None) -> 
     okx = PassphraseKeys(api_key=f"okx of {mode} beside {key}", api_secret="s3cret", passphrase="s3cret")
     secrets = Secrets(binance=keys, bybit=others, okx=okx)
     record = [].append if calls is None else calls.append
-    return LiveAccounts(load_mode(mode), MemoryJournal("test"), secrets, record)
+    return LiveAccounts(load_mode(mode), MemoryJournal("test"), secrets, record, Pauses())
 
 
 def test_every_variable_that_is_missing_is_named() -> None:
@@ -125,6 +126,7 @@ async def test_another_key_of_the_same_account_is_refused_before_anything_is_cha
                     MemoryJournal("test"),
                     Secrets(binance=ExchangeKeys(api_key=key, api_secret=SECRET)),
                     lambda _: None,
+                    Pauses(),
                 )
                 for mode, key in (("btc_basis", EXCHANGE_KEY), ("eth_basis", OTHER_KEY))
             )

@@ -18,6 +18,7 @@ from basis_actors.venues.live.outside import OutsideWallet
 from basis_actors.venues.live.terms import LiveClock
 from basis_actors.venues.wire.answers import ApiCall
 from basis_actors.venues.wire.build import ExchangeConnection, build_exchange
+from basis_actors.venues.wire.pauses import Pauses
 
 __all__ = ["LiveAccounts", "require_keys", "routes_of"]
 
@@ -36,7 +37,8 @@ def require_keys(run: RunConfig, secrets: Secrets) -> None:
 
 
 class LiveAccounts:
-    """The accounts of a mode and the connections behind them. `record` is told of every request."""
+    """The accounts of a mode and the connections behind them. `record` is told of every request, `pauses` is what
+    every connection of the process knows."""
 
     def __init__(
         self,
@@ -44,6 +46,7 @@ class LiveAccounts:
         journal: OrderJournal,
         secrets: Secrets,
         record: Callable[[ApiCall], None],
+        pauses: Pauses,
         *,
         keeps_stops: bool = False,
     ) -> None:
@@ -75,7 +78,7 @@ class LiveAccounts:
                 self._addresses[name] = tuple(venue.urls.values())
                 identified = partial(self._identify, name)
                 self._connections[name] = build_exchange(
-                    venue, pairs_of(venue), keys, record=record, identified=identified
+                    venue, pairs_of(venue), keys, record=record, pauses=pauses, identified=identified
                 )
             elif not isinstance(venue, ChainVenue):
                 raise ConfigError(

@@ -40,6 +40,7 @@ from basis_actors.strategies.registry import build_strategy
 from basis_actors.times import NS_PER_SECOND, ns_from_utc
 from basis_actors.venues.live.build import pairs_of
 from basis_actors.venues.simulated.build import try_own_venues
+from basis_actors.venues.wire.pauses import Pauses
 
 if TYPE_CHECKING:
     from basis_actors.ports import MarketData
@@ -144,7 +145,7 @@ def _with_everything(run: RunConfig, spec: MarketSpec, exchanges: tuple[str, ...
 def live_on_paper(prepared: Prepared, state: StateDirectory | None, *, flattens: bool) -> LiveRun:
     """A process with simulated venues. Raises ConfigError as `live_market`."""
     clock, requests = WallClock(), Requests()
-    market = _published(prepared, clock, requests)
+    market = _published(prepared, clock, requests, Pauses())
     return LiveRun(
         prepared,
         Surroundings(
@@ -170,7 +171,7 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack,
     from basis_actors.services.accounts import LiveAccounts, require_keys, routes_of
     from basis_actors.venues.journal.sqlite import SqliteJournal
 
-    run, clock, requests = prepared.run, WallClock(), Requests()
+    run, clock, requests, pauses = prepared.run, WallClock(), Requests(), Pauses()
     stops = prepared.strategy.brings_stops
     if stops:
         _require_stops(prepared)
@@ -180,11 +181,11 @@ def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack,
     held.callback(journal.close)
     for file in journal.files:
         state.keep(file)
-    accounts = LiveAccounts(run, journal, secrets, requests.note, keeps_stops=stops)
+    accounts = LiveAccounts(run, journal, secrets, requests.note, pauses, keeps_stops=stops)
     accounts.lock(state)
     changed = require_continuity(state, run, prepared.strategy.market_spec, prepared.config_hash)
     prepared.strategy.restrict_transfers(routes_of(run))
-    market = _published(prepared, clock, requests)
+    market = _published(prepared, clock, requests, pauses)
     live = LiveRun(
         prepared,
         Surroundings(
@@ -226,11 +227,11 @@ def _watch(journal: SqliteJournal, seconds: float, bus: Bus) -> None:
     journal.tell = lambda problem: bus.post(watch.name, JournalReport(problem))
 
 
-def _published(prepared: Prepared, clock: WallClock, requests: Requests) -> LiveMarket:
+def _published(prepared: Prepared, clock: WallClock, requests: Requests, pauses: Pauses) -> LiveMarket:
     from basis_actors.venues.wire.build import build_market_data
 
     chance = Random(f"{prepared.config_hash}/{os.getpid()}")  # noqa: S311 - spreads new connections, keeps no secret
-    make = partial(build_market_data, record=requests.note)
+    make = partial(build_market_data, record=requests.note, pauses=pauses)
     return live_market(prepared.run, prepared.strategy.market_spec, make, clock, chance)
 
 

@@ -9,6 +9,7 @@ from basis_actors.config.exchange_api import ApiConfig
 from basis_actors.errors import AuthFailed, ConfigError, Rejected, Transient
 from basis_actors.venues.wire.binance import BinanceApi
 from basis_actors.venues.wire.build import build_exchange
+from basis_actors.venues.wire.pauses import Pauses
 
 LEVERAGE = {"BTC-PERP": 3, "ETH-PERP": 2, "BTCUSD-PERP": 4}
 
@@ -176,20 +177,20 @@ async def test_an_exchange_in_maintenance_is_waited_for(exchange: LocalBinance, 
 @pytest.mark.parametrize("pair", ["BTCUSDT", "BTC/EUR", "/USDT", "-PERP", "USD-PERP", "BTC-PERPX", ""])
 async def test_a_name_of_no_market_is_refused_at_once(exchange: LocalBinance, pair: str) -> None:
     with pytest.raises(ConfigError, match="no market is named") as caught:
-        build_exchange(venue_of(exchange), (pair,), None, record=lambda _call: None)
+        build_exchange(venue_of(exchange), (pair,), None, record=lambda _call: None, pauses=Pauses())
     assert caught.value.code == "CONFIG-004"
 
 
 async def test_a_venue_without_a_section_for_it_is_not_traded_live(exchange: LocalBinance) -> None:
     venue = venue_of(exchange).model_copy(update={"api": None})
     with pytest.raises(ConfigError, match="binance: missing section api"):
-        build_exchange(venue, ("BTC/USDT",), None, record=lambda _call: None)
+        build_exchange(venue, ("BTC/USDT",), None, record=lambda _call: None, pauses=Pauses())
 
 
 async def test_an_exchange_without_an_adapter_is_not_traded_live(exchange: LocalBinance) -> None:
     venue = venue_of(exchange).model_copy(update={"venue": "kraken"})
     with pytest.raises(ConfigError, match="kraken cannot be traded live yet; there are: binance"):
-        build_exchange(venue, ("BTC/USDT",), None, record=lambda _call: None)
+        build_exchange(venue, ("BTC/USDT",), None, record=lambda _call: None, pauses=Pauses())
 
 
 def test_every_exchange_of_the_library_says_how_it_is_asked() -> None:

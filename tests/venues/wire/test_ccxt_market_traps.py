@@ -12,6 +12,7 @@ from tests.venues.wire.market_data.listener import listener_of
 
 from basis_actors.config import ExchangeVenue, load_venue
 from basis_actors.venues.wire.build import build_market_data
+from basis_actors.venues.wire.pauses import Pauses
 
 PAIRS = {
     "binance": ("BTC/USDT", "BTC-PERP", "BTCUSD-PERP"),
@@ -35,7 +36,7 @@ def stream_addresses(venue: str) -> list[str]:
 async def test_streams_are_where_ccxt_has_them(venue: str) -> None:
     config = load_venue(venue)
     assert isinstance(config, ExchangeVenue)
-    market = build_market_data(config, PAIRS[venue], record=lambda _call: None)
+    market = build_market_data(config, PAIRS[venue], record=lambda _call: None, pauses=Pauses())
     assert [subscription.url for subscription in market._quotes.subscriptions] == stream_addresses(venue)
     await market.close()
 

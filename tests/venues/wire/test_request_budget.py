@@ -1,15 +1,19 @@
 """The budget follows what the exchange says, keeps some for what reduces risk, and never knocks at a closed door."""
 
+from datetime import UTC, datetime
+
 import pytest
 from tests.exchange.binance import LocalBinance
 from tests.venues.wire.tickets import buy, sell
 
-from basis_actors.errors import Transient
-from basis_actors.times import NS_PER_SECOND
+from basis_actors.errors import LeftAlone, Transient
+from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns, utc_text
 from basis_actors.venues.wire.binance import BinanceApi
-from basis_actors.venues.wire.request_budget import EVERYTHING, RequestBudget
+from basis_actors.venues.wire.pauses import EVERYTHING, Pauses
+from basis_actors.venues.wire.request_budget import RequestBudget
 
 MINUTE = 60 * NS_PER_SECOND
+NOON = ns_from_utc(datetime(2026, 1, 2, 12, tzinfo=UTC))
 POST = "POST /fapi/v1/order"
 TOO_MANY = {"code": -1003, "msg": "Too many requests."}
 
@@ -23,7 +27,7 @@ def take(budget: RequestBudget, weight: int, at_ns: int = 0, *, urgent: bool = F
 
 
 def limited(weight: int = 100) -> RequestBudget:
-    budget = RequestBudget("binance", 0.25)
+    budget = RequestBudget("binance", 0.25, Pauses(lambda: NOON))
     budget.set_limit("fapi", weight, MINUTE)
     return budget
 
@@ -75,7 +79,10 @@ def test_a_ban_outlasts_a_pause_and_holds_for_every_host() -> None:
     budget.ban(0, 120)
     budget.ban(0, 5)
     for host in ("fapi", "api"):
-        with pytest.raises(Transient, match="bans this address for 120 s;") as caught:
+        with pytest.raises(
+            Transient,
+            match="bans this address and wants to be left alone until 2026-01-02T12:02:00Z",
+        ) as caught:
             budget.take(host, 1, exchange_ns=None, elapsed_ns=MINUTE, urgent=True)
         assert caught.value.code == "VEN-003"
     assert take(budget, 1, 2 * MINUTE)
@@ -85,6 +92,11 @@ def wait_of(budget: RequestBudget, weight: int, at_ns: int, host: str = "fapi") 
     with pytest.raises(Transient) as caught:
         budget.require(host, weight, exchange_ns=at_ns, elapsed_ns=at_ns, urgent=False)
     return caught.value.wait_seconds
+
+
+def left_alone(budget: RequestBudget, host: str, at_ns: int) -> float | None:
+    found = budget.left_alone(host, at_ns)
+    return None if found is None else found.wait_seconds
 
 
 def test_what_is_refused_says_how_long_to_wait_and_room_that_is_only_asked_for_is_not_used() -> None:
@@ -98,15 +110,15 @@ def test_what_is_refused_says_how_long_to_wait_and_room_that_is_only_asked_for_i
     assert wait_of(budget, 1, NS_PER_SECOND // 4, "place") == 0.75
     budget.pause("fapi", 0, 90.0)
     assert wait_of(budget, 1, 30 * NS_PER_SECOND) == 60.0
-    assert budget.left_alone_seconds("fapi", 30 * NS_PER_SECOND) == 60.0
+    assert left_alone(budget, "fapi", 30 * NS_PER_SECOND) == 60.0
     budget.ban(0, 120.0)
     assert wait_of(budget, 1, 30 * NS_PER_SECOND, "api") == 90.0
-    assert [budget.left_alone_seconds(host, 0) for host in ("fapi", "api")] == [120.0, 120.0]
-    assert budget.left_alone_seconds("fapi", 200 * NS_PER_SECOND) == 0.0
+    assert [left_alone(budget, host, 0) for host in ("fapi", "api")] == [120.0, 120.0]
+    assert left_alone(budget, "fapi", 200 * NS_PER_SECOND) is None
 
 
 def test_a_rate_counts_back_from_any_moment() -> None:
-    budget = RequestBudget("bybit", 0.2)
+    budget = RequestBudget("bybit", 0.2, Pauses(lambda: NOON))
     budget.set_rate("place", 5, NS_PER_SECOND)
     half = NS_PER_SECOND // 2
     assert [take(budget, 1, 0, host="place") for _ in range(3)] == [True, True, True]
@@ -119,14 +131,14 @@ def test_a_rate_counts_back_from_any_moment() -> None:
 
 
 def test_a_rate_of_one_is_not_reserved_away() -> None:
-    budget = RequestBudget("okx", 0.25)
+    budget = RequestBudget("okx", 0.25, Pauses(lambda: NOON))
     budget.set_rate("transfer", 1, NS_PER_SECOND)
     assert take(budget, 1, host="transfer")
     assert not take(budget, 1, host="transfer")
 
 
 def test_what_holds_for_everything_is_counted_over_all_hosts_and_only_when_it_is_granted() -> None:
-    budget = RequestBudget("bybit", 0.0)
+    budget = RequestBudget("bybit", 0.0, Pauses(lambda: NOON))
     budget.set_rate(EVERYTHING, 3, NS_PER_SECOND)
     budget.set_rate("place", 1, NS_PER_SECOND)
     assert [take(budget, 1, host=host) for host in ("place", "place", "place", "orders", "market", "log")] == [
@@ -140,7 +152,7 @@ def test_what_holds_for_everything_is_counted_over_all_hosts_and_only_when_it_is
 
 
 def test_how_long_a_rate_takes_to_make_room() -> None:
-    budget = RequestBudget("bybit", 0.25)
+    budget = RequestBudget("bybit", 0.25, Pauses(lambda: NOON))
     budget.set_rate("log", 4, NS_PER_SECOND)
 
     def wait(at_ns: int, weight: int = 1, *, urgent: bool = False) -> int:
@@ -196,8 +208,9 @@ async def test_429_silences_its_host_for_as_long_as_it_says_and_no_other(
     assert caught.value.code == "VEN-006"
     sent = len(exchange.journal.requests)
     for ask in (api.place(buy("BTC-PERP", "0.1")), api.cancel("BTC-PERP", "order1")):
-        with pytest.raises(Transient, match=r"\(fapi\) takes no request for 17 s;"):
+        with pytest.raises(LeftAlone, match=r"\(fapi\) wants to be left alone until 2024-05-01T00:00:17Z;") as refused:
             await ask
+        assert (refused.value.wait_seconds, refused.value.until_ns) == (17, exchange.clock.ns + 17 * NS_PER_SECOND)
     assert len(exchange.journal.requests) == sent
     assert (await api.place(buy("BTC/USDT", "0.1"))).has_ended
     exchange.clock.advance(17)
@@ -210,7 +223,7 @@ async def test_429_without_a_time_silences_its_host_for_a_window(exchange: Local
     with pytest.raises(Transient):
         await api.place(buy("BTC-PERP", "0.1"))
     exchange.clock.advance(59)
-    with pytest.raises(Transient, match="for 60 s"):
+    with pytest.raises(Transient, match="until 2024-05-01T00:01:00Z"):
         await api.place(buy("BTC-PERP", "0.1"))
     exchange.clock.advance(1)
     assert (await api.place(buy("BTC-PERP", "0.1"))).has_ended
@@ -222,13 +235,14 @@ async def test_418_silences_the_whole_exchange_until_the_ban_is_over(
 ) -> None:
     await api.prepare({})
     exchange.faults.answer("GET /fapi/v3/account", 418, TOO_MANY, headers)
-    with pytest.raises(Transient, match="this address is banned") as caught:
+    with pytest.raises(Transient, match="it was not carried out, and binance bans this address") as caught:
         await api.account()
     assert caught.value.code == "VEN-003"
     sent = len(exchange.journal.requests)
+    until = utc_text(utc_from_ns(exchange.clock.ns + seconds * NS_PER_SECOND))
     exchange.clock.advance(seconds - 1)
     for ask in (api.account(), api.place(buy("BTC/USDT", "0.1")), api.cancel("BTCUSD-PERP", "order1"), api.filters()):
-        with pytest.raises(Transient, match=f"bans this address for {seconds} s; nothing is sent"):
+        with pytest.raises(Transient, match=f"bans this address and wants to be left alone until {until}; nothing"):
             await ask
     assert len(exchange.journal.requests) == sent
     exchange.clock.advance(1)

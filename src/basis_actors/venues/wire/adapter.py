@@ -24,6 +24,7 @@ from basis_actors.venues.wire.answers import ApiCall, Dialect
 from basis_actors.venues.wire.caller import Caller
 from basis_actors.venues.wire.ccxt_client import CcxtClient, Deadline
 from basis_actors.venues.wire.exchange_clock import ExchangeClock
+from basis_actors.venues.wire.pauses import Pauses
 from basis_actors.venues.wire.request_budget import RequestBudget
 
 __all__ = ["MS_PER_SECOND", "Adapter", "Surroundings", "api_of", "connect"]
@@ -41,6 +42,8 @@ class Surroundings(NamedTuple):
     """A clock that never goes back, from anywhere."""
     sleep: Callable[[float], Awaitable[None]]
     """Waits, seconds."""
+    pauses: Pauses
+    """Until when exchanges want to be left alone, as all connections of the process know."""
     identified: Callable[[str], object] = lambda _: None
     """Told what the exchange calls the account of the key, once that is known and before anything is changed there."""
 
@@ -201,7 +204,7 @@ def connect(
         client,
         dialect,
         clock,
-        RequestBudget(config.venue, api.reserved_share),
+        RequestBudget(config.venue, api.reserved_share, around.pauses),
         clock_refresh_seconds=api.clock_refresh_seconds,
         record=around.record,
         sleep=around.sleep,

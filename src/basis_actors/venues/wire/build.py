@@ -30,6 +30,7 @@ from basis_actors.venues.wire.okx import OkxApi
 from basis_actors.venues.wire.okx_dialect import OkxDialect
 from basis_actors.venues.wire.okx_endpoints import RATES as OKX_RATES
 from basis_actors.venues.wire.okx_quotes import OkxQuotes
+from basis_actors.venues.wire.pauses import Pauses
 from basis_actors.venues.wire.quotes import Quotes
 
 __all__ = ["KEEP_STOPS", "ExchangeConnection", "build_exchange", "build_market_data"]
@@ -71,12 +72,14 @@ def build_exchange(
     keys: ExchangeKeys | None,
     *,
     record: Callable[[ApiCall], None],
+    pauses: Pauses,
     monotonic_ns: Callable[[], int] = time.monotonic_ns,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     identified: Callable[[str], object] = lambda _: None,
 ) -> ExchangeConnection:
     """The account of `keys` at an exchange, for the markets `pairs`; `record` is told of every request, `identified`
-    what the exchange calls the account, before anything is changed there.
+    what the exchange calls the account, before anything is changed there. `pauses` is the same for all connections of
+    a process.
 
     Raises ConfigError CONFIG-004 for an exchange that cannot be traded live, or for a name of no market.
     """
@@ -84,7 +87,7 @@ def build_exchange(
     if adapter is None:
         known = ", ".join(_EXCHANGES)
         raise ConfigError("CONFIG-004", f"{config.venue} cannot be traded live yet; there are: {known}")
-    return adapter(config, pairs, keys, Surroundings(record, monotonic_ns, sleep, identified))
+    return adapter(config, pairs, keys, Surroundings(record, monotonic_ns, sleep, pauses, identified))
 
 
 def build_market_data(
@@ -92,10 +95,11 @@ def build_market_data(
     pairs: Iterable[str],
     *,
     record: Callable[[ApiCall], None],
+    pauses: Pauses,
     monotonic_ns: Callable[[], int] = time.monotonic_ns,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
 ) -> ExchangeMarketData:
-    """What an exchange publishes of the markets `pairs`, without any key; `record` is told of every request.
+    """What an exchange publishes of the markets `pairs`, without any key; `record` and `pauses` as of `build_exchange`.
 
     Raises ConfigError CONFIG-004 as `build_exchange`.
     """
@@ -103,7 +107,7 @@ def build_market_data(
     if public is None:
         known = ", ".join(_MARKETS)
         raise ConfigError("CONFIG-004", f"{config.venue} has no live market data yet; there are: {known}")
-    caller = connect(config, None, Surroundings(record, monotonic_ns, sleep), public.dialect(), {})
+    caller = connect(config, None, Surroundings(record, monotonic_ns, sleep, pauses), public.dialect(), {})
     for host, (requests, length_ns) in public.rates.items():
         caller.budget.set_rate(host, requests, length_ns)
     wanted = tuple(pairs)

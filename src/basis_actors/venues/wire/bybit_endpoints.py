@@ -9,7 +9,7 @@ from typing import Final
 
 from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.wire.answers import Endpoint
-from basis_actors.venues.wire.request_budget import EVERYTHING
+from basis_actors.venues.wire.pauses import EVERYTHING
 
 __all__ = [
     "ACCOUNT",

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from basis_actors.config.secrets import variables_of
-from basis_actors.errors import AuthFailed, Rejected, Transient, UnknownOutcome, VenueError
+from basis_actors.errors import AuthFailed, LeftAlone, Rejected, Transient, UnknownOutcome, VenueError
 from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.wire.answers import Answer, ApiCall, Dialect, Endpoint, Fate, Lost, Params, Refusal
 from basis_actors.venues.wire.ccxt_client import CcxtClient
@@ -239,12 +239,12 @@ class Caller:
         fate = refusal.fate
         if fate is Fate.UNAUTHORISED:
             return AuthFailed("VEN-005", f"{what}; check key, permissions and address list")
-        if fate is Fate.LIMITED:
-            wait = self.budget.left_alone_seconds(endpoint.host, self.clock.elapsed_ns)
-            return Transient("VEN-006", f"{what}; it was not carried out", wait)
-        if fate is Fate.BANNED:
-            wait = self.budget.left_alone_seconds(endpoint.host, self.clock.elapsed_ns)
-            return Transient("VEN-003", f"{what}; it was not carried out, and this address is banned", wait)
+        if fate in (Fate.LIMITED, Fate.BANNED):
+            found = self.budget.left_alone(endpoint.host, self.clock.elapsed_ns)
+            if found is None:
+                return Transient("VEN-006", f"{what}; it was not carried out")
+            text = f"{what}; it was not carried out, and {found.message}"
+            return LeftAlone(found.code, text, found.wait_seconds, found.until_ns)
         if fate is Fate.LATE:
             return Transient("VEN-001", f"{what}; it was not carried out, the clock has been read again")
         if fate is Fate.PASSING or (fate is Fate.UNKNOWN and not endpoint.changes):

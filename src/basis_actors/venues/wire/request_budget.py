@@ -1,21 +1,19 @@
 """Defines how many requests an exchange still takes, and keeps some of them for what reduces risk.
 
-It follows what the exchange says of itself: its limits, what it has counted, and how long it wants to be left alone.
+It follows what the exchange says of itself: its limits, and what it has counted. How long it wants to be left alone is
+kept in `pauses`, with what its other connections were told.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
-from basis_actors.errors import Transient
+from basis_actors.errors import LeftAlone, Transient
 from basis_actors.times import NS_PER_SECOND
+from basis_actors.venues.wire.pauses import EVERYTHING, Pauses
 from basis_actors.venues.wire.rolling_rate import RollingRate
 
-__all__ = ["EVERYTHING", "RequestBudget"]
-
-EVERYTHING: Final = ""
-"""Stands for all hosts of an exchange together."""
+__all__ = ["RequestBudget"]
 
 
 @dataclass
@@ -32,15 +30,12 @@ class _Window:
 class RequestBudget:
     """Budgets of one exchange, by host. It never waits: what does not fit is refused, and nothing is sent."""
 
-    def __init__(self, venue: str, reserved_share: float) -> None:
+    def __init__(self, venue: str, reserved_share: float, pauses: Pauses) -> None:
         self._venue = venue
+        self._pauses = pauses
         self._open_share = 1.0 - reserved_share
         self._windows: dict[str, _Window] = {}
         self._rates: dict[str, RollingRate] = {}
-        self._paused: dict[str, tuple[int, float]] = {}
-        """Until when each host is left alone, and for how many seconds it is in all."""
-        self._banned_until: int | None = None
-        self._ban_seconds = 0.0
 
     def set_limit(self, host: str, weight: int, length_ns: int) -> None:
         """What the exchange grants a host in each window of `length_ns`, counted from whole multiples of it."""
@@ -65,16 +60,12 @@ class RequestBudget:
         """Whether `weight` fits into a host's budget; only what is `urgent` may use the last of it.
 
         `exchange_ns` is the exchange's time, None while it is not known, `elapsed_ns` the local clock. Raises Transient
-        VEN-006 for what does not fit and while a host wants to be left alone, VEN-003 while the exchange bans us.
+        VEN-006 for what does not fit, LeftAlone VEN-006 while a host wants to be left alone and VEN-003 while the
+        exchange bans us.
         """
-        if self._banned_until is not None and elapsed_ns < self._banned_until:
-            # The same words for as long as it lasts: whoever repeats them to a person does so once.
-            text = f"{self._venue} bans this address for {self._ban_seconds:g} s; nothing is sent until that is over"
-            raise Transient("VEN-003", text, (self._banned_until - elapsed_ns) / NS_PER_SECOND)
-        until, seconds = self._paused.get(host, (elapsed_ns, 0.0))
-        if elapsed_ns < until:
-            text = f"{self._venue} ({host}) takes no request for {seconds:g} s; nothing is sent until that is over"
-            raise Transient("VEN-006", text, (until - elapsed_ns) / NS_PER_SECOND)
+        left_alone = self.left_alone(host, elapsed_ns)
+        if left_alone is not None:
+            raise left_alone
         if weight == 0:
             return
         window = self._current(host, exchange_ns)
@@ -86,11 +77,9 @@ class RequestBudget:
             left = rate.wait_ns(weight, limit, elapsed_ns)
             self._require(host, weight, rate.used(elapsed_ns), limit, left)
 
-    def left_alone_seconds(self, host: str, elapsed_ns: int) -> float:
-        """How long a host is still to be left alone, because it limits or because the exchange bans us."""
-        until, _ = self._paused.get(host, (elapsed_ns, 0.0))
-        until = max(until, self._banned_until or elapsed_ns)
-        return max(until - elapsed_ns, 0) / NS_PER_SECOND
+    def left_alone(self, host: str, elapsed_ns: int) -> LeftAlone | None:
+        """Until when a host is still to be left alone, because it limits or because the exchange bans us."""
+        return self._pauses.of(self._venue, host, elapsed_ns)
 
     def wait_ns(self, host: str, weight: int, elapsed_ns: int, *, urgent: bool) -> int:
         """How long it takes until `weight` fits into what is granted over any time; 0 when it does now."""
@@ -107,14 +96,11 @@ class RequestBudget:
 
     def pause(self, host: str, elapsed_ns: int, seconds: float) -> None:
         """Leave a host alone from now on for `seconds`."""
-        pause = (elapsed_ns + int(seconds * NS_PER_SECOND), seconds)
-        self._paused[host] = max(self._paused.get(host, pause), pause)
+        self._pauses.begin(self._venue, host, elapsed_ns, seconds)
 
     def ban(self, elapsed_ns: int, seconds: float) -> None:
         """Leave the whole exchange alone from now on for `seconds`."""
-        until = elapsed_ns + int(seconds * NS_PER_SECOND)
-        if self._banned_until is None or until > self._banned_until:
-            self._banned_until, self._ban_seconds = until, seconds
+        self._pauses.begin(self._venue, EVERYTHING, elapsed_ns, seconds)
 
     def _rates_of(self, host: str) -> list[RollingRate]:
         return [self._rates[name] for name in (host, EVERYTHING) if name in self._rates]

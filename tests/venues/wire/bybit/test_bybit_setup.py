@@ -8,6 +8,7 @@ from tests.exchange.worlds import connected, venue_of
 from basis_actors.errors import AuthFailed, ConfigError, Rejected, Transient
 from basis_actors.venues.wire.build import build_exchange
 from basis_actors.venues.wire.bybit import BybitApi
+from basis_actors.venues.wire.pauses import Pauses
 
 LEVERAGE = {"BTC-PERP": 3, "ETH-PERP": 2}
 DONE = {"retCode": 0, "retMsg": "OK", "result": {}}
@@ -152,5 +153,5 @@ async def test_a_perpetual_that_is_not_spoken_of_is_not_prepared(exchange: Local
 @pytest.mark.parametrize("pair", ["BTCUSDT", "BTC/EUR", "/USDT", "-PERP", "BTCUSD-PERP", "BTC-PERPX", ""])
 async def test_a_name_of_no_market_is_refused_at_once(exchange: LocalBybit, pair: str) -> None:
     with pytest.raises(ConfigError, match="bybit: no market is named") as caught:
-        build_exchange(venue_of(exchange), (pair,), None, record=lambda _call: None)
+        build_exchange(venue_of(exchange), (pair,), None, record=lambda _call: None, pauses=Pauses())
     assert caught.value.code == "CONFIG-004"

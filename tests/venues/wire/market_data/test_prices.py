@@ -18,6 +18,7 @@ from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.wire.answers import ApiCall
 from basis_actors.venues.wire.build import build_market_data
 from basis_actors.venues.wire.market_data import ExchangeMarketData
+from basis_actors.venues.wire.pauses import Pauses
 
 MINUTE = 60
 TICKERS = {
@@ -290,7 +291,7 @@ async def test_nothing_is_signed_and_no_key_is_sent(exchange: LocalExchange) -> 
 def test_an_exchange_without_market_data_is_refused() -> None:
     venue = load_venue("binance").model_copy(update={"venue": "kraken"})
     with pytest.raises(ConfigError, match="kraken has no live market data yet; there are: binance, bybit, okx"):
-        build_market_data(venue, ("BTC-PERP",), record=lambda _call: None)
+        build_market_data(venue, ("BTC-PERP",), record=lambda _call: None, pauses=Pauses())
 
 
 async def test_a_name_of_no_market_is_refused_at_once(exchange: LocalExchange) -> None:
