@@ -179,7 +179,8 @@ GUIDE: Final[dict[str, Guide]] = {
         "Check the key, its permissions, its address list and the clock; then start again, or `basis-actors resume`.",
     ),
     "VEN-006": Guide(
-        "An exchange wants to be asked less often: nothing happened, and it is tried again after the time it names.",
+        "An exchange wants to be asked less often: nothing happened, and it is tried again after the time it names, or"
+        " after `api.longest_pause_seconds` of its venue file where that is shorter.",
         "Nothing, unless something else uses the same address or key.",
     ),
     "VEN-007": Guide(

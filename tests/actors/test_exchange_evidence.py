@@ -16,7 +16,7 @@ from basis_actors.actors.exchange_adapter import ExchangeAdapter
 from basis_actors.actors.recovery_manager import RecoveryManager
 from basis_actors.bus.testkit import Probe, Runtimes
 from basis_actors.config import ExchangeVenue, load_mode
-from basis_actors.errors import AuthFailed, Transient
+from basis_actors.errors import AuthFailed, LeftAlone, Transient
 from basis_actors.messages.book import TickStarted
 from basis_actors.messages.events import SystemErrorEvent
 from basis_actors.messages.exchange import AccountState, Wallet, WalletBalance
@@ -108,6 +108,23 @@ async def test_an_account_that_cannot_be_looked_at_says_since_when(runtime: Runt
         assert await house.tick() == [VenueSeen("bybit", since)], "what nobody has seen, nobody can compare"
         await house.bus.advance(100.0)
         assert await house.tick() == [VenueSeen("bybit", since)]
+        house.api.error = None
+        assert await house.tick() == [LedgerCompared("bybit", None), VenueSeen("bybit", None)]
+
+
+async def test_an_account_that_wants_to_be_left_alone_says_until_when(runtime: Runtimes) -> None:
+    house = House(runtime)
+    async with house.bus:
+        await house.tick()
+        since, until = house.bus.clock.now(), START + 300 * 10**9
+        house.api.error = LeftAlone("VEN-006", "bybit wants to be left alone", 300.0, until)
+        assert await house.tick() == [VenueSeen("bybit", since, until)]
+        house.api.error = Transient("VEN-006", "budget", 10.0)
+        assert await house.tick() == [VenueSeen("bybit", since, until)], "its own budget is no other end"
+        await house.bus.advance(300.0)
+        assert await house.tick() == [VenueSeen("bybit", since)], "it is over, and still nothing is shown"
+        house.api.error = LeftAlone("VEN-003", "bybit bans this address", 600.0, until + 1)
+        assert await house.tick() == [VenueSeen("bybit", since, until + 1)]
         house.api.error = None
         assert await house.tick() == [LedgerCompared("bybit", None), VenueSeen("bybit", None)]
 

@@ -57,7 +57,7 @@ from basis_actors.messages.safety import (
     VenueBusy,
     VenueSeen,
 )
-from basis_actors.times import utc_from_ns
+from basis_actors.times import utc_from_ns, utc_text
 
 pytestmark = pytest.mark.anyio
 CONFIG = KillSwitchConfig(
@@ -520,6 +520,18 @@ async def test_a_venue_that_is_lost_stops_trading_when_something_is_open_there(
             assert (latch.error_code, latch.who) == ("VEN-003", f"venue_{domain}")
             assert f"{domain} has not answered for 310 s, 300 s stop trading, with " in latch.reason
             assert " open" in latch.reason
+
+
+async def test_a_venue_that_wants_to_be_left_alone_for_too_long_is_lost_and_said_to_want_that(
+    runtime: Runtimes,
+) -> None:
+    room = Room(runtime)
+    async with room.bus:
+        await room.tick(held=SHORT)
+        until = START + 3600 * 10**9
+        latch = await room.says(VenueSeen("binance", room.bus.clock.now() - 301 * 10**9, until))
+        shown = utc_text(utc_from_ns(until))
+        assert f"for 301 s (it wants to be left alone until {shown}), 300 s stop trading" in latch.reason
 
 
 async def test_a_venue_that_is_lost_is_asked_again_with_every_heartbeat_until_it_answers(runtime: Runtimes) -> None:

@@ -28,7 +28,7 @@ from basis_actors.messages.operations import (
     TradingStatus,
 )
 from basis_actors.messages.safety import OrdersUndecided, StateUnwritable, VenueBusy, VenueSeen
-from basis_actors.times import utc_from_ns
+from basis_actors.times import utc_from_ns, utc_text
 
 pytestmark = pytest.mark.anyio
 MOMENT = utc_from_ns(START)
@@ -334,6 +334,11 @@ async def test_an_exchange_that_is_silent_and_an_order_that_nobody_knows_of_are_
         assert report.tick.waits_for == ("okx: perp_trade o-1, for 0 s",)
         assert "okx has not answered for 0 s" in report.problems
         assert "nobody knows what became of short 0.5 BTC-PERP on binance (ba1)" in report.problems
+        watched.say(VenueSeen("okx", START, START + 90 * 10**9))
+        await watched.bus.settled()
+        until = utc_from_ns(START + 90 * 10**9)
+        assert watched.report.silent[0].left_alone_until == until
+        assert f"okx wants to be left alone until {utc_text(until)}" in watched.report.problems
         watched.say(VenueBusy("okx", None), VenueSeen("okx", None), OrdersUndecided("okx", (), None), TickEnded(0))
         await watched.bus.settled()
         assert (watched.report.silent, watched.report.undecided, watched.report.halted_venues) == ((), (), {})

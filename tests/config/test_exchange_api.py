@@ -81,6 +81,7 @@ def test_another_exchange_has_other_addresses() -> None:
         ("timeout_seconds", 0.0),
         ("clock_refresh_seconds", -1.0),
         ("reserved_share", 1.1),
+        ("longest_pause_seconds", 0.0),
         ("withdrawal_addresses", ["0xabc"]),
         ("withdrawal_addresses", [{"venue": "wallet", "token": "USDT", "address": "0xabc"}]),
         ("retries", 3),

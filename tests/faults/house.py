@@ -214,10 +214,11 @@ class House:
         assert venue.spot is not None
         assert venue.perp is not None
         here = venue_of(self.exchange)
+        assert here.api is not None
         return venue.model_copy(
             update={
                 "urls": here.urls,
-                "api": here.api,
+                "api": here.api.model_copy(update={"longest_pause_seconds": 3 * TICK_SECONDS}),
                 "spot": venue.spot.model_copy(update={"markets": {"BTC": venue.spot.markets["BTC"]}}),
                 "perp": venue.perp.model_copy(update={"markets": {"BTC": venue.perp.markets["BTC"]}}),
                 "inverse_perp": None,

@@ -67,9 +67,10 @@ class Street:
             "read_pause_seconds": 0.05,
             "order_seconds": 5.0,
         }
+        asking = {"timeout_seconds": 5.0}
         overlay: dict[str, Any] = {
             "venue_configs": {
-                name: {"urls": there.urls, "account_terms": patience, "api": {"timeout_seconds": 5.0}}
+                name: {"urls": there.urls, "account_terms": patience, "api": asking}
                 for name, there in exchanges.items()
             },
             "component_config": {"monitoring": {"port": 0}, "kill_switch": {"flatten_pause_seconds": 0.5}},
@@ -77,6 +78,8 @@ class Street:
         self._overlay = overlay
         self.account_terms: dict[str, float] = patience
         """Of every exchange, for processes that start from now on."""
+        self.api: dict[str, float] = asking
+        """How every exchange is asked, by the same."""
         self.settings: dict[str, Any] = overlay["component_config"]
         """Of the components, for processes that start from now on."""
 

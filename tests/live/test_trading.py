@@ -202,6 +202,23 @@ async def test_an_exchange_that_limits_in_the_middle_of_a_group_costs_no_unwindi
 
 
 @pytest.mark.long
+async def test_a_limit_of_33_hours_keeps_no_book_open_and_is_no_silence(there: Street) -> None:
+    there.api["longest_pause_seconds"] = 8.0
+    limited = {"code": -1003, "msg": "Too many requests."}
+    process = await entered(there)
+    there.exchanges["binance"].faults.answer("GET /fapi/v3/account", 429, limited, {"Retry-After": "120000"})
+    ask(there, "kill", "--flatten")
+    await there.until(process, lambda: ": it wants to be left alone until 20" in " ".join(ask(there, "status").split()))
+    assert "no answer" not in ask(there, "status")
+    await there.until(process, lambda: not any(there.position(venue) for venue in there.exchanges))
+    await there.until(process, lambda: "book     is closed" in ask(there, "status"))
+    code, _, stderr = await there.stopped(process)
+    assert code == 0, stderr
+    assert there.twice == {}
+    assert abs(bought(there)) < DUST
+
+
+@pytest.mark.long
 async def test_a_stop_ends_a_start_that_waits_for_an_account(there: Street) -> None:
     there.exchanges["bybit"].faults.hang("GET /v5/account/*", times=FOREVER, carried_out=False)
     process = there.start("--state", str(there.state))

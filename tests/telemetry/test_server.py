@@ -105,7 +105,7 @@ async def test_health_is_the_last_report() -> None:
                 "tick_age_seconds": 60.0,
                 "error_count": 0,
                 "tick": None,
-                "silent": [{"domain": "okx", "since": "2024-01-01T00:00:00Z"}],
+                "silent": [{"domain": "okx", "since": "2024-01-01T00:00:00Z", "left_alone_until": None}],
                 "halted_venues": {},
                 "undecided": [],
                 "start": None,

@@ -206,7 +206,7 @@ class ExchangeAdapter(VenueAdapter):
 
     def _say_seen(self) -> None:
         self._silent_since = self._account.lost_since
-        self.publish(VenueSeen(self._account.domain, self._silent_since))
+        self.publish(VenueSeen(self._account.domain, self._silent_since, self._account.left_alone_until))
 
     @contextmanager
     def _busy(self, doing: str) -> Iterator[None]:

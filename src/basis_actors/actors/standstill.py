@@ -17,7 +17,7 @@ from basis_actors.messages.safety import (
     VenueBusy,
     VenueSeen,
 )
-from basis_actors.times import ns_from_utc, utc_from_ns
+from basis_actors.times import ns_from_utc, utc_from_ns, utc_text
 
 __all__ = ["Standstill"]
 
@@ -30,7 +30,7 @@ class Standstill:
         """Number of the tick at work, and when it began."""
         self._asked: dict[str, tuple[str, int]] = {}
         """What each domain is asked at this moment, and since when."""
-        self._silent: dict[str, int] = {}
+        self._silent: dict[str, SilentVenue] = {}
         self._left: dict[str, OrdersUndecided] = {}
         self._refused: dict[str, str] = {}
         self.unwritable: dict[str, str] = {}
@@ -68,7 +68,9 @@ class Standstill:
         if seen.lost_since_ns is None:
             self._silent.pop(seen.domain, None)
         else:
-            self._silent[seen.domain] = seen.lost_since_ns
+            until = seen.left_alone_until_ns
+            left_alone = None if until is None else utc_from_ns(until)
+            self._silent[seen.domain] = SilentVenue(seen.domain, utc_from_ns(seen.lost_since_ns), left_alone)
 
     def key_refused(self, seen: KeyRefused) -> None:
         """A domain refuses our key, or takes it again."""
@@ -110,7 +112,7 @@ class Standstill:
         """Domains that do not answer."""
         waits = () if self.start is None else self.start.waits_for
         awaited = tuple(SilentVenue(venue.domain, venue.since) for venue in waits)
-        return awaited + tuple(SilentVenue(domain, utc_from_ns(since)) for domain, since in self._silent.items())
+        return (*awaited, *self._silent.values())
 
     @property
     def halted(self) -> dict[str, str]:
@@ -143,7 +145,9 @@ class Standstill:
     def problems(self, now: int, second_ns: int) -> tuple[tuple[str, bool, str], ...]:
         """Name, whether it is passed, and what is wrong: as the checks of health are."""
         silent = [
-            f"{venue.domain} has not answered for {(now - ns_from_utc(venue.since)) / second_ns:.0f} s"
+            f"{venue.domain} wants to be left alone until {utc_text(venue.left_alone_until)}"
+            if venue.left_alone_until is not None
+            else f"{venue.domain} has not answered for {(now - ns_from_utc(venue.since)) / second_ns:.0f} s"
             for venue in self.silent
         ]
         open_orders = (

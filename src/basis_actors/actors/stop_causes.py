@@ -11,6 +11,7 @@ from basis_actors.config import KillSwitchConfig
 from basis_actors.finance.keys import STABLE, is_exposed, parse_key
 from basis_actors.messages.book import PositionsView, RiskLevel, RiskView
 from basis_actors.messages.safety import KeyRefused, LedgerCompared, Pulse, VenueSeen
+from basis_actors.times import utc_from_ns, utc_text
 
 __all__ = ["StopCause", "StopCauses"]
 
@@ -49,8 +50,8 @@ class StopCauses:
         """The last assessment; None before the first tick."""
         self.book: PositionsView | None = None
         """The last view of the ledger; None before the first tick."""
-        self._lost: dict[str, tuple[int, int]] = {}
-        """Since when each domain does not answer, and when it was asked last."""
+        self._lost: dict[str, tuple[int, int, str]] = {}
+        """Since when each domain does not answer, when it was asked last, and why it does not where it says so."""
         self._refused: dict[str, str] = {}
         """Why each domain refuses our key."""
         self._disagreeing: dict[str, str] = {}
@@ -67,7 +68,9 @@ class StopCauses:
         if seen.lost_since_ns is None:
             self._lost.pop(seen.domain, None)
         else:
-            self._lost[seen.domain] = (seen.lost_since_ns, now)
+            until = seen.left_alone_until_ns
+            why = "" if until is None else f" (it wants to be left alone until {utc_text(utc_from_ns(until))})"
+            self._lost[seen.domain] = (seen.lost_since_ns, now, why)
 
     def see_key(self, seen: KeyRefused) -> None:
         """A domain refuses our key, or takes it again."""
@@ -137,12 +140,13 @@ class StopCauses:
             yield StopCause("VEN-005", f"{domain} does not take our key: {problem}", f"venue_{domain}")
 
     def _lost_venues(self) -> Iterator[StopCause]:
-        for domain, (since, asked) in self._lost.items():
+        for domain, (since, asked, why) in self._lost.items():
             silent, limit = asked - since, self._config.venue_lost_seconds
             exposed = "" if domain in self._refused else self._open_at(domain)
             if exposed and silent > self._span(limit):
                 seconds = silent / self._span(1.0)
-                text = f"{domain} has not answered for {seconds:.0f} s, {limit:g} s stop trading, with {exposed} open"
+                lost = f"{domain} has not answered for {seconds:.0f} s{why}"
+                text = f"{lost}, {limit:g} s stop trading, with {exposed} open"
                 yield StopCause("VEN-003", text, f"venue_{domain}")
 
     def _open_at(self, domain: str) -> str:

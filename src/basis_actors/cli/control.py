@@ -11,7 +11,7 @@ import typer
 from basis_actors.cli.terminal import DONE, FAILED, NOT_RUNNING, complain, results
 
 if TYPE_CHECKING:
-    from basis_actors.messages.safety import Latch, NewRiskPutOff, StartReport, SwitchStatus
+    from basis_actors.messages.safety import Latch, NewRiskPutOff, SilentVenue, StartReport, SwitchStatus
     from basis_actors.services.control.left_behind import Ending, LastSeen
     from basis_actors.services.control.protocol import Answer
 
@@ -184,7 +184,7 @@ def _held_before(start: StartReport) -> str:
 
 def _waiting_rows(now: SwitchStatus) -> list[tuple[str, str]]:
     """What the process waits for, and what nobody knows."""
-    rows = [("no answer", f"{venue.domain}, since {_moment(venue.since)}") for venue in now.silent]
+    rows = [_silent_row(venue) for venue in now.silent]
     rows += [("halted", f"{domain}: {why}") for domain, why in now.halted_venues.items()]
     for order in now.undecided:
         what = f"{order.side} {order.amount:,.6g} {order.symbol} on {order.venue}"
@@ -193,6 +193,14 @@ def _waiting_rows(now: SwitchStatus) -> list[tuple[str, str]]:
         waits = f"; waits for {'; '.join(now.tick.waits_for)}" if now.tick.waits_for else ""
         rows.append(("at work", f"tick {now.tick.number + 1:,}, since {_moment(now.tick.since)}{waits}"))
     return rows
+
+
+def _silent_row(venue: SilentVenue) -> tuple[str, str]:
+    """Whether an exchange gives no answer, or is not asked for one."""
+    since = f"since {_moment(venue.since)}"
+    if venue.left_alone_until is None:
+        return "no answer", f"{venue.domain}, {since}"
+    return "not asked", f"{venue.domain}, {since}: it wants to be left alone until {_moment(venue.left_alone_until)}"
 
 
 def _age_of_the_book(now: SwitchStatus) -> str:

@@ -53,6 +53,8 @@ class ApiConfig(Model):
     """How long a reading of the exchange's clock is relied on."""
     reserved_share: Fraction
     """Share of the request budget that is kept for cancelling, for finding out and for reducing risk."""
+    longest_pause_seconds: Seconds
+    """Longest that a host is left alone which limits, whatever it asks for; how long a ban lasts the exchange says."""
     withdrawal_addresses: tuple[WithdrawalAddress, ...]
     """Nothing is ever withdrawn to any other."""
 

@@ -173,6 +173,8 @@ class VenueSeen(msgspec.Struct, frozen=True, gc=False):
     domain: str
     lost_since_ns: int | None
     """Since when it has not answered; None when it has."""
+    left_alone_until_ns: int | None = None
+    """Until when it is not asked, as it wants to be left alone; None when it is."""
 
 
 class KeyRefused(msgspec.Struct, frozen=True, gc=False):
@@ -276,6 +278,8 @@ class SilentVenue(msgspec.Struct, frozen=True):
     domain: str
     since: datetime
     """UTC."""
+    left_alone_until: datetime | None = None
+    """Until when it is not asked, as it wants to be left alone, UTC; None when it is, and does not answer."""
 
 
 class StartWaits(msgspec.Struct, frozen=True, gc=False):

@@ -217,6 +217,19 @@ async def test_429_silences_its_host_for_as_long_as_it_says_and_no_other(
     assert (await api.place(buy("BTC-PERP", "0.1"))).has_ended
 
 
+async def test_a_limit_is_no_ban_however_long_it_asks_for(exchange: LocalBinance, api: BinanceApi) -> None:
+    await api.prepare({})
+    exchange.faults.answer(POST, 429, TOO_MANY, {"Retry-After": "120000"})
+    with pytest.raises(LeftAlone, match="asks for 120000 s, of which longest_pause_seconds allows 300") as caught:
+        await api.place(buy("BTC-PERP", "0.1"))
+    assert caught.value.wait_seconds == 300.0
+    exchange.clock.advance(299)
+    with pytest.raises(LeftAlone, match="until 2024-05-01T00:05:00Z"):
+        await api.place(buy("BTC-PERP", "0.1"))
+    exchange.clock.advance(1)
+    assert (await api.place(buy("BTC-PERP", "0.1"))).has_ended
+
+
 async def test_429_without_a_time_silences_its_host_for_a_window(exchange: LocalBinance, api: BinanceApi) -> None:
     await api.prepare({})
     exchange.faults.answer(POST, 429, "<html>slow down</html>")
@@ -229,7 +242,9 @@ async def test_429_without_a_time_silences_its_host_for_a_window(exchange: Local
     assert (await api.place(buy("BTC-PERP", "0.1"))).has_ended
 
 
-@pytest.mark.parametrize(("headers", "seconds"), [({"Retry-After": "300"}, 300), ({}, 120)])
+@pytest.mark.parametrize(
+    ("headers", "seconds"), [({"Retry-After": "300"}, 300), ({"Retry-After": "259200"}, 259_200), ({}, 120)]
+)
 async def test_418_silences_the_whole_exchange_until_the_ban_is_over(
     exchange: LocalBinance, api: BinanceApi, headers: dict[str, str], seconds: int
 ) -> None:

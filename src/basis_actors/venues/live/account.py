@@ -94,6 +94,11 @@ class ExchangeAccount:
         return self._contact.lost_since
 
     @property
+    def left_alone_until(self) -> int | None:
+        """Until when the exchange wants to be left alone, nanoseconds; None when it may be asked."""
+        return self._contact.left_alone_until
+
+    @property
     def key_refused(self) -> str | None:
         """Why the exchange does not take our key: then nothing is begun there. None when it does."""
         return self._contact.key_refused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from basis_actors.errors import AuthFailed, Transient, UnknownOutcome, VenueError
+from basis_actors.errors import AuthFailed, LeftAlone, Transient, UnknownOutcome, VenueError
 from basis_actors.venues.live.findings import Findings
 from basis_actors.venues.live.terms import LiveClock
 
@@ -18,6 +18,8 @@ class Contact:
         self._clock = clock
         self.lost_since: int | None = None
         """Since when it could not be looked at, nanoseconds; None when it could."""
+        self.left_alone_until: int | None = None
+        """Until when it wants to be left alone, nanoseconds; None when it may be asked."""
         self._unread: str | None = None
         """Why our key may not even read; None when it may."""
         self._unsent: str | None = None
@@ -36,6 +38,10 @@ class Contact:
         """It cannot be looked at."""
         if self.lost_since is None:
             self.lost_since = self._clock.now()
+        if isinstance(error, LeftAlone):
+            self.left_alone_until = error.until_ns
+        elif self.left_alone_until is not None and self.left_alone_until <= self._clock.now():
+            self.left_alone_until = None
         if isinstance(error, AuthFailed):
             if self.key_refused is None:
                 self._say_refused(error.message)
@@ -43,7 +49,7 @@ class Contact:
 
     def find(self) -> None:
         """It can be."""
-        self.lost_since = None
+        self.lost_since = self.left_alone_until = None
         if self._unread is not None:
             self._unread = None
             self._findings.error(self._clock.now(), "VEN-005", f"{self._venue} takes our key again", passes=True)

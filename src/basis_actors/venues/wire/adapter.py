@@ -206,6 +206,7 @@ def connect(
         clock,
         RequestBudget(config.venue, api.reserved_share, around.pauses),
         clock_refresh_seconds=api.clock_refresh_seconds,
+        longest_pause_seconds=api.longest_pause_seconds,
         record=around.record,
         sleep=around.sleep,
     )

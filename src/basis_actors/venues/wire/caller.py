@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from basis_actors.config.secrets import variables_of
 from basis_actors.errors import AuthFailed, LeftAlone, Rejected, Transient, UnknownOutcome, VenueError
 from basis_actors.times import NS_PER_SECOND
-from basis_actors.venues.wire.answers import Answer, ApiCall, Dialect, Endpoint, Fate, Lost, Params, Refusal
+from basis_actors.venues.wire.answers import Answer, ApiCall, Dialect, Endpoint, Fate, Lost, Params, Pause, Refusal
 from basis_actors.venues.wire.ccxt_client import CcxtClient
 from basis_actors.venues.wire.exchange_clock import ExchangeClock
 from basis_actors.venues.wire.request_budget import RequestBudget
@@ -42,6 +42,7 @@ class Caller:
         budget: RequestBudget,
         *,
         clock_refresh_seconds: float,
+        longest_pause_seconds: float,
         record: Callable[[ApiCall], None],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -51,6 +52,7 @@ class Caller:
         self._client = client
         self._dialect = dialect
         self._refresh_ns = int(clock_refresh_seconds * NS_PER_SECOND)
+        self._longest_pause = longest_pause_seconds
         self._record = record
         self._sleep = sleep
 
@@ -174,11 +176,14 @@ class Caller:
         return delivery, refusal
 
     def _leave_alone(self, endpoint: Endpoint, refusal: Refusal, answer: Answer, answered: int) -> Refusal:
-        """Ask nothing for as long as the exchange says; the refusal, with what is odd about that."""
-        pause = self._dialect.pause(refusal, answer)
+        """Ask nothing for as long as the exchange says and a limit may last; the refusal, with what is odd there."""
+        pause, longest = self._dialect.pause(refusal, answer), self._longest_pause
         if refusal.fate is Fate.BANNED:
             self.budget.ban(answered, pause.seconds)
         else:
+            if pause.seconds > longest:
+                text = f"it asks for {pause.seconds:g} s, of which longest_pause_seconds allows {longest:g}"
+                pause = Pause(longest, text)
             self.budget.pause(endpoint.host, answered, pause.seconds)
         return replace(refusal, text=f"{refusal.text} ({pause.remark})") if pause.remark else refusal
 

@@ -1,5 +1,7 @@
-"""Reads what the headers of an answer say in numbers and times. Whatever stands before an exchange may write anything
-there, and what cannot be read says nothing."""
+"""Reads what the headers of an answer say in numbers and times.
+
+Whatever stands before an exchange may write anything there, and what cannot be meant says nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Defines until when exchanges want to be left alone, for all connections of a process: they limit and ban an address,
-whoever asks from it, so what one connection is told holds for every other."""
+"""Defines until when exchanges want to be left alone, for all connections of a process.
+
+They limit and ban an address, whoever asks from it: what one connection is told holds for every other.
+"""
 
 from __future__ import annotations
 
