@@ -1,4 +1,4 @@
-"""`backtest` makes a result, and `results` lists, shows, compares and deletes them."""
+"""`backtest` makes a result, and `results` lists, shows, compares, makes and deletes them."""
 
 from __future__ import annotations
 
@@ -234,9 +234,25 @@ def test_delete_asks_unless_told_not_to(run: Run, monkeypatch: pytest.MonkeyPatc
     assert Path("logs/mine").exists()
 
 
+def test_a_result_that_is_gone_is_made_again_from_its_run(run: Run) -> None:
+    run("backtest", *SHORT, "--correlation-id", "mine", "--quiet")
+    before = {path.name: path.read_bytes() for path in Path("results/mine").iterdir() if path.suffix == ".csv"}
+    again = run("results", "make", "mine")
+    assert again.exit_code == 2
+    assert "LOG-003: results/mine exists already" in again.stderr
+    run("results", "delete", "mine", "--yes")
+    made = run("results", "make", "mine")
+    assert made.exit_code == 0
+    assert made.stdout == "results/mine\n"
+    assert {path.name: path.read_bytes() for path in Path("results/mine").iterdir() if path.suffix == ".csv"} == before
+    told = json.loads(run("results", "make", "mine", "--root", "elsewhere", "--json").stdout)
+    assert (told["id"], told["path"], told["missing"]) == ("mine", "elsewhere/mine", [])
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("make", "usuall"), "nearest: usual"),
         (("show", "usuall"), "nearest: usual"),
         (("compare", "usual", "carefull"), "nearest: careful"),
         (("delete", "usal", "--yes"), "nearest: usual"),
@@ -273,7 +289,7 @@ def test_the_configuration_of_a_result_holds_no_secret(run: Run, monkeypatch: py
 def test_a_file_that_a_result_lacks_is_named(folder: Path, run: Run, tmp_path: Path, file: str) -> None:
     shutil.copytree(folder / "results", tmp_path / "results")
     (tmp_path / "results" / "careful" / file).unlink()
-    note = f"Note: results/careful is not as it was made: {file} missing; make it again\n"
+    note = f"Note: results/careful is not as it was made: {file} missing; delete it, and make it again with `results make`\n"
     for command in (("results", "list"), ("results", "show", "careful")):
         for form in ((), ("--json",)):
             result = run(*command, *form)

@@ -1,4 +1,4 @@
-"""Defines the commands `results list`, `show`, `compare` and `delete`. `result_tables` says how they look."""
+"""Defines the commands `results list`, `show`, `compare`, `make` and `delete`. `result_tables` says how they look."""
 
 from __future__ import annotations
 
@@ -96,6 +96,29 @@ def compare(
         print_comparison(comparison, console())
 
 
+@results.command("make")
+def make(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory, or the name of one.")],
+    *,
+    root: Root = RESULTS_ROOT,
+    as_json: Json = False,
+) -> None:
+    """Make the result of a run that has none: it was run without, it could not be written, or it was deleted.
+
+    Also of a run that failed or was interrupted. Prints where it is.
+    """
+    from basis_actors.cli.progress import result_display
+    from basis_actors.logs.locate import find_run
+    from basis_actors.results.store import ResultStore
+
+    with result_display(wanted=not as_json) as update:
+        made = ResultStore(root).make(find_run(run), update)
+    if as_json:
+        _print(_row(made))
+    else:
+        typer.echo(made.path)
+
+
 @results.command("delete")
 def delete(
     name: Name,
@@ -128,7 +151,10 @@ def _note_missing(result: StoredResult) -> None:
     if result.missing:
         names = ", ".join(result.missing[:_NAMED])
         more = f" and {len(result.missing) - _NAMED} more" if len(result.missing) > _NAMED else ""
-        complain(f"{result.path} is not as it was made: {names}{more} missing; make it again", "Note")
+        complain(
+            f"{result.path} is not as it was made: {names}{more} missing; delete it, and make it again with `results make`",
+            "Note",
+        )
 
 
 def _row(result: StoredResult) -> dict[str, Any]:

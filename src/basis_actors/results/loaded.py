@@ -71,4 +71,8 @@ class LoadedResult:
 
 
 def _unreadable(path: Path, error: Exception) -> BasisError:
-    return BasisError("LOG-003", f"{path} cannot be read: {error}; the result is not as it was made: make it again")
+    return BasisError(
+        "LOG-003",
+        f"{path} cannot be read: {error}; the result is not as it was made: delete it, and make it again with"
+        " `basis-actors results make`",
+    )

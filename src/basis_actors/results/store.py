@@ -183,8 +183,8 @@ class ResultStore:
             ) from error
         raise BasisError(
             "LOG-001",
-            f"result {path} cannot be written: {error}; {nothing}: free space, make {self.root} writable or choose"
-            " another folder",
+            f"result {path} cannot be written: {error}; {nothing}: free space or make {self.root} writable, then"
+            f" `basis-actors results make {run_dir} --root {self.root}`",
         ) from error
 
     def _names(self) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def make_result_apart(run_dir: Path, root: Path) -> Path:
         raise BasisError(
             "LOG-001",
             f"the result of {run_dir} was not made: its process ended with code {done.returncode} and said {said[0]};"
-            " make it again with ResultStore.make",
+            f" make it with `basis-actors results make {run_dir} --root {root}`",
         ) from error
     if told.path is None:
         raise BasisError(told.code, told.message)
