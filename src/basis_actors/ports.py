@@ -21,7 +21,7 @@ from basis_actors.messages.exchange import (
 from basis_actors.messages.execution import ExecutionHandshake, Settlement
 from basis_actors.messages.journal import Intent, IntentState, JournalEntry, LastHeld, Remembered
 from basis_actors.messages.market import FundingStamp, MarketState
-from basis_actors.messages.operations import Alert
+from basis_actors.messages.operations import Alert, AlertNotDelivered
 from basis_actors.messages.orders import Order
 from basis_actors.messages.quotes import Price
 from basis_actors.messages.stops import StopReport, StopTicket
@@ -388,13 +388,19 @@ class AlertCourier(Protocol):
         """Have an alert delivered, after those before it; False when too many wait. Never blocks."""
         ...
 
-    async def run(self, delivered: Callable[[Alert], object], given_up: Callable[[Alert, str], object]) -> None:
-        """Deliver what is offered until cancelled, and say of each alert what came of it."""
+    async def run(
+        self,
+        delivered: Callable[[Alert], object],
+        delayed: Callable[[Alert, str], object],
+        given_up: Callable[[Alert, str], object],
+    ) -> None:
+        """Deliver what is offered until cancelled, and say of each alert what came of it, and of one whose first try
+        has failed that it is tried again."""
         ...
 
-    async def flush(self, seconds: float, last: Sequence[Alert] = ()) -> int:
-        """Deliver what still waits and then `last`, however many wait, each with one try, for at most so long. How many
-        are left."""
+    async def flush(self, seconds: float, last: Sequence[Alert] = ()) -> Sequence[AlertNotDelivered]:
+        """Deliver what still waits and then `last`, however many wait, each with one try, for at most so long. What is
+        left."""
         ...
 
 

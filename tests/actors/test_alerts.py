@@ -14,16 +14,20 @@ from basis_actors.actors.alerts import AlertRoute
 from basis_actors.bus import Actor, BusFailed, LiveBus, Restart, SimBus, on
 from basis_actors.bus.testkit import Probe, Runtimes
 from basis_actors.config import AlertsConfig
-from basis_actors.errors import Severity
+from basis_actors.errors import Severity, severity_of
 from basis_actors.logs.redaction import Redactor
 from basis_actors.messages.events import SystemErrorEvent
 from basis_actors.messages.operations import (
     Alert,
+    AlertDelayed,
     AlertDelivered,
     AlertFate,
     AlertNotDelivered,
+    AlertRouteSeen,
     EventLogged,
     HealthReport,
+    ProcessBegins,
+    ProcessFails,
     TradingPhase,
     TradingStatus,
 )
@@ -52,7 +56,7 @@ class Courier:
         self.alerts: list[Alert] = []
         self.room = 1000
         self.flushed: list[float] = []
-        self.left = 0
+        self.left: list[AlertNotDelivered] = []
 
     def offer(self, alert: Alert) -> bool:
         if len(self.alerts) >= self.room:
@@ -60,10 +64,15 @@ class Courier:
         self.alerts.append(alert)
         return True
 
-    async def run(self, delivered: Callable[[Alert], object], given_up: Callable[[Alert, str], object]) -> None:
+    async def run(
+        self,
+        delivered: Callable[[Alert], object],
+        delayed: Callable[[Alert, str], object],
+        given_up: Callable[[Alert, str], object],
+    ) -> None:
         raise NotImplementedError
 
-    async def flush(self, seconds: float, last: Sequence[Alert] = ()) -> int:
+    async def flush(self, seconds: float, last: Sequence[Alert] = ()) -> Sequence[AlertNotDelivered]:
         self.flushed.append(seconds)
         self.alerts.extend(last)
         return self.left
@@ -99,7 +108,7 @@ class Desk:
 
 @asynccontextmanager
 async def desk(runtime: Runtimes, least: Severity = Severity.MEDIUM, **changes: Any) -> AsyncIterator[Desk]:
-    courier, log, fates = Courier(), Probe("log"), Probe("fates", AlertFate)
+    courier, log, fates = Courier(), Probe("log"), Probe("fates", AlertFate, AlertRouteSeen)
     bus = runtime.bus(START, log_sink="log")
     redactor = Redactor(["hunter2-and-more"])
     config = CONFIG.model_copy(update=changes)
@@ -277,12 +286,63 @@ async def test_the_stop_delivers_what_waits_and_says_what_is_left(runtime: Runti
     async with desk(runtime) as d:
         await d.error("first", times=5)
         await d.bus.advance(59.0)
-        d.courier.left = 2
+        d.courier.left = [AlertNotDelivered(alert, "status 404") for alert in d.courier.alerts[:2]]
     summary, end = d.told[3:]
     assert summary.startswith("HIGH 2 alerts were held back")
     assert end == "MEDIUM the process stops as it was told to"
     assert d.courier.flushed == [2.0]
-    assert d.log.of(SystemErrorEvent)[-1].message.startswith("2 alerts of route oncall were not delivered before")
+    assert d.log.of(SystemErrorEvent)[-1].message == (
+        "2 alerts of route oncall had not been delivered when the process stopped: HIGH venue_binance: first (status"
+        " 404); HIGH venue_binance: first (status 404)"
+    )
+
+
+async def test_the_gravest_of_what_is_left_are_named(runtime: Runtimes) -> None:
+    async with desk(runtime, burst=20) as d:
+        for text, severity in (("a", "HIGH"), ("b", "CRITICAL"), ("c", "MEDIUM"), ("d", "HIGH"), ("e", "HIGH")):
+            await d.error(text, severity)
+            await d.bus.advance(1.0)
+        d.courier.left = [AlertNotDelivered(alert, "no answer within 10 s") for alert in d.courier.alerts]
+    (left,) = d.log.of(SystemErrorEvent)
+    assert left.error_code == "MON-002"
+    assert left.message.partition(": ")[2] == (
+        "CRITICAL venue_binance: b (no answer within 10 s); HIGH venue_binance: e (no answer within 10 s); HIGH"
+        " venue_binance: d (no answer within 10 s); and 2 more"
+    )
+
+
+BEGINS = ProcessBegins("the process begins: btc_basis, live, on its accounts; open: hunter2-and-more")
+
+
+async def test_the_beginning_is_told_on_every_route_whatever_the_rate(runtime: Runtimes) -> None:
+    async with desk(runtime, Severity.CRITICAL) as d:
+        await d.error("storm", "CRITICAL", times=20)
+        before = len(d.told)
+        await d.say(BEGINS)
+        assert d.told[before:] == ["LOW the process begins: btc_basis, live, on its accounts; open: [redacted]"]
+
+
+async def test_a_receiver_that_does_not_take_the_first_alert_is_an_error_at_once(runtime: Runtimes) -> None:
+    async with desk(runtime, Severity.CRITICAL) as d:
+        await d.say(BEGINS)
+        route, (begun,) = "alerts_oncall", d.courier.alerts
+        for message in (AlertDelayed(begun, "status 503"), AlertNotDelivered(begun, "status 503")):
+            d.bus.post(route, message)
+            await d.bus.advance(0.0)
+            (told,) = d.log.of(SystemErrorEvent)
+            assert told.message == "the receiver of alert route oncall takes none: status 503; check its address"
+        d.bus.post(route, AlertDelivered(begun))
+        d.bus.post(route, AlertDelayed(begun, "status 503"))
+        await d.bus.advance(0.0)
+        assert len(d.log.of(SystemErrorEvent)) == 1, "one that has taken alerts has until the last try"
+        assert d.fates.of(AlertRouteSeen) == [AlertRouteSeen("oncall", "status 503"), AlertRouteSeen("oncall", None)]
+
+
+async def test_a_failure_outside_the_bus_is_told_once_and_is_no_stop(runtime: Runtimes) -> None:
+    async with desk(runtime, Severity.LOW) as d:
+        await d.say(ProcessFails("the start failed: okx has no BTC-PERP", "VEN-004"))
+        await d.error("the start failed: okx has no BTC-PERP", "MEDIUM", "process")
+    assert d.told == [f"{severity_of('VEN-004')} the start failed: okx has no BTC-PERP"]
 
 
 async def test_that_the_process_stops_is_told(runtime: Runtimes) -> None:

@@ -114,6 +114,7 @@ async def test_its_stop_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         texts = [body["text"].splitlines()[0] for body in there.received]
     # A machine that is busy is late, and that is told as well.
     assert [text for text in texts if " process: the process is " not in text and "ENGINE-005" not in text] == [
+        "LOW process: the process begins: btc_basis, on paper, with 100,000 USDT of its own and nothing open",
         "MEDIUM process: trading was starting and is trading",
         "MEDIUM process: the process stops as it was told to",
     ]

@@ -53,6 +53,7 @@ class Fates:
 
     def __init__(self) -> None:
         self.delivered: list[str] = []
+        self.delayed: list[tuple[str, str]] = []
         self.given_up: list[tuple[str, str]] = []
         self.waits: list[float] = []
         self._changed = anyio.Event()
@@ -63,6 +64,9 @@ class Fates:
     def deliver(self, alert: Alert) -> None:
         self.delivered.append(alert.message)
         self._changed.set()
+
+    def delay(self, alert: Alert, reason: str) -> None:
+        self.delayed.append((alert.message, reason))
 
     def give_up(self, alert: Alert, reason: str) -> None:
         self.given_up.append((alert.message, reason))
@@ -80,7 +84,7 @@ class Fates:
 @asynccontextmanager
 async def running(made: WebhookCourier, fates: Fates) -> AsyncIterator[Fates]:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(made.run, fates.deliver, fates.give_up)
+        tasks.start_soon(made.run, fates.deliver, fates.delay, fates.give_up)
         yield fates
         tasks.cancel_scope.cancel()
 
@@ -117,6 +121,7 @@ async def test_what_may_pass_is_tried_again_after_ever_longer_pauses() -> None:
     async with receiver() as there:
         fates = await sent(there, [Reply(503), Reply(hang_up=True), Reply(429), Reply()], retry_jitter=0.5)
     assert fates.delivered == ["number 0"]
+    assert fates.delayed == [("number 0", "status 503")], "once, when the first try has failed"
     chance = random.Random(7)
     assert fates.waits == [pause * (1.0 + 0.5 * chance.random()) for pause in (1.0, 2.0, 4.0)]
 
@@ -154,7 +159,7 @@ async def test_after_the_last_try_it_goes_on_with_the_next() -> None:
 async def test_a_refusal_is_not_tried_again_and_no_redirect_is_followed(status: int) -> None:
     async with receiver() as there:
         fates = await sent(there, [Reply(status, (("Location", there.url),))])
-    assert fates.given_up == [("number 0", f"status {status}")]
+    assert (fates.delayed, fates.given_up) == ([], [("number 0", f"status {status}")])
     assert len(there.received) == 1
 
 
@@ -198,7 +203,7 @@ async def test_one_that_is_on_its_way_when_the_process_stops_is_tried_once_more(
             made.offer(alert("on its way"))
             made.offer(alert("waiting"))
             await there.until(1)
-        assert await made.flush(60.0) == 0
+        assert await made.flush(60.0) == []
         assert [body["message"] for body in there.received] == ["on its way", "on its way", "waiting"]
 
 
@@ -208,8 +213,12 @@ async def test_the_stop_tries_each_once() -> None:
         made = courier(there.url)
         for number in range(4):
             made.offer(alert(f"number {number}"))
-        assert await made.flush(60.0) == 2
-        assert await made.flush(60.0) == 0, "nothing is left in the queue"
+        left = await made.flush(60.0)
+        assert [(one.alert.message, one.reason) for one in left] == [
+            ("number 0", "status 500"),
+            ("number 1", "status 404"),
+        ]
+        assert await made.flush(60.0) == [], "nothing is left in the queue"
     assert [body["message"] for body in there.received] == [f"number {number}" for number in range(4)]
 
 
@@ -219,7 +228,10 @@ async def test_the_stop_waits_no_longer_than_it_may() -> None:
         made = courier(there.url)
         for number in range(3):
             made.offer(alert(f"number {number}"))
-        assert await made.flush(0.01) == 3
+        left = await made.flush(0.01)
+    assert [(one.alert.message, one.reason) for one in left] == [
+        (f"number {number}", "the 0.01 s of a stop were over") for number in range(3)
+    ]
     assert len(there.received) <= 1
 
 
@@ -227,12 +239,12 @@ async def test_what_is_said_last_comes_after_a_queue_that_is_full() -> None:
     async with receiver() as there:
         made = courier(there.url, queue_limit=1)
         assert [made.offer(alert("waiting")) for _ in range(2)] == [True, False]
-        assert await made.flush(60.0, [alert("the end")]) == 0
+        assert await made.flush(60.0, [alert("the end")]) == []
     assert [body["message"] for body in there.received] == ["waiting", "the end"]
 
 
 async def test_a_stop_with_nothing_to_say_asks_nobody() -> None:
-    assert await courier("http://127.0.0.1:1/").flush(60.0) == 0
+    assert await courier("http://127.0.0.1:1/").flush(60.0) == []
 
 
 def test_slack_gets_one_text_that_cannot_be_taken_for_markup() -> None:

@@ -6,7 +6,7 @@ up later, so that nothing is dropped in silence.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -16,16 +16,20 @@ from basis_actors.actors.reporting import error_event
 from basis_actors.actors.token_bucket import TokenBucket
 from basis_actors.bus import Actor, Cause, Escalated, Outlet, Source, Timer, on
 from basis_actors.config import AlertsConfig
-from basis_actors.errors import Severity
+from basis_actors.errors import Severity, severity_of
 from basis_actors.messages.events import SystemErrorEvent
 from basis_actors.messages.operations import (
     Alert,
+    AlertDelayed,
     AlertDelivered,
     AlertFate,
     AlertNotDelivered,
     AlertOutcome,
+    AlertRouteSeen,
     EventLogged,
     HealthReport,
+    ProcessBegins,
+    ProcessFails,
     SummaryDue,
     TradingPhase,
     TradingStatus,
@@ -38,13 +42,15 @@ __all__ = ["AlertRoute", "delivering"]
 _HEALTH_SEVERITY: Final = {"healthy": Severity.LOW, "degraded": Severity.MEDIUM, "unhealthy": Severity.HIGH}
 _LEAST_WAIT_SECONDS: Final = 1.0
 """Before a summary, for those that come together."""
+_MOST_NAMED: Final = 3
+"""Alerts that were not delivered, by name in one line of the log."""
 
 
 class AlertRoute(Actor):
     """Tells one receiver of errors, of trading that ends or begins, of health that changes, of a run that fails.
 
-    What is less severe than `least` is left out; health that is well again is as severe as the trouble was. The end of
-    the process goes out whatever its severity and the rate. `redact` hides secrets in text.
+    What is less severe than `least` is left out; health that is well again is as severe as the trouble was. Begin and
+    end of the process go out whatever their severity and the rate. `redact` hides secrets in text.
     """
 
     def __init__(
@@ -69,18 +75,36 @@ class AlertRoute(Actor):
         self._health = "healthy"
         self._trading = TradingStatus(TradingPhase.STARTING)
         self._broken: str | None = None
+        self._was_taken = False
+        """Whether the receiver has ever taken an alert."""
         self._fails = False
+        self._told_end: str | None = None
 
     def pre_start(self) -> None:
         """Begin with all tokens."""
         if self._bucket is None:
             self._bucket = TokenBucket(self._config.burst, self._config.per_minute, self.now)
 
+    @on(ProcessBegins)
+    def begins(self, begin: ProcessBegins) -> None:
+        """Told always, so that a receiver that takes nothing is found out before something goes wrong."""
+        self._tell_always(self._alert(Severity.LOW, PROCESS, begin.text))
+
+    @on(ProcessFails)
+    def process_fails(self, end: ProcessFails) -> None:
+        """Why the process ends, which is told at once; that the log has it as well is not told again."""
+        self._fails = True
+        alert = self._alert(severity_of(end.error_code), PROCESS, end.text, end.error_code)
+        self._told_end = alert.message
+        self._tell_always(alert)
+
     @on(EventLogged)
     def event_logged(self, logged: EventLogged) -> None:
         """An error; those of this route itself are for other routes to tell."""
         event = logged.event
-        if isinstance(event, SystemErrorEvent) and event.component != self.name:
+        if not isinstance(event, SystemErrorEvent) or event.message == self._told_end:
+            return
+        if event.component != self.name:
             self._tell(Severity(event.severity), event.component, event.message, event.error_code, event.timestamp)
 
     @on(HealthReport)
@@ -107,11 +131,18 @@ class AlertRoute(Actor):
     @on(AlertDelivered)
     def delivered(self, done: AlertDelivered) -> None:
         """The receiver takes alerts."""
-        self._broken = None
+        self._was_taken = True
+        self._see(None)
         self.publish(AlertFate(self._route, AlertOutcome.DELIVERED))
         if self._summed is not None and done.alert is self._summed[0]:
             self._summed = None
             self._plan_summary()
+
+    @on(AlertDelayed)
+    def delayed(self, failure: AlertDelayed) -> None:
+        """Of a receiver that has not taken any yet nobody waits for the last try to say that it takes none."""
+        if not self._was_taken:
+            self._see(failure.reason)
 
     @on(AlertNotDelivered)
     def not_delivered(self, failure: AlertNotDelivered) -> None:
@@ -123,10 +154,7 @@ class AlertRoute(Actor):
             self._plan_summary()
         else:
             self._hold(failure.alert)
-        if failure.reason != self._broken:
-            text = f"the receiver of alert route {self._route} takes none: {failure.reason}; check its address"
-            self.log(error_event(utc_from_ns(self.now), self.name, "MON-002", text))
-        self._broken = failure.reason
+        self._see(failure.reason)
 
     @on(SummaryDue)
     def sum_up(self, _due: SummaryDue) -> None:
@@ -148,7 +176,18 @@ class AlertRoute(Actor):
             last.append(self._alert(Severity.MEDIUM, PROCESS, "the process stops as it was told to"))
         left = await self._courier.flush(self._config.stop_seconds, last)
         if left:
-            text = f"{left} alerts of route {self._route} were not delivered before the process stopped"
+            count = "1 alert" if len(left) == 1 else f"{len(left):,} alerts"
+            text = f"{count} of route {self._route} had not been delivered when the process stopped: {_named(left)}"
+            self.log(error_event(utc_from_ns(self.now), self.name, "MON-002", text))
+
+    def _see(self, problem: str | None) -> None:
+        """Say once why the receiver takes no alerts, and once that it does."""
+        before, self._broken = self._broken, problem
+        if problem == before:
+            return
+        self.publish(AlertRouteSeen(self._route, problem))
+        if problem is not None:
+            text = f"the receiver of alert route {self._route} takes none: {problem}; check its address"
             self.log(error_event(utc_from_ns(self.now), self.name, "MON-002", text))
 
     def _tell(
@@ -199,15 +238,26 @@ class AlertRoute(Actor):
             self._due = self.after(max(wait, _LEAST_WAIT_SECONDS), SummaryDue(), new_cause=Cause("alerts"))
 
 
+def _named(left: Sequence[AlertNotDelivered]) -> str:
+    """The gravest alerts that were not delivered, the newest first, each with what kept it."""
+    gravest = sorted(left, key=lambda one: (RISING.index(one.alert.severity), one.alert.time), reverse=True)
+    told = [
+        f"{failure.alert.severity} {failure.alert.component}: {failure.alert.message} ({failure.reason})"
+        for failure in gravest[:_MOST_NAMED]
+    ]
+    return "; ".join(told) + (f"; and {len(left) - _MOST_NAMED:,} more" if len(left) > _MOST_NAMED else "")
+
+
 def delivering(courier: AlertCourier) -> Source:
     """A source that has `courier` deliver, and tells its owner what came of each alert."""
 
     async def deliver(outlet: Outlet) -> None:
-        def report(message: AlertDelivered | AlertNotDelivered) -> None:
+        def report(message: AlertDelivered | AlertDelayed | AlertNotDelivered) -> None:
             outlet.post(outlet.owner, message)
 
         await courier.run(
             lambda alert: report(AlertDelivered(alert)),
+            lambda alert, reason: report(AlertDelayed(alert, reason)),
             lambda alert, reason: report(AlertNotDelivered(alert, reason)),
         )
 

@@ -16,6 +16,7 @@ from basis_actors.errors import Severity
 from basis_actors.messages.book import TickStarted
 from basis_actors.messages.events import HealthStatusEvent, ReconciliationEvent, SystemErrorEvent
 from basis_actors.messages.operations import (
+    AlertRouteSeen,
     CheckHealth,
     ComponentHealth,
     EventLogged,
@@ -75,6 +76,8 @@ class LiveHealthMonitor(Actor):
         self._trading_since_ns = 0
         self._killer: str | None = None
         self._standstill = Standstill()
+        self._deaf: dict[str, str] = {}
+        """Why the receiver of each route takes no alerts."""
         self._seen: tuple[ComponentHealth, ...] = ()
         self._timer: Timer | None = None
 
@@ -128,6 +131,15 @@ class LiveHealthMonitor(Actor):
     def note_start(self, report: StartReport) -> None:
         """Show at once what a start waits for, and what is open meanwhile."""
         self._standstill.start_seen(report)
+        self.publish(self._process())
+
+    @on(AlertRouteSeen)
+    def note_route(self, seen: AlertRouteSeen) -> None:
+        """Show at once which receiver takes no alerts: who waits for one hears nothing."""
+        if seen.problem is None:
+            self._deaf.pop(seen.route, None)
+        else:
+            self._deaf[seen.route] = seen.problem
         self.publish(self._process())
 
     @on(LoopLag)
@@ -276,6 +288,7 @@ class LiveHealthMonitor(Actor):
         apart = f"ledger and venues were not found equal for {waited:,.0f} s"
         still = f"no tick began for {paused:,.0f} s"
         strangers = ", ".join(f"errors of {name}: {count:,}" for name, count in elsewhere.items())
+        deaf = "; ".join(f"alert route {route} reaches nobody: {why}" for route, why in self._deaf.items())
         few = sum(elsewhere.values()) < config.degraded_error_count
         return (
             Check("loop_not_blocked", lag < config.unhealthy_loop_lag_ms, grave=True, problem=late),
@@ -290,6 +303,7 @@ class LiveHealthMonitor(Actor):
             Check("ticks_not_missing", paused < config.unhealthy_tick_seconds, grave=True, problem=still),
             Check("ticks_on_time", paused < config.degraded_tick_seconds, problem=still),
             Check("few_errors_elsewhere", few, problem=strangers),
+            Check("alerts_taken", not self._deaf, problem=deaf),
             *(
                 Check(name, passed, problem=problem)
                 for name, passed, problem in self._standstill.problems(self.now, self.span(1.0))

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, on
 from basis_actors.finance.keys import STABLE, is_exposed
-from basis_actors.messages.operations import TradingPhase, TradingStatus
+from basis_actors.messages.operations import ProcessFails, TradingPhase, TradingStatus
 from basis_actors.messages.orders import Order
 from basis_actors.messages.safety import AwaitedVenue, StartReport, StartWaits, UndecidedOrder
 from basis_actors.ports import OrderJournal
@@ -52,6 +52,11 @@ class StartWatch(Actor):
         """When that was so."""
         return self._report.held_at
 
+    async def left(self) -> str:
+        """What earlier processes have left, as far as it is on disk; empty where that is nothing. May be asked before
+        the start."""
+        return self._left(await self._read(self._report))
+
     async def pre_start(self) -> None:
         """Say what is open."""
         await self._tell(self._report)
@@ -68,7 +73,7 @@ class StartWatch(Actor):
             since = known[wait.venue].since if wait.venue in known else utc_from_ns(self.now)
             known[wait.venue] = AwaitedVenue(wait.venue, wait.why, since)
         await self._tell(replace(self._report, waits_for=tuple(known.values()), answered=answered))
-        if self._report.waits_for and not self._said and (left := self._left()):
+        if self._report.waits_for and not self._said and (left := self._left(self._report)):
             self._said = True
             venues = "; ".join(f"{venue.domain}: {venue.why}" for venue in self._report.waits_for)
             self._say(f"the process waits for {venues}; it trades nothing before that is over, and there is {left}")
@@ -80,6 +85,11 @@ class StartWatch(Actor):
             self._said = False
             self._say("every exchange has answered, and the accounts are in order: the process no longer waits")
 
+    @on(ProcessFails)
+    def note_failure(self, _end: ProcessFails) -> None:
+        """It does not end for what it waits for, and that is said by whoever says why."""
+        self._said = False
+
     def post_stop(self) -> None:
         """Whoever was told that the process waits is told that nobody does any more."""
         if self._said:
@@ -87,16 +97,19 @@ class StartWatch(Actor):
             self._say(f"the process ends before it has traded: {venues or 'an account'} kept it waiting")
 
     async def _tell(self, report: StartReport) -> None:
-        self._report = replace(
+        self._report = await self._read(report)
+        self.publish(self._report)
+
+    async def _read(self, report: StartReport) -> StartReport:
+        """The same, with what the journal holds now."""
+        return replace(
             report,
             undecided=await undecided_orders(self._journal),
             cut_groups=await cut_groups(self._journal),
         )
-        self.publish(self._report)
 
-    def _left(self) -> str:
+    def _left(self, report: StartReport) -> str:
         """What a person should know of; empty where there is nothing."""
-        report = self._report
         found = [f"undecided: {_wanted(order)} ({order.client_id})" for order in report.undecided]
         found += [f"cut in two: {group}" for group in report.cut_groups]
         found += [f"held: {key} {amount:.12g}" for key, amount in self.exposed.items()]

@@ -197,7 +197,7 @@ def _run(
             complain("nothing was run", "Interrupted")
             return INTERRUPTED
         _say_what_is_left(run)
-        return _show(summary, interruption, as_json=as_json, quiet=quiet)
+        return _show(summary, interruption, start_failed=run.start_failed, as_json=as_json, quiet=quiet)
 
 
 def _say_what_is_left(run: LiveRun) -> None:
@@ -262,7 +262,7 @@ def _state_of(prepared: Prepared, pace: float | None, root: Path | None, held: E
     return state
 
 
-def _show(summary: RunSummary, interruption: Interruption, *, as_json: bool, quiet: bool) -> int:
+def _show(summary: RunSummary, interruption: Interruption, *, start_failed: bool, as_json: bool, quiet: bool) -> int:
     from basis_actors.results.render import print_summary, summary_json
 
     if as_json:
@@ -274,7 +274,7 @@ def _show(summary: RunSummary, interruption: Interruption, *, as_json: bool, qui
     interruption.settle()
     if summary.failure is None:
         return DONE
-    complain(f"{summary.failure}; the log is in {summary.run_dir}", "Failed")
+    complain(f"{summary.failure}; the log is in {summary.run_dir}", "The start failed" if start_failed else "Failed")
     return exit_code_of(summary.failure)
 
 

@@ -16,10 +16,12 @@ from basis_actors.messages.safety import SilentVenue, StartReport, TickAtWork, U
 
 __all__ = [
     "Alert",
+    "AlertDelayed",
     "AlertDelivered",
     "AlertFate",
     "AlertNotDelivered",
     "AlertOutcome",
+    "AlertRouteSeen",
     "CheckHealth",
     "ComponentHealth",
     "EventLogged",
@@ -27,6 +29,8 @@ __all__ = [
     "LoopLag",
     "PortOpened",
     "PortRefused",
+    "ProcessBegins",
+    "ProcessFails",
     "SummaryDue",
     "TickEnded",
     "TradingPhase",
@@ -173,6 +177,13 @@ class AlertNotDelivered(msgspec.Struct, frozen=True):
     reason: str
 
 
+class AlertDelayed(msgspec.Struct, frozen=True):
+    """The source of a route tells its owner that the first try to deliver an alert has failed, and is not the last."""
+
+    alert: Alert
+    reason: str
+
+
 class SummaryDue(msgspec.Struct, frozen=True, gc=False):
     """A route tells itself that there is room for a summary of what it held back."""
 
@@ -192,3 +203,25 @@ class AlertFate(msgspec.Struct, frozen=True, gc=False):
 
     route: str
     outcome: AlertOutcome
+
+
+class AlertRouteSeen(msgspec.Struct, frozen=True, gc=False):
+    """Published by a route when its receiver begins or ceases to take alerts."""
+
+    route: str
+    problem: str | None
+    """Why it takes none; None when it does."""
+
+
+class ProcessBegins(msgspec.Struct, frozen=True, gc=False):
+    """Published once, before a process asks any exchange: people are told, and every route is tried by that."""
+
+    text: str
+    """What runs, and what it finds open."""
+
+
+class ProcessFails(msgspec.Struct, frozen=True, gc=False):
+    """Published when a process ends by a failure that is none of an actor's."""
+
+    text: str
+    error_code: str

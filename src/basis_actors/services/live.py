@@ -54,6 +54,7 @@ from basis_actors.venues.live.unprotected import without_stops
 __all__ = ["LiveRun"]
 
 _LOOK_SECONDS = 0.2
+_ENDS = "the process ends"
 
 
 class LiveRun:
@@ -102,6 +103,8 @@ class LiveRun:
         """Groups that the next process brings to their end."""
         self.without_stops: dict[str, tuple[StopKind, ...]] = {}
         """Stops that were not at the exchange then, by position key."""
+        self.start_failed = False
+        """Whether it ends because it could not even begin to trade; not where it was told to end before that."""
 
     def cancel(self, reason: str) -> None:
         """Stop when the tick that is at work is over: no more ticks, everything on disk."""
@@ -152,17 +155,18 @@ class LiveRun:
             raise
         started = time.perf_counter()
         failure: BaseException | None = None
+        began = False
         try:
-            if await self._began(bus, waiting):
+            if began := await self._began(bus, waiting):
                 unclosed = await self._until_the_end(bus, engine, started, progress)
                 if unclosed is not None:
                     failure = not_closed(unclosed, self._held(engine))
-                    self.actors.tell_failure(failure)
+                    self.actors.tell_failure(failure, _ENDS)
                 await bus.stop()
             else:
                 if self._surroundings.journal is not None and self._is_to_be_closed():
                     failure = never_begun()
-                    self.actors.tell_failure(failure)
+                    self.actors.tell_failure(failure, _ENDS)
                 await _stop_quietly(bus)  # what is given up need not come to its end
         except StopTimeout as error:
             if self._cancelled is not None and loses_nothing(error):
@@ -171,8 +175,9 @@ class LiveRun:
                 failure = failure or error
         except BaseException as error:  # noqa: BLE001 - the summary names it, and `finish` raises what is no failure
             failure = _innermost(error)
+            self.start_failed = not began and isinstance(failure, Exception)
             if not isinstance(failure, BusError):
-                self.actors.tell_failure(failure)
+                self.actors.tell_failure(failure, _ENDS if began else "the start failed")
                 with anyio.CancelScope(shield=True):
                     await _stop_quietly(bus)
         self.left_open = self._held(engine)
@@ -212,6 +217,7 @@ class LiveRun:
     async def _began(self, bus: LiveBus, waiting: Callable[[str], None]) -> bool:
         """Wait for the market, and then for the accounts to be in order; False when somebody stopped that: then no tick
         has begun."""
+        await self.actors.tell_begin()
         market = self._surroundings.market
         if market is None or await self._unless_stopped(lambda: self._learn(market, bus, waiting)):
             self._starts(bus, "bringing the accounts into order")

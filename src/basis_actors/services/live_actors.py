@@ -25,6 +25,7 @@ from basis_actors.logs.domain_event_logger import DomainEventLogger
 from basis_actors.logs.retention import Retention
 from basis_actors.logs.wall_clock import system_clock
 from basis_actors.messages.events import SystemErrorEvent
+from basis_actors.messages.operations import ProcessBegins, ProcessFails
 from basis_actors.ports import OrderJournal
 from basis_actors.services.control.left_behind import last_seen
 from basis_actors.services.market_stream import UNANSWERED
@@ -190,12 +191,28 @@ class LiveActors:
         at = utc_from_ns(self._surroundings.clock.now())
         self._tell_log(error_event(at, "component_logs", error.code, text))
 
-    def tell_failure(self, failure: BaseException) -> None:
-        """Have it logged what ends the process, where that is no failure of an actor, which is logged as such."""
-        if not isinstance(failure, BasisError) or self._bus is None or self._bus.closed:
+    async def tell_begin(self) -> None:
+        """Have people told what begins, and what it finds open as far as that is on disk."""
+        assert self._bus is not None, "they have joined"
+        prepared, watch = self._prepared, self.start_watch
+        if watch is None:
+            money = f"{prepared.capital:,.12g} {prepared.run.share_class.currency}"
+            how = f"on paper, with {money} of its own and nothing open"
+        else:
+            how = f"live, on its accounts; open: {await watch.left() or 'nothing that is known'}"
+        self._bus.publish(ProcessBegins(f"the process begins: {prepared.run.mode.mode}, {how}"))
+
+    def tell_failure(self, failure: BaseException, what: str) -> None:
+        """Have people told and logged what ends the process, where that is no failure of an actor, which is told as
+        such. `what` has failed."""
+        if not isinstance(failure, Exception) or self._bus is None or self._bus.closed:
             return
-        at = utc_from_ns(self._surroundings.clock.now())
-        self._tell_log(error_event(at, PROCESS, failure.code, f"the process ends: {failure.message}"))
+        code, why = "ENGINE-002", f"{type(failure).__name__}: {failure}"
+        if isinstance(failure, BasisError):
+            code, why = failure.code, failure.message
+        text = f"{what}: {why}"
+        self._bus.publish(ProcessFails(text, code))
+        self._tell_log(error_event(utc_from_ns(self._surroundings.clock.now()), PROCESS, code, text))
 
     def tell_waiting(self, venue: str, why: str) -> None:
         """Have it logged that a start waits for an exchange."""

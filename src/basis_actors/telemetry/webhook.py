@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
 from basis_actors.config import AlertsConfig
-from basis_actors.messages.operations import Alert
+from basis_actors.messages.operations import Alert, AlertNotDelivered
 from basis_actors.times import utc_text
 
 __all__ = ["BODIES", "WebhookCourier"]
@@ -62,13 +62,25 @@ class WebhookCourier:
         self._offered.set()
         return True
 
-    async def run(self, delivered: Callable[[Alert], object], given_up: Callable[[Alert, str], object]) -> None:
-        """Deliver what is offered until cancelled, and say of each alert what came of it."""
+    async def run(
+        self,
+        delivered: Callable[[Alert], object],
+        delayed: Callable[[Alert, str], object],
+        given_up: Callable[[Alert, str], object],
+    ) -> None:
+        """Deliver what is offered until cancelled, and say of each alert what came of it, and of one whose first try
+        has failed that it is tried again."""
+
+        def note(state: RetryCallState) -> None:
+            if state.attempt_number == 1 and state.outcome is not None:
+                delayed(self._queue[0], str(state.outcome.exception()))
+
         tries = AsyncRetrying(
             stop=stop_after_attempt(self._config.retries + 1),
             wait=self._pause,
             retry=retry_if_exception_type(_MayPassError),
             sleep=self._sleep,
+            before_sleep=note,
             reraise=True,
         )
         async with self._session() as session:
@@ -83,20 +95,21 @@ class WebhookCourier:
                     self._queue.popleft()
                     delivered(alert)
 
-    async def flush(self, seconds: float, last: Sequence[Alert] = ()) -> int:
-        """Deliver what still waits and then `last`, however many wait, each with one try, for at most so long. How many
-        are left."""
+    async def flush(self, seconds: float, last: Sequence[Alert] = ()) -> Sequence[AlertNotDelivered]:
+        """Deliver what still waits and then `last`, however many wait, each with one try, for at most so long. What is
+        left."""
         self._queue.extend(last)
-        refused = 0
+        left: list[AlertNotDelivered] = []
         with anyio.move_on_after(seconds):
             async with self._session() as session:
                 while self._queue:
                     try:
                         await self._post(session, self._queue[0])
-                    except _RefusedError:
-                        refused += 1
+                    except _RefusedError as error:
+                        left.append(AlertNotDelivered(self._queue[0], str(error)))
                     self._queue.popleft()
-        return refused + len(self._queue)
+        late = f"the {seconds:g} s of a stop were over"
+        return [*left, *(AlertNotDelivered(alert, late) for alert in self._queue)]
 
     async def _next(self) -> Alert:
         """The oldest alert, left in its place; waits for one."""
