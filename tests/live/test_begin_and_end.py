@@ -19,7 +19,7 @@ from tests.telemetry.receiver import Receiver, Reply, receiver
 from basis_actors.bus import WallClock
 from basis_actors.cli.live import _run
 from basis_actors.config import ExchangeVenue
-from basis_actors.errors import Rejected, severity_of
+from basis_actors.errors import Rejected, Transient, severity_of
 from basis_actors.logs.reader import EventLog
 from basis_actors.messages.events import SystemErrorEvent
 from basis_actors.results.summary import RunSummary
@@ -174,3 +174,17 @@ def test_the_last_line_of_a_start_that_fails_says_that_it_was_the_start(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("The start failed: VEN-004: okx has no market BTC-PERP ")
     assert line.endswith(f"; the log is in {here.live.record.run_dir}")
+
+
+async def test_why_a_start_waits_is_told_of_each_exchange(tmp_path: Path) -> None:
+    here, said = Process(tmp_path, None), []
+    here.exchanges["okx"].broken["open"] = [Transient("VEN-003", "okx is closed")]
+
+    def wait(venue: str, why: str | None) -> None:
+        said.append((venue, why))
+        if venue == "okx":
+            here.live.cancel("told so")
+
+    summary = await here.live.run_async(waiting=wait)
+    assert ("okx", "okx is closed") in said
+    assert (summary.failure, here.live.start_failed) == (None, False)

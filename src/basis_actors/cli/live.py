@@ -183,6 +183,8 @@ def _run(
     request: BacktestRequest, begin: Callable[[BacktestRequest, ExitStack], LiveRun], *, as_json: bool, quiet: bool
 ) -> int:
     """Run it, say what came of it, and return the exit code."""
+    from basis_actors.cli.waiting import WaitingLines
+
     with Interruption() as interruption:
         try:
             with progress_display(str(request.mode), wanted=not quiet) as display, ExitStack() as held:
@@ -191,7 +193,7 @@ def _run(
                 run.actors.warn = partial(complain, title="Warning")
                 interruption.hold()
                 interruption.cancels(run.cancel)
-                summary = run.run(display.update, lambda why: complain(why, "Waiting"))
+                summary = run.run(display.update, WaitingLines().note)
                 interruption.cancels(lambda _: None)
         except KeyboardInterrupt:
             complain("nothing was run", "Interrupted")

@@ -16,6 +16,7 @@ __all__ = [
     "NOT_RUNNING",
     "UNREAD",
     "complain",
+    "complain_in_lines",
     "crash",
     "messages",
     "results",
@@ -53,6 +54,21 @@ def complain(text: str, title: str = "Error") -> None:
 
     text = _without_secrets(text)
     messages().print(Text.assemble((f"{title}: ", "bold red"), text), soft_wrap=True)
+
+
+def complain_in_lines(text: str, title: str = "") -> None:
+    """The same for people who watch: lines no longer than the terminal, and what follows the first one indented. May be
+    without a title."""
+    import textwrap
+
+    from rich.text import Text
+
+    console = messages()
+    head = f"{title}: " if title else ""
+    whole = _without_secrets(f"{head}{text}")
+    lines = Text(textwrap.fill(whole, console.width, subsequent_indent="  ", break_on_hyphens=False))
+    lines.stylize("bold red", 0, len(head))
+    console.print(lines, soft_wrap=True)
 
 
 def crash(error: Exception) -> None:

@@ -114,14 +114,18 @@ class LiveRun:
             self._wake()
 
     def run(
-        self, progress: Callable[[Progress], None] = lambda _: None, waiting: Callable[[str], None] = lambda _: None
+        self,
+        progress: Callable[[Progress], None] = lambda _: None,
+        waiting: Callable[[str, str | None], None] = lambda *_: None,
     ) -> RunSummary:
-        """Run until the feed ends or somebody cancels, and return the summary. `waiting` is told each time why the
-        market cannot be opened yet."""
+        """Run until the feed ends or somebody cancels, and return the summary. `waiting` is told each time why an
+        exchange does not show its market yet, and None once it does."""
         return anyio.run(self.run_async, progress, waiting)
 
     async def run_async(
-        self, progress: Callable[[Progress], None] = lambda _: None, waiting: Callable[[str], None] = lambda _: None
+        self,
+        progress: Callable[[Progress], None] = lambda _: None,
+        waiting: Callable[[str, str | None], None] = lambda *_: None,
     ) -> RunSummary:
         """The same inside an event loop."""
         clock, state = self._surroundings.clock, self._surroundings.state
@@ -139,7 +143,7 @@ class LiveRun:
             return await self._live(bus, progress, waiting)
 
     async def _live(
-        self, bus: LiveBus, progress: Callable[[Progress], None], waiting: Callable[[str], None]
+        self, bus: LiveBus, progress: Callable[[Progress], None], waiting: Callable[[str, str | None], None]
     ) -> RunSummary:
         state = self._surroundings.state
         try:
@@ -214,7 +218,7 @@ class LiveRun:
                 self.record.note(f"the next process is not kept from trading: {error}")
         return read_latch(state, now)
 
-    async def _began(self, bus: LiveBus, waiting: Callable[[str], None]) -> bool:
+    async def _began(self, bus: LiveBus, waiting: Callable[[str, str | None], None]) -> bool:
         """Wait for the market, and then for the accounts to be in order; False when somebody stopped that: then no tick
         has begun."""
         await self.actors.tell_begin()
@@ -226,20 +230,21 @@ class LiveRun:
                 return True
         return False
 
-    async def _learn(self, market: LiveMarket, bus: LiveBus, waiting: Callable[[str], None]) -> None:
+    async def _learn(self, market: LiveMarket, bus: LiveBus, waiting: Callable[[str, str | None], None]) -> None:
         """Open the market, while whoever tells people how the process is has begun and does not fail."""
         awaited: dict[str, str] = {}
 
         def wait(venue: str, why: str | None) -> None:
             bus.publish(StartWaits(venue, why))
+            waiting(venue, why)
             if why is None:
                 awaited.pop(venue, None)
             else:
                 if venue not in awaited:
                     self.actors.tell_waiting(venue, why)
+                if awaited.get(venue) != why:
+                    self.record.components.announce("waiting for the market", why=f"{venue}: {why}")
                 awaited[venue] = why
-                self.record.components.announce("waiting for the market", why=f"{venue}: {why}")
-                waiting(f"{venue}: {why}")
             if awaited:
                 self._starts(bus, f"waiting for the market: {'; '.join(map(': '.join, awaited.items()))}")
 

@@ -145,9 +145,7 @@ class CcxtClient:
             return Answer(answer.status, answer.headers, self._hide(answer.text))
         except BaseError as error:
             cause = error.__cause__
-            # An address may be part of it; what follows its path is signed.
-            reason = f"{type(cause or error).__name__} {cause or ''}".partition("?")[0].rstrip()
-            return Lost(self._hide(reason), left=not isinstance(cause, _NEVER_LEFT))
+            return Lost(self._hide(_why_lost(error, cause)), left=not isinstance(cause, _NEVER_LEFT))
         raise RuntimeError(f"ccxt returned from {call} without handing its answer to handle_errors")
 
     async def close(self) -> None:
@@ -158,6 +156,14 @@ class CcxtClient:
         for secret in self._secrets:
             text = text.replace(secret, "[redacted]")
         return text
+
+
+def _why_lost(error: BaseError, cause: BaseException | None) -> str:
+    """Why no answer came."""
+    if isinstance(cause, aiohttp.ClientConnectorError) and not isinstance(cause, aiohttp.ClientSSLError):
+        return f"no connection to {cause.host}:{cause.port}: {cause.strerror or cause.os_error}"
+    # An address may be part of it; what follows its path is signed.
+    return f"{type(cause or error).__name__} {cause or ''}".partition("?")[0].rstrip()
 
 
 def _named(keys: ExchangeKeys | None) -> dict[str, str]:
