@@ -23,6 +23,7 @@ from basis_actors.messages.safety import SwitchStatus
 from basis_actors.services.control.client import ask
 from basis_actors.services.control.protocol import AskStatus
 
+ON_PAPER = "nothing is open in the world, and the next paper process begins with its own capital"
 MAIN = "from basis_actors.cli import main; main()"
 
 
@@ -147,9 +148,12 @@ def test_a_kill_is_there_after_a_restart_also_when_nobody_ran_to_hear_it(house: 
 
     killed = house.say("kill", "--flatten", "--reason", "it restarts and restarts")
     assert (killed.exit_code, killed.stdout) == (3, "")
-    assert "the next one begins killed: it restarts and restarts" in killed.stderr
-    assert "book     is to be closed by the next process" in house.say("status").stdout
+    assert f"the next one begins killed: it restarts and restarts; {ON_PAPER}" in killed.stderr
+    shown = house.say("status").stdout
+    assert "book     there is none to close" in shown
+    assert f"paper {ON_PAPER}" in " ".join(shown.split())
     as_json = house.say("status", "--json")
+    assert json.loads(as_json.stdout)["only_on_paper"] is True
     assert (as_json.exit_code, json.loads(as_json.stdout)["process"]) == (3, None)
     assert json.loads(as_json.stdout)["next_latch"]["flatten"] is True
     house.start()
@@ -171,7 +175,8 @@ def test_a_process_that_is_gone_does_not_run_and_what_it_held_is_told(house: Hou
     assert "next     begins free to trade" in shown.stdout
     held = json.loads(house.say("status", "--json").stdout)["last_seen"]
     # A long path is broken where the line ends.
-    assert f"held{held['at']},by{house.folder}/logs/" in "".join(shown.stdout.split())
+    assert f"held{held['at']},onpaper,by{house.folder}/logs/" in "".join(shown.stdout.split())
+    assert f"paper {ON_PAPER}" in " ".join(shown.stdout.split())
     short = held["positions"]["binance:PerpPosition:BTC-PERP"]
     assert short < 0.0
     assert f"  binance:PerpPosition:BTC-PERP  {short:,.6g}" in shown.stdout
@@ -183,6 +188,11 @@ def test_a_process_that_is_gone_does_not_run_and_what_it_held_is_told(house: Hou
     assert "does not start on accounts: ENGINE-001: failures.json is damaged" in " ".join(shown.stdout.split())
     assert "free to trade" not in shown.stdout
     assert json.loads(house.say("status", "--json").stdout)["refused"].startswith("ENGINE-001")
+    (house.folder / "state" / "btc_basis" / "traded.json").write_bytes(b"{}")
+    killed = house.say("kill", "--flatten")
+    assert (killed.exit_code, "paper" in killed.stderr) == (3, False), "an earlier process has traded on accounts"
+    shown = house.say("status")
+    assert ("book     is to be closed by the next process" in shown.stdout, "paper" in shown.stdout) == (True, False)
 
 
 def test_signals_in_the_last_moments_of_a_process_change_no_exit_code(house: House) -> None:

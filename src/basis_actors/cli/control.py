@@ -26,6 +26,7 @@ _State = Annotated[
 ]
 _Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
 _ROOT = Path("state")
+_ON_PAPER = "nothing is open in the world, and the next paper process begins with its own capital"
 
 
 def kill(
@@ -47,6 +48,7 @@ def kill(
     process: the next one will begin killed.
     """
     from basis_actors.services.control.client import NoProcess, ask, find_state
+    from basis_actors.services.control.left_behind import only_on_paper
     from basis_actors.services.control.protocol import KillRequest
 
     path = find_state(state, mode)
@@ -54,7 +56,8 @@ def kill(
         answer = ask(path, KillRequest(reason=reason, flatten=flatten))
     except NoProcess as nobody:
         latch = _kill_the_next(path, reason, flatten=flatten)
-        complain(f"{nobody.message}; the next one begins {latch.state}: {latch.reason}", "No process")
+        paper = f"; {_ON_PAPER}" if only_on_paper(path) else ""
+        complain(f"{nobody.message}; the next one begins {latch.state}: {latch.reason}{paper}", "No process")
         raise typer.Exit(NOT_RUNNING) from None
     raise typer.Exit(_done(answer))
 
@@ -85,22 +88,21 @@ def status(mode: _Mode = None, *, state: _State = _ROOT, as_json: _Json = False)
     import msgspec
 
     from basis_actors.services.control.client import NoProcess, ask, find_state, latch_left_behind, start_refused
-    from basis_actors.services.control.left_behind import last_seen
+    from basis_actors.services.control.left_behind import last_seen, only_on_paper
     from basis_actors.services.control.protocol import AskStatus
 
     path = find_state(state, mode)
     try:
         answer = ask(path, AskStatus())
     except NoProcess as nobody:
-        latch, last = latch_left_behind(path, datetime.now(UTC)), last_seen(path)
+        paper = only_on_paper(path)
+        latch, last = latch_left_behind(path, datetime.now(UTC)), last_seen(path, on_accounts=not paper)
+        refused = start_refused(path)
         if as_json:
-            typer.echo(
-                msgspec.json.encode(
-                    {"process": None, "next_latch": latch, "last_seen": last, "refused": start_refused(path)}
-                ).decode()
-            )
+            said = {"process": None, "next_latch": latch, "last_seen": last, "refused": refused, "only_on_paper": paper}
+            typer.echo(msgspec.json.encode(said).decode())
         else:
-            _print_left_behind(nobody.message, latch, last, start_refused(path))
+            _print_left_behind(nobody.message, latch, last, refused, on_paper=paper)
         raise typer.Exit(NOT_RUNNING) from None
     if as_json:
         typer.echo(msgspec.json.encode(answer).decode())
@@ -221,7 +223,9 @@ def _moment(time: datetime) -> str:
     return utc_text(time.replace(microsecond=0))
 
 
-def _print_left_behind(nobody: str, latch: Latch, last: LastSeen | None, refused: str | None) -> None:
+def _print_left_behind(
+    nobody: str, latch: Latch, last: LastSeen | None, refused: str | None, *, on_paper: bool
+) -> None:
     """What is known where no process runs: how the next one begins, and what the last one held when it was seen."""
     from basis_actors.times import utc_text
 
@@ -235,11 +239,13 @@ def _print_left_behind(nobody: str, latch: Latch, last: LastSeen | None, refused
     if latch.state != "running":
         rows += _latch_rows(latch, None)
         if latch.flatten:
-            rows.append(("book", "is to be closed by the next process"))
+            rows.append(("book", "there is none to close" if on_paper else "is to be closed by the next process"))
+    if on_paper:
+        rows.append(("paper", _ON_PAPER))
     if last is None or last.at is None or last.positions is None:
         rows.append(("held", "not known" if last is None else f"not known, {last.run_dir} does not say it"))
     else:
-        rows.append(("held", f"{utc_text(last.at)}, by {last.run_dir}"))
+        rows.append(("held", f"{utc_text(last.at)}, {'on paper, ' if on_paper else ''}by {last.run_dir}"))
     _print_rows(rows)
     if last is not None and last.positions:
         _print_positions(last.positions)

@@ -148,7 +148,8 @@ class LiveRun:
         state = self._surroundings.state
         try:
             if state is not None:
-                note_run(state, self.record.run_dir, state.holder)
+                on_paper = self._surroundings.journal is None
+                note_run(state, self.record.run_dir, state.holder, on_paper=on_paper)
             prepared = self._prepared
             self.record.components.announce(
                 "run started", mode=prepared.run.mode.mode, data=prepared.dataset.origin, kind="live"

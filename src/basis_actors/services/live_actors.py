@@ -127,7 +127,7 @@ class LiveActors:
 
     def _start_watch(self, journal: OrderJournal) -> StartWatch:
         state = self._surroundings.state
-        seen = None if state is None else last_seen(state.path)
+        seen = None if state is None else last_seen(state.path, on_accounts=True)
         held = {} if seen is None or seen.positions is None else seen.positions
         currency = self._prepared.run.share_class.currency
         return StartWatch(journal, currency, held, None if seen is None else seen.at)

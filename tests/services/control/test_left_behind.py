@@ -11,7 +11,7 @@ import pytest
 from basis_actors.logs.directory import LogDirectoryManager, RunStatus
 from basis_actors.logs.domain_event_logger import DomainEventLogger
 from basis_actors.messages.events import PositionSnapshot
-from basis_actors.services.control.left_behind import last_seen, note_run
+from basis_actors.services.control.left_behind import last_seen, note_run, only_on_paper
 from basis_actors.services.state import FileStore
 
 pytestmark = pytest.mark.anyio
@@ -19,10 +19,10 @@ AT = datetime(2026, 1, 2, tzinfo=UTC)
 SHORT = "binance:PerpPosition:BTC-PERP"
 
 
-async def process(root: Path, name: str, *amounts: float) -> Path:
+async def process(root: Path, name: str, *amounts: float, on_paper: bool = False) -> Path:
     """The log of a process whose ledger held these shorts one after another; without any it had no ledger."""
     run_dir = LogDirectoryManager.create_run_logs(name, 1, "btc_basis", "basis", 1.0, root)
-    note_run(FileStore(root), run_dir)
+    note_run(FileStore(root), run_dir, on_paper=on_paper)
     log = DomainEventLogger(run_dir, name, 1)
     for amount in amounts:
         log.log(PositionSnapshot(AT, {SHORT: amount}, None, "real", "tick"))
@@ -43,6 +43,25 @@ async def test_the_last_ledger_counts_however_many_processes_had_none_since(tmp_
     seen = last_seen(tmp_path)
     assert seen is not None
     assert (seen.run_dir, seen.positions) == (str(fifth), {SHORT: -4.0})
+
+
+async def test_what_was_held_on_paper_is_never_held_on_accounts(tmp_path: Path) -> None:
+    def held(*, on_accounts: bool) -> tuple[str, float] | None:
+        seen = last_seen(tmp_path, on_accounts=on_accounts)
+        return None if seen is None or seen.positions is None else (seen.run_dir, seen.positions[SHORT])
+
+    paper = await process(tmp_path, "paper", -1.0, on_paper=True)
+    assert (held(on_accounts=False), held(on_accounts=True)) == ((str(paper), -1.0), None)
+    assert only_on_paper(tmp_path)
+    await process(tmp_path, "refused")
+    assert (held(on_accounts=False), held(on_accounts=True)) == ((str(paper), -1.0), None)
+    assert not only_on_paper(tmp_path), "the last was not on paper"
+    traded = await process(tmp_path, "traded", -2.0)
+    for name in ("again", "once-more"):
+        paper = await process(tmp_path, name, -3.0, on_paper=True)
+        assert (held(on_accounts=False), held(on_accounts=True)) == ((str(paper), -3.0), (str(traded), -2.0))
+    FileStore(tmp_path).write("traded.json", b"{}")
+    assert not only_on_paper(tmp_path), "what it has traded may be open"
 
 
 async def test_how_the_last_process_ended_is_told_by_its_log(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from basis_actors.logs.directory import LogDirectoryManager, state_of
 from basis_actors.logs.reader import EventLog
 from basis_actors.messages.events import PositionSnapshot
 from basis_actors.ports import StateStore
+from basis_actors.services.continuity import has_traded
 from basis_actors.services.state import FileStore, Holder
 
-__all__ = ["Ending", "LastSeen", "last_process", "last_seen", "note_run"]
+__all__ = ["Ending", "LastSeen", "last_process", "last_seen", "note_run", "only_on_paper"]
 
 _FILE: Final = "run.json"
 
@@ -26,8 +27,17 @@ _FILE: Final = "run.json"
 class _Run(msgspec.Struct, frozen=True):
     run_dir: str
     before: str | None = None
-    """Of the last process before it that had a ledger; None where there is none."""
+    """Of the last process before it that had a ledger; None where there is none. One on accounts counts before any on
+    paper."""
     process: Holder | None = None
+    on_paper: bool = False
+    before_on_paper: bool = False
+
+    @property
+    def places(self) -> tuple[tuple[str, bool], ...]:
+        """Where there may be a ledger, the newest first, and whether it is one on paper."""
+        here = (self.run_dir, self.on_paper)
+        return (here,) if self.before is None else (here, (self.before, self.before_on_paper))
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,12 +64,14 @@ class LastSeen(msgspec.Struct, frozen=True, kw_only=True):
     """Of the last process itself."""
 
 
-def note_run(store: StateStore, run_dir: Path, process: Holder | None = None) -> None:
-    """Remember a process, where it logs, and where the one before it did that had a ledger: this one may end before it
-    has one. Raises BasisError ENGINE-004."""
+def note_run(store: StateStore, run_dir: Path, process: Holder | None = None, *, on_paper: bool = False) -> None:
+    """Remember a process, where it logs, whether it is on paper, and where the one before it logged that had a ledger:
+    this one may end before it has one. Raises BasisError ENGINE-004."""
     last = _read(store)
-    before = None if last is None else last.run_dir if _book_of(last.run_dir) is not None else last.before
-    store.write(_FILE, msgspec.json.encode(_Run(str(run_dir.resolve()), before, process)))
+    places = () if last is None else sorted(last.places, key=lambda place: place[1])
+    before, before_on_paper = next((place for place in places if _book_of(place[0]) is not None), (None, False))
+    run = _Run(str(run_dir.resolve()), before, process, on_paper, before_on_paper)
+    store.write(_FILE, msgspec.json.encode(run))
 
 
 def last_process(path: Path) -> Holder | None:
@@ -68,14 +80,25 @@ def last_process(path: Path) -> Holder | None:
     return None if run is None else run.process
 
 
-def last_seen(path: Path) -> LastSeen | None:
-    """What is known of the last process of a state directory; None where no process has said where it logs."""
+def only_on_paper(path: Path) -> bool:
+    """Whether the last process of a state directory was on paper, and none before it traded on accounts: then nothing
+    is open in the world for all that is known here."""
+    run = _read(FileStore(path))
+    try:
+        return run is not None and run.on_paper and not has_traded(FileStore(path))
+    except BasisError:
+        return False
+
+
+def last_seen(path: Path, *, on_accounts: bool = False) -> LastSeen | None:
+    """What is known of the last process of a state directory; None where no process has said where it logs. A ledger on
+    paper is none `on_accounts`."""
     run = _read(FileStore(path))
     if run is None:
         return None
     ending = _ending_of(run.run_dir)
-    for run_dir in filter(None, (run.run_dir, run.before)):
-        book = _book_of(run_dir)
+    for run_dir, is_paper in run.places:
+        book = None if on_accounts and is_paper else _book_of(run_dir)
         if book is not None:
             return LastSeen(run_dir=run_dir, at=book.timestamp, positions=book.positions, ending=ending)
     return LastSeen(run_dir=run.run_dir, at=None, positions=None, ending=ending)
