@@ -170,7 +170,7 @@ def test_the_last_line_of_a_start_that_fails_says_that_it_was_the_start(
 ) -> None:
     here = Process(tmp_path, None)
     here.exchanges["okx"].broken["open"] = [UNKNOWN]
-    assert _run(here.request, lambda _request, _held: here.live, as_json=False, quiet=True) == 1
+    assert _run(here.request, lambda _request, _held: here.live, accounts=None, as_json=False, quiet=True) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("The start failed: VEN-004: okx has no market BTC-PERP ")
     assert line.endswith(f"; the log is in {here.live.record.run_dir}")

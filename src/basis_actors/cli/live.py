@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from basis_actors.results.summary import RunSummary
+    from basis_actors.services.left_on_disk import LeftOnDisk
     from basis_actors.services.live import LiveRun
     from basis_actors.services.preparation import BacktestRequest, Prepared
     from basis_actors.services.state import StateDirectory
@@ -133,7 +134,7 @@ def live(
         begin = partial(_played_back, pace=_pace_of(speed or "1"), root=state, flattens=flatten)
     else:
         begin = partial(_on_paper if paper else _on_accounts, root=state, flattens=flatten)
-    raise typer.Exit(_run(request, begin, as_json=as_json, quiet=quiet))
+    raise typer.Exit(_run(request, begin, accounts=None if paper else state, as_json=as_json, quiet=quiet))
 
 
 def _require_sense(
@@ -180,9 +181,14 @@ def _pace_of(text: str) -> float | None:
 
 
 def _run(
-    request: BacktestRequest, begin: Callable[[BacktestRequest, ExitStack], LiveRun], *, as_json: bool, quiet: bool
+    request: BacktestRequest,
+    begin: Callable[[BacktestRequest, ExitStack], LiveRun],
+    *,
+    accounts: Path | None,
+    as_json: bool,
+    quiet: bool,
 ) -> int:
-    """Run it, say what came of it, and return the exit code."""
+    """Run it, say what came of it, and return the exit code. `accounts` is where the state of one on accounts is."""
     from basis_actors.cli.waiting import WaitingLines
 
     with Interruption() as interruption:
@@ -197,12 +203,33 @@ def _run(
                 interruption.cancels(lambda _: None)
         except KeyboardInterrupt:
             complain("nothing was run", "Interrupted")
+            if accounts is not None:
+                _say_what_was_left(request, accounts)
             return INTERRUPTED
         _say_what_is_left(run)
         return _show(summary, interruption, start_failed=run.start_failed, as_json=as_json, quiet=quiet)
 
 
-def _say_what_is_left(run: LiveRun) -> None:
+def _say_what_was_left(request: BacktestRequest, root: Path) -> None:
+    """What earlier processes have left, where this one has not come to be one."""
+    import anyio
+
+    from basis_actors.errors import BasisError
+    from basis_actors.services.left_on_disk import left_on_disk
+    from basis_actors.services.preparation import configured
+
+    try:
+        left = anyio.run(left_on_disk, configured(request), root)
+    except BasisError as error:
+        complain(f"what earlier processes have left was not read: {error}", "Warning")
+        return
+    except KeyboardInterrupt:
+        return
+    if left is not None:
+        _say_what_is_left(left)
+
+
+def _say_what_is_left(run: LiveRun | LeftOnDisk) -> None:
     for order in run.undecided:
         what = f"{order.side} {order.amount:.6g} {order.symbol} on {order.venue} ({order.client_id})"
         complain(what, "Undecided")

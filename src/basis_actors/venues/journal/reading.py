@@ -1,24 +1,42 @@
-"""Defines how the contents of a journal on disk are read: once, when a process opens it."""
+"""Defines how the contents of a journal on disk are read: once, when a process opens it, or while none has it."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from basis_actors.errors import BasisError
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.exchange import Payment, VenueFill
 from basis_actors.messages.journal import Intent, IntentState, JournalEntry, LastHeld
 from basis_actors.messages.orders import Order
-from basis_actors.venues.journal.memory import JournalBook, Kept
+from basis_actors.venues.journal.memory import JournalBook, Kept, MemoryJournal
+from basis_actors.venues.journal.tables import VERSION
 
-__all__ = ["UNREADABLE", "read_book"]
+__all__ = ["UNREADABLE", "journal_at_rest", "read_book"]
 
 UNREADABLE: Final = (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError)
 """What contents that no process of ours wrote raise when they are decoded."""
+
+
+def journal_at_rest(path: Path) -> MemoryJournal:
+    """What is in a file that no process has, to be looked at: nothing is taken over or changed on disk. Raises
+    BasisError ENGINE-004."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version != VERSION:
+                raise ValueError(f"it has the layout {version}, {VERSION} was expected")
+            deployment, incarnation = connection.execute("SELECT deployment, incarnation FROM journal").fetchone()
+            return MemoryJournal(deployment, read_book(connection, incarnation))
+    except (OSError, sqlite3.Error, *UNREADABLE) as error:
+        raise BasisError("ENGINE-004", f"order journal {path} cannot be read: {error}") from error
 
 
 def read_book(connection: sqlite3.Connection, incarnation: int) -> JournalBook:
