@@ -96,7 +96,9 @@ def broken(content: bytes) -> Mapping[str, bytes]:
     return {"losses.json": content}
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"currency":"USDT"}', b"\xff\xfe", b"null"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"currency":"USDT"}', b"\xff\xfe", b'{"currency":"\xff"}', b"null"]
+)
 def test_damaged_marks_are_refused_by_name(content: bytes) -> None:
     with pytest.raises(BasisError, match=r"^ENGINE-001: losses.json is damaged .* remove it to begin anew"):
         LossMarks("USDT", MemoryStore(broken(content)))

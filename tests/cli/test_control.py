@@ -188,6 +188,10 @@ def test_a_process_that_is_gone_does_not_run_and_what_it_held_is_told(house: Hou
     assert "does not start on accounts: ENGINE-001: failures.json is damaged" in " ".join(shown.stdout.split())
     assert "free to trade" not in shown.stdout
     assert json.loads(house.say("status", "--json").stdout)["refused"].startswith("ENGINE-001")
+    (house.folder / "state" / "btc_basis" / "losses.json").write_bytes(b'{"currency":')
+    shown = " ".join(house.say("status").stdout.split())
+    assert "does not start on accounts: ENGINE-001: losses.json is damaged (" in shown
+    assert "remove it to begin anew; ENGINE-001: failures.json is damaged (" in shown
     (house.folder / "state" / "btc_basis" / "traded.json").write_bytes(b"{}")
     killed = house.say("kill", "--flatten")
     assert (killed.exit_code, "paper" in killed.stderr) == (3, False), "an earlier process has traded on accounts"

@@ -12,9 +12,10 @@ from basis_actors.messages.book import PositionsView, Trigger
 from basis_actors.ports import StateStore
 from basis_actors.times import NS_PER_SECOND
 
-__all__ = ["LossMarks", "growth_so_far"]
+__all__ = ["LossMarks", "growth_so_far", "marks_problem"]
 
 _FILE: Final = "losses.json"
+_REMEDY: Final = f"losses cannot be measured from it; repair {_FILE} in the state directory, or remove it to begin anew"
 _DAY_NS: Final = 86_400 * NS_PER_SECOND
 
 
@@ -89,6 +90,16 @@ def growth_so_far(store: StateStore | None, currency: str) -> EquityGrowth:
     return _growth(_read(store, currency), currency)
 
 
+def marks_problem(store: StateStore) -> str | None:
+    """What keeps the next process from measuring losses from where the last one left them; None where nothing does. In
+    which currency it counts is not known here."""
+    try:
+        _decoded(store)
+    except BasisError as error:
+        return str(error)
+    return None
+
+
 def _growth(record: _Record | None, currency: str) -> EquityGrowth:
     if record is None:
         return EquityGrowth(currency)
@@ -96,15 +107,18 @@ def _growth(record: _Record | None, currency: str) -> EquityGrowth:
 
 
 def _read(store: StateStore | None, currency: str) -> _Record | None:
-    content = None if store is None else store.read(_FILE)
-    if content is None:
-        return None
-    remedy = f"losses cannot be measured from it; repair {_FILE} in the state directory, or remove it to begin anew"
-    try:
-        record = msgspec.json.decode(content, type=_Record)
-    except msgspec.DecodeError as error:
-        raise BasisError("ENGINE-001", f"{_FILE} is damaged ({error}): {remedy}") from error
-    if record.currency != currency:
-        text = f"{_FILE} is counted in {record.currency}, {currency} was expected: {remedy}"
+    record = None if store is None else _decoded(store)
+    if record is not None and record.currency != currency:
+        text = f"{_FILE} is counted in {record.currency}, {currency} was expected: {_REMEDY}"
         raise BasisError("ENGINE-001", text)
     return record
+
+
+def _decoded(store: StateStore) -> _Record | None:
+    content = store.read(_FILE)
+    if content is None:
+        return None
+    try:
+        return msgspec.json.decode(content, type=_Record)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BasisError("ENGINE-001", f"{_FILE} is damaged ({error}): {_REMEDY}") from error

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from basis_actors.actors.failure_pause import pause_problem
 from basis_actors.actors.latch_file import killed_for, read_latch, write_latch
+from basis_actors.actors.loss_marks import marks_problem
 from basis_actors.config import mode_names
 from basis_actors.errors import BasisError
 from basis_actors.messages.safety import Latch, TradingState
@@ -66,7 +67,7 @@ def ask(path: Path, request: Request) -> Answer:
         raise BasisError("ENGINE-002", f"{_named(holder)} gave no answer: it is about to end; ask again")
     try:
         answer: Answer | Refused = msgspec.json.decode(line, type=Answer | Refused)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BasisError("ENGINE-002", f"{_named(holder)} gave an answer that cannot be read: {error}") from error
     if isinstance(answer, Refused):
         raise BasisError("ENGINE-002", f"{_named(holder)} refused: {answer.message}")
@@ -80,7 +81,8 @@ def latch_left_behind(path: Path, now: datetime) -> Latch:
 
 def start_refused(path: Path) -> str | None:
     """What in a state directory keeps the next process from starting on accounts; None where nothing of it is known."""
-    return pause_problem(FileStore(path))
+    store = FileStore(path)
+    return "; ".join(filter(None, (marks_problem(store), pause_problem(store)))) or None
 
 
 def latch_without_process(path: Path, latch: Latch) -> Latch:
