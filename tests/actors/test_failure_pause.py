@@ -281,6 +281,7 @@ async def test_a_failure_that_cannot_be_written_down_counts_and_is_said(runtime:
         b"{",
         b"[]",
         b"\xff\xfe\x00",
+        b'{"\xff": 1}',
         b'{"failures": "two"}',
         b'{"failures": 1, "wait": 3}',
         b'{"failures": -1}',

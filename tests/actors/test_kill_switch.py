@@ -366,7 +366,9 @@ DAMAGED = [b"", b"{", b"null", b"[]", b"\xff\xfe", b'{"state":"running"}', b'{"s
 GOOD = b'{"state":"running","reason":"r","who":"w","since":"2024-01-01T00:00:00Z"}'
 
 
-@pytest.mark.parametrize("content", [*DAMAGED, GOOD[:-1], GOOD[:-1] + b',"more":1}', GOOD + b"x"])
+@pytest.mark.parametrize(
+    "content", [*DAMAGED, GOOD.replace(b'"r"', b'"\xff"'), GOOD[:-1], GOOD[:-1] + b',"more":1}', GOOD + b"x"]
+)
 async def test_a_damaged_latch_counts_as_killed_until_somebody_resumes(runtime: Runtimes, content: bytes) -> None:
     room = Room(runtime, MemoryStore({LATCH_FILE: content}))
     async with room.bus:

@@ -116,6 +116,8 @@ def test_who_held_it_last_is_known_afterwards(tmp_path: Path) -> None:
         with pytest.raises(BasisError, match="is taken by"):
             StateDirectory(tmp_path, holder())
     assert holder_of(path) == (holder(), False), "whoever only looked after it is not the last"
+    (path / "state.lock").write_bytes(b'{"host":"\xff"}')
+    assert holder_of(path) == (None, False)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"pid": "x"}'])

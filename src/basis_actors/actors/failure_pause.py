@@ -107,7 +107,7 @@ def _read(store: StateStore | None) -> _Record:
         return _Record()
     try:
         return msgspec.json.decode(content, type=_Record)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         text = f"{_FILE} is damaged ({error}): nobody knows how long to wait after orders that failed"
         raise BasisError(
             "ENGINE-001", f"{text}; repair it in the state directory, or remove it to wait no longer"

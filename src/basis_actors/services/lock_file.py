@@ -94,7 +94,7 @@ def said_in(path: Path) -> Holder | None:
     """Who held it last, by its own word; None where it does not say."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Holder)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

@@ -283,6 +283,7 @@ async def test_a_socket_that_a_killed_process_left_is_replaced(tmp_path: Path) -
         b'{"type":"resume"} {"type":"kill","reason":"x"}\n',
         b'{"type":"status"',
         b"\xff\xfe\n",
+        b'{"type":"kill","reason":"\xff"}\n',
         b"",
     ],
 )

@@ -32,6 +32,8 @@ async def process(root: Path, name: str, *amounts: float, on_paper: bool = False
 
 async def test_the_last_ledger_counts_however_many_processes_had_none_since(tmp_path: Path) -> None:
     assert last_seen(tmp_path) is None
+    FileStore(tmp_path).write("run.json", b'{"run_dir":"\xff"}')
+    assert last_seen(tmp_path) is None
     await process(tmp_path, "first", -1.0)
     second = await process(tmp_path, "second", -2.0, -3.0)
     for name in ("third", "fourth"):

@@ -108,7 +108,7 @@ def _read(store: StateStore) -> _Run | None:
     try:
         content = store.read(_FILE)
         return None if content is None else msgspec.json.decode(content, type=_Run)
-    except (BasisError, msgspec.DecodeError):
+    except (BasisError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

@@ -172,7 +172,7 @@ async def _request(stream: SocketStream) -> Request | Refused:
     try:
         line = await BufferedByteReceiveStream(stream).receive_until(b"\n", LONGEST_LINE)
         request: Request = msgspec.json.decode(line, type=Request)
-    except (anyio.IncompleteRead, anyio.DelimiterNotFound, msgspec.DecodeError) as error:
+    except (anyio.IncompleteRead, anyio.DelimiterNotFound, msgspec.DecodeError, UnicodeDecodeError) as error:
         return Refused(f"one line of JSON with a known request was expected: {error}")
     return request
 
