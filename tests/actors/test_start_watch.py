@@ -15,7 +15,7 @@ from basis_actors.actors.start_watch import StartWatch
 from basis_actors.bus.testkit import Probe, Runtimes
 from basis_actors.messages.events import SystemErrorEvent
 from basis_actors.messages.journal import IntentState
-from basis_actors.messages.operations import TradingPhase, TradingStatus
+from basis_actors.messages.operations import ProcessFails, TradingPhase, TradingStatus
 from basis_actors.messages.safety import StartReport, StartWaits
 from basis_actors.venues.journal.memory import MemoryJournal
 
@@ -34,7 +34,7 @@ class Watched:
         for actor in (self.log, self.told, StartWatch(journal, "USDT", held, AT)):
             self.bus.add(actor)
 
-    async def says(self, message: StartWaits | TradingStatus) -> StartReport:
+    async def says(self, message: StartWaits | TradingStatus | ProcessFails) -> StartReport:
         """Its last report once it has heard that."""
         self.bus.publish(message)
         await self.bus.settled()
@@ -123,3 +123,10 @@ async def test_whatever_is_more_than_cash_is_open_and_an_end_before_trading_is_t
         "the process waits for okx",
         "the process ends before it has traded",
     ]
+
+
+async def test_a_start_that_fails_does_not_end_for_want_of_an_answer(runtime: Runtimes) -> None:
+    async with watched(runtime, MemoryJournal("d1"), {"okx:PerpPosition:BTC-PERP": 2.0}) as here:
+        await here.says(StartWaits("okx", "it says nothing"))
+        await here.says(ProcessFails("the start failed: bybit has no BTC-PERP", "VEN-004"))
+    assert [error.message.partition(":")[0] for error in here.errors] == ["the process waits for okx"]

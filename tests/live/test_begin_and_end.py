@@ -40,7 +40,8 @@ class Process:
         self, folder: Path, there: Receiver | None, journal: MemoryJournal | None = None, **alerts: Any
     ) -> None:
         routes = {"oncall": {"format": "json", "min_severity": "CRITICAL"}} if there is not None else {}
-        component = {"monitoring": {"port": 0}, "alerts": {"routes": routes, **alerts}}
+        feed = {"reconnect_seconds": 0.001}
+        component = {"monitoring": {"port": 0}, "alerts": {"routes": routes, **alerts}, "market_feed": feed}
         request = BacktestRequest(
             mode="btc_basis", out=folder, runtime="live", capital=50_000.0, overrides={"component_config": component}
         )
@@ -176,15 +177,17 @@ def test_the_last_line_of_a_start_that_fails_says_that_it_was_the_start(
     assert line.endswith(f"; the log is in {here.live.record.run_dir}")
 
 
-async def test_why_a_start_waits_is_told_of_each_exchange(tmp_path: Path) -> None:
+async def test_why_a_start_waits_is_told_at_each_try_and_written_down_once(tmp_path: Path) -> None:
     here, said = Process(tmp_path, None), []
-    here.exchanges["okx"].broken["open"] = [Transient("VEN-003", "okx is closed")]
+    here.exchanges["okx"].broken["open"] = [Transient("VEN-003", "okx is closed")] * 4
 
     def wait(venue: str, why: str | None) -> None:
         said.append((venue, why))
-        if venue == "okx":
+        if said.count(("okx", "okx is closed")) == 3:
             here.live.cancel("told so")
 
     summary = await here.live.run_async(waiting=wait)
-    assert ("okx", "okx is closed") in said
     assert (summary.failure, here.live.start_failed) == (None, False)
+    lines = (here.live.record.run_dir / "engine.log").read_text().splitlines()
+    written = [line["why"] for line in map(json.loads, lines) if line["event"] == "waiting for the market"]
+    assert written == ["okx: okx is closed"]
