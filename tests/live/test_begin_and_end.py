@@ -30,6 +30,8 @@ from basis_actors.services.surroundings import Surroundings, simulated_venues
 from basis_actors.venues.journal.memory import MemoryJournal
 
 pytestmark = pytest.mark.anyio
+NEVER = 60.0
+"""Seconds after which a test has failed that waits for something."""
 UNKNOWN = Rejected("VEN-004", "okx has no market BTC-PERP")
 
 
@@ -65,6 +67,10 @@ class Process:
 
     async def health(self, word: str) -> list[str]:
         """The problems of the process, once one of them has a word in it."""
+        with anyio.fail_after(NEVER):
+            return await self._problems(word)
+
+    async def _problems(self, word: str) -> list[str]:
         async with ClientSession() as session:
             while True:
                 watching = self.live.actors.monitoring
