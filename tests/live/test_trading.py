@@ -239,7 +239,7 @@ async def test_a_start_can_be_asked_and_is_killed_before_it_trades(there: Street
     await there.until(process, lambda: "starting: waiting for the market: okx" in ask(there, "status"))
     killed = " ".join(ask(there, "kill", *(["--flatten"] if flatten else [])).split())
     assert "now starting: waiting for the market: okx" in killed
-    assert ("book is to be closed from the first tick on; nothing is yet" in killed) is flatten
+    assert ("book is to be closed, and nothing is closed anywhere before okx answers" in killed) is flatten
     assert "is being closed" not in killed
     there.exchanges["okx"].faults.clear()
     there.exchanges["bybit"].faults.answer("GET /v5/account/*", 503, {}, times=FOREVER)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import subprocess
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 from tests.exchange.faults import FOREVER
 from tests.live.street import KEYS, Street
-from tests.live.test_trading import ask
+from tests.live.test_trading import ask, bought
 from tests.telemetry.receiver import receiver
+from typer.testing import CliRunner, Result
 
+from basis_actors.cli.app import app
 from basis_actors.logs.reader import EventLog
 from basis_actors.logs.replay import replay
 from basis_actors.messages.events import PositionSnapshot, SystemErrorEvent
 
 pytestmark = [pytest.mark.anyio, pytest.mark.long]
 HELD = "binance:PerpPosition:BTC-PERP"
+LOT = Decimal("0.00001")
+"""Of spot; a fee is taken of what is bought."""
 
 
 async def begin_and_kill(there: Street) -> None:
@@ -65,6 +70,27 @@ def told(there: Street, process: subprocess.Popen[str]) -> list[SystemErrorEvent
     return [event for event in events if event.component == "start_watch"]
 
 
+def kill(there: Street) -> Result:
+    return CliRunner().invoke(app, ["kill", "btc_basis", "--state", str(there.state), "--flatten"])
+
+
+def unclosed_lines(there: Street, process: subprocess.Popen[str]) -> list[str]:
+    """What its log says of a book that is to be closed and is not."""
+    events = EventLog(there.run_dir(process)).events(SystemErrorEvent)
+    return [event.message for event in events if "nothing is closed anywhere" in event.message]
+
+
+def health_url(there: Street, process: subprocess.Popen[str]) -> str:
+    line = (there.run_dir(process) / "metrics.log").read_text().splitlines()[0]
+    return str(json.loads(line)["health"])
+
+
+def sent_to(there: Street, venue: str) -> int:
+    """How many orders of ours have arrived at an exchange."""
+    names = {"binance": "newClientOrderId", "bybit": "orderLinkId", "okx": "clOrdId"}
+    return sum(there.exchanges[venue].journal.orders_sent(names[venue]).values())
+
+
 async def test_what_is_open_is_told_while_a_start_waits_and_the_book_is_closed_once_all_answer(there: Street) -> None:
     await begin_and_kill(there)
     short = float(there.position("binance"))
@@ -94,8 +120,7 @@ async def test_what_is_open_is_told_while_a_start_waits_and_the_book_is_closed_o
             assert part in beginning["message"]
         assert [alert["message"] for alert in later] == [begun.message]
 
-        line = json.loads((there.run_dir(process) / "metrics.log").read_text().splitlines()[0])
-        async with ClientSession() as session, session.get(line["health"]) as answer:
+        async with ClientSession() as session, session.get(health_url(there, process)) as answer:
             health = await answer.json()
         assert health["start"]["waits_for"][0]["domain"] == "okx"
         assert [one["client_id"] for one in health["undecided"]] == [order["client_id"]]
@@ -111,9 +136,25 @@ async def test_what_is_open_is_told_while_a_start_waits_and_the_book_is_closed_o
         assert f"{HELD} {short:.6g}" in text
 
         sent = there.orders
-        killed = " ".join(ask(there, "kill", "--flatten").split())
-        assert "nothing is yet; for that okx has to answer" in killed
+        killed = kill(there)
+        assert killed.exit_code == 1
+        (line,) = killed.stderr.splitlines()
+        title, _, unclosed = line.partition(": ")
+        assert title == "Killed, but"
+        assert unclosed.startswith(
+            "nothing is closed anywhere before okx answers. By hand, wherever you reach an exchange"
+        )
         assert json.loads((there.state / "btc_basis" / "latch.json").read_text())["flatten"] is True
+        assert shown(there)["unclosed"] == unclosed
+        text = ask(there, "status")
+        assert max(map(len, text.splitlines())) <= 80
+        assert f"book is to be closed, and {unclosed}" in " ".join(text.split())
+        await there.until(
+            process, lambda: unclosed_lines(there, process) == [f"the book is to be closed, and {unclosed}"]
+        )
+        async with ClientSession() as session, session.get(health_url(there, process)) as answer:
+            health = await answer.json()
+        assert health["trading"]["reason"].endswith(f"; {unclosed}")
         assert there.orders == sent
         comes_back(there)
         await there.until(process, lambda: shown(there)["book_closed"])
@@ -122,8 +163,34 @@ async def test_what_is_open_is_told_while_a_start_waits_and_the_book_is_closed_o
         assert "no longer waits" in told(there, process)[1].message
         code, _, stderr = await there.stopped(process)
     assert code == 0, stderr
+    assert len(unclosed_lines(there, process)) == 1
     assert [there.position(venue) for venue in there.exchanges] == [0, 0, 0]
     assert there.twice == {}
+    assert replay(there.run_dir(process)).findings == []
+
+
+async def test_what_was_closed_by_hand_meanwhile_is_not_closed_again(there: Street) -> None:
+    await begin_and_kill(there)
+    process = await waiting(there)
+    kill(there)
+    spot = there.exchanges["binance"].account
+    for venue in ("binance", "bybit"):
+        short = there.position(venue)
+        there.exchanges[venue].account.trade_by_hand("BTC-PERP", f"{-short}")
+        spot.trade_by_hand("BTC/USDT", f"{-min(-short, bought(there).quantize(LOT, ROUND_DOWN))}")
+    at_bybit = sent_to(there, "bybit")
+    undecided = [order["venue"] for order in shown(there)["undecided"]]
+    assert undecided == ["okx"], "the leg that the process itself finds out about"
+    comes_back(there)
+    await there.until(process, lambda: shown(there)["book_closed"])
+    code, _, stderr = await there.stopped(process)
+    assert code == 0, stderr
+    assert [there.position(venue) for venue in there.exchanges] == [0, 0, 0]
+    assert bought(there) < Decimal("0.001"), "none of the spot is left"
+    assert (sent_to(there, "bybit"), there.twice) == (at_bybit, {}), "nothing was left there"
+    errors = [event.error_code for event in EventLog(there.run_dir(process)).events(SystemErrorEvent)]
+    assert "VEN-009" not in errors, "what a person traded is in the history of the exchange"
+    assert "EXEC-006" not in errors
     assert replay(there.run_dir(process)).findings == []
 
 

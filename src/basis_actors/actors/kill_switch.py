@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from basis_actors.actors.latch_effects import TRADERS, commands_of, phase_of, severity_of_latch, wording
+from basis_actors.actors.latch_effects import TRADERS, commands_of, phase_of, severity_of_latch, unclosed, wording
 from basis_actors.actors.latch_file import killed_for, read_latch, write_latch
 from basis_actors.actors.reporting import STOPPED_CODE, error_event
 from basis_actors.actors.standstill import Standstill
@@ -91,6 +91,8 @@ class KillSwitch(Actor):
         """What it was before somebody killed the process."""
         self._to_level = False
         """Whether it has become known late what became of an order."""
+        self._why_open: str | None = None
+        """Why nothing is closed that is to be, as was said last."""
 
     def pre_start(self) -> None:
         """Begin as the last process ended."""
@@ -282,12 +284,15 @@ class KillSwitch(Actor):
         self._board.see_phase(status)
         if self._board.begun and not began:
             self._standstill.trading_begins()
+            self._show_why_open()
             self.tell("engine", AskPulse())
 
     @on(StartReport)
     def note_start(self, report: StartReport) -> None:
-        """Whoever asks is told what the process waits for, and what is open meanwhile."""
+        """Whoever asks is told what the process waits for, and what is open meanwhile; where the book is to be closed,
+        everybody is told that nothing is."""
         self._standstill.start_seen(report)
+        self._show_why_open()
 
     @on(StateUnwritable)
     def note_unwritable(self, state: StateUnwritable) -> None:
@@ -369,8 +374,8 @@ class KillSwitch(Actor):
         for actor, command in commands_of(self._latch):
             self._command(actor, command)
         self.publish(CancelOrders(self.now))
-        self._show()
         self._say(f"trading is {wording(latch)}", severity_of_latch(latch))
+        self._show()
         return self._keep(latch)
 
     def _command(self, actor: str, command: ReduceOnly | CloseBook | StopTrading | ResumeTrading) -> None:
@@ -398,7 +403,15 @@ class KillSwitch(Actor):
 
     def _show(self) -> None:
         """Tell whoever watches the process."""
-        self.publish(phase_of(self._latch, begun=self._board.begun))
+        why_open = unclosed(self._latch, self._standstill.start)
+        self.publish(phase_of(self._latch, why_open, begun=self._board.begun))
+        if why_open is not None:
+            self._say(f"the book is to be closed, and {why_open}", Severity.HIGH)
+        self._why_open = why_open
+
+    def _show_why_open(self) -> None:
+        if unclosed(self._latch, self._standstill.start) != self._why_open:
+            self._show()
 
     def _say(self, text: str, severity: Severity) -> None:
         self.log(error_event(utc_from_ns(self.now), self.name, STOPPED_CODE, text, severity=severity))

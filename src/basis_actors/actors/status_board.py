@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from basis_actors.actors.latch_effects import unclosed
 from basis_actors.actors.standstill import Standstill
 from basis_actors.actors.stop_causes import StopCauses
 from basis_actors.messages.book import PositionsView
@@ -102,6 +103,7 @@ class StatusBoard:
             concerns=tuple(self._concerns.values()),
             put_off=self.put_off(now),
             book_closed=self.book_closed,
+            unclosed=unclosed(latch, self._standstill.start),
             closing_slowly=self.closing_slowly,
             causes=tuple(f"{cause.code}: {cause.text}" for cause in causes),
             next_tick=self.next_tick(now),

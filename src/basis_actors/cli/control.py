@@ -42,10 +42,11 @@ def kill(
 
     Without --flatten everything stays as it is: the strategy decides nothing any more, and nothing is sent. With it
     the strategy closes the book as in an emergency, with orders that only reduce. The command does not wait for that:
-    the line `book` of `status` says "is closed" once it is done.
+    the line `book` of `status` says "is closed" once it is done. While a start waits for an exchange nothing is closed
+    anywhere: the command says so, and the closing begins once every exchange has answered.
 
-    Exit codes: 0 stopped, and closing the book has been asked for; 1 refused in whole or in part, 2 bad input, 3 no
-    process: the next one will begin killed.
+    Exit codes: 0 stopped, and closing the book has been asked for; 1 refused in whole or in part, or nothing can be
+    closed yet, 2 bad input, 3 no process: the next one will begin killed.
     """
     from basis_actors.services.control.client import NoProcess, ask, find_state
     from basis_actors.services.control.left_behind import only_on_paper
@@ -59,7 +60,11 @@ def kill(
         paper = f"; {_ON_PAPER}" if only_on_paper(path) else ""
         complain(f"{nobody.message}; the next one begins {latch.state}: {latch.reason}{paper}", "No process")
         raise typer.Exit(NOT_RUNNING) from None
-    raise typer.Exit(_done(answer))
+    code, why_open = _done(answer), answer.status.unclosed
+    if flatten and why_open is not None:
+        complain(why_open, "Killed, but")
+        code = FAILED
+    raise typer.Exit(code)
 
 
 def resume(mode: _Mode = None, *, state: _State = _ROOT) -> None:
@@ -274,10 +279,10 @@ def _awaited(now: SwitchStatus) -> str:
 def _closing(now: SwitchStatus) -> str:
     if now.book_closed:
         return "is closed"
+    if now.unclosed is not None:
+        return f"is to be closed, and {now.unclosed}"
     if now.ticks == 0:
-        awaited = () if now.start is None else now.start.waits_for
-        after = f"; for that {', '.join(venue.domain for venue in awaited)} has to answer" if awaited else ""
-        return f"is to be closed from the first tick on; nothing is yet{after}"
+        return "is to be closed from the first tick on; nothing is yet"
     return "is still open; a step towards its end at each tick" if now.closing_slowly else "is being closed"
 
 

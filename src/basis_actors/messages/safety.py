@@ -344,6 +344,9 @@ class SwitchStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Until when no new risk is taken because orders failed; None where nothing is put off."""
     book_closed: bool = False
     """Whether a flatten has nothing left to do."""
+    unclosed: str | None = None
+    """Why a flatten cannot begin, with the exchanges it waits for and what a person can do meanwhile; None where it
+    can, and where none is wanted."""
     closing_slowly: bool = False
     """Whether it has used up the ticks that it had to itself and goes on with those of the market."""
     causes: tuple[str, ...] = ()

@@ -20,15 +20,25 @@ import anyio.to_thread
 import msgspec
 import pytest
 from tests.actors.test_kill_switch import CONFIG, DOMAINS, GOOD
+from typer.testing import CliRunner, Result
 
 from basis_actors.actors.kill_switch import KillSwitch
 from basis_actors.actors.latch_file import LATCH_FILE, write_latch
 from basis_actors.bus import LiveBus, WallClock
 from basis_actors.bus.testkit import Probe
+from basis_actors.cli.app import app
 from basis_actors.errors import BasisError
 from basis_actors.messages.commands import StopTrading
 from basis_actors.messages.operations import TradingPhase, TradingStatus
-from basis_actors.messages.safety import CloseBook, KeyRefused, Latch, ResumeTrading, TradingState
+from basis_actors.messages.safety import (
+    AwaitedVenue,
+    CloseBook,
+    KeyRefused,
+    Latch,
+    ResumeTrading,
+    StartReport,
+    TradingState,
+)
 from basis_actors.services.control.client import (
     NoProcess,
     ask,
@@ -126,6 +136,28 @@ async def test_a_process_that_starts_says_what_it_waits_for(tmp_path: Path) -> N
             here.bus.publish(TradingStatus(TradingPhase.TRADING))
             control.instead = None
             assert (await here.ask(AskStatus())).status.instead is None
+
+
+async def test_a_flatten_while_the_start_waits_ends_with_one_line_that_says_so(tmp_path: Path) -> None:
+    def kill(*more: str) -> Result:
+        return CliRunner().invoke(app, ["kill", "btc_basis", "--state", str(tmp_path), *more])
+
+    async with process(tmp_path) as here:
+        here.bus.publish(StartReport(waits_for=(AwaitedVenue("okx", "no answer came", NOW),)))
+        await here.bus.settled()
+        kept = await anyio.to_thread.run_sync(kill)
+        assert (kept.exit_code, kept.stderr) == (0, ""), "without --flatten nothing was to be closed"
+        closing = await anyio.to_thread.run_sync(lambda: kill("--flatten"))
+        assert (closing.exit_code, closing.stderr.count("\n")) == (1, 1)
+        assert closing.stderr.startswith("Killed, but: nothing is closed anywhere before okx answers. By hand, ")
+        shown = " ".join(closing.stdout.split())
+        assert "state killed" in shown
+        assert "book is to be closed, and nothing is closed anywhere before okx answers. By hand, " in shown
+        here.bus.publish(StartReport(answered=("okx",)))
+        await here.bus.settled()
+        closing = await anyio.to_thread.run_sync(lambda: kill("--flatten"))
+        assert (closing.exit_code, closing.stderr) == (0, "")
+        assert "is to be closed from the first tick on" in closing.stdout
 
 
 @pytest.mark.parametrize("flatten", [False, True])
