@@ -289,7 +289,8 @@ def test_the_configuration_of_a_result_holds_no_secret(run: Run, monkeypatch: py
 def test_a_file_that_a_result_lacks_is_named(folder: Path, run: Run, tmp_path: Path, file: str) -> None:
     shutil.copytree(folder / "results", tmp_path / "results")
     (tmp_path / "results" / "careful" / file).unlink()
-    note = f"Note: results/careful is not as it was made: {file} missing; delete it, and make it again with `results make`\n"
+    lacks = f"results/careful is not as it was made: {file} missing"
+    note = f"Note: {lacks}; delete it, and make it again with `results make`\n"
     for command in (("results", "list"), ("results", "show", "careful")):
         for form in ((), ("--json",)):
             result = run(*command, *form)

@@ -151,10 +151,8 @@ def _note_missing(result: StoredResult) -> None:
     if result.missing:
         names = ", ".join(result.missing[:_NAMED])
         more = f" and {len(result.missing) - _NAMED} more" if len(result.missing) > _NAMED else ""
-        complain(
-            f"{result.path} is not as it was made: {names}{more} missing; delete it, and make it again with `results make`",
-            "Note",
-        )
+        lacks = f"{result.path} is not as it was made: {names}{more} missing"
+        complain(f"{lacks}; delete it, and make it again with `results make`", "Note")
 
 
 def _row(result: StoredResult) -> dict[str, Any]:
