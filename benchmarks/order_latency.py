@@ -48,6 +48,7 @@ from basis_actors.strategies.order_writer import OrderWriter
 from basis_actors.times import utc_from_ns
 from basis_actors.venues.journal.sqlite import SqliteJournal
 from basis_actors.venues.wire.addresses import replaced
+from basis_actors.venues.wire.pauses import Pauses
 from measuring import Options, Row, quiet_start, report
 
 SERVE = "--serve"
@@ -213,7 +214,7 @@ async def trade(urls: Sequence[dict[str, str]], folder: Path, ticks: int) -> tup
     clock, bare = WallClock(), Bare(urls[1])
     journal = SqliteJournal(folder / "journal.sqlite")
     secrets = Secrets(binance=ExchangeKeys.model_validate({"api_key": KEY, "api_secret": SECRET}))
-    accounts = LiveAccounts(run, journal, secrets, lambda _call: None)
+    accounts = LiveAccounts(run, journal, secrets, lambda _call: None, Pauses())
     feed = OneAfterAnother(state, clock, bare, ticks)
     try:
         await bare.load()
