@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
 __all__ = [
     "REGISTRY",
+    "UNREADABLE",
     "AuthFailed",
     "BasisError",
     "ConfigError",
@@ -28,6 +31,10 @@ __all__ = [
     "VenueError",
     "severity_of",
 ]
+
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for a text that is not what it should be: another form, bytes that are no UTF-8, or brackets
+within brackets without end."""
 
 
 class Severity(StrEnum):

@@ -68,7 +68,15 @@ def test_another_share_class_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"\xff", b"[]", b'{"share_class":"x","markets":[],"followed":[],"config_hash":1}']
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[]",
+        b'{"x":' + b"[" * 20_000,
+        b'{"share_class":"x","markets":[],"followed":[],"config_hash":1}',
+    ],
 )
 def test_a_file_that_says_nothing_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "traded.json").write_bytes(content)

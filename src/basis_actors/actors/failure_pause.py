@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import msgspec
 
 from basis_actors.config import StrategyManagerConfig
-from basis_actors.errors import BasisError
+from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.ports import StateStore
 from basis_actors.times import NS_PER_SECOND
 
@@ -107,7 +107,7 @@ def _read(store: StateStore | None) -> _Record:
         return _Record()
     try:
         return msgspec.json.decode(content, type=_Record)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         text = f"{_FILE} is damaged ({error}): nobody knows how long to wait after orders that failed"
         raise BasisError(
             "ENGINE-001", f"{text}; repair it in the state directory, or remove it to wait no longer"

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from basis_actors.errors import BasisError
+from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.messages.safety import Latch, TradingState
 from basis_actors.ports import StateStore
 
@@ -24,7 +24,7 @@ def read_latch(store: StateStore, now: datetime) -> Latch:
         if content is None:
             return Latch(state=TradingState.RUNNING, reason="nothing has stopped trading", who=_WHO, since=now)
         return msgspec.json.decode(content, type=Latch)
-    except (msgspec.DecodeError, UnicodeDecodeError, BasisError) as error:
+    except (*UNREADABLE, BasisError) as error:
         reason = f"{LATCH_FILE} cannot be read ({error}), so it counts as killed"
         return Latch(state=TradingState.KILLED, reason=reason, error_code="ENGINE-004", who=_WHO, since=now)
 

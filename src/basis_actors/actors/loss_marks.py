@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from basis_actors.actors.equity_growth import EquityGrowth
-from basis_actors.errors import BasisError
+from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.messages.book import PositionsView, Trigger
 from basis_actors.ports import StateStore
 from basis_actors.times import NS_PER_SECOND
@@ -120,5 +120,5 @@ def _decoded(store: StateStore) -> _Record | None:
         return None
     try:
         return msgspec.json.decode(content, type=_Record)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BasisError("ENGINE-001", f"{_FILE} is damaged ({error}): {_REMEDY}") from error

@@ -19,9 +19,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from basis_actors.errors import BasisError
+from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.logs.run_lock import is_running
-from basis_actors.logs.segments import UNREADABLE
 from basis_actors.logs.wall_clock import WallClock, system_clock
 from basis_actors.messages.events import EVENT_SCHEMA_VERSION
 

@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
-from basis_actors.errors import BasisError
+from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.logs.seals import SEALS_STEM, FileSeal, Numbers, RunningSum, Seal
-from basis_actors.logs.segments import SUFFIX, UNREADABLE, TornLine, lines, segments
+from basis_actors.logs.segments import SUFFIX, TornLine, lines, segments
 from basis_actors.messages.events import EVENT_TYPES, DomainEvent
 
 __all__ = ["Finding", "LogWalk", "SealCheck", "check_inputs", "check_seals"]

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from basis_actors.errors import BasisError
+from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.logs.directory import EVENTS_FOLDER, METADATA_FILE, LogDirectoryManager, RunMetadata
 from basis_actors.logs.run_lock import is_running
-from basis_actors.logs.segments import UNREADABLE, TornLine, active, last_lines, lines, reading, segments, streams
+from basis_actors.logs.segments import TornLine, active, last_lines, lines, reading, segments, streams
 from basis_actors.messages.events import EVENT_SCHEMA_VERSION, EVENT_TYPES, DomainEvent
 
 if TYPE_CHECKING:

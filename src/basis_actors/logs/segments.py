@@ -20,7 +20,6 @@ from basis_actors.errors import BasisError
 
 __all__ = [
     "SUFFIX",
-    "UNREADABLE",
     "TornLine",
     "active",
     "last_lines",
@@ -32,9 +31,6 @@ __all__ = [
 ]
 
 SUFFIX: Final = ".jsonl"
-UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What decoding raises for a text that is not what it should be: another form, bytes that are no UTF-8, or brackets
-within brackets without end."""
 _PACKED: Final = ".gz"
 _TAIL_BYTES: Final = 1_000_000
 _ROTATED: Final = re.compile(r"\.(\d{6,})\.jsonl(?:\.gz)?")

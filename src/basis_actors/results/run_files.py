@@ -10,8 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from basis_actors.errors import BasisError
-from basis_actors.logs.segments import UNREADABLE
+from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.results.data_report import RunDataReport
 from basis_actors.results.summary import RunSummary
 

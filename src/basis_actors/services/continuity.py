@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from basis_actors.config import ExchangeVenue, RunConfig
-from basis_actors.errors import BasisError, ConfigError
+from basis_actors.errors import UNREADABLE, BasisError, ConfigError
 from basis_actors.messages.market import MarketSpec
 from basis_actors.ports import StateStore
 from basis_actors.venues.live.build import pairs_of
@@ -70,7 +70,7 @@ def _read(store: StateStore) -> _Traded | None:
         return None
     try:
         return msgspec.json.decode(content, type=_Traded)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (*UNREADABLE, ValueError) as error:
         raise BasisError(
             "ENGINE-001",
             f"{_FILE} of the state directory cannot be read: {error}; make sure that nothing is open at the exchanges,"

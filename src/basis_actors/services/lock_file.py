@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from basis_actors.errors import BasisError
+from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.times import utc_text
 
 __all__ = ["Holder", "LockFile", "said_in"]
@@ -94,7 +94,7 @@ def said_in(path: Path) -> Holder | None:
     """Who held it last, by its own word; None where it does not say."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Holder)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *UNREADABLE):
         return None
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 
 from basis_actors.data.stamps import iso
-from basis_actors.errors import DataError
+from basis_actors.errors import UNREADABLE, DataError
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.signals import Signal, SignalReceived
 from basis_actors.signals.source import SignalSource
@@ -38,7 +38,7 @@ def read_answer(body: bytes, now_ns: int) -> Signal:
         answer = msgspec.json.decode(body, type=_Answer)
         ns = ns_from_utc(answer.timestamp)
         signal = Signal(ns, answer.signal, answer.confidence, answer.sd)
-    except (msgspec.MsgspecError, ValueError) as problem:
+    except (*UNREADABLE, ValueError) as problem:
         raise DataError("DATA-002", f"not a usable signal ({problem}): {_shown(body)}") from problem
     if ns > now_ns:
         text = f"stamped {iso(ns)}, and it is {iso(now_ns)}; a signal that is known already was expected"

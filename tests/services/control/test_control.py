@@ -316,6 +316,7 @@ async def test_a_socket_that_a_killed_process_left_is_replaced(tmp_path: Path) -
         b'{"type":"status"',
         b"\xff\xfe\n",
         b'{"type":"kill","reason":"\xff"}\n',
+        b'{"without end":' + b"[" * 20_000 + b"\n",
         b"",
     ],
 )

@@ -86,6 +86,17 @@ async def test_an_order_that_is_forbidden_without_a_word_of_the_exchange_may_hav
     assert (await api.order(PERP, "order1") is not None) == done
 
 
+@DONE
+async def test_brackets_without_end_leave_the_outcome_unknown(
+    exchange: LocalExchange, api: Adapter, speech: Speech, done: bool
+) -> None:
+    exchange.faults.answer(speech.place, 200, '{"x": ' + "[" * 20_000, carried_out=done)
+    with pytest.raises(UnknownOutcome, match="it may have been carried out"):
+        await api.place(buy(PERP, speech.sizes[PERP]))
+    assert sent(exchange, speech) == {"order1": 1}
+    assert (await api.order(PERP, "order1") is not None) == done
+
+
 @EVERYWHERE
 @DONE
 async def test_a_broken_connection_leaves_the_outcome_unknown(
@@ -394,7 +405,9 @@ async def test_a_clock_that_is_off_is_read_again_and_the_order_may_be_sent_again
     assert len(exchange.account.orders) == 1
 
 
-@pytest.mark.parametrize("body", ["{}", "garbage", '{"retCode": 0, "code": "0", "data": [], "result": {}}'])
+@pytest.mark.parametrize(
+    "body", ["{}", "garbage", '{"x": ' + "[" * 20_000, '{"retCode": 0, "code": "0", "data": [], "result": {}}']
+)
 async def test_an_exchange_that_tells_no_time_is_not_traded(
     exchange: LocalExchange, api: Adapter, speech: Speech, body: str
 ) -> None:

@@ -11,11 +11,11 @@ from typing import Final
 
 import msgspec
 
-from basis_actors.errors import BasisError
+from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.logs.queries.blocks import blocks
 from basis_actors.logs.queries.sizes import unpacked_size
 from basis_actors.logs.seals import SEALS_STEM, FileSeal, Seal
-from basis_actors.logs.segments import UNREADABLE, active, reading, streams
+from basis_actors.logs.segments import active, reading, streams
 from basis_actors.messages.events import EVENT_TYPES
 
 __all__ = ["notices", "sealed_events"]

@@ -9,10 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
-from basis_actors.errors import BasisError
+from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.logs.queries.blocks import Line, blocks, lines_with, unreadable
 from basis_actors.logs.queries.source import RunLog
-from basis_actors.logs.segments import UNREADABLE
 from basis_actors.messages.events import EVENT_TYPES
 
 __all__ = ["FileDifference", "Value", "difference", "first_parting"]

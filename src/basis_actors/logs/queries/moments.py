@@ -12,9 +12,10 @@ from typing import BinaryIO
 
 import msgspec
 
+from basis_actors.errors import UNREADABLE
 from basis_actors.logs.queries.blocks import Line, unreadable
 from basis_actors.logs.queries.sizes import end_of_whole_lines, is_packed, unpacked_size
-from basis_actors.logs.segments import UNREADABLE, reading, streams
+from basis_actors.logs.segments import reading, streams
 
 __all__ = ["Around", "around", "first_line", "last_line"]
 

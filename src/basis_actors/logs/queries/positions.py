@@ -12,11 +12,10 @@ from typing import Final
 
 import msgspec
 
-from basis_actors.errors import BasisError
+from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.logs.queries.blocks import Line, blocks, lines_with, unreadable
 from basis_actors.logs.queries.completeness import sealed_events
 from basis_actors.logs.queries.source import RunLog
-from basis_actors.logs.segments import UNREADABLE
 from basis_actors.messages.events import ExecutionDeltaEvent, PositionSnapshot
 from basis_actors.messages.execution import DeltaSource
 

@@ -9,13 +9,12 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from basis_actors.errors import BasisError
+from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.logs.directory import EVENTS_FOLDER
 from basis_actors.logs.queries.blocks import Line, blocks, lines_with, unreadable
 from basis_actors.logs.queries.completeness import notices
 from basis_actors.logs.reader import EventLog, require_event_files
 from basis_actors.logs.run_lock import is_running
-from basis_actors.logs.segments import UNREADABLE
 from basis_actors.messages.events import DomainEvent
 
 __all__ = ["Found", "RunLog", "sequence_of"]

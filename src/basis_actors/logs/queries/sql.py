@@ -23,10 +23,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, get_args, get_orig
 
 import msgspec
 
-from basis_actors.errors import BasisError
+from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.logs.queries.blocks import Block, blocks, lines_with, unreadable
 from basis_actors.logs.queries.source import RunLog
-from basis_actors.logs.segments import UNREADABLE
 from basis_actors.messages.events import EVENT_TYPES, DomainEvent
 
 if TYPE_CHECKING:

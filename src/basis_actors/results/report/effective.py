@@ -7,8 +7,7 @@ from typing import Final
 
 import msgspec
 
-from basis_actors.errors import BasisError
-from basis_actors.logs.segments import UNREADABLE
+from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.results.run_files import CONFIG_FILE
 
 __all__ = ["Effective", "Limits", "Loop", "read_effective"]

@@ -14,7 +14,7 @@ from basis_actors.actors.failure_pause import pause_problem
 from basis_actors.actors.latch_file import killed_for, read_latch, write_latch
 from basis_actors.actors.loss_marks import marks_problem
 from basis_actors.config import mode_names
-from basis_actors.errors import BasisError
+from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.messages.safety import Latch, TradingState
 from basis_actors.services.control.left_behind import last_process
 from basis_actors.services.control.protocol import Answer, Refused, Request
@@ -67,7 +67,7 @@ def ask(path: Path, request: Request) -> Answer:
         raise BasisError("ENGINE-002", f"{_named(holder)} gave no answer: it is about to end; ask again")
     try:
         answer: Answer | Refused = msgspec.json.decode(line, type=Answer | Refused)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BasisError("ENGINE-002", f"{_named(holder)} gave an answer that cannot be read: {error}") from error
     if isinstance(answer, Refused):
         raise BasisError("ENGINE-002", f"{_named(holder)} refused: {answer.message}")

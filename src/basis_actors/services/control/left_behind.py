@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from basis_actors.errors import BasisError
+from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.logs.directory import LogDirectoryManager, state_of
 from basis_actors.logs.reader import EventLog
 from basis_actors.messages.events import PositionSnapshot
@@ -108,7 +108,7 @@ def _read(store: StateStore) -> _Run | None:
     try:
         content = store.read(_FILE)
         return None if content is None else msgspec.json.decode(content, type=_Run)
-    except (BasisError, msgspec.DecodeError, UnicodeDecodeError):
+    except (BasisError, *UNREADABLE):
         return None
 
 

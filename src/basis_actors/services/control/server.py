@@ -22,7 +22,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from basis_actors.actors.latch_file import killed_for, read_latch, write_latch
 from basis_actors.bus import AskTimeout, BusError, Lane, LiveBus, Phase
-from basis_actors.errors import BasisError
+from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.messages.commands import GetStatus, Kill, Resume, SwitchAnswer
 from basis_actors.messages.safety import Latch, SwitchStatus, TradingState
 from basis_actors.services.control.protocol import (
@@ -172,7 +172,7 @@ async def _request(stream: SocketStream) -> Request | Refused:
     try:
         line = await BufferedByteReceiveStream(stream).receive_until(b"\n", LONGEST_LINE)
         request: Request = msgspec.json.decode(line, type=Request)
-    except (anyio.IncompleteRead, anyio.DelimiterNotFound, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (anyio.IncompleteRead, anyio.DelimiterNotFound, *UNREADABLE) as error:
         return Refused(f"one line of JSON with a known request was expected: {error}")
     return request
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from basis_actors.errors import UNREADABLE
 from basis_actors.venues.wire.answers import Answer, Endpoint, Fate, Pause, Refusal, fate_at_the_door
 from basis_actors.venues.wire.binance_endpoints import FUTURES, SPOT_TIME
 from basis_actors.venues.wire.binance_rows import Clock
@@ -114,7 +115,7 @@ def _fate(endpoint: Endpoint, status: int, problem: _Problem) -> Fate:
 def _problem_of(text: str) -> _Problem | None:
     try:
         return msgspec.json.decode(text, type=_Problem)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 

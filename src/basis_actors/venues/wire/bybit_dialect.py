@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from basis_actors.errors import UNREADABLE
 from basis_actors.venues.wire.answers import Answer, Endpoint, Fate, Pause, Refusal, fate_at_the_door
 from basis_actors.venues.wire.bybit_endpoints import CLOCK
 from basis_actors.venues.wire.bybit_rows import Clock
@@ -166,7 +167,7 @@ def _fate(status: int, envelope: _Envelope) -> Fate:
 def _envelope_of(text: str) -> _Envelope | None:
     try:
         return msgspec.json.decode(text, type=_Envelope)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from basis_actors.config.secrets import variables_of
-from basis_actors.errors import AuthFailed, LeftAlone, Rejected, Transient, UnknownOutcome, VenueError
+from basis_actors.errors import UNREADABLE, AuthFailed, LeftAlone, Rejected, Transient, UnknownOutcome, VenueError
 from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.wire.answers import Answer, ApiCall, Dialect, Endpoint, Fate, Lost, Params, Pause, Refusal
 from basis_actors.venues.wire.ccxt_client import CcxtClient
@@ -91,7 +91,7 @@ class Caller:
         try:
             payload = delivery.text if endpoint.whole else self._dialect.payload(delivery)
             return msgspec.json.decode(payload, type=shape, strict=False)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             problem = str(error)
         raise self.unreadable(endpoint, problem)
 
@@ -129,7 +129,7 @@ class Caller:
                 raise self._of_refusal(endpoint, refusal)
             try:
                 server = self._dialect.time_ns(delivery)
-            except msgspec.DecodeError as error:
+            except UNREADABLE as error:
                 problem = str(error)
             else:
                 reading = (answered - asked, server, asked, answered)

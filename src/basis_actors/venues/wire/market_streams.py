@@ -14,9 +14,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import anyio
-import msgspec
 
-from basis_actors.errors import Transient
+from basis_actors.errors import UNREADABLE, Transient
 from basis_actors.messages.quotes import Price
 from basis_actors.venues.wire.certificates import trusted
 from basis_actors.venues.wire.quotes import Subscription
@@ -103,7 +102,7 @@ class _Stream:
             raise Transient(code, f"{self._what}: refused with status {error.status}") from None
         except (aiohttp.ClientError, OSError) as error:
             raise Transient("VEN-003", f"{self._what}: {type(error).__name__} {error}".rstrip()) from None
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise Transient("VEN-003", f"{self._what}: a message cannot be read: {error}") from None
 
 

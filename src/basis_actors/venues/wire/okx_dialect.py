@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from basis_actors.errors import UNREADABLE
 from basis_actors.venues.wire.answers import Answer, Endpoint, Fate, Pause, Refusal, fate_at_the_door
 from basis_actors.venues.wire.okx_endpoints import CLOCK
 from basis_actors.venues.wire.okx_rows import Clock
@@ -173,7 +174,7 @@ def _verdict(envelope: _Envelope) -> tuple[str, str]:
     """Code and text; those of the first row that failed where there is one."""
     try:
         rows = msgspec.json.decode(envelope.data, type=tuple[_Result, ...])
-    except msgspec.DecodeError:
+    except UNREADABLE:
         rows = ()
     for row in rows:
         if row.s_code not in ("", _SUCCESS):
@@ -191,7 +192,7 @@ def _fate(status: int, code: str, text: str) -> Fate:
 def _envelope_of(text: str) -> _Envelope | None:
     try:
         return msgspec.json.decode(text, type=_Envelope)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 

@@ -149,7 +149,14 @@ async def test_a_market_that_is_gone_is_refused_by_its_stream(venue: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["{", '{"e": 5, "topic": 5, "data": 5}', "what", '{"s": "BTCUSDT", "data": [{}], "p": "x"}']
+    "text",
+    [
+        "{",
+        '{"x": ' + "[" * 20_000,
+        '{"e": 5, "topic": 5, "data": 5}',
+        "what",
+        '{"s": "BTCUSDT", "data": [{}], "p": "x"}',
+    ],
 )
 async def test_a_message_that_cannot_be_read_ends_it(
     exchange: LocalExchange, market: ExchangeMarketData, text: str
