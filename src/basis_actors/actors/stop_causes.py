@@ -25,6 +25,22 @@ class StopCause(NamedTuple):
     """The part of the engine that found it."""
 
 
+class _Silence(NamedTuple):
+    """A domain that does not answer."""
+
+    since_ns: int
+    asked_ns: int
+    """When it was asked last."""
+    left_alone_until_ns: int | None
+    """Until when it is not asked; None where it is."""
+
+    @property
+    def why(self) -> str:
+        """As it goes on in a sentence; empty where the domain does not say."""
+        until = self.left_alone_until_ns
+        return "" if until is None else f" (it wants to be left alone until {utc_text(utc_from_ns(until))})"
+
+
 class StopCauses:
     """Evidence, and what follows from it at a moment.
 
@@ -50,8 +66,7 @@ class StopCauses:
         """The last assessment; None before the first tick."""
         self.book: PositionsView | None = None
         """The last view of the ledger; None before the first tick."""
-        self._lost: dict[str, tuple[int, int, str]] = {}
-        """Since when each domain does not answer, when it was asked last, and why it does not where it says so."""
+        self._lost: dict[str, _Silence] = {}
         self._refused: dict[str, str] = {}
         """Why each domain refuses our key."""
         self._disagreeing: dict[str, str] = {}
@@ -68,9 +83,7 @@ class StopCauses:
         if seen.lost_since_ns is None:
             self._lost.pop(seen.domain, None)
         else:
-            until = seen.left_alone_until_ns
-            why = "" if until is None else f" (it wants to be left alone until {utc_text(utc_from_ns(until))})"
-            self._lost[seen.domain] = (seen.lost_since_ns, now, why)
+            self._lost[seen.domain] = _Silence(seen.lost_since_ns, now, seen.left_alone_until_ns)
 
     def see_key(self, seen: KeyRefused) -> None:
         """A domain refuses our key, or takes it again."""
@@ -140,12 +153,12 @@ class StopCauses:
             yield StopCause("VEN-005", f"{domain} does not take our key: {problem}", f"venue_{domain}")
 
     def _lost_venues(self) -> Iterator[StopCause]:
-        for domain, (since, asked, why) in self._lost.items():
-            silent, limit = asked - since, self._config.venue_lost_seconds
+        for domain, silence in self._lost.items():
+            silent, limit = silence.asked_ns - silence.since_ns, self._config.venue_lost_seconds
             exposed = "" if domain in self._refused else self._open_at(domain)
             if exposed and silent > self._span(limit):
                 seconds = silent / self._span(1.0)
-                lost = f"{domain} has not answered for {seconds:.0f} s{why}"
+                lost = f"{domain} has not answered for {seconds:.0f} s{silence.why}"
                 text = f"{lost}, {limit:g} s stop trading, with {exposed} open"
                 yield StopCause("VEN-003", text, f"venue_{domain}")
 
