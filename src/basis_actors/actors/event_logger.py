@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from itertools import repeat
-from typing import Final, TypeVar
+from operator import attrgetter
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -57,6 +57,14 @@ _FREE_TEXT: Final[dict[type[DomainEvent], tuple[str, ...]]] = {
     StrategyDecision: ("reasoning", "market_conditions", "portfolio_state", "constraints_violated"),
 }
 """Fields that strategies and venues fill in as they like. A venue's answer may quote a request with its credentials."""
+
+
+def _values_of(names: tuple[str, ...]) -> Callable[[DomainEvent], tuple[Any, ...]]:
+    read = attrgetter(*names)
+    return read if len(names) > 1 else lambda event: (read(event),)
+
+
+_FREE_VALUES: Final = {kind: _values_of(names) for kind, names in _FREE_TEXT.items()}
 
 
 class FlushDue(msgspec.Struct, frozen=True, gc=False):
@@ -169,10 +177,12 @@ class EventLogger(Actor):
         self._take(self._without_secrets(event))
 
     def _without_secrets(self, event: E) -> E:
-        names = _FREE_TEXT[type(event)]
-        told = tuple(map(getattr, repeat(event), names))
-        shown = self._components.redactor.inside(told)
-        return event if shown is told else replace(event, **dict(zip(names, shown, strict=True)))
+        redactor, kind = self._components.redactor, type(event)
+        told = _FREE_VALUES[kind](event)
+        if redactor.is_clean(told):
+            return event
+        shown = redactor.inside(told)
+        return event if shown is told else replace(event, **dict(zip(_FREE_TEXT[kind], shown, strict=True)))
 
     def _take_error(self, error: SystemErrorEvent) -> None:
         error = self._without_secrets(error)

@@ -6,7 +6,7 @@ It errs towards hiding: a 64-digit hexadecimal number is taken for a private key
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from operator import is_
 from typing import Any, Final
@@ -76,6 +76,22 @@ class Redactor:
             return self._string(value.decode("utf-8", "backslashreplace"), name)
         return self._mapping(value) if isinstance(value, Mapping) else value
 
+    def is_clean(self, values: Collection[Any]) -> bool:
+        """Whether certainly none of them hides anything, whatever its name. Nearly all that is logged is such."""
+        if _PLAIN.issuperset(map(type, values)):
+            return True
+        for value in values:
+            kind = type(value)
+            if kind is str:
+                clean = value in self._clean or self._string(value, "") is value
+            elif kind is dict:
+                clean = self._safe_names.issuperset(value) and self.is_clean(value.values())
+            else:
+                clean = kind in _PLAIN or ((kind is tuple or kind is list) and self.is_clean(value))
+            if not clean:
+                return False
+        return True
+
     def _string(self, value: str, name: str) -> str:
         if value in self._clean:
             return value
@@ -92,7 +108,7 @@ class Redactor:
 
     def _mapping(self, value: Mapping[Any, Any]) -> Any:
         safe = self._safe_names
-        if safe.issuperset(value) and self._is_clean(value.values()):
+        if safe.issuperset(value) and self.is_clean(value.values()):
             return value
         hidden: dict[Any, Any] = {}
         for key, inner in value.items():
@@ -104,28 +120,12 @@ class Redactor:
         return {**value, **hidden} if hidden else value
 
     def _sequence(self, value: Any, name: str) -> Any:
-        if self._is_clean(value):
+        if self.is_clean(value):
             return value
         shown = [self.inside(inner, name) for inner in value]
         if all(map(is_, shown, value)):
             return value
         return tuple(shown) if type(value) is tuple else shown
-
-    def _is_clean(self, values: Iterable[Any]) -> bool:
-        """Whether certainly none of them hides anything, whatever its name. Nearly all that is logged is such."""
-        for value in values:
-            kind = type(value)
-            if kind in _PLAIN:
-                continue
-            if kind is str:
-                clean = value in self._clean or self._string(value, "") is value
-            elif kind is dict:
-                clean = self._safe_names.issuperset(value) and self._is_clean(value.values())
-            else:
-                clean = (kind is tuple or kind is list) and self._is_clean(value)
-            if not clean:
-                return False
-        return True
 
     def _is_secret(self, key: Any) -> bool:
         if _is_secret_name(str(key)):
