@@ -12,9 +12,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ParamSpec, TypeVar
+from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -26,7 +28,11 @@ from basis_actors.results.summary import RunSummary
 from basis_actors.services.backtest import Backtest
 from basis_actors.services.preparation import BacktestRequest, prepare
 from basis_actors.signals import walk_forward
+from basis_actors.signals.training import fit
 from measuring import Options, Row, quiet_start, report
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 REFERENCE = "btc_basis"
 SIGNAL_HOURS = 24
@@ -110,20 +116,20 @@ def _training(mode: str, options: Options) -> Row:
 @contextmanager
 def _timed_fits() -> Iterator[list[float]]:
     """What each fit takes while it is entered, seconds."""
-    fit, spent = walk_forward.fit, []
+    spent: list[float] = []
+    with patch.object(walk_forward, "fit", _timed(fit, spent)):
+        yield spent
 
-    def timed(*arguments: object, **options: object) -> object:
+
+def _timed(work: Callable[P, R], spent: list[float]) -> Callable[P, R]:
+    def timed(*arguments: P.args, **options: P.kwargs) -> R:
         begin = time.perf_counter()
         try:
-            return fit(*arguments, **options)
+            return work(*arguments, **options)
         finally:
             spent.append(time.perf_counter() - begin)
 
-    walk_forward.fit = timed
-    try:
-        yield spent
-    finally:
-        walk_forward.fit = fit
+    return timed
 
 
 if __name__ == "__main__":

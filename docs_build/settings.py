@@ -18,7 +18,7 @@ from docs_build.docstrings import in_a_cell, told
 
 __all__ = ["reference"]
 
-_ROOTS: Final = {
+_ROOTS: Final[dict[str, list[type[Model]]]] = {
     "mode": [ModeConfig, ShareClassConfig],
     "strategies": list(dict.fromkeys(STRATEGY_CONFIGS.values())),
     "venues": list(dict.fromkeys(VENUE_KINDS.values())),

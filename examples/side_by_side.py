@@ -17,7 +17,7 @@ async def watched(service: BacktestService, mode: str) -> BacktestResult:
 
     def report(progress: Progress) -> None:
         nonlocal said
-        if not said and progress.ticks * 2 >= progress.total:
+        if not said and progress.total is not None and progress.ticks * 2 >= progress.total:
             said = True
             print(f"{mode}: half-way after {progress.ticks:,} ticks")
 

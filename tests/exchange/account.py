@@ -64,7 +64,8 @@ class Withdrawal:
     amount: Decimal
     fee: Decimal
     time_ms: int
-    status: int = 4
+    status: int | str = 4
+    """In Binance's numbers, or in the word that another exchange has for it."""
 
 
 @dataclass

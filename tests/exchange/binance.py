@@ -41,6 +41,7 @@ class LocalBinance(LocalExchange):
     """Binance's spot, USD-M and COIN-M."""
 
     venue = "binance"
+    streams: BinanceStreams
 
     def __init__(self, markets: Iterable[Market], clock: HandClock | None = None) -> None:
         super().__init__(markets, clock)

@@ -36,6 +36,7 @@ class LocalBybit(LocalExchange):
 
     venue = "bybit"
     unified = True
+    streams: BybitStreams
 
     def __init__(self, markets: Iterable[Market], clock: HandClock | None = None) -> None:
         super().__init__(markets, clock)

@@ -11,7 +11,7 @@ from tests.exchange.bybit_orders import DAY_MS
 from tests.exchange.bybit_words import Refusal, digits, page, refusal_of, span
 
 PURSES = {"UNIFIED": "unified", "FUND": "funding"}
-STATUSES = {4: "Pending", 6: "success"}
+STATUSES: dict[int | str, str] = {4: "Pending", 6: "success"}
 """Of withdrawals, by the numbers of the account; a test may put in a word of Bybit's instead."""
 
 
@@ -129,7 +129,7 @@ def _withdrawal(row: Withdrawal) -> dict[str, Any]:
         "chain": row.network,
         "amount": f"{row.amount}",
         "withdrawFee": f"{row.fee}",
-        "status": STATUSES.get(row.status, row.status),
+        "status": STATUSES.get(row.status, str(row.status)),
         "toAddress": row.address,
         "txID": "",
         "createTime": str(row.time_ms),

@@ -43,6 +43,7 @@ class LocalOkx(LocalExchange):
 
     venue = "okx"
     unified = True
+    streams: OkxStreams
 
     def __init__(self, markets: Iterable[Market], clock: HandClock | None = None) -> None:
         super().__init__(markets, clock)

@@ -122,7 +122,8 @@ class OkxDesk:
 
 def _is_asked_for(market: Market, params: dict[str, Any]) -> bool:
     kind = kind_of(market)
-    return params.get("instType", kind) == kind and params.get("instId", market.symbol) == market.symbol
+    asked: tuple[str, str] = params.get("instType", kind), params.get("instId", market.symbol)
+    return asked == (kind, market.symbol)
 
 
 def _taken(order: Order) -> dict[str, Any]:

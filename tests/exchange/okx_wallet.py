@@ -11,7 +11,7 @@ from tests.exchange.okx_orders import DAY_MS
 from tests.exchange.okx_words import Refusal, digits, page, parameter, refusal_of
 
 PURSES = {"6": "funding", "18": "unified"}
-STATES = {4: "0", 6: "2"}
+STATES: dict[int | str, str] = {4: "0", 6: "2"}
 """Of withdrawals, by the numbers of the account; a test may put in a state of OKX's instead."""
 FAILED = ("-1", "-2")
 

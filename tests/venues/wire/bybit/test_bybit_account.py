@@ -226,7 +226,7 @@ async def test_what_came_and_what_the_owner_sent_away_is_told(exchange: LocalByb
     elsewhere = exchange.account.withdraw("", "USDT", "ETH", "0xelsewhere", Decimal(50))
     exchange.account.withdraw("ours1", "USDT", "ETH", HOME.address, Decimal(60))
     turned_down = exchange.account.withdraw("", "USDT", "ETH", "0xelsewhere", Decimal(70))
-    turned_down.status = "Reject"  # type: ignore[assignment]
+    turned_down.status = "Reject"
     found = await api.payments(since)
     assert [(row.kind, row.wallet, row.token, row.amount) for row in found] == [
         (PaymentKind.DEPOSIT, Wallet.FUNDING, "USDT", Decimal(500)),

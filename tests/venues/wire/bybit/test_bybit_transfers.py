@@ -208,7 +208,7 @@ async def test_a_withdrawal_may_be_turned_down(
     exchange: LocalBybit, api: BybitApi, status: str, state: str | None
 ) -> None:
     await api.move(outside())
-    exchange.account.withdrawals[0].status = status  # type: ignore[assignment]
+    exchange.account.withdrawals[0].status = status
     if state is None:
         with pytest.raises(Transient, match="has status 'Unknown'"):
             await api.moved(outside(), exchange.clock.ns)

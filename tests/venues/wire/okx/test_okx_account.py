@@ -294,7 +294,7 @@ async def test_what_came_and_what_the_owner_sent_away_is_told(exchange: LocalOkx
     elsewhere = exchange.account.withdraw("", "USDT", "USDT-ERC20", "0xelsewhere", Decimal(50))
     exchange.account.withdraw("ours1", "USDT", "USDT-ERC20", HOME.address, Decimal(60))
     turned_down = exchange.account.withdraw("", "USDT", "USDT-ERC20", "0xelsewhere", Decimal(70))
-    turned_down.status = "-2"  # type: ignore[assignment]
+    turned_down.status = "-2"
     found = await api.payments(since + 1)
     # One that is turned down is there twice, going and coming back.
     assert sorted((row.kind, row.wallet, row.token, row.amount) for row in found) == [
@@ -308,7 +308,7 @@ async def test_what_came_and_what_the_owner_sent_away_is_told(exchange: LocalOkx
 
 
 async def test_one_of_ours_that_is_turned_down_is_not_told_either_way(exchange: LocalOkx, api: OkxApi) -> None:
-    exchange.account.withdraw("ours1", "USDT", "USDT-ERC20", HOME.address, Decimal(60)).status = "-1"  # type: ignore[assignment]
+    exchange.account.withdraw("ours1", "USDT", "USDT-ERC20", HOME.address, Decimal(60)).status = "-1"
     assert await api.payments(exchange.clock.ns) == ()
 
 

@@ -284,7 +284,7 @@ async def test_a_withdrawal_that_is_not_named_may_have_been_sent(exchange: Local
 )
 async def test_a_withdrawal_may_be_turned_down(exchange: LocalOkx, api: OkxApi, status: str, state: str | None) -> None:
     await api.move(outside())
-    exchange.account.withdrawals[0].status = status  # type: ignore[assignment]
+    exchange.account.withdrawals[0].status = status
     if state is None:
         with pytest.raises(Transient, match=f"has state '{status}'"):
             await api.moved(outside(), exchange.clock.ns)
