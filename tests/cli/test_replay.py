@@ -143,6 +143,19 @@ def test_a_log_that_is_gone_as_a_whole_is_one_that_was_changed(run: Run, run_dir
     assert 'summary: summary.json: has end "2024-01-03T00:00:00Z"; null follows from the log' in result.stdout
 
 
+def test_a_run_that_was_killed_before_its_first_seal_is_not_said_to_be_sealed(run: Run, run_dir: Path) -> None:
+    for name in ("events/seals.jsonl", "summary.json"):
+        (run_dir / name).unlink()
+    metadata = json.loads((run_dir / "metadata.json").read_bytes())
+    (run_dir / "metadata.json").write_text(json.dumps({**metadata, "status": "running"}))
+    result = run("replay", run_dir)
+    assert result.exit_code == 0, result.output
+    assert "–  seals    there is none yet\n" in result.stdout
+    events = json.loads(run("replay", run_dir, "--json").stdout)["events"]
+    vouched = [line for line in result.stdout.splitlines() if "nothing vouches" in line]
+    assert vouched == [f"Note: seals.jsonl has no seal: nothing vouches for {events} events"]
+
+
 def test_a_log_of_which_only_the_seals_are_left_is_one_that_was_changed(run: Run, run_dir: Path) -> None:
     for path in (run_dir / "events").glob("*.jsonl"):
         if path.name != "seals.jsonl":

@@ -149,6 +149,8 @@ def _rows(found: Replay) -> Iterator[tuple[str, str, str]]:
             yield "✗", name, _findings(count)
         elif check == "summary" and not found.has_summary:
             yield "–", name, "there is none"
+        elif check == "seal" and not found.sealed:
+            yield "–", name, "there is none yet"
         elif check in _OF_EVENTS and not found.events:
             yield "–", name, "there are no events"
         else:

@@ -58,6 +58,8 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     """Equity at the last calculation, in the share class."""
     positions: dict[str, float]
     """The sum of all deltas, whatever the snapshots show."""
+    sealed: int
+    """Events that were there at the last seal; 0 where there is no seal."""
     lost: int
     """Events that were given up because the disk took nothing, as the log itself says."""
     inputs: dict[str, str]
@@ -108,6 +110,7 @@ def replay(run_dir: Path, observe: Callable[[DomainEvent], None] = lambda _: Non
         calculations=books.calculations,
         equity=None if books.last is None else books.last.equity,
         positions=books.summed,
+        sealed=seals.sealed,
         lost=sum(last - first + 1 for first, last in seals.lost),
         inputs=seals.inputs,
         has_summary=has_summary,
@@ -130,7 +133,7 @@ def _loose_ends(walk: LogWalk, seals: SealCheck, *, has_summary: bool) -> Iterat
     if not seals.sealed:
         rest = f": nothing vouches for {walk.events:,} events" if walk.events else ", and there are no events"
         yield Finding("seal", f"{SEALS_STEM}{SUFFIX}", f"has no seal{rest}")
-    for stem, count in seals.unsealed.items():
+    for stem, count in seals.unsealed.items() if seals.sealed else ():
         yield Finding("seal", f"{stem}{SUFFIX}", f"goes on after its last seal: nothing vouches for {count:,} lines")
     if not has_summary:
         yield Finding("summary", SUMMARY_FILE, "is not there: the run has not come to its end, or it was removed")
