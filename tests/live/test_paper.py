@@ -190,6 +190,10 @@ def test_a_signal_stops_the_process_with_everything_on_disk(number: int, market_
         (("--paper", "--replay-feed", "MARKET", "--speed", "fast"), "'fast'; a number above 0, or max"),
         (("--paper", "--replay-feed", "MARKET", "--speed", "0"), "the speed is 0.0"),
         (("--paper", "--replay-feed", "MARKET", "--speed", "nan"), "the speed is nan"),
+        (
+            ("--paper", "--replay-feed", "MARKET", "--speed", "1e9"),
+            "the speed is 1000000000.0; a number above 0 and below 1e9",
+        ),
         (("--paper", "--replay-feed", "nowhere"), "nowhere"),
         (("--paper", "--replay-feed", "MARKET", "--start", "2031-01-01"), "2031-01-01"),
     ],

@@ -75,7 +75,7 @@ def on_paper(prepared: Prepared, pace: float | None, make_venues: MakesVenues | 
         clock = ManualClock(start, auto=True)
         return Surroundings(clock, prepared.feed, venues, prepared.flows, real_time=False)
     if not 0.0 < pace < 1e9:
-        raise ConfigError("CONFIG-003", f"the speed is {pace}; a number above 0, or max, was expected")
+        raise ConfigError("CONFIG-003", f"the speed is {pace}; a number above 0 and below 1e9, or max, was expected")
     return Surroundings(ReplayClock(start, pace), ReplayFeed(prepared.feed), venues, prepared.flows)
 
 
