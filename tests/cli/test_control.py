@@ -104,6 +104,9 @@ def test_a_process_is_killed_flattened_and_resumed_from_outside(house: House) ->
     assert (killed.exit_code, killed.stderr) == (0, "")
     assert "state    killed, since 2024-" in killed.stdout
     assert "reason   looks odd" in killed.stdout
+    again = house.say("kill", "--reason", "looks worse")
+    assert (again.exit_code, "reason   looks odd" in again.stdout) == (0, True)
+    assert again.stderr == "Killed already: the reason of that stays\n"
     assert house.say("status").exit_code == 1
     assert invested(house.until(lambda status: status.halted is not None)), "it leaves the book as it is"
 
@@ -139,6 +142,7 @@ def test_a_kill_is_there_after_a_restart_also_when_nobody_ran_to_hear_it(house: 
     refused = house.say("resume")
     assert (refused.exit_code, refused.stdout) == (3, "")
     assert "No process: no process runs on state/btc_basis" in refused.stderr
+    assert "; the next one begins killed: over night; start it, and resume it then" in refused.stderr
 
     house.start()
     status = house.until(lambda status: status.ticks > 3)
@@ -249,7 +253,7 @@ def test_without_a_state_there_is_nobody_to_talk_to(command: str, house: House) 
     said = house.say(command, "--state", "nowhere")
     assert (said.exit_code, said.stdout) == (2, "")
     assert "CONFIG-003: there is no state in " in said.stderr
-    assert "there are: none; --state names the folder" in said.stderr
+    assert "; --state names the folder that `live` was given" in said.stderr
     (house.folder / "state" / "eth_basis").mkdir(parents=True)
     (house.folder / "state" / "eth_basis" / "state.lock").touch(mode=0o600)
     said = house.say(command, "eth_bais")

@@ -34,7 +34,11 @@ def kill(
     *,
     flatten: Annotated[bool, typer.Option("--flatten", help="Have the book closed, step by step.")] = False,
     reason: Annotated[
-        str, typer.Option(metavar="TEXT", help="Kept with the latch; without one that of an earlier kill stays.")
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="Kept with the latch. That of an earlier kill stays without one, and where it asked for as much.",
+        ),
     ] = "",
     state: _State = _ROOT,
 ) -> None:
@@ -61,6 +65,8 @@ def kill(
         complain(f"{nobody.message}; the next one begins {latch.state}: {latch.reason}{paper}", "No process")
         raise typer.Exit(NOT_RUNNING) from None
     code, why_open = _done(answer), answer.status.unclosed
+    if reason and answer.status.latch.reason != reason:
+        complain("the reason of that stays", "Killed already")
     if flatten and why_open is not None:
         complain(why_open, "Killed, but")
         code = FAILED
@@ -74,13 +80,16 @@ def resume(mode: _Mode = None, *, state: _State = _ROOT) -> None:
 
     Exit codes: 0 resumed, or running as it was; 1 refused, 2 bad input, 3 no process.
     """
-    from basis_actors.services.control.client import NoProcess, ask, find_state
+    from basis_actors.services.control.client import NoProcess, ask, find_state, latch_left_behind
     from basis_actors.services.control.protocol import ResumeRequest
 
+    path = find_state(state, mode)
     try:
-        answer = ask(find_state(state, mode), ResumeRequest())
+        answer = ask(path, ResumeRequest())
     except NoProcess as nobody:
-        complain(nobody.message, "No process")
+        latch = latch_left_behind(path, datetime.now(UTC))
+        kept = f"; the next one begins {latch.state}: {latch.reason}; start it, and resume it then"
+        complain(nobody.message + ("" if latch.state == "running" else kept), "No process")
         raise typer.Exit(NOT_RUNNING) from None
     raise typer.Exit(_done(answer))
 
@@ -232,7 +241,6 @@ def _print_left_behind(
     nobody: str, latch: Latch, last: LastSeen | None, refused: str | None, *, on_paper: bool
 ) -> None:
     """What is known where no process runs: how the next one begins, and what the last one held when it was seen."""
-    from basis_actors.times import utc_text
 
     rows = [("process", nobody)]
     if last is not None:
@@ -250,7 +258,7 @@ def _print_left_behind(
     if last is None or last.at is None or last.positions is None:
         rows.append(("held", "not known" if last is None else f"not known, {last.run_dir} does not say it"))
     else:
-        rows.append(("held", f"{utc_text(last.at)}, {'on paper, ' if on_paper else ''}by {last.run_dir}"))
+        rows.append(("held", f"{_moment(last.at)}, {'on paper, ' if on_paper else ''}by {last.run_dir}"))
     _print_rows(rows)
     if last is not None and last.positions:
         _print_positions(last.positions)

@@ -482,10 +482,11 @@ def test_a_process_that_has_lost_its_state_is_told_of_without_its_mode(tmp_path:
 
 
 def test_the_only_mode_need_not_be_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        BasisError, match=rf"CONFIG-003: there is no state in {tmp_path}; there are: none; .*; name the mode where"
-    ):
+    nothing = rf"CONFIG-003: there is no state in {tmp_path}; --state names the folder that `live` was given"
+    with pytest.raises(BasisError, match=rf"{nothing}; where that was deleted under a process, name the mode$"):
         find_state(tmp_path, None)
+    with pytest.raises(BasisError, match=rf"{nothing}$"):
+        find_state(tmp_path, "btc_basis")
     StateDirectory(tmp_path, Holder.this_process("btc_basis", NOW)).release()
     assert find_state(tmp_path, None) == find_state(tmp_path, "btc_basis") == tmp_path / "btc_basis"
     StateDirectory(tmp_path, Holder.this_process("eth_basis", NOW)).release()

@@ -43,10 +43,12 @@ def find_state(root: Path, mode: str | None) -> Path:
         return root / str(mode)
     if mode is not None and (loser := loser_of(root / mode)) is not None:
         raise BasisError("CONFIG-003", _lost(loser, root / mode))
-    there = ", ".join(found) or "none"
-    wanted = "there is no state" if mode is None and not found else "name a mode" if mode is None else f"no {mode!r}"
-    named = "" if mode is not None or found else "; name the mode where the folder of a process that runs was deleted"
-    text = f"{wanted} in {root.absolute()}; there are: {there}; --state names the folder{named}"
+    if not found:
+        deleted = "; where that was deleted under a process, name the mode" if mode is None else ""
+        text = f"there is no state in {root.absolute()}; --state names the folder that `live` was given{deleted}"
+        raise BasisError("CONFIG-003", text)
+    wanted = "name a mode" if mode is None else f"no {mode!r}"
+    text = f"{wanted} in {root.absolute()}; there are: {', '.join(found)}; --state names the folder"
     raise BasisError("CONFIG-003", text)
 
 
