@@ -125,6 +125,13 @@ def test_a_process_is_killed_flattened_and_resumed_from_outside(house: House) ->
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate()
     assert process.returncode == 0, stderr
+    told = [line for line in stderr.splitlines() if "RISK-008" in line]
+    assert [line.partition(" (")[0].partition(" by ")[0] for line in told] == [
+        "HIGH RISK-008: trading is killed: looks odd",
+        "HIGH RISK-008: trading is killed, and the book is to be closed: looks odd",
+        "MEDIUM RISK-008: the book is closed",
+        "MEDIUM RISK-008: trading is resumed",
+    ]
     shown = house.say("status")
     assert (shown.exit_code, "ended    completed, 20" in shown.stdout) == (3, True)
     assert json.loads(house.say("status", "--json").stdout)["last_seen"]["ending"]["how"] == "completed"

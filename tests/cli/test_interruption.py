@@ -11,14 +11,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from basis_actors.actors.latch_file import write_latch
 from basis_actors.cli.interruption import Interruption, remember_interruptions
+from basis_actors.data import SyntheticGenerator, write_dataset
+from basis_actors.data.stamps import DAY
 from basis_actors.logs.directory import LogDirectoryManager, RunStatus
 from basis_actors.logs.reader import EventLog
 from basis_actors.messages.events import StrategyDecision, SystemErrorEvent
+from basis_actors.messages.safety import Latch, TradingState
+from basis_actors.services.state import Holder, StateDirectory
 
 MAIN = "from basis_actors.cli import main; main()"
 LONG = ("backtest", "pure_lending_eth", "--end", "2030-01-01", "--json")
@@ -183,6 +189,22 @@ def test_progress_shows_ticks_rate_and_time_left(tmp_path: Path) -> None:
         process.communicate()
     assert "loading the market" in shown
     assert terminal.text.rindex(b"\x1b[?25h") > terminal.text.rindex(b"\x1b[?25l"), "the cursor is visible again"
+
+
+def test_what_is_said_while_progress_is_shown_has_lines_of_its_own(tmp_path: Path) -> None:
+    generator = SyntheticGenerator(3, 3600)
+    write_dataset(generator.generate(generator.epoch_ns, generator.epoch_ns + 2 * DAY), tmp_path / "market")
+    now = datetime(2024, 1, 1, tzinfo=UTC)
+    with StateDirectory(tmp_path / "state", Holder.this_process("btc_basis", now)) as state:
+        write_latch(state, Latch(state=TradingState.KILLED, reason="look first", who="alice", since=now))
+    paper = ("live", "btc_basis", "--paper", "--replay-feed", "market", "--speed", "36000", "--state", "state")
+    with started(MAIN, paper, tmp_path) as (process, terminal):
+        terminal.wait_for(re.compile(rb"look first"))
+        process.send_signal(signal.SIGTERM)
+        shown = terminal.read_on()
+        process.communicate()
+    assert process.returncode == 0
+    assert "HIGH RISK-008: the process begins killed: look first (alice)" in re.split(r"[\r\n]+", shown)
 
 
 def test_a_second_ctrl_c_ends_a_run_that_is_stuck(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ _CALCULATIONS: Final = {
     "risk_monitor": "RISK-006",
 }
 """What has failed where an actor that calculates fails without a code of its own."""
+_SHOWN: Final = frozenset({"kill_switch", "metrics"})
+"""Who says whether a live process trades, and whether it can be asked how it is."""
 _FREE_TEXT: Final[dict[type[DomainEvent], tuple[str, ...]]] = {
     OperationExecutionEvent: ("error_message", "operation_details"),
     AtomicOperationGroupEvent: ("rollback_reason",),
@@ -224,6 +226,8 @@ class LiveEventLogger(TellingEventLogger):
         self._told_lost = 0
         self.warn: Callable[[str], object] = lambda _: None
         """Told what whoever started the process is to see at once."""
+        self.show: Callable[[SystemErrorEvent], object] = lambda _: None
+        """Given what of the log that person is to see at once as well."""
 
     @property
     def backlog(self) -> int:
@@ -272,6 +276,11 @@ class LiveEventLogger(TellingEventLogger):
         if self._sink.unwritten:
             self._sink.flush()
         self._set_timer()
+
+    def _take_error(self, error: SystemErrorEvent) -> None:
+        super()._take_error(error)
+        if error.component in _SHOWN:
+            self.show(error)
 
     def _set_timer(self) -> None:
         self.after(self.span(self._writer.flush_seconds) / NS_PER_SECOND, FlushDue(), new_cause=Cause("flush"))

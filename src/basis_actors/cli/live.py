@@ -16,6 +16,7 @@ from basis_actors.cli.terminal import BAD_INPUT, DONE, FAILED, INTERRUPTED, comp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from basis_actors.messages.events import SystemErrorEvent
     from basis_actors.results.summary import RunSummary
     from basis_actors.services.left_on_disk import LeftOnDisk
     from basis_actors.services.live import LiveRun
@@ -197,6 +198,7 @@ def _run(
                 display.loading()
                 run = begin(request, held)
                 run.actors.warn = partial(complain, title="Warning")
+                run.actors.show = _show_at_once
                 interruption.hold()
                 interruption.cancels(run.cancel)
                 summary = run.run(display.update, WaitingLines().note)
@@ -208,6 +210,10 @@ def _run(
             return INTERRUPTED
         _say_what_is_left(run)
         return _show(summary, interruption, start_failed=run.start_failed, as_json=as_json, quiet=quiet)
+
+
+def _show_at_once(error: SystemErrorEvent) -> None:
+    complain(error.message, f"{error.severity} {error.error_code}")
 
 
 def _say_what_was_left(request: BacktestRequest, root: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from basis_actors.cli.terminal import messages
+from basis_actors.cli.terminal import drawing, messages
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +40,7 @@ def progress_display(name: str, *, wanted: bool) -> Iterator[ProgressDisplay]:
         yield _Nothing()
         return
     bar = _Bar(name, console)
-    with bar.display:
+    with drawing(console), bar.display:
         yield bar
 
 
@@ -52,7 +52,7 @@ def result_display(*, wanted: bool) -> Iterator[Callable[[ResultProgress], None]
         yield lambda _progress: None
         return
     bar = _ResultBar(console)
-    with bar.display:
+    with drawing(console), bar.display:
         yield bar.update
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ __all__ = [
     "complain",
     "complain_in_lines",
     "crash",
+    "drawing",
     "messages",
     "results",
 ]
@@ -30,6 +33,8 @@ NOT_RUNNING: Final = 3
 INTERRUPTED: Final = 130
 UNREAD: Final = 141
 """Whoever read the output has gone before its end; the code of a program that SIGPIPE ends."""
+_drawn_by: list[Console] = []
+"""The console that draws a bar at the moment, if any does."""
 
 
 def results() -> Console:
@@ -42,10 +47,20 @@ def results() -> Console:
 
 
 def messages() -> Console:
-    """Standard error, for everything else."""
+    """Standard error, for everything else; while a bar is drawn there, by the console that can make room above it."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return _drawn_by[-1] if _drawn_by else Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def drawing(console: Console) -> Iterator[None]:
+    """Meanwhile `console` draws a bar."""
+    _drawn_by.append(console)
+    try:
+        yield
+    finally:
+        _drawn_by.pop()
 
 
 def complain(text: str, title: str = "Error") -> None:

@@ -59,6 +59,8 @@ class LiveActors:
         backtest."""
         self.warn: Callable[[str], object] = lambda _: None
         """Told what whoever started the process is to see at once."""
+        self.show: Callable[[SystemErrorEvent], object] = lambda _: None
+        """Given what of the log that person is to see at once: a stop, a resumption, a port that is taken."""
         self.first: tuple[str, ...] = ()
         """Those that begin before the market is known, once they have joined."""
         self.accounts: tuple[ExchangeAccount, ...] = ()
@@ -116,6 +118,7 @@ class LiveActors:
             add_signal_poller(bus, run)
         if isinstance(event_logger, LiveEventLogger):
             event_logger.warn = lambda text: self.warn(text)
+            event_logger.show = lambda error: self.show(error)
             bus.add_source(event_logger.name, event_logger.write_events)
         if around.real_time:
             bus.add(PlaceWatch(self._places(), components.kill_switch.heartbeat_seconds), FREELY)
