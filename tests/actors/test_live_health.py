@@ -98,11 +98,11 @@ class Ward:
         for message in messages:
             self.bus.publish(message)
 
-    def error(self, component: str = "worker", severity: str = "HIGH") -> None:
+    def error(self, component: str = "worker", severity: str = "HIGH", code: str = "EXEC-001") -> None:
         self.say(
             EventLogged(
                 SystemErrorEvent(
-                    timestamp=MOMENT, component=component, error_code="EXEC-001", severity=severity, message="no"
+                    timestamp=MOMENT, component=component, error_code=code, severity=severity, message="no"
                 )
             )
         )
@@ -204,6 +204,16 @@ async def test_errors_count_for_a_while_and_only_grave_ones(runtime: Runtimes) -
         assert (report.error_count, w.logged("worker")[-1].error_count) == (2, 2)
         assert (await w.look(7)).status == "degraded"
         assert (await w.look()).status == "healthy", "the first of them is ten minutes old"
+
+
+async def test_what_the_kill_switch_does_is_no_error_of_its_own(runtime: Runtimes) -> None:
+    async with ward(runtime) as w:
+        w.error("kill_switch", code="RISK-008")
+        w.error("kill_switch", "CRITICAL", "RISK-008")
+        assert ((await w.look()).status, w.problems) == ("healthy", ())
+        w.error("kill_switch", "CRITICAL", "ENGINE-004")
+        w.error("kill_switch", "CRITICAL", "ENGINE-004")
+        assert (await w.look()).problems == ("errors of kill_switch: 2",)
 
 
 async def test_errors_of_what_is_no_actor_are_the_process_s(runtime: Runtimes) -> None:

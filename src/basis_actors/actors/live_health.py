@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from basis_actors.actors.health_checks import STATUSES, Check, RecentTimes, problems_of, status_of
+from basis_actors.actors.reporting import STOPPED_CODE
 from basis_actors.actors.standstill import Standstill
 from basis_actors.bus import Actor, ActorStats, Cause, DeadLetter, Phase, Timer, on
 from basis_actors.config import HealthMonitorConfig
@@ -149,10 +150,11 @@ class LiveHealthMonitor(Actor):
 
     @on(EventLogged)
     def note_event(self, logged: EventLogged) -> None:
-        """Count errors against their component, and remember when all was found equal."""
+        """Count errors against their component, and remember when all was found equal. What the kill switch does is no
+        error of its own: `trading` shows it."""
         event = logged.event
         if isinstance(event, SystemErrorEvent):
-            if event.severity in _GRAVE:
+            if event.severity in _GRAVE and event.error_code != STOPPED_CODE:
                 self._errors.setdefault(event.component, RecentTimes()).add(self.now)
         elif isinstance(event, ReconciliationEvent) and event.success and event.reconciliation_type in _WHOLE_LEDGER:
             self._reconciled_ns = self.now
