@@ -27,6 +27,7 @@ from basis_actors.messages.events import PositionSnapshot, StrategyDecision, Sys
 from basis_actors.services.backtest import Backtest, Progress
 from basis_actors.services.live import LiveRun
 from basis_actors.services.preparation import BacktestRequest, Prepared, prepare
+from basis_actors.services.rerun import rerun
 from basis_actors.services.state import Holder, StateDirectory
 from basis_actors.services.surroundings import on_paper
 
@@ -114,6 +115,17 @@ def test_a_stop_ends_the_run_after_the_tick_at_work(market_folder: Path, tmp_pat
     assert metadata.status is RunStatus.COMPLETED
     assert 0 < summary.ticks < 241
     assert replay(live.record.run_dir).findings == []
+
+
+def test_only_a_process_whose_market_waited_can_be_run_again(market_folder: Path, tmp_path: Path) -> None:
+    end = datetime(2024, 1, 3, tzinfo=UTC)
+    waited = live_run(prepared(market_folder, tmp_path, end=end), None)
+    waited.run()
+    assert all(entry.line is None for entry in rerun(waited.record.run_dir, tmp_path / "again"))
+    went_on = live_run(prepared(market_folder, tmp_path, end=end), 2_000_000.0)
+    went_on.run()
+    with pytest.raises(BasisError, match=r"LOG-006: .* whose market did not wait for it"):
+        rerun(went_on.record.run_dir, tmp_path / "again")
 
 
 def test_what_ends_a_process_outside_its_actors_is_in_its_log_once(market_folder: Path, tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def replay(
     redoes them with the numbers can forge a log. With --rerun the strategy decides once more on the recorded market,
     and the first event at which the two runs part is shown: that finds a forged backtest.
     Exit code 0 without a finding, and for a second run that is the same; 1 otherwise: each finding names file and
-    lines, or the event. 2 for a run that kept no event log.
+    lines, or the event. 2 for a run that kept no event log, and for a second one of a live process whose market did
+    not wait for it, which cannot be the same.
     """
     from basis_actors.errors import ConfigError
     from basis_actors.logs.locate import find_run

@@ -88,7 +88,7 @@ class LiveRun:
         self._control: ControlServer | None = None
         self.bus: LiveBus | None = None
         """The bus, once it runs."""
-        self.record = RunRecord(prepared, RunKind.LIVE)
+        self.record = RunRecord(prepared, RunKind.LIVE, real_time=surroundings.real_time)
         """Where the run is kept."""
         self.actors = LiveActors(prepared, self.record, surroundings)
         """Who does the work."""

@@ -62,11 +62,17 @@ def prepare_again(run_dir: Path, out: Path, *, data: Path | None = None) -> Prep
     """The same run once more, to be written below `out` under the same name.
 
     Same configuration, window, capital and flows; the same market: its seed, or the files of its folder, which may have
-    moved to `data`. Raises BasisError LOG-003 for what is no run directory or does not say enough, CONFIG-003 for a
-    configuration with secrets, of another version or edited since, DATA-002 for a market that is not the one recorded,
-    and STRAT-003 for a run under a scenario.
+    moved to `data`. Raises BasisError LOG-003 for what is no run directory or does not say enough, LOG-006 for a
+    process whose market did not wait, CONFIG-003 for a configuration with secrets, of another version or edited since,
+    DATA-002 for a market that is not the one recorded, and STRAT-003 for a run under a scenario.
     """
     metadata = LogDirectoryManager.read_metadata(run_dir)
+    if metadata.options.get("real_time"):
+        raise BasisError(
+            "LOG-006",
+            f"{run_dir} is of a process whose market did not wait for it, so that no second run can be the same;"
+            " `basis-actors logs diff` holds it against a backtest of the same hours",
+        )
     asked = _asked(run_dir, metadata)
     if asked.scenario is not None:
         raise BasisError(

@@ -46,8 +46,9 @@ class RunRecord:
     `statistics` and `components` are for the event logger, which fills them.
     """
 
-    def __init__(self, prepared: Prepared, kind: RunKind) -> None:
-        """Makes the run directory, writes down what the run starts from, and opens its logs.
+    def __init__(self, prepared: Prepared, kind: RunKind, *, real_time: bool = False) -> None:
+        """Makes the run directory, writes down what the run starts from, and opens its logs. The market of one in
+        `real_time` goes on while a tick is at work.
 
         Raises BasisError LOG-003 when that is not possible.
         """
@@ -76,7 +77,7 @@ class RunRecord:
             config_hash=prepared.config_hash,
             data_origin=prepared.dataset.origin,
             data_hashes=prepared.dataset.hashes | prepared.strategy.input_hashes,
-            options=_options(prepared),
+            options=_options(prepared, real_time=real_time),
             kind=kind,
             keeps_events=request.write_events,
             clock=self.clock,
@@ -294,7 +295,7 @@ def _borrowed_brackets(run: RunConfig, perps: Iterable[str]) -> Iterator[str]:
             yield f"{perp} brackets: those of {owner if asset == pair else f'{owner}:{asset}-PERP'}"
 
 
-def _options(prepared: Prepared) -> dict[str, object]:
+def _options(prepared: Prepared, *, real_time: bool) -> dict[str, object]:
     """How the run was asked for, beside its configuration."""
     request, end = prepared.request, prepared.ends_ns
     return {
@@ -302,6 +303,7 @@ def _options(prepared: Prepared) -> dict[str, object]:
         "end": None if end is None else utc_from_ns(end),
         "data": None if request.data is None else str(request.data.resolve()),
         "runtime": request.runtime,
+        "real_time": real_time,
         "frictionless": request.frictionless,
         "seed": prepared.dataset.seed,
         "flows": [(flow.timestamp, flow.amount) for flow in prepared.flows],
