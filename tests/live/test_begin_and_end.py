@@ -196,4 +196,4 @@ async def test_why_a_start_waits_is_told_at_each_try_and_written_down_once(tmp_p
     assert (summary.failure, here.live.start_failed) == (None, False)
     lines = (here.live.record.run_dir / "engine.log").read_text().splitlines()
     written = [line["why"] for line in map(json.loads, lines) if line["event"] == "waiting for the market"]
-    assert written == ["okx: okx is closed"]
+    assert written == ["okx: is closed"], "named once"

@@ -241,6 +241,7 @@ class LiveRun:
             if why is None:
                 awaited.pop(venue, None)
             else:
+                why = why.removeprefix(f"{venue} ")  # who answers names itself
                 if venue not in awaited:
                     self.actors.tell_waiting(venue, why)
                 if awaited.get(venue) != why:
