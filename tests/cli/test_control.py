@@ -98,6 +98,9 @@ def test_a_process_is_killed_flattened_and_resumed_from_outside(house: House) ->
     assert f"process {process.pid} on " in shown.stdout
     assert "state    running, since 2024-" in shown.stdout
     assert "binance:PerpPosition:BTC-PERP" in shown.stdout
+    (run_dir,) = house.folder.glob(f"logs/*/{process.pid}")
+    assert json.loads(house.say("status", "--json").stdout)["run_dir"] == str(run_dir)
+    assert f"log{run_dir}asof" in "".join(shown.stdout.split())
     assert max(map(len, shown.stdout.splitlines())) <= 80
 
     killed = house.say("kill", "--reason", "looks odd")

@@ -171,6 +171,8 @@ def _print_status(answer: Answer) -> None:
     rows += _waiting_rows(now)
     equity = "not known" if now.equity is None else f"{now.equity:,.2f}"
     rows.append(("ticks", f"{now.ticks:,}; risk {now.risk_level or 'not known'}, equity {equity}"))
+    if answer.run_dir is not None:
+        rows.append(("log", answer.run_dir))
     if now.positions_at is not None:
         rows.append(("as of", _age_of_the_book(now)))
     elif now.start is not None:

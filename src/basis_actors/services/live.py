@@ -140,6 +140,7 @@ class LiveRun:
         if state is None:
             return await self._live(bus, progress, waiting)
         async with answering(state, bus) as self._control:
+            self._control.run_dir = str(self.record.run_dir.resolve())
             return await self._live(bus, progress, waiting)
 
     async def _live(

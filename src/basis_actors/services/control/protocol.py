@@ -39,6 +39,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
     status: SwitchStatus
     refusal: str | None = None
     """Why it was not done, or not all of it; None when it was."""
+    run_dir: str | None = None
+    """Where the process logs; None before it has a place for that."""
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):

@@ -66,6 +66,8 @@ class ControlServer:
         self._bus = bus
         self.instead: str | None = "starting"
         """What the process does instead of trading, as long as nobody on the bus knows better; None while it trades."""
+        self.run_dir: str | None = None
+        """Where the process logs, once whoever runs it has said so."""
 
     async def serve(self) -> None:
         """Answer until cancelled."""
@@ -96,7 +98,7 @@ class ControlServer:
         except AskTimeout as error:
             return Refused(f"the kill switch does not answer: {error}")
         status = msgspec.structs.replace(done.status, instead=done.status.instead or self.instead)
-        return Answer(process=self._state.holder, status=status, refusal=done.refusal)
+        return Answer(process=self._state.holder, status=status, refusal=done.refusal, run_dir=self.run_dir)
 
     async def _carry_out(self, request: Request, who: str) -> SwitchAnswer:
         bus = self._bus
