@@ -210,6 +210,9 @@ def test_a_process_that_is_gone_does_not_run_and_what_it_held_is_told(house: Hou
     killed = house.say("kill", "--flatten")
     assert (killed.exit_code, "paper" in killed.stderr) == (3, False), "an earlier process has traded on accounts"
     shown = house.say("status")
+    assert "does not start on accounts: ENGINE-001: traded.json of the state directory cannot be read: " in " ".join(
+        shown.stdout.split()
+    )
     assert ("book     is to be closed by the next process" in shown.stdout, "paper" in shown.stdout) == (True, False)
 
 

@@ -16,7 +16,7 @@ from basis_actors.messages.market import MarketSpec
 from basis_actors.ports import StateStore
 from basis_actors.venues.live.build import pairs_of
 
-__all__ = ["has_traded", "require_continuity"]
+__all__ = ["has_traded", "require_continuity", "traded_problem"]
 
 _FILE: Final = "traded.json"
 
@@ -62,6 +62,16 @@ def require_continuity(store: StateStore, run: RunConfig, spec: MarketSpec, conf
 def has_traded(store: StateStore) -> bool:
     """Whether an earlier process has traded with a state. Raises BasisError ENGINE-004."""
     return store.read(_FILE) is not None
+
+
+def traded_problem(store: StateStore) -> str | None:
+    """What keeps the next process from being compared with the last one; None where nothing does. With what it trades
+    is not known here."""
+    try:
+        _read(store)
+    except BasisError as error:
+        return str(error)
+    return None
 
 
 def _read(store: StateStore) -> _Traded | None:

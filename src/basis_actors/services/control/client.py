@@ -16,6 +16,7 @@ from basis_actors.actors.loss_marks import marks_problem
 from basis_actors.config import mode_names
 from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.messages.safety import Latch, TradingState
+from basis_actors.services.continuity import traded_problem
 from basis_actors.services.control.left_behind import last_process
 from basis_actors.services.control.protocol import Answer, Refused, Request
 from basis_actors.services.state import FileStore, Holder, holder_of, idle_state, loser_of, socket_of
@@ -84,7 +85,7 @@ def latch_left_behind(path: Path, now: datetime) -> Latch:
 def start_refused(path: Path) -> str | None:
     """What in a state directory keeps the next process from starting on accounts; None where nothing of it is known."""
     store = FileStore(path)
-    return "; ".join(filter(None, (marks_problem(store), pause_problem(store)))) or None
+    return "; ".join(filter(None, (traded_problem(store), marks_problem(store), pause_problem(store)))) or None
 
 
 def latch_without_process(path: Path, latch: Latch) -> Latch:
