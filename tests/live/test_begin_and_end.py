@@ -13,6 +13,7 @@ import anyio
 import pytest
 from aiohttp import ClientSession
 from tests.actors.desk import group, short
+from tests.actors.test_start_watch import journal_with_an_undecided_order
 from tests.services.published import Published
 from tests.telemetry.receiver import Receiver, Reply, receiver
 
@@ -128,6 +129,24 @@ async def test_a_process_on_accounts_says_what_it_finds_open(tmp_path: Path, mon
             "LOW the process begins: btc_basis, live, on its accounts; open: cut in two: group (short 0.5 BTC-PERP on"
             " bybit, short 0.5 BTC-PERP on okx)"
         )
+
+
+async def test_a_stop_that_leaves_an_order_undecided_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = await journal_with_an_undecided_order()
+    async with process(tmp_path, monkeypatch, journal) as here, anyio.create_task_group() as tasks:
+        here.exchanges["okx"].hangs = anyio.Event()
+        tasks.start_soon(here.run)
+        await here.there.until(1)
+        here.live.cancel("told so")
+        await here.ended.wait()
+        assert here.summary is not None
+        left = here.summary.failure
+        assert left is not None
+        assert left.startswith("VEN-002: 1 order is left undecided: ")
+        assert here.told[1:] == [f"HIGH the process ends: {left.removeprefix('VEN-002: ')}"]
+        assert [order.client_id for order in here.live.undecided] == ["c1"]
 
 
 async def test_a_receiver_that_takes_nothing_is_seen_before_anything_happens(

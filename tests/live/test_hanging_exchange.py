@@ -92,7 +92,7 @@ async def test_a_stop_meanwhile_says_what_nobody_knows_and_the_next_process_asks
     code, stdout, stderr = await there.stopped(process)
     assert code == 1, "somebody has to see to it"
     assert "Undecided: short " in stderr
-    assert json.loads(stdout)["failure"].startswith("VEN-002: nobody knows what became of btc_basis-"), stderr
+    assert json.loads(stdout)["failure"].startswith("VEN-002: 1 order is left undecided: btc_basis-"), stderr
     assert there.position("okx") < 0
     comes_back(there)
     second = there.start("--state", str(there.state))

@@ -200,7 +200,7 @@ async def test_a_stop_ends_it_and_the_next_process_still_knows_what_was_held(the
     before = shown(there)["start"]["held"]
     assert HELD in before
     code, stdout, stderr = await there.stopped(second)
-    assert (code, json.loads(stdout)["failure"].startswith("VEN-002: nobody knows what became of")) == (1, True), stderr
+    assert (code, json.loads(stdout)["failure"].startswith("VEN-002: 1 order is left undecided: ")) == (1, True), stderr
     assert f"Still open: {HELD} {before[HELD]:.6g}" in stderr
     assert "by an earlier process, and the ledger was not read since" in stderr
     assert "Cut in two: btc_basis-" in stderr

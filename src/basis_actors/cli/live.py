@@ -238,7 +238,7 @@ def _say_what_was_left(request: BacktestRequest, root: Path) -> None:
 def _say_what_is_left(run: LiveRun | LeftOnDisk) -> None:
     for order in run.undecided:
         what = f"{order.side} {order.amount:.6g} {order.symbol} on {order.venue} ({order.client_id})"
-        complain(what, "Undecided")
+        complain(f"{what}; the next process asks what became of it", "Undecided")
     for group in run.cut_groups:
         complain(f"{group}; the next process brings it to its end", "Cut in two")
     if run.left_open:

@@ -39,7 +39,6 @@ from basis_actors.services.stopping import (
     close_the_book,
     end_the_tick,
     keep_closing,
-    left_undecided,
     loses_nothing,
     never_begun,
     not_closed,
@@ -48,7 +47,7 @@ from basis_actors.services.stopping import (
 from basis_actors.services.surroundings import Surroundings
 from basis_actors.services.wiring import EVENT_LOGGER, STOP_ORDER
 from basis_actors.times import utc_from_ns
-from basis_actors.venues.live.left_orders import undecided_orders
+from basis_actors.venues.live.left_orders import left_undecided, undecided_orders
 from basis_actors.venues.live.unprotected import without_stops
 
 __all__ = ["LiveRun"]

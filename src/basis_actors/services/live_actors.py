@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from basis_actors.actors.end_watch import EndWatch
 from basis_actors.actors.engine import Engine
 from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
 from basis_actors.actors.live_health import PROCESS
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveActors"]
 
-_FIRST: Final = frozenset({EVENT_LOGGER, "kill_switch", "start_watch", "health_monitor", "metrics"})
+_FIRST: Final = frozenset({EVENT_LOGGER, "kill_switch", "start_watch", "end_watch", "health_monitor", "metrics"})
 """Whoever tells people how the process is, beside the routes of alerts."""
 
 
@@ -108,6 +109,8 @@ class LiveActors:
             watching.join()
             if around.requests is not None:
                 around.requests.writer = watching.api_log.note
+        if around.journal is not None:
+            bus.add(EndWatch(around.journal), FREELY, sink=True)
         market = around.market
         if market is not None:
             watch = MarketWatch()

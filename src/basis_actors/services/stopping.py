@@ -16,7 +16,7 @@ from basis_actors.actors.latch_file import read_latch, write_latch
 from basis_actors.bus import Lane, LiveBus, StopTimeout
 from basis_actors.errors import BasisError
 from basis_actors.messages.commands import GetStatus, Kill
-from basis_actors.messages.safety import BookClosed, Latch, TradingState, UndecidedOrder
+from basis_actors.messages.safety import BookClosed, Latch, TradingState
 from basis_actors.ports import StateStore
 from basis_actors.services.left_open import listed
 from basis_actors.services.wiring import EVENT_LOGGER
@@ -25,7 +25,6 @@ __all__ = [
     "close_the_book",
     "end_the_tick",
     "keep_closing",
-    "left_undecided",
     "loses_nothing",
     "never_begun",
     "not_closed",
@@ -144,14 +143,6 @@ def never_begun() -> BasisError:
     """The failure of one that should have closed it, and ended before it knew what there is to close."""
     text = f"the book is to be closed, and nobody knows whether it is: the process had not begun to trade; {_GOES_ON}"
     return BasisError("RISK-008", text)
-
-
-def left_undecided(orders: Sequence[UndecidedOrder]) -> BasisError | None:
-    """The failure of a process that ends while nobody knows what became of its `orders`; None where there are none."""
-    if not orders:
-        return None
-    names = ", ".join(f"{order.operation_id} on {order.venue}" for order in orders)
-    return BasisError("VEN-002", f"nobody knows what became of {names}; the next process asks before it trades")
 
 
 def loses_nothing(stop: StopTimeout) -> bool:

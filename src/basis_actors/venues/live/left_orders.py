@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from basis_actors.errors import UnknownOutcome
+from basis_actors.errors import BasisError, UnknownOutcome
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.journal import Intent, IntentState, JournalEntry
 from basis_actors.messages.orders import Order
@@ -15,7 +15,7 @@ from basis_actors.messages.stops import StopTicket
 from basis_actors.ports import OrderJournal
 from basis_actors.times import utc_from_ns
 
-__all__ = ["LeftOrders", "undecided_orders"]
+__all__ = ["LeftOrders", "left_undecided", "undecided_orders"]
 
 _OPEN = (ExecutionStatus.UNKNOWN, ExecutionStatus.PENDING)
 
@@ -92,6 +92,16 @@ async def undecided_orders(journal: OrderJournal) -> tuple[UndecidedOrder, ...]:
 def _amount_of(intent: Intent) -> float:
     """What was sent for; a stop closes whatever there is of the position that its order made."""
     return intent.order.amount if isinstance(intent.ticket, StopTicket) else float(intent.ticket.amount)
+
+
+def left_undecided(orders: Sequence[UndecidedOrder]) -> BasisError | None:
+    """The failure of a process that ends while nobody knows what became of its `orders`; None where there are none."""
+    if not orders:
+        return None
+    count = "1 order is" if len(orders) == 1 else f"{len(orders):,} orders are"
+    names = ", ".join(f"{order.operation_id} on {order.venue}" for order in orders)
+    remedy = "start the process again: it asks what became of each before it trades, and sends none again"
+    return BasisError("VEN-002", f"{count} left undecided: {names}; {remedy}")
 
 
 def _shown(order: Order, client_id: str, amount: float, since_ns: int) -> UndecidedOrder:
