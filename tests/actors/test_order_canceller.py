@@ -82,7 +82,7 @@ async def test_what_rests_is_cancelled_at_once_and_what_it_filled_is_booked(worl
         assert list(world.exchanges["binance"].resting) == ["theirs"]
         assert (await desk.tick()).positions[BTC] == pytest.approx(0.2)
         assert len(desk.apis["binance"].sent) == 1
-        assert said(desk) == [("RISK-008", "HIGH")]
+        assert said(desk) == [("RISK-008", "MEDIUM")]
         (event,) = (each for each in desk.logged(SystemErrorEvent) if each.error_code == "RISK-008")
         assert f"in BTC/USDT ({name}) is cancelled at binance: trading is stopped" in event.message
         assert desk.apis["binance"].calls["countdown_cancel"] == 0
@@ -125,7 +125,24 @@ async def test_an_order_that_is_on_its_way_is_cancelled_when_it_turns_out_to_res
         assert world.exchanges["binance"].resting == {}
         assert len(desk.apis["binance"].sent) == 1
         assert world.journal.entries[-1].state is IntentState.CANCELLED
-        assert "before anything was filled" in (desk.logged(OperationExecutionEvent)[-1].error_message or "")
+        ended = desk.logged(OperationExecutionEvent)[-1]
+        assert (ended.error_code, ended.error_message) == (
+            "RISK-008",
+            "order o3 was cancelled before anything was filled: trading was stopped",
+        )
+        severities = {event.severity for event in desk.logged(SystemErrorEvent)}
+        assert severities == {"MEDIUM"}, "the stop itself is told, and need not wake anybody a second time"
+
+
+async def test_what_was_to_follow_a_cancelled_order_is_not_sent_and_no_failure(world: World) -> None:
+    async with watched(world) as desk:
+        await rest(desk, limit("a"), buy("b", 0.1))
+        stop(desk)
+        done = await desk.engine.next_of(OrdersDone)
+        assert [result.error_code for result in done.results] == ["RISK-008", "RISK-008"]
+        last = desk.logged(OperationExecutionEvent)[-1]
+        assert (last.operation_id, last.error_message) == ("b", "not sent, because a before it failed")
+        assert {event.severity for event in desk.logged(SystemErrorEvent)} == {"MEDIUM"}
 
 
 async def test_an_order_that_is_sent_after_the_stop_is_left_alone(world: World) -> None:

@@ -165,16 +165,17 @@ class ExecutionManager(Actor):
         self._unsold.clear()
         self._one_sided = False
         units = split_into_units(request.orders)
-        blocked = next((f"not sent, because of its decision {unit.flaw}" for unit in units if unit.flaw), None)
+        flaw = next((unit.flaw for unit in units if unit.flaw), None)
+        blocked = None if flaw is None else ("EXEC-001", f"not sent, because of its decision {flaw}")
         for unit in units:
             if blocked is not None and unit.flaw is None:
-                outcomes += [self._loop.refuse(order, "EXEC-001", blocked) for order in unit.orders]
+                outcomes += [self._loop.refuse(order, *blocked) for order in unit.orders]
                 continue
             ended = await self._run_unit(unit, request.tick)
             outcomes += ended
             failed = next((outcome for outcome in ended if not outcome.succeeded), None)
             if failed is not None and unit.mode is not ExecutionMode.COMPENSATED and failed.error_code != HALTED_CODE:
-                blocked = f"not sent, because {failed.order.operation_id} before it failed"
+                blocked = _not_after(failed)
         self._finish(request.tick, outcomes)
 
     def _finish(self, tick: TickStarted, outcomes: list[Outcome]) -> None:
@@ -266,16 +267,16 @@ class ExecutionManager(Actor):
         if compensated and only_reduces(unit.orders):
             return await self._run_reducing(unit, tick)
         outcomes: list[Outcome] = []
-        failed: str | None = None
+        failed: Outcome | None = None
         for place, order in enumerate(unit.orders):
             if failed is not None:
-                outcomes.append(self._loop.refuse(order, "EXEC-001", f"not sent, because {failed} failed"))
+                outcomes.append(self._loop.refuse(order, *_not_after(failed)))
                 continue
             outcome = await self._run_one(order, None if compensated and place else unit.orders[place:], tick)
             outcomes.append(outcome)
             # Legs hedge each other: one that is filled in part hedges nothing whole.
             if not outcome.succeeded or (compensated and outcome.fell_short):
-                failed = order.operation_id
+                failed = outcome
         if failed is None or not compensated:
             return outcomes, []
         return outcomes, await self._unwind(outcomes)
@@ -288,8 +289,7 @@ class ExecutionManager(Actor):
         first, *others = unit.orders
         begun = await self._run_one(first, unit.orders, tick)
         if not begun.handshake.was_successful():
-            text = f"not sent, because {first.operation_id} failed"
-            return [begun, *(self._loop.refuse(order, "EXEC-001", text) for order in others)], []
+            return [begun, *(self._loop.refuse(order, *_not_after(begun)) for order in others)], []
         outcomes, further = [begun], list[Outcome]()
         for order in others:
             ended = await follow(self._loop, order, min(1.0, begun.filled / first.amount))
@@ -374,3 +374,9 @@ class ExecutionManager(Actor):
         """Forget the stop, unless something has happened that nothing may follow."""
         if self._fatal is None and not self._ending:
             self._stopped = None
+
+
+def _not_after(failed: Outcome) -> tuple[str, str]:
+    """Code and reason of an order that is not sent as one before it was not done; what a stop did is no failure."""
+    code = STOPPED_CODE if failed.error_code == STOPPED_CODE else "EXEC-001"
+    return code, f"not sent, because {failed.order.operation_id} before it failed"

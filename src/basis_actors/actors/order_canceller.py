@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from basis_actors.actors.reporting import error_event
+from basis_actors.actors.reporting import STOPPED_CODE, error_event
 from basis_actors.bus import Actor, on
 from basis_actors.errors import Transient, VenueError
 from basis_actors.messages.safety import CancelOrders
@@ -31,7 +31,8 @@ class OrderCanceller(Actor):
     """Serves one account, and touches no order of anybody else there.
 
     What fails for a reason that passes is tried again, at growing intervals, for as long as a start of the account may
-    take; what is still open then is ended by whoever follows it, or by the process that comes next.
+    take; what is still open then is ended by whoever follows it, or by the process that comes next. What is cancelled
+    is no news that wakes anybody: the kill switch has told of the stop, as severely as its reason is.
     """
 
     def __init__(self, account: ExchangeAccount) -> None:
@@ -59,8 +60,9 @@ class OrderCanceller(Actor):
                 except VenueError as error:
                     failure = error
                     continue
-                text = f"order {order.venue_order_id} in {order.pair} ({order.client_id})"
-                self._say("RISK-008", f"{text} is cancelled at {self._account.domain}: trading is stopped")
+                what = f"order {order.venue_order_id} in {order.pair} ({order.client_id})"
+                text = f"{what} is cancelled at {self._account.domain}: trading is stopped"
+                self._say(STOPPED_CODE, text, passes=True)
         except VenueError as error:
             failure = error
         if failure is None:

@@ -34,7 +34,7 @@ __all__ = ["TightLoop", "always"]
 
 _ROUTER = "venue_interface_manager"
 _REPORTED = frozenset({HALTED_CODE, STATE_CODE, STOPPED_CODE})
-"""Codes of what keeps orders from being sent, and is reported where it comes about: a refusal is no news."""
+"""Codes of what keeps orders from being sent or filled, and is reported where it comes about: that is no news."""
 _UNDECIDED = (ExecutionStatus.UNKNOWN, ExecutionStatus.PENDING)
 _NOT_COMPARED = "EXEC-005"
 """Code of an order that is done, and was not compared with what its venue holds."""
@@ -253,7 +253,7 @@ class TightLoop:
         if not handshake.was_successful():
             text = f"{handshake.status}: {handshake.error_message}"
             code = UNDECIDED_CODE if handshake.status in _UNDECIDED else handshake.error_code or "EXEC-001"
-            self._reports.say(order, code, text, passes=handshake.retryable)
+            self._reports.say(order, code, text, passes=handshake.retryable or code in _REPORTED)
         else:
             self._reports.goes_on(order)
         reconciling = self._stopwatch()

@@ -216,8 +216,7 @@ class OrderDesk:
         entry = await self._known(entry, report)
         if not report.has_ended:
             open_for = (clock.now() - entry.intent.created_ns) / NS_PER_SECOND
-            wanted = entry.intent.created_ns > self._unwanted_ns
-            if wanted and open_for < patience.order_seconds:
+            if self._is_wanted(entry) and open_for < patience.order_seconds:
                 text = await self._guard(entry, report, patience.order_seconds - open_for)
                 return undecided(entry, clock.now(), text, pending=True)
             await self._api.cancel(report.pair, entry.intent.client_id)
@@ -235,10 +234,17 @@ class OrderDesk:
             await self._intake.read_fills(report.pair)
             if self._intake.filled(number) >= report.filled:
                 self._untold.discard(number)
+                if report.state is OrderState.CANCELLED and report.filled == 0 and not self._is_wanted(entry):
+                    text = "was cancelled before anything was filled: trading was stopped"
+                    return failed(entry, clock.now(), "RISK-008", f"order {report.venue_order_id} {text}")
                 fills = self._intake.fills_of(number)
                 return concluded(entry, report, fills, clock.now())
         text = f"order {report.venue_order_id} has filled {report.filled}, its trades are not all shown yet"
         return undecided(entry, clock.now(), text, pending=True)
+
+    def _is_wanted(self, entry: JournalEntry) -> bool:
+        """Whether trading has not been stopped since an order was written down."""
+        return entry.intent.created_ns > self._unwanted_ns
 
     async def _guard(self, entry: JournalEntry, report: OrderReport, left_seconds: float) -> str:
         """Have the exchange itself end an open order, some time after we would, in case that this process is gone.
