@@ -239,7 +239,7 @@ async def test_a_market_without_lot_or_tick_is_not_guessed(exchange: LocalBinanc
     rules = exchange.linear.rules({})
     rules["symbols"][0]["filters"] = []
     exchange.faults.answer("GET /fapi/v1/exchangeInfo", 200, rules)
-    with pytest.raises(Transient, match="BTCUSDT has no lot or no tick"):
+    with pytest.raises(Transient, match="BTCUSDT has no contract, no lot or no tick"):
         await api.filters()
 
 

@@ -14,6 +14,7 @@ from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.wire.binance_endpoints import INVERSE, LINEAR, SPOT, Family
 from basis_actors.venues.wire.binance_rows import FilterRow, LimitRow, MarketRow, RulesRow
 from basis_actors.venues.wire.caller import Caller
+from basis_actors.venues.wire.rows import is_step
 
 __all__ = ["Listing", "Markets", "listing_of"]
 
@@ -140,7 +141,7 @@ class Markets:
 
     def _take_limits(self, family: Family, limits: Iterable[LimitRow]) -> None:
         for limit in limits:
-            if limit.rate_limit_type == "REQUEST_WEIGHT" and limit.interval in _INTERVALS:
+            if limit.rate_limit_type == "REQUEST_WEIGHT" and limit.interval in _INTERVALS and limit.is_one:
                 length_ns = _INTERVALS[limit.interval] * limit.interval_num
                 self._caller.budget.set_limit(family.host, limit.limit, length_ns)
 
@@ -149,9 +150,9 @@ class Markets:
         rows = {row.filter_type: row for row in market.filters}
         size, price = rows.get("LOT_SIZE", _NOTHING), rows.get("PRICE_FILTER", _NOTHING)
         at_market, value = rows.get("MARKET_LOT_SIZE", _NOTHING), rows.get("NOTIONAL") or rows.get("MIN_NOTIONAL")
-        if not size.step_size or size.min_qty is None or not price.tick_size:
-            raise self._caller.unreadable(listing.family.rules, f"{market.symbol} has no lot or no tick")
         unit = market.contract_size
+        if size.min_qty is None or unit <= 0 or not (is_step(size.step_size) and is_step(price.tick_size)):
+            raise self._caller.unreadable(listing.family.rules, f"{market.symbol} has no contract, no lot or no tick")
         return MarketFilters(
             pair=listing.pair,
             lot=max(size.step_size, at_market.step_size or _ZERO) * unit,

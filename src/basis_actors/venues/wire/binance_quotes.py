@@ -25,7 +25,7 @@ from basis_actors.venues.wire.quotes import (
     number_or_none,
     published,
 )
-from basis_actors.venues.wire.rows import Row
+from basis_actors.venues.wire.rows import Milliseconds, Row
 
 __all__ = ["BinanceQuotes"]
 
@@ -76,18 +76,18 @@ _KINDS: Final = {"24hrMiniTicker": PriceKind.LAST, "markPriceUpdate": PriceKind.
 
 class _Ticker(Row):
     symbol: str
-    close_time: int
+    close_time: Milliseconds
     last_price: Quoted = None
 
 
 class _Premium(Row):
     symbol: str
-    time: int
+    time: Milliseconds
     mark_price: Quoted = None
 
 
 class _Settled(Row):
-    funding_time: int
+    funding_time: Milliseconds
     funding_rate: Quoted = None
     mark_price: Quoted = None
 
@@ -101,7 +101,7 @@ class _Event(msgspec.Struct):
     """What a stream says: an event, or what came of a subscription."""
 
     kind: str = msgspec.field(name="e", default="")
-    time_ms: int = msgspec.field(name="E", default=0)
+    time_ms: Milliseconds = msgspec.field(name="E", default=0)
     symbol: str = msgspec.field(name="s", default="")
     last: Quoted = msgspec.field(name="c", default=None)
     mark: Quoted = msgspec.field(name="p", default=None)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Final
 
 from basis_actors.times import ns_from_utc
-from basis_actors.venues.wire.rows import Row
+from basis_actors.venues.wire.rows import Milliseconds, Row
 
 __all__ = [
     "AccountConfigRow",
@@ -35,9 +36,12 @@ __all__ = [
     "Withdrawn",
 ]
 
+_LARGEST: Final = 1_000_000_000
+"""Of what a limit on requests counts."""
+
 
 class Clock(Row):
-    server_time: int
+    server_time: Milliseconds
 
 
 class Confirmation(Row):
@@ -49,6 +53,11 @@ class LimitRow(Row):
     interval: str
     interval_num: int
     limit: int
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it can be meant, and lets anything be asked."""
+        return 0 < self.interval_num <= _LARGEST and 0 < self.limit <= _LARGEST
 
 
 class FilterRow(Row):
@@ -90,8 +99,8 @@ class OrderRow(Row):
     """USD-M."""
     avg_price: Decimal | None = None
     """Perpetuals."""
-    update_time: int | None = None
-    transact_time: int | None = None
+    update_time: Milliseconds | None = None
+    transact_time: Milliseconds | None = None
     """Of an answer to a spot order."""
 
 
@@ -113,7 +122,7 @@ class TradeRow(Row):
     qty: Decimal
     commission: Decimal
     commission_asset: str
-    time: int
+    time: Milliseconds
     is_buyer: bool | None = None
     """Spot."""
     buyer: bool | None = None
@@ -168,7 +177,7 @@ class IncomeRow(Row):
     income_type: str
     income: Decimal
     asset: str
-    time: int
+    time: Milliseconds
     tran_id: int | str
 
     @property
@@ -218,7 +227,7 @@ class TransferRow(Row):
     amount: Decimal
     status: str
     tran_id: int | str
-    timestamp: int
+    timestamp: Milliseconds
 
 
 class TransferPage(Row):
@@ -253,6 +262,6 @@ class DepositRow(Row):
     amount: Decimal
     coin: str
     status: int
-    insert_time: int
+    insert_time: Milliseconds
     tx_id: str
     id: str | None = None

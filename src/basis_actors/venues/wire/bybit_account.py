@@ -153,7 +153,7 @@ class BybitAccount:
         for span in spans(since_ms - _SLOWEST_MS, until_ms, _RECORDS_SPAN_MS):
             params = {**span, "limit": _PAGE}
             async for row in pages(self._caller, DEPOSITS, params, Records[DepositRow]):
-                credited_ms = int(number(row.success_at) or 0)
+                credited_ms = int(row.success_at or 0)
                 if row.status in _CREDITED and credited_ms >= since_ms:
                     name = row.id or f"{row.tx_id}:{row.tx_index}"
                     yield _moved(PaymentKind.DEPOSIT, f"deposit:{name}", row.coin, row.amount, credited_ms)

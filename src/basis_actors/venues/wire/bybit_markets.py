@@ -14,7 +14,7 @@ from basis_actors.messages.exchange import MarketFilters
 from basis_actors.venues.wire.bybit_endpoints import RULES
 from basis_actors.venues.wire.bybit_rows import MarketRow, Page
 from basis_actors.venues.wire.caller import Caller
-from basis_actors.venues.wire.rows import number
+from basis_actors.venues.wire.rows import is_step, number
 
 __all__ = ["QUOTE", "Category", "Listing", "Markets", "listing_of", "pair_of"]
 
@@ -115,7 +115,7 @@ class Markets:
         lots = row.lot_size_filter
         spot = listing.category is Category.SPOT
         lot, tick = number(lots.base_precision if spot else lots.qty_step), number(row.price_filter.tick_size)
-        if not lot or not tick:
+        if not (is_step(lot) and is_step(tick)):
             raise self._caller.unreadable(RULES, f"{row.symbol} has no lot or no tick")
         return MarketFilters(
             pair=listing.pair,

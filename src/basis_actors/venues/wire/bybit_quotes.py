@@ -26,7 +26,7 @@ from basis_actors.venues.wire.quotes import (
     number_or_none,
     published,
 )
-from basis_actors.venues.wire.rows import Row
+from basis_actors.venues.wire.rows import Milliseconds, Row
 
 __all__ = ["BybitQuotes"]
 
@@ -52,12 +52,12 @@ class _Ticker(Row):
 class _Tickers(Row):
     """With the envelope, which alone says of when it is."""
 
-    time: int
+    time: Milliseconds
     result: Page[_Ticker]
 
 
 class _Settled(Row):
-    funding_rate_timestamp: int
+    funding_rate_timestamp: Milliseconds
     funding_rate: Quoted = None
 
 
@@ -65,7 +65,7 @@ class _Message(msgspec.Struct):
     """What a stream says: of perpetuals, after the first time, only what has changed."""
 
     topic: str = ""
-    ts: int = 0
+    ts: Milliseconds = 0
     data: _Ticker | None = None
     success: bool = True
     ret_msg: str = ""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
-from basis_actors.venues.wire.rows import Number, Row
+from basis_actors.venues.wire.rows import Milliseconds, MillisecondsText, Number, Row
 
 __all__ = [
     "AccountRow",
@@ -55,7 +55,7 @@ class Records(Row, Generic[T]):
 
 
 class Clock(Row):
-    time_nano: int
+    time_nano: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Confirmation(Row):
@@ -101,7 +101,7 @@ class OrderRow(Row):
     order_status: str
     qty: Decimal
     cum_exec_qty: Decimal
-    updated_time: int
+    updated_time: Milliseconds
     cum_exec_value: Number = ""
     avg_price: Number = ""
 
@@ -115,7 +115,7 @@ class ExecutionRow(Row):
     exec_type: str
     exec_qty: Decimal
     exec_price: Decimal
-    exec_time: int
+    exec_time: Milliseconds
     exec_fee: Number = ""
     fee_currency: str = ""
 
@@ -176,7 +176,7 @@ class EntryRow(Row):
     type: str
     currency: str
     change: Decimal
-    transaction_time: int
+    transaction_time: Milliseconds
 
     @property
     def name(self) -> str:
@@ -209,7 +209,7 @@ class Transferred(Row):
 class TransferRow(Row):
     transfer_id: str
     status: str
-    timestamp: int
+    timestamp: Milliseconds
 
 
 class _ChainRow(Row):
@@ -241,7 +241,7 @@ class WithdrawalRow(Row):
     withdraw_fee: Number
     status: str
     to_address: str
-    create_time: int
+    create_time: Milliseconds
 
 
 class DepositRow(Row):
@@ -249,7 +249,7 @@ class DepositRow(Row):
     amount: Decimal
     tx_id: str = msgspec.field(name="txID")
     status: int
-    success_at: Number = ""
+    success_at: MillisecondsText = ""
     """Milliseconds."""
     tx_index: str = ""
     id: str = ""

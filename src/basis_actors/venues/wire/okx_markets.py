@@ -13,7 +13,7 @@ from basis_actors.messages.exchange import MarketFilters
 from basis_actors.venues.wire.caller import Caller
 from basis_actors.venues.wire.okx_endpoints import RULES
 from basis_actors.venues.wire.okx_rows import MarketRow
-from basis_actors.venues.wire.rows import number
+from basis_actors.venues.wire.rows import is_step, number
 
 __all__ = ["KIND", "QUOTE", "Listing", "Markets", "listing_of", "pair_of"]
 
@@ -104,7 +104,8 @@ class Markets:
         rows = await self._caller.find(RULES, params, tuple[MarketRow, ...], absent=_UNKNOWN_SYMBOL)
         for row in rows or ():
             if row.inst_id == symbol:
-                if not (row.ct_val > 0 and row.ct_mult > 0 and row.lot_sz > 0 and row.tick_sz > 0):
+                has_unit = row.ct_val > 0 and row.ct_mult > 0
+                if not (has_unit and is_step(row.lot_sz * _unit(row)) and is_step(row.tick_sz)):
                     raise self._caller.unreadable(RULES, f"{symbol} has no contract, no lot or no tick")
                 return row
         return None

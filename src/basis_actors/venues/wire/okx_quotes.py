@@ -17,6 +17,7 @@ from basis_actors.venues.wire.okx_endpoints import FUNDING_HISTORY, MARK, MARK_C
 from basis_actors.venues.wire.okx_markets import KIND, Markets
 from basis_actors.venues.wire.okx_pages import PAGE, pages
 from basis_actors.venues.wire.quotes import NS_PER_MS, Candle, Quoted, Subscription, number_or_none, published
+from basis_actors.venues.wire.rows import Milliseconds
 
 __all__ = ["OkxQuotes"]
 
@@ -30,13 +31,13 @@ class _Quote(msgspec.Struct, rename="camel"):
     """A last price or a mark price."""
 
     inst_id: str
-    ts: int
+    ts: Milliseconds
     last: Quoted = None
     mark_px: Quoted = None
 
 
 class _Settled(msgspec.Struct, rename="camel"):
-    funding_time: int
+    funding_time: Milliseconds
     realized_rate: Quoted = None
     """What was settled with; beside it stands what had been foretold."""
 

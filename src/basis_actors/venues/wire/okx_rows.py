@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from basis_actors.venues.wire.rows import Number, Row
+from basis_actors.venues.wire.rows import Milliseconds, MillisecondsText, Number, Row
 
 __all__ = [
     "Acknowledged",
@@ -34,7 +34,7 @@ __all__ = [
 
 
 class Clock(Row):
-    ts: int
+    ts: Milliseconds
 
 
 class Confirmation(Row):
@@ -71,7 +71,7 @@ class OrderRow(Row):
     state: str
     sz: Decimal
     acc_fill_sz: Decimal
-    u_time: int
+    u_time: Milliseconds
     avg_px: Number = ""
 
 
@@ -87,9 +87,8 @@ class FillRow(Row):
     fee: Decimal
     """Less than 0 is paid."""
     fee_ccy: str
-    ts: int
-    fill_time: Number = ""
-    """Milliseconds."""
+    ts: Milliseconds
+    fill_time: MillisecondsText = ""
 
     @property
     def traded_ms(self) -> int:
@@ -145,7 +144,7 @@ class BillRow(Row):
     type: str
     ccy: str
     bal_chg: Decimal
-    ts: int
+    ts: Milliseconds
     inst_id: str = ""
     ord_id: str = ""
 
@@ -157,7 +156,7 @@ class PurseBillRow(Row):
     type: str
     ccy: str
     bal_chg: Decimal
-    ts: int
+    ts: Milliseconds
     client_id: str = ""
 
 
@@ -200,6 +199,6 @@ class WithdrawalRow(Row):
     wd_id: str
     client_id: str
     state: str
-    ts: int
+    ts: Milliseconds
     fee: Number = ""
     fee_ccy: str = ""

@@ -13,7 +13,7 @@ import msgspec
 from basis_actors.messages.exchange import MarketFilters
 from basis_actors.messages.market import FundingStamp
 from basis_actors.messages.quotes import Price, PriceKind
-from basis_actors.venues.wire.rows import Number
+from basis_actors.venues.wire.rows import Milliseconds, Number
 
 __all__ = ["MINUTE_MS", "NS_PER_MS", "Candle", "Quoted", "Quotes", "Subscription", "number_or_none", "published"]
 
@@ -29,7 +29,7 @@ Quoted: TypeAlias = (
 class Candle(msgspec.Struct, array_like=True):
     """Mark prices of one minute; the minute that is not over has one as well."""
 
-    begin_ms: int
+    begin_ms: Milliseconds
     open: Number
     high: Number
     low: Number

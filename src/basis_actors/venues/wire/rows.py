@@ -1,16 +1,30 @@
-"""Defines what all answers have in common as they are read: decimals stay exact, and a number may not be there."""
+"""Defines what all answers have in common as they are read: decimals stay exact, and a number may not be there.
+
+With a number that cannot be meant an answer cannot be read: whatever is reckoned with it would fail somewhere else.
+"""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias, TypeGuard
 
 import msgspec
 
-__all__ = ["Number", "Row", "number"]
+__all__ = ["Milliseconds", "MillisecondsText", "Number", "Row", "is_step", "number"]
 
-Number: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^(-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?)?$")]
+_MAGNITUDE: Final = 40
+"""No amount, price or rate has more digits before its point, or more zeros after it."""
+_FINEST: Final = Decimal("1e-18")
+"""No lot or tick is smaller: orders would be more of them than decimals are reckoned exactly with."""
+
+Number: TypeAlias = Annotated[
+    str, msgspec.Meta(pattern=rf"^(-?[0-9]{{1,{_MAGNITUDE}}}(\.[0-9]{{1,{_MAGNITUDE}}})?([eE][+-]?[0-9]{{1,2}})?)?$")
+]
 """A number as text; nothing at all where there is none."""
+Milliseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=99_999_999_999_999)]
+"""Since the epoch, until the year 5138: every one is a date."""
+MillisecondsText: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9]{0,14}$")]
+"""The same as text; nothing at all where there is none."""
 
 
 class Row(msgspec.Struct, rename="camel"):
@@ -19,8 +33,14 @@ class Row(msgspec.Struct, rename="camel"):
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if isinstance(value, Decimal) and not value.is_finite():
-                raise ValueError(f"{name} is {value}; a finite number was expected")
+            if isinstance(value, Decimal) and not (value.is_finite() and abs(value.adjusted()) <= _MAGNITUDE):
+                text = f"a finite number between 1e-{_MAGNITUDE} and 1e{_MAGNITUDE} was expected"
+                raise ValueError(f"{name} is {value:.6e}; {text}")
+
+
+def is_step(value: Decimal | None) -> TypeGuard[Decimal]:
+    """Whether it is a lot or a tick that orders can be whole numbers of."""
+    return value is not None and value >= _FINEST
 
 
 def number(text: Number) -> Decimal | None:
