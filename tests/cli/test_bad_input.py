@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,14 @@ def test_signals_that_cannot_be_had_are_refused_before_anything_is_made(run: Run
     http = "{url: 'http://localhost/', poll_seconds: 1, timeout_seconds: 1, retries: 0, retry_seconds: 1,"
     given = ("--set", f"{key}.http={http} staleness_seconds: 60}}", "--set", f"{key}.source=http")
     refused(run("backtest", mode, *given), "CONFIG-003", "answers in live trading only", "walk_forward_logistic")
+
+
+@pytest.mark.parametrize("command", [("kill",), ("status",), ("live", "btc_basis", "--paper")])
+def test_a_folder_whose_name_is_no_utf8_is_refused(command: tuple[str, ...], run: Run) -> None:
+    folder = os.fsdecode(b"st\xff")
+    Path(folder, "btc_basis").mkdir(parents=True)
+    Path(folder, "btc_basis", "state.lock").touch(mode=0o600)
+    refused(run(*command, "--state", folder), "CONFIG-003", "st\\udcff", "is no UTF-8")
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,8 @@ def test_without_routes_nothing_is_needed() -> None:
         (VARIABLE, f"https:///{SECRET}", "CONFIG-003", "is no webhook address"),
         (VARIABLE, f"https://host:port/{SECRET}", "CONFIG-003", "is no webhook address"),
         (VARIABLE, f"https://[::1/{SECRET}", "CONFIG-003", "is no webhook address"),
+        (VARIABLE, f"https://hooks..example.com/{SECRET}", "CONFIG-003", "is no webhook address"),
+        (VARIABLE, f"https://{'h' * 64}.com/{SECRET}", "CONFIG-003", "is no webhook address"),
         (VARIABLE, f"https://host/{SECRET}\n", "CONFIG-003", "is no webhook address"),
         (VARIABLE, SECRET, "CONFIG-003", "is no webhook address"),
         (

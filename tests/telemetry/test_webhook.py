@@ -181,6 +181,15 @@ async def test_nobody_there_is_said_without_the_address() -> None:
     assert reason == "no connection: ClientConnectorError"
 
 
+async def test_a_name_that_cannot_be_looked_up_is_nobody_there() -> None:
+    made = courier(f"https://hooks..example.com/{SECRET}", retries=0)
+    async with running(made, Fates()) as fates:
+        made.offer(alert())
+        await fates.settled(1)
+    ((_, reason),) = fates.given_up
+    assert reason == "no connection: UnicodeError"
+
+
 async def test_no_way_of_failing_shows_the_secret(caplog: pytest.LogCaptureFixture) -> None:
     texts = []
     for replies in ([Reply(404)], [Reply(500)], [Reply(hang_up=True)], [Reply(silent=True)]):

@@ -26,6 +26,8 @@ __all__ = ["app"]
 
 _PASSES = "ENGINE-006"
 """A disk without room: whoever supervises the process is to start it again."""
+_NO_TEXT = "surrogates not allowed"
+"""What Python says of bytes of the command line, or of a name of a file, that are no UTF-8, where they have to be."""
 
 
 class _Commands(TyperGroup):
@@ -36,6 +38,11 @@ class _Commands(TyperGroup):
         except BasisError as error:
             complain(str(error))
             raise typer.Exit(FAILED if error.code == _PASSES else BAD_INPUT) from None
+        except UnicodeEncodeError as error:
+            if error.reason != _NO_TEXT:
+                raise
+            complain(f"CONFIG-003: {error.object!r} is no UTF-8; arguments and names of folders in UTF-8 were expected")
+            raise typer.Exit(BAD_INPUT) from None
         except BrokenPipeError as error:
             if broken_output() is not error:
                 raise

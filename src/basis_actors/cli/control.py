@@ -29,6 +29,11 @@ _ROOT = Path("state")
 _ON_PAPER = "nothing is open in the world, and the next paper process begins with its own capital"
 
 
+def _as_text(reason: str) -> str:
+    """What a person has typed, even where the terminal writes no UTF-8: a kill is not refused for its reason."""
+    return reason.encode(errors="surrogateescape").decode(errors="replace")
+
+
 def kill(
     mode: _Mode = None,
     *,
@@ -38,6 +43,7 @@ def kill(
         typer.Option(
             metavar="TEXT",
             help="Kept with the latch. That of an earlier kill stays without one, and where it asked for as much.",
+            callback=_as_text,
         ),
     ] = "",
     state: _State = _ROOT,

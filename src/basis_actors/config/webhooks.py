@@ -60,6 +60,7 @@ def _is_safe(value: str) -> bool:
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port
+        (host or "").encode("idna")  # as whoever looks it up does
     except ValueError:
         return False
     if not host or not value.isprintable() or " " in value:

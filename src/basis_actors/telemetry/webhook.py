@@ -141,9 +141,9 @@ class WebhookCourier:
                 status, wait = answer.status, answer.headers.get("Retry-After")
         except TimeoutError:
             raise _MayPassError(f"no answer within {self._config.timeout_seconds:g} s") from None
-        except (ClientError, OSError) as error:
+        except (ClientError, OSError, UnicodeError) as error:  # the last of a name that cannot be looked up
             raise _MayPassError(f"no connection: {type(error).__name__}") from None
-        if status < HTTPStatus.MULTIPLE_CHOICES:
+        if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             return
         if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise _MayPassError(f"status {status}", _seconds(wait))

@@ -160,6 +160,16 @@ async def test_a_flatten_while_the_start_waits_ends_with_one_line_that_says_so(t
         assert "is to be closed from the first tick on" in closing.stdout
 
 
+async def test_a_reason_that_is_no_utf8_keeps_nobody_from_killing(tmp_path: Path) -> None:
+    typed = os.fsdecode(b"gr\xf6\xdfer als erlaubt")
+    arguments = ["kill", "btc_basis", "--state", str(tmp_path), "--reason", typed]
+    async with process(tmp_path) as here:
+        done = await anyio.to_thread.run_sync(lambda: CliRunner().invoke(app, arguments))
+        assert (done.exit_code, done.stderr) == (0, "")
+        latch = (await here.ask(AskStatus())).status.latch
+        assert (latch.state, latch.reason) == (TradingState.KILLED, "gr\ufffd\ufffder als erlaubt")
+
+
 @pytest.mark.parametrize("flatten", [False, True])
 async def test_a_process_that_starts_can_be_killed_and_never_trades(flatten: bool, tmp_path: Path) -> None:
     async with starting(tmp_path) as (here, control):
