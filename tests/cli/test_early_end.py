@@ -82,7 +82,8 @@ def test_a_group_that_is_cut_in_two_is_named_though_nothing_was_run(
         assert said[1].startswith("Warning: what earlier processes have left was not read: ENGINE-001: state directory")
     before = {path.name: path.read_bytes() for path in (root / "btc_basis").glob("orders.sqlite")}
     said = shown(root, capsys)
-    assert said[:2] == ["Interrupted: nothing was run", "Undecided: short 0.1 BTC-PERP on binance (c1)"]
+    asks = "; the next process asks what became of it"
+    assert said[:2] == ["Interrupted: nothing was run", f"Undecided: short 0.1 BTC-PERP on binance (c1){asks}"]
     legs = "short 0.5 BTC-PERP on bybit, short 0.5 BTC-PERP on okx"
     since = "held at 2026-01-02T00:00:00Z by an earlier process, and the ledger was not read since"
     assert said[2:] == [
