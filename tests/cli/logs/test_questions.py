@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-Ask = Callable[..., Result]
+Ask = Run = Callable[..., Result]
 GROUP = "eth_leveraged-000030-g0"
 QUESTIONS: list[tuple[str, ...]] = [
     ("orders",),
@@ -54,6 +54,16 @@ def test_in_a_pipe_a_row_is_a_line_without_blanks_at_its_end(ask: Ask, question:
     assert result.stderr == ""
     assert "\x1b" not in result.stdout
     assert [line for line in result.stdout.splitlines() if line != line.rstrip()] == []
+
+
+def test_of_a_transfer_it_is_told_where_to(run: Run) -> None:
+    always_in = ("--always-in", "--start", "2024-01-01", "--end", "2024-01-02", "--correlation-id", "moves")
+    assert run("backtest", "btc_basis", *always_in, "--quiet").exit_code == 0
+    first = rows(run("logs", "orders", "moves", "--json"))[0]
+    source, target = (first["operation_details"][end] for end in ("source_key", "target_key"))
+    assert (source, target.partition(":")[0]) == ("wallet:BaseToken:USDT", "binance")
+    assert f"transfer at wallet, to {target}  " in run("logs", "orders", "moves").stdout
+    assert f"; {source} → {target} in " in run("logs", "trace", "moves", first["operation_id"]).stdout
 
 
 def test_failed_orders_in_a_pipe_are_a_line_each(ask: Ask, run_dir: Path) -> None:

@@ -97,7 +97,7 @@ def _print_orders(kept: list[Found[OperationExecutionEvent]], total: int) -> Non
             (moment(event.timestamp), Text(f"#{event.sequence}", style="dim")),
             (
                 Text(event.operation_id, style="bold"),
-                f"{event.operation_type} at {event.venue}",
+                _what(event),
                 _amount(event),
                 f"group {event.atomic_group_id}" if event.atomic_group_id else "",
                 event.error_message or "",
@@ -106,6 +106,12 @@ def _print_orders(kept: list[Found[OperationExecutionEvent]], total: int) -> Non
         )
     page.print(grid)
     page.print(Text(f"\n{total:,} orders" + (f", the last {len(kept):,} shown" if len(kept) < total else "")))
+
+
+def _what(event: OperationExecutionEvent) -> str:
+    """What was done where, and of a transfer where to."""
+    target = event.operation_details.get("target_key")
+    return f"{event.operation_type} at {event.venue}" + (f", to {target}" if target else "")
 
 
 def _amount(event: OperationExecutionEvent) -> str:

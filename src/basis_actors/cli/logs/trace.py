@@ -95,9 +95,10 @@ def _operation(event: OperationExecutionEvent) -> Iterator[str]:
     from basis_actors.cli.logs.tables import duration, number, signed
 
     yield f"{event.operation_id} {event.operation_type} at {event.venue}: {event.status}"
-    tokens = f"{event.source_token} → {event.target_token}"
+    between = event.operation_details  # of a transfer: its tokens are the same
+    source, target = between.get("source_key", event.source_token), between.get("target_key", event.target_token)
     fee = f", fee {number(event.fee_amount)} {event.fee_currency}" if event.fee_amount else ""
-    yield f"{tokens} in {duration(event.execution_duration_ms)} ms{fee}"
+    yield f"{source} → {target} in {duration(event.execution_duration_ms)} ms{fee}"
     if event.error_code or event.error_message:
         yield f"{event.error_code}: {event.error_message}"
     expected = {delta.position_key: delta.delta_amount for delta in event.expected_deltas}
