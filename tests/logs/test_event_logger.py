@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from basis_actors.actors.event_logger import EventLogger, LiveEventLogger
+from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, AskFailed, BusFailed, Reason, on
 from basis_actors.bus.testkit import Probe, Runtimes
 from basis_actors.errors import BasisError
@@ -32,6 +33,7 @@ from basis_actors.messages.events import (
 from basis_actors.messages.operations import EventLogged
 from basis_actors.messages.safety import StateUnwritable
 from basis_actors.results.accumulator import RunStatistics
+from basis_actors.times import utc_from_ns
 
 MakeSnapshot = Callable[[float], PositionSnapshot]
 
@@ -297,6 +299,17 @@ class TestLive:
                 await bus.advance(5.0)
                 await bus.until(lambda: sink.unwritten == 0)
         assert len(positions.read_bytes().splitlines()) == 2
+
+    async def test_whoever_started_it_is_shown_each_stop_and_that_nobody_hears(self, tmp_path: Path) -> None:
+        _, logger = self.live(tmp_path)
+        shown: list[SystemErrorEvent] = []
+        logger.show = shown.append
+        told = [("kill_switch", "RISK-008"), ("metrics", "MON-001"), ("alerts_phone", "MON-002"), ("engine", "POS-005")]
+        async with self.bus(logger) as bus:
+            for component, code in told:
+                bus.post("speaker", Say((error_event(utc_from_ns(0), component, code, "so it is"),)))
+            await bus.settled()
+        assert [(error.component, error.error_code) for error in shown] == told[:3]
 
     async def test_a_full_batch_is_written_and_makes_room_for_sources(
         self, tmp_path: Path, snapshot: MakeSnapshot

@@ -49,8 +49,8 @@ _CALCULATIONS: Final = {
     "risk_monitor": "RISK-006",
 }
 """What has failed where an actor that calculates fails without a code of its own."""
-_SHOWN: Final = frozenset({"kill_switch", "metrics"})
-"""Who says whether a live process trades, and whether it can be asked how it is."""
+_UNHEARD: Final = "MON-"
+"""How codes begin of a process that cannot be asked how it is, or whose alerts nobody takes."""
 _FREE_TEXT: Final[dict[type[DomainEvent], tuple[str, ...]]] = {
     OperationExecutionEvent: ("error_message", "operation_details"),
     AtomicOperationGroupEvent: ("rollback_reason",),
@@ -279,7 +279,7 @@ class LiveEventLogger(TellingEventLogger):
 
     def _take_error(self, error: SystemErrorEvent) -> None:
         super()._take_error(error)
-        if error.component in _SHOWN:
+        if error.component == "kill_switch" or error.error_code.startswith(_UNHEARD):
             self.show(error)
 
     def _set_timer(self) -> None:

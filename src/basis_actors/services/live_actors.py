@@ -61,7 +61,7 @@ class LiveActors:
         self.warn: Callable[[str], object] = lambda _: None
         """Told what whoever started the process is to see at once."""
         self.show: Callable[[SystemErrorEvent], object] = lambda _: None
-        """Given what of the log that person is to see at once: a stop, a resumption, a port that is taken."""
+        """Given what of the log that person is to see at once: a stop, a resumption, a deaf receiver."""
         self.first: tuple[str, ...] = ()
         """Those that begin before the market is known, once they have joined."""
         self.accounts: tuple[ExchangeAccount, ...] = ()
