@@ -220,6 +220,13 @@ def test_what_cannot_be_run_is_refused(
     assert list(tmp_path.glob("logs/*/*")) == []
 
 
+def test_a_process_on_accounts_without_keys_leaves_no_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["live", "btc_basis", "--state", "state"])
+    assert (result.exit_code, "there are no keys for that" in result.stderr) == (2, True), result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("pace", [0.0, -1.0, float("inf")])
 def test_a_pace_that_is_none_is_refused(pace: float, market_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="CONFIG-003: the speed is"):

@@ -14,7 +14,7 @@ from tests.live.street import KEYS, whole_binance
 
 from basis_actors.errors import LeftAlone
 from basis_actors.services.accounts import LiveAccounts
-from basis_actors.services.live_setup import live_on_accounts, prepare_live
+from basis_actors.services.live_setup import keys_of, live_on_accounts, prepare_live
 from basis_actors.services.preparation import BacktestRequest
 from basis_actors.services.state import Holder, StateDirectory
 
@@ -38,7 +38,7 @@ async def test_a_ban_that_the_market_is_told_of_halts_the_account(
         overrides = {"venue_configs": {"binance": {"urls": exchange.urls}, **elsewhere}}
         prepared = prepare_live(BacktestRequest(mode=MODE, overrides=overrides, out=tmp_path / "logs"))
         with StateDirectory(tmp_path / "state", holder) as state, ExitStack() as held:
-            surroundings = live_on_accounts(prepared, state, held, flattens=False)._surroundings
+            surroundings = live_on_accounts(prepared, keys_of(prepared), state, held, flattens=False)._surroundings
             accounts = surroundings.make_venues.__self__  # type: ignore[attr-defined]
             assert isinstance(accounts, LiveAccounts)
             assert surroundings.market is not None

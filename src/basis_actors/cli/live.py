@@ -271,12 +271,13 @@ def _on_paper(request: BacktestRequest, held: ExitStack, *, root: Path | None, f
 
 
 def _on_accounts(request: BacktestRequest, held: ExitStack, *, root: Path | None, flattens: bool) -> LiveRun:
-    from basis_actors.services.live_setup import live_on_accounts, prepare_live
+    from basis_actors.services.live_setup import keys_of, live_on_accounts, prepare_live
 
     prepared = prepare_live(request)
+    keys = keys_of(prepared)
     state = _state_of(prepared, 1.0, root, held)
     assert state is not None, "refused before"
-    return live_on_accounts(prepared, state, held, flattens=flattens)
+    return live_on_accounts(prepared, keys, state, held, flattens=flattens)
 
 
 def _state_of(prepared: Prepared, pace: float | None, root: Path | None, held: ExitStack) -> StateDirectory | None:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from basis_actors.actors.journal_watch import JournalWatch
 from basis_actors.bus import Bus, WallClock
 from basis_actors.config import ExchangeVenue, RunConfig
-from basis_actors.config.secrets import load_secrets
+from basis_actors.config.secrets import Secrets, load_secrets
 from basis_actors.data import Dataset
 from basis_actors.data.market_board import MarketBoard, markets_of
 from basis_actors.errors import ConfigError
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from basis_actors.ports import MarketData
     from basis_actors.venues.journal.sqlite import SqliteJournal
 
-__all__ = ["live_market", "live_on_accounts", "live_on_paper", "prepare_live"]
+__all__ = ["keys_of", "live_market", "live_on_accounts", "live_on_paper", "prepare_live"]
 
 JOURNAL_FILE: Final = "orders.sqlite"
 ORIGIN: Final = "exchanges, as they trade"
@@ -161,27 +161,39 @@ def live_on_paper(prepared: Prepared, state: StateDirectory | None, *, flattens:
     )
 
 
-def live_on_accounts(prepared: Prepared, state: StateDirectory, held: ExitStack, *, flattens: bool) -> LiveRun:
+def keys_of(prepared: Prepared) -> Secrets:
+    """The keys that a process on accounts needs, looked at before it leaves anything anywhere.
+
+    Raises ConfigError CONFIG-003 for keys that are missing or wrong, CONFIG-004 for stops that an exchange does not
+    keep.
+    """
+    from basis_actors.services.accounts import require_keys
+
+    if prepared.strategy.brings_stops:
+        _require_stops(prepared)
+    secrets = load_secrets()
+    require_keys(prepared.run, secrets)
+    return secrets
+
+
+def live_on_accounts(
+    prepared: Prepared, secrets: Secrets, state: StateDirectory, held: ExitStack, *, flattens: bool
+) -> LiveRun:
     """A process that trades on its accounts, with what has to survive it in `state`; `held` closes the journal.
 
-    Raises ConfigError CONFIG-003 for keys that are missing or wrong, CONFIG-004 for a venue that is not traded live,
-    BasisError ENGINE-001 for an account that another process has, ENGINE-004 for a journal that cannot be read, or is
-    not there although an earlier process has traded.
+    Raises ConfigError CONFIG-003 for a key that is wrong, CONFIG-004 for a venue that is not traded live, BasisError
+    ENGINE-001 for an account that another process has, ENGINE-004 for a journal that cannot be read, or is not there
+    although an earlier process has traded.
     """
-    from basis_actors.services.accounts import LiveAccounts, require_keys, routes_of
+    from basis_actors.services.accounts import LiveAccounts, routes_of
     from basis_actors.venues.journal.sqlite import SqliteJournal
 
     run, clock, requests, pauses = prepared.run, WallClock(), Requests(), Pauses()
-    stops = prepared.strategy.brings_stops
-    if stops:
-        _require_stops(prepared)
-    secrets = load_secrets()
-    require_keys(run, secrets)
     journal = SqliteJournal(state.path / JOURNAL_FILE, used=has_traded(state))
     held.callback(journal.close)
     for file in journal.files:
         state.keep(file)
-    accounts = LiveAccounts(run, journal, secrets, requests.note, pauses, keeps_stops=stops)
+    accounts = LiveAccounts(run, journal, secrets, requests.note, pauses, keeps_stops=prepared.strategy.brings_stops)
     accounts.lock(state)
     changed = require_continuity(state, run, prepared.strategy.market_spec, prepared.config_hash)
     prepared.strategy.restrict_transfers(routes_of(run))
