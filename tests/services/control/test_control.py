@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import socket
 import stat
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 import pytest
@@ -355,6 +357,30 @@ async def test_somebody_who_connects_and_says_nothing_keeps_nobody_waiting(tmp_p
         for connection in silent:
             connection.close()
         assert (await here.ask(AskStatus())).status.latch.state is TradingState.KILLED
+
+
+async def test_a_process_without_a_free_descriptor_answers_once_there_is_one(tmp_path: Path) -> None:
+    async with process(tmp_path) as here:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(20.0)
+            free = os.dup(0)
+            os.close(free)
+            limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+            try:
+                connection.connect(str(socket_of(here.state.path)))
+                await checkpoints(10)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            connection.sendall(b'{"type":"kill","reason":"enough"}\n')
+            answer = await anyio.to_thread.run_sync(lambda: connection.recv(100_000))
+            assert json.loads(answer)["status"]["latch"]["state"] == "killed"
+
+
+async def checkpoints(times: int) -> None:
+    """Let everybody run who can."""
+    for _ in range(times):
+        await anyio.lowlevel.checkpoint()
 
 
 async def test_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,8 @@ __all__ = ["ControlServer", "answering"]
 
 _PATIENCE_SECONDS: Final = 5.0
 """How long a connection may take to ask, and the kill switch to answer."""
+_NO_ROOM_SECONDS: Final = 0.2
+"""Before a connection is accepted that could not be."""
 _SWITCH: Final = "kill_switch"
 _CREDENTIALS: Final = struct.Struct("3i")
 
@@ -71,8 +73,19 @@ class ControlServer:
 
     async def serve(self) -> None:
         """Answer until cancelled."""
-        async with await SocketListener.from_socket(self._state.listen()) as listener:
-            await listener.serve(self._serve)
+        async with (
+            await SocketListener.from_socket(self._state.listen()) as listener,
+            anyio.create_task_group() as connections,
+        ):
+            while True:
+                try:
+                    stream = await listener.accept()
+                except anyio.BrokenResourceError:
+                    # All descriptors are in use, perhaps by others who ask for /health: whoever connects is kept
+                    # waiting, as a process that nobody can kill any more is worse.
+                    await anyio.sleep(_NO_ROOM_SECONDS)
+                else:
+                    connections.start_soon(self._serve, stream)
 
     async def _serve(self, stream: SocketStream) -> None:
         """One connection. One that breaks or says nothing is nobody's error here."""
