@@ -64,6 +64,15 @@ class _Plain:
     now_ms: Callable[[], int]
     deadline: Deadline | None
 
+    session: aiohttp.ClientSession | None
+
+    def open(self, lazy: bool = False) -> None:  # noqa: FBT001, FBT002 - ccxt calls it so
+        """Called by ccxt before each request, to make its session if there is none."""
+        is_new = self.session is None
+        super().open(lazy)  # type: ignore[misc]
+        if is_new and self.session is not None:
+            self.session.trace_configs.append(_watching())
+
     def nonce(self) -> int:
         """Time that requests are signed with."""
         return self.now_ms()
@@ -88,6 +97,29 @@ class _Plain:
     ) -> None:
         """Called by ccxt with each answer, good or bad."""
         raise _Arrived(Answer(status, {name.lower(): value for name, value in headers.items()}, text))
+
+
+class RedirectError(aiohttp.ClientError):
+    """A request was to be sent on to another address: once more, and with our key."""
+
+
+def _watching() -> aiohttp.TraceConfig:
+    """What a session does beside what ccxt asks of it."""
+    config = aiohttp.TraceConfig()
+    config.on_request_redirect.append(_stay)
+    config.on_request_end.append(_read_as_utf8)
+    config.freeze()
+    return config
+
+
+async def _stay(_session: object, _context: object, seen: aiohttp.TraceRequestRedirectParams) -> None:
+    seen.response.close()
+    raise RedirectError(f"status {seen.response.status}, which is not followed")
+
+
+async def _read_as_utf8(_session: object, _context: object, seen: aiohttp.TraceRequestEndParams) -> None:
+    """Whatever an answer says of its letters: JSON is UTF-8, and not every name of an alphabet is one."""
+    seen.response.get_encoding = lambda: "utf-8"  # type: ignore[method-assign]
 
 
 class CcxtClient:
