@@ -97,7 +97,17 @@ def broken(content: bytes) -> Mapping[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"currency":"USDT"}', b"\xff\xfe", b'{"currency":"\xff"}', b"null"]
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"currency":"USDT"}',
+        b"\xff\xfe",
+        b'{"currency":"\xff"}',
+        b"null",
+        b'{"currency":"USDT","day":1,"opening":1.0,"equity":5.0,"growth":1.0,"highest":0.0}',
+    ],
 )
 def test_damaged_marks_are_refused_by_name(content: bytes) -> None:
     with pytest.raises(BasisError, match=r"^ENGINE-001: losses.json is damaged .* remove it to begin anew"):

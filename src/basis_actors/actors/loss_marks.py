@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -27,7 +27,8 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     opening: float
     equity: float
     growth: float
-    highest: float
+    highest: Annotated[float, msgspec.Meta(ge=1.0)]
+    """Growth begins at 1."""
 
 
 class LossMarks:

@@ -6,6 +6,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from basis_actors.logs.directory import LogDirectoryManager, RunStatus
@@ -92,3 +93,14 @@ async def test_a_note_of_an_earlier_version_or_of_nothing_is_no_trouble(tmp_path
     seen = last_seen(tmp_path)
     assert seen is not None
     assert (seen.run_dir, seen.positions) == (str(only), None)
+
+
+@pytest.mark.parametrize("place", ["run_dir", "before"])
+def test_a_place_that_is_none_tells_nothing(place: str, tmp_path: Path) -> None:
+    said = msgspec.json.encode({"run_dir": "logs", place: "lo\0gs"})
+    (tmp_path / "run.json").write_bytes(said)
+    assert last_seen(tmp_path) is None
+    note_run(FileStore(tmp_path), tmp_path / "logs")
+    seen = last_seen(tmp_path)
+    assert seen is not None
+    assert seen.run_dir == str(tmp_path / "logs")

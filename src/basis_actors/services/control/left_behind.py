@@ -7,7 +7,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
@@ -23,10 +23,13 @@ __all__ = ["Ending", "LastSeen", "last_process", "last_seen", "note_run", "only_
 
 _FILE: Final = "run.json"
 
+_Place: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[^\\x00]+$")]
+"""A path: no file system takes a NUL in one."""
+
 
 class _Run(msgspec.Struct, frozen=True):
-    run_dir: str
-    before: str | None = None
+    run_dir: _Place
+    before: _Place | None = None
     """Of the last process before it that had a ledger; None where there is none. One on accounts counts before any on
     paper."""
     process: Holder | None = None
