@@ -172,8 +172,9 @@ class PlainFeed:
                 growth = min(growth, log(now[index] / before[1][index]) * DAY / (ns - before[0]))
             grown.append(now[index] * exp(growth * ((tick - ns) / DAY)))
         fresh = tick - ns <= self.limit["reserve"]
+        free = max(0.0, now["total_supplied"] - now["total_variable_debt"]) if "total_supplied" in now else None
         return ReserveState(
-            *grown, now["liquidity_rate_apr"], now["variable_borrow_rate_apr"], now["utilization"], fresh
+            *grown, now["liquidity_rate_apr"], now["variable_borrow_rate_apr"], now["utilization"], fresh, free
         )
 
     def staking(self, tick: int) -> StakingQuote | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -207,6 +209,36 @@ def test_reserves_of_morpho_have_their_own_series_and_name(feed_of, take_all) ->
         "WETH": 1.5,
         "morpho:WETH": 1.25,
     }
+
+
+def test_what_lies_free_in_a_pool_is_supply_less_debt_and_a_pool_without_a_size_is_named(feed_of, take_all) -> None:
+    sizes = {"total_supplied": np.full(2, 100.0), "total_variable_debt": np.full(2, 90.0)}
+    blank = {"total_supplied": np.full(2, np.nan), "total_variable_debt": np.full(2, 90.0)}
+    series = {name: rates(name, 1.5) for name in ("aave_v3/WETH_rates", "aave_v3/USDT_rates", "morpho/WETH_rates")}
+    for name, more in (("aave_v3/WETH_rates", sizes), ("morpho/WETH_rates", blank)):
+        series[name] = replace(series[name], columns={**series[name].columns, **more})
+    feed = feed_of(
+        Dataset(series, "made up"), MarketSpec(assets=(), reserves=("WETH", "USDT", "morpho:WETH")), HOUR, HOUR
+    )
+    (state,) = take_all(feed)
+    assert {name: reserve.available for name, reserve in state.reserves.items()} == {
+        "WETH": 10.0,
+        "USDT": None,
+        "morpho:WETH": None,
+    }
+    assert feed.report.proxies == tuple(
+        f"reserve {token}: {name} lacks total_supplied or total_variable_debt, and no order is too large for it"
+        for token, name in (("USDT", "aave_v3/USDT_rates"), ("morpho:WETH", "morpho/WETH_rates"))
+    )
+
+
+def test_a_token_that_nobody_borrows_needs_no_size(feed_of, take_all) -> None:
+    idle = rates("morpho/weETH_rates", 1.0)
+    idle = replace(idle, columns={**idle.columns, "utilization": np.zeros(2)})
+    feed = feed_of(Dataset({idle.name: idle}, "made up"), MarketSpec(assets=(), reserves=("morpho:weETH",)), HOUR, HOUR)
+    (state,) = take_all(feed)
+    assert state.reserves["morpho:weETH"].available is None
+    assert feed.report.proxies == ()
 
 
 def test_history_has_no_lending_market_of_morpho_and_says_so(data_folder, venues) -> None:

@@ -60,10 +60,12 @@ def market(
     borrow_apr: float = 0.02,
     reserves_fresh: bool = True,
     gas_price: float | None = GAS_PRICE,
+    available: Mapping[str, float] = {},
 ) -> MarketState:
     """The market `hour` hours after the start; the oracle prices the tokens at their rate unless told otherwise.
 
-    `fresh` is that of both rates of the tokens where `market_fresh` does not tell the market's apart.
+    `fresh` is that of both rates of the tokens where `market_fresh` does not tell the market's apart; `available` has
+    the reserves whose pools have a size.
     """
     ns = START + hour * HOUR
     sellable = market_rate is not None and (fresh if market_fresh is None else market_fresh)
@@ -78,8 +80,8 @@ def market(
         funding=(),
         funding_missed={},
         reserves={
-            "WETH": ReserveState(1.05, 1.10, 0.01, borrow_apr, 0.9, reserves_fresh),
-            "weETH": ReserveState(1.001, 1.002, supply_apr, 0.02, 0.1, reserves_fresh),
+            "WETH": ReserveState(1.05, 1.10, 0.01, borrow_apr, 0.9, reserves_fresh, available.get("WETH")),
+            "weETH": ReserveState(1.001, 1.002, supply_apr, 0.02, 0.1, reserves_fresh, available.get("weETH")),
             "wstETH": ReserveState(1.001, 1.002, supply_apr, 0.02, 0.1, reserves_fresh),
         },
         staking={"weETH": quote, "wstETH": quote},

@@ -19,6 +19,7 @@ from basis_actors.finance.keys import LST_TOKENS, parse_key
 from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, Settlement
 from basis_actors.messages.market import MarketState, RewardStamp
 from basis_actors.messages.orders import OperationType, Order
+from basis_actors.venues.simulated.pool_room import PoolRoom
 from basis_actors.venues.simulated.scaled_book import ScaledBook
 
 Drawn = dict[str, Any]
@@ -119,6 +120,8 @@ def frozen(value: object) -> object:
     """A copy of an account that can be compared bit by bit."""
     if isinstance(value, ScaledBook):
         return tuple(value._lines.items())
+    if isinstance(value, PoolRoom):
+        return tuple(value._withdrawn.items())
     if isinstance(value, tuple | list):
         return tuple(frozen(one) for one in value)
     return tuple(value.items()) if isinstance(value, dict) else value

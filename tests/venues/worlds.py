@@ -125,11 +125,12 @@ def market(
     rates_fresh: bool = True,
     tokens: Mapping[str, float] = {},
     rewards: Iterable[RewardStamp] = (),
+    available: Mapping[str, float] = {},
 ) -> MarketState:
     """The market `hour` hours after the start; marks by asset, indices and oracle prices by reserve.
 
     Staking tokens have a protocol rate (`rates`) and, `traded` at the same unless told, a market rate. `tokens` are
-    prices of further tokens in USDT.
+    prices of further tokens in USDT. `available` has the reserves whose pools have a size.
     """
     ns = START + hour * HOUR
     prices = {"USDT": 1.0, "BTC": btc, "ETH": eth, **tokens}
@@ -149,7 +150,9 @@ def market(
             )
     perps["binance:BTCUSD-PERP"] = perps["binance:BTC-PERP"]
     reserves = {
-        token: ReserveState(supply.get(token, 1.03), borrow.get(token, 1.05), 0.04, 0.05, 0.9, fresh)
+        token: ReserveState(
+            supply.get(token, 1.03), borrow.get(token, 1.05), 0.04, 0.05, 0.9, fresh, available.get(token)
+        )
         for token in (*RESERVES, "morpho:WETH", "morpho:weETH", "morpho:wstETH")
     }
     return MarketState(

@@ -19,6 +19,7 @@ from basis_actors.data.quotes import (
     ReserveLane,
     SpotLane,
     StakingLane,
+    has_pool_size,
 )
 from basis_actors.data.requirements import PerpSeries, PoolSeries, Requirements, requirements_of
 from basis_actors.data.rewards import due_rewards
@@ -83,10 +84,7 @@ class _Builder:
                 continue
             perps[perp.perp], due = self._perp(perp)
             funding.append(due)
-        reserves = {
-            token: ReserveLane(self._track(name, limits.reserve, f"reserve {token}"))
-            for token, name in needs.reserves.items()
-        }
+        reserves = {token: self._reserve(token, name) for token, name in needs.reserves.items()}
         staking = {
             lst: StakingLane(self._track(rate, limits.staking, lst), self._track(market, limits.staking, lst))
             for lst, (rate, market) in needs.staking.items()
@@ -153,6 +151,14 @@ class _Builder:
             return None
         self._proxies.append(f"{market} price: close of {pool.pool} x reference price of ETH")
         return PoolSpotLane(price)
+
+    def _reserve(self, token: str, name: str) -> ReserveLane:
+        track = self._track(name, self._limits.reserve, f"reserve {token}")
+        if not has_pool_size(track.series):
+            self._proxies.append(
+                f"reserve {token}: {name} lacks total_supplied or total_variable_debt, and no order is too large for it"
+            )
+        return ReserveLane(track)
 
     def _rewards(self) -> tuple[RewardStamp, ...]:
         """Every payment that the data announces, by time, then by token."""

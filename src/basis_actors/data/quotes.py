@@ -9,10 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basis_actors.data.columns import Lane, Track, changes, expand, floats, with_blanks
+from basis_actors.data.dataset import Series
 from basis_actors.data.stamps import DAY
 from basis_actors.messages.market import GasQuote, PerpQuote, ReserveState, SpotQuote, StakingQuote
 
-__all__ = ["GasLane", "OracleLane", "PerpLane", "ReferenceLane", "ReserveLane", "SpotLane", "StakingLane"]
+__all__ = [
+    "GasLane",
+    "OracleLane",
+    "PerpLane",
+    "ReferenceLane",
+    "ReserveLane",
+    "SpotLane",
+    "StakingLane",
+    "has_pool_size",
+]
 
 Ticks = NDArray[np.int64]
 _Prices = tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]
@@ -132,6 +142,7 @@ class ReserveLane:
         self._supply_apr = rates.column("liquidity_rate_apr")
         self._borrow_apr = rates.column("variable_borrow_rate_apr")
         self._utilization = rates.column("utilization")
+        self._available = _free(rates.series)
         self._supply_growth = _daily_growth(ns, self._supply.tolist(), self._supply_apr.tolist())
         self._borrow_growth = _daily_growth(ns, self._borrow.tolist(), self._borrow_apr.tolist())
 
@@ -140,6 +151,7 @@ class ReserveLane:
         row, fresh, known_ns = self._rates.newest(ticks)
         at = np.maximum(row, 0)
         days = (ticks - known_ns) / DAY
+        available = self._available[at] if self._available.size else np.full(ticks.size, np.nan)
         states = map(
             ReserveState,
             _grown(self._supply[at], self._supply_growth[at] * days, row),
@@ -148,6 +160,7 @@ class ReserveLane:
             self._borrow_apr[at].tolist(),
             self._utilization[at].tolist(),
             fresh.tolist(),
+            floats(available, np.isnan(available)),
         )
         return Lane(with_blanks(states, row < 0), np.ones(ticks.size, dtype=np.bool_))
 
@@ -207,6 +220,20 @@ class GasLane:
             return with_blanks(map(GasQuote, base, tip, fresh[at].tolist()), row[at] < 0)
 
         return expand(changes(row, fresh), build)
+
+
+def has_pool_size(rates: Series) -> bool:
+    """Whether the data say how much of a reserve lies free, wherever any of it is lent."""
+    lent = rates.columns["utilization"] > 0.0
+    return not np.isnan(_free(rates)[lent]).any()
+
+
+def _free(rates: Series) -> NDArray[np.float64]:
+    """Tokens of a reserve that nobody has borrowed, at each stamp; NaN where the data do not have both totals."""
+    columns = rates.columns
+    if "total_supplied" not in columns or "total_variable_debt" not in columns:
+        return np.full(rates.ns.size, np.nan)
+    return np.maximum(columns["total_supplied"] - columns["total_variable_debt"], 0.0)
 
 
 def _daily_growth(ns: list[int], index: list[float], apr: list[float]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from basis_actors.data.files import SeriesFile, discover, unknown_files
 from basis_actors.data.funding import due_rows
 from basis_actors.data.gaps import Gap, grid_gaps, run_gaps
 from basis_actors.data.loading import MANIFEST, read_series
+from basis_actors.data.quotes import has_pool_size
 from basis_actors.data.requirements import POOL_PRICED, REWARD_SERIES
 from basis_actors.data.stamps import iso, step_text
 from basis_actors.errors import DataError
@@ -203,5 +204,7 @@ def _stand_ins(series: Mapping[str, Series | None]) -> Iterator[str]:
     if "morpho/WETH_rates" not in series:
         yield "morpho/WETH_rates is not there: nothing is supplied to or borrowed from Morpho"
     for name, loaded in series.items():
+        if loaded is not None and "utilization" in loaded.columns and not has_pool_size(loaded):
+            yield f"{name} lacks total_supplied or total_variable_debt: no order is too large for that pool"
         if loaded is not None and loaded.ns.size == 0:
             yield f"{name} has no rows: it counts as not begun"

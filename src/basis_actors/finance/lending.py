@@ -17,8 +17,10 @@ __all__ = [
     "liquidation_call",
     "liquidation_incentive",
     "loan_to_value",
+    "pool_room",
     "scaled_amount",
     "shown_amount",
+    "withdrawn_beyond",
 ]
 
 _LIQUIDATION_CURSOR: Final = 0.3
@@ -57,6 +59,23 @@ def index_ratio(before: float, after: float) -> float:
     if not (before > 0.0 and after > 0.0):
         raise ValueError(f"indices are {before} and {after}; an index is greater than 0")
     return after / before
+
+
+def pool_room(available: float, *, owed: float, withdrawn: float) -> float:
+    """How much one account may still take out of a reserve of which `available` lies free in history, 0 or more.
+
+    History does not know of the account, so what it owes and what it has `withdrawn` beyond its own supply are gone
+    from there. What it supplied is not added: it earns the rate because others have borrowed it. Underlying units.
+    """
+    return max(0.0, available - owed - withdrawn)
+
+
+def withdrawn_beyond(withdrawn: float, change: float) -> float:
+    """`withdrawn` after the account's supply has changed by `change` underlying units through an order of its own.
+
+    What is taken out counts until as much has been supplied again; what was supplied before counts for nothing.
+    """
+    return max(0.0, withdrawn - change)
 
 
 def health_factor(collateral: Iterable[tuple[float, float]], debt: float) -> float:

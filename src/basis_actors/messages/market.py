@@ -88,6 +88,9 @@ class ReserveState(msgspec.Struct, frozen=True, gc=False):
     borrow_apr: float
     utilization: float
     fresh: bool
+    available: float | None = None
+    """Underlying tokens that nobody had borrowed at the last stamp: total supplied less total debt; None where the data
+    do not have both."""
 
 
 class StakingQuote(msgspec.Struct, frozen=True, gc=False):

@@ -5,10 +5,11 @@ Withdrawals are paid out of the loop by the configured route; risk is always red
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from basis_actors.config import LeveragedConfig, RunConfig
+from basis_actors.messages.execution import Settlement
 from basis_actors.messages.market import MarketSpec
 from basis_actors.strategies.base import Decision, Situation
 from basis_actors.strategies.found import Found
@@ -16,6 +17,7 @@ from basis_actors.strategies.growth_window import GrowthWindow
 from basis_actors.strategies.loop_desk import loop_terms
 from basis_actors.strategies.loop_owner import LoopOwnerMoves
 from basis_actors.strategies.lst_family import LstStrategy
+from basis_actors.strategies.pool_limits import PoolLimits
 
 __all__ = ["LeveragedStaking"]
 
@@ -92,7 +94,10 @@ class LeveragedMoves(LoopOwnerMoves):
 
 
 class LeveragedStaking(LstStrategy[LeveragedMoves]):
-    """Holds a loop of a liquid staking token. Its memory is the growth of the rate, and what drift is measured from."""
+    """Holds a loop of a liquid staking token.
+
+    Its memory is the growth of the rate, what drift is measured from, and what it has withdrawn of the pool.
+    """
 
     def __init__(self, run: RunConfig) -> None:
         assert isinstance(run.mode.strategy_config, LeveragedConfig)
@@ -101,6 +106,7 @@ class LeveragedStaking(LstStrategy[LeveragedMoves]):
         self._loop_terms = loop_terms(run, self._config, self._config.loop)
         self._growth = GrowthWindow(self._config.loop.min_hold_days)
         self._wary = False
+        self._pools = PoolLimits(run)
 
     @property
     def market_spec(self) -> MarketSpec:
@@ -114,6 +120,10 @@ class LeveragedStaking(LstStrategy[LeveragedMoves]):
             rewards=(lst,) if rewards else (),
             gas=True,
         )
+
+    def see(self, settlements: Sequence[Settlement]) -> None:
+        """Count what is withdrawn."""
+        self._pools.see(settlements)
 
     def decide(self, situation: Situation) -> Decision:
         """Take note of the token's rate, then let the first rule that wants something decide."""
@@ -144,6 +154,7 @@ class LeveragedStaking(LstStrategy[LeveragedMoves]):
         return moves.close()
 
     def _decision(self, situation: Situation, moves: LeveragedMoves, found: Found) -> Decision:
+        found = self._pools.withheld(situation, found)
         self._wary = (self._wary or found.decision_type == "emergency_exit") and found.action != "entry_full"
         return super()._decision(situation, moves, found)
 

@@ -7,10 +7,11 @@ decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
 from basis_actors.config import MarketNeutralConfig, RunConfig
+from basis_actors.messages.execution import Settlement
 from basis_actors.messages.market import FundingStamp, MarketSpec
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.strategies.equity_reference import EquityReference
@@ -22,6 +23,7 @@ from basis_actors.strategies.market_neutral_book import NeutralBook, neutral_ter
 from basis_actors.strategies.market_neutral_moves import NeutralMoves
 from basis_actors.strategies.market_neutral_tools import NeutralTools
 from basis_actors.strategies.order_writer import OrderWriter
+from basis_actors.strategies.pool_limits import PoolLimits
 
 __all__ = ["MarketNeutral"]
 
@@ -31,7 +33,8 @@ Rule = Callable[[NeutralMoves], Found | None]
 class MarketNeutral(Strategy):
     """Earns staking, with or without leverage, and funding, without exposure to the price of ether.
 
-    Its only memory is what funding and the staking rate were, and the equity at the last rebalance.
+    Its only memory is what funding and the staking rate were, the equity at the last rebalance, and what it has
+    withdrawn of a pool.
     """
 
     hedged: ClassVar[bool] = True
@@ -44,6 +47,7 @@ class MarketNeutral(Strategy):
         self._window = FundingWindow(config.funding_window, config.funding_minimum)
         self._growth = None if config.loop is None else GrowthWindow(config.loop.min_hold_days)
         self._reference = EquityReference()
+        self._pools = PoolLimits(run)
 
     @property
     def market_spec(self) -> MarketSpec:
@@ -68,6 +72,10 @@ class MarketNeutral(Strategy):
     def warm_up(self, stamps: tuple[FundingStamp, ...]) -> None:
         """Funding settled before the first tick fills the window."""
         self._window.add(stamps)
+
+    def see(self, settlements: Sequence[Settlement]) -> None:
+        """Count what is withdrawn of a pool."""
+        self._pools.see(settlements)
 
     def decide(self, situation: Situation) -> Decision:
         """The first rule that wants something decides, otherwise hold."""
@@ -101,13 +109,13 @@ class MarketNeutral(Strategy):
             maintenance=situation.book.risk.maintenance_ratio,
             drift=self._reference.drift(situation),
         )
-        tools = NeutralTools(self.run, terms, config.loop, situation, self._growth)
+        tools = NeutralTools(self.run, terms, config.loop, situation, self._growth, self._pools)
         moves = NeutralMoves(config, self.run.mode.risk_limits, terms, book, tick, tools)
         found = _NOTHING
         for rule in rules:
             wanted = rule(moves)
             if wanted is not None:
-                found = wanted
+                found = self._pools.withheld(situation, wanted)
                 break
         self._reference.note(situation, resets=found.resets, leaves=found.action == "exit_full")
         return Decision(

@@ -156,6 +156,10 @@ class NeutralMoves(Reductions):
         if self._obstacle() is None and staked <= self._worth_moving:
             reason = f"gas is too dear: {staked:.2f} USDT would be staked, worth it above {self._worth_moving:.2f}"
             return Found("hold", "none", reason)
+        if self._obstacle() is None and self._pays():
+            short = self._tools.pool_shortage(sum(self._desk.target(self._book.equity).values()))
+            if short is not None:
+                return _awaiting_pool(short)
         return super().enter()
 
     def deploy(self) -> Found | None:
@@ -166,6 +170,9 @@ class NeutralMoves(Reductions):
             return None
         desk, reason = self._desk, f"{idle:.2f} USDT lies idle"
         growth = self._growth()
+        added = sum(growth.values()) if growth else max(0.0, min(self._room, idle / book.price))
+        if (short := self._tools.pool_shortage(added)) is not None:
+            return _awaiting_pool(short)
         if growth and (opened := desk.open(growth, "deploy")):
             return Found("rebalance", "entry_partial", reason, opened)
         target = desk.target(self._staying)
@@ -205,3 +212,8 @@ class NeutralMoves(Reductions):
         names = " and ".join(dict.fromkeys(order.source_token for order in orders))
         reason = f"{names}, received as rewards, are worth selling"
         return Found("rebalance", "sell_dust", reason, self._desk.convert_rewards(orders))
+
+
+def _awaiting_pool(short: str) -> Found:
+    """Nothing is begun whose loop could not be borrowed at its end."""
+    return Found("hold", "none", f"waiting for a pool: {short}", constraints=(f"EXEC-004: {short}",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from basis_actors.config import LoopConfig, RunConfig
 from basis_actors.finance.costs import round_down_to_lot
+from basis_actors.finance.loops import one_shot_loop
 from basis_actors.messages.orders import Order, Side
 from basis_actors.strategies.base import Situation
 from basis_actors.strategies.growth_window import GrowthWindow
@@ -13,6 +14,7 @@ from basis_actors.strategies.market_neutral_book import NeutralTerms
 from basis_actors.strategies.market_neutral_loop import LoopStake
 from basis_actors.strategies.market_neutral_stake import PlainStake
 from basis_actors.strategies.order_writer import OrderWriter
+from basis_actors.strategies.pool_limits import PoolLimits
 
 __all__ = ["NeutralTools"]
 
@@ -32,12 +34,14 @@ class NeutralTools:
         loop: LoopConfig | None,
         situation: Situation,
         growth: GrowthWindow | None,
+        pools: PoolLimits,
     ) -> None:
         self._run = run
         self._terms = terms
         self._loop = loop
         self._situation = situation
         self._growth = growth
+        self._pools = pools
 
     @property
     def daily_growth(self) -> float | None:
@@ -60,6 +64,14 @@ class NeutralTools:
             return PlainStake(self._run, self._situation, lst)
         loop = LoopDesk(self._run, self._terms.loop, lst, self._situation, writer)
         return LoopStake(self._run, self._situation, lst, self._loop, loop, self._terms.loop.flash_fee)
+
+    def pool_shortage(self, eth: float) -> str | None:
+        """Why the pool cannot lend what `eth` of its own would be levered with; None when it can, or nothing is."""
+        loop, terms = self._loop, self._terms.loop
+        if loop is None or terms is None:
+            return None
+        borrowed = one_shot_loop(eth, loop.target_ltv, terms.flash_fee).borrow
+        return self._pools.lacks(self._situation, loop.lending_venue, "WETH", borrowed)
 
     def sell_rewards(self, writer: OrderWriter) -> tuple[Order, ...]:
         """Orders that bring reward tokens closer to being cash; none for what is not worth it or has no price."""

@@ -5,14 +5,17 @@ What would not earn the gas that it costs within a year stays in the wallet.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from basis_actors.config import LendingConfig, RunConfig
 from basis_actors.config.venues import GasOperation
+from basis_actors.messages.execution import Settlement
 from basis_actors.messages.market import MarketSpec, MarketState
 from basis_actors.messages.orders import ExecutionMode, Order
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.strategies.order_writer import OrderWriter, gas_cost, gas_payable_key, gas_units
+from basis_actors.strategies.pool_limits import PoolLimits
 from basis_actors.strategies.wallet_desk import WalletDesk
 
 __all__ = ["PureLending"]
@@ -21,7 +24,10 @@ _RESERVES = {"USDT": "USDT", "ETH": "WETH"}
 
 
 class PureLending(Strategy):
-    """Supplies one asset. Withdrawals are taken back from Aave and paid out at the same tick."""
+    """Supplies one asset. Withdrawals are taken back from Aave and paid out at the same tick.
+
+    Its only memory is what it has withdrawn of the pool, which may have less than it holds.
+    """
 
     hedged: ClassVar[bool] = False
 
@@ -32,6 +38,7 @@ class PureLending(Strategy):
         self._reserve = _RESERVES[self._config.asset]
         self._supplied = f"aave:aToken:a{self._reserve}"
         self._pays_gas = gas_units(run, "supply") > 0
+        self._pools = PoolLimits(run)
 
     @property
     def market_spec(self) -> MarketSpec:
@@ -39,8 +46,30 @@ class PureLending(Strategy):
         token = self._reserve
         return MarketSpec(assets=("ETH",), reserves=(token,), oracle=(token,), gas=True)
 
+    def see(self, settlements: Sequence[Settlement]) -> None:
+        """Count what is withdrawn."""
+        self._pools.see(settlements)
+
     def decide(self, situation: Situation) -> Decision:
-        """Pay out what the owner asked for, else supply what lies idle."""
+        """Pay out what the owner asked for, else supply what lies idle; wait for what the pool does not have."""
+        return self._as_far_as_available(situation, self._decide(situation))
+
+    def close_all(self, situation: Situation) -> Decision:
+        """Take everything back from the pool, once it has that, then pay from the wallet what is owed for gas."""
+        return self._as_far_as_available(situation, self._close(situation))
+
+    def _as_far_as_available(self, situation: Situation, wanted: Decision) -> Decision:
+        short = self._pools.shortage(situation, wanted.orders)
+        if short is None:
+            return wanted
+        return Decision.hold(
+            f"waiting for the pool: {short}",
+            invested=True,
+            market_conditions=wanted.market_conditions,
+            constraints=(*wanted.constraints, f"EXEC-004: {short}"),
+        )
+
+    def _decide(self, situation: Situation) -> Decision:
         supplied = situation.held(self._supplied)
         invested = supplied > 0.0
         unknown = self._unknown(situation.market)
@@ -87,8 +116,7 @@ class PureLending(Strategy):
             reasoning = f"{wallet.idle:.6f} {self._config.asset} stays in the wallet: {kept:.6f} is kept for gas"
         return Decision.hold(reasoning, invested=invested, market_conditions=conditions, constraints=unpayable)
 
-    def close_all(self, situation: Situation) -> Decision:
-        """Take everything back from the pool, then pay from the wallet what is owed for gas."""
+    def _close(self, situation: Situation) -> Decision:
         supplied = situation.held(self._supplied)
         unknown = self._unknown(situation.market)
         if unknown is not None:

@@ -16,6 +16,7 @@ from basis_actors.messages.market import MarketState, ReserveState
 from basis_actors.messages.orders import OperationType, Order
 from basis_actors.times import utc_text
 from basis_actors.venues.simulated.chain_terms import PoolTerms, RiskParameters
+from basis_actors.venues.simulated.pool_room import PoolRoom
 from basis_actors.venues.simulated.protocol import Booking, ChainProtocol, Outcome, Wallet, token_key
 from basis_actors.venues.simulated.refusals import NO_DUST, not_known, refused, take, unconfigured
 from basis_actors.venues.simulated.scaled_book import ScaledBook
@@ -36,6 +37,8 @@ class LendingAccount(ChainProtocol):
         name, prefix = terms.ledger_name, terms.reserve_prefix
         self._supplied = ScaledBook(f"{name}:aToken:a", prefix, attrgetter("supply_index"))
         self._owed = ScaledBook(f"{name}:debtToken:debt", prefix, attrgetter("borrow_index"))
+        # Collateral of an isolated market is lent to nobody.
+        self._room = PoolRoom({name for name, row in terms.reserves.items() if row.borrowable or not terms.isolated})
 
     @property
     def venue(self) -> str:
@@ -91,8 +94,9 @@ class LendingAccount(ChainProtocol):
     def carry_out(self, order: Order, market: MarketState, wallet: Wallet) -> Outcome:
         """Supply, withdraw, borrow or repay `order.amount` underlying tokens at the indices of `market`.
 
-        Raises Rejected: VEN-004 for what the pool does not have, EXEC-004 for an overdraft or a broken limit (both
-        numbers compared), STRAT-006 for indices or oracle prices that are unknown or too old for new risk.
+        Raises Rejected: VEN-004 for what the pool does not have, EXEC-004 for an overdraft, a broken limit or more than
+        is available in the pool (both numbers compared), STRAT-006 for indices or oracle prices that are unknown or too
+        old for new risk.
         """
         if order.operation is OperationType.SUPPLY:
             return self._supply(order, market, wallet)
@@ -112,12 +116,12 @@ class LendingAccount(ChainProtocol):
 
     def snapshot(self) -> object:
         """The whole state of the account."""
-        return self._supplied.copy(), self._owed.copy()
+        return self._supplied.copy(), self._owed.copy(), self._room.copy()
 
     def restore(self, state: object) -> None:
         """Be exactly as at the `snapshot` that gave `state`."""
         assert isinstance(state, tuple)
-        self._supplied, self._owed = state[0].copy(), state[1].copy()
+        self._supplied, self._owed, self._room = (part.copy() for part in state)
 
     def health(self, market: MarketState) -> float:
         """Health factor at oracle prices; infinite without debt."""
@@ -135,16 +139,19 @@ class LendingAccount(ChainProtocol):
         key = token_key(order.source_token)
         amount = take(order, order.amount, wallet.spendable(key), f"{order.source_token} at {key} beside its gas")
         own = self._supplied.change(token, amount, reserve)
+        self._room.note(token, amount)
         return self._outcome(own, PositionDelta(key, -amount), market)
 
     def _withdraw(self, order: Order, market: MarketState) -> Outcome:
         token, reserve = self._reserve(order, order.target_token, market)
         supplied = self._supplied.copy()
         amount = take(order, order.amount, supplied.amount(token), f"a{token} at {self.venue}")
+        self._room.require(order, token, amount, reserve, owed=self._owed.amount(token))
         own = supplied.change(token, -amount, reserve)
         if self._owed:
             self._require_health(order, supplied, self._owed, market)
         self._supplied = supplied
+        self._room.note(token, -amount)
         return self._outcome(own, PositionDelta(token_key(order.target_token), amount), market)
 
     def _borrow(self, order: Order, market: MarketState) -> Outcome:
@@ -152,6 +159,7 @@ class LendingAccount(ChainProtocol):
         _require_fresh(order, token, reserve)
         if not self._terms.reserves[token].borrowable:
             raise unconfigured(order, f"{token} cannot be borrowed at {self.venue}")
+        self._room.require(order, token, order.amount, reserve, owed=self._owed.amount(token))
         owed = self._owed.copy()
         own = owed.change(token, order.amount, reserve)
         self._require_health(order, self._supplied, owed, market)
