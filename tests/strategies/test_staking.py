@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.strategies.situations import (
     CLAIM,
     ETH,
@@ -24,6 +25,7 @@ from basis_actors.errors import BasisError
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import ExecutionMode
 from basis_actors.strategies.chain_terms import swap_for, swap_quote
+from basis_actors.strategies.order_writer import OrderWriter
 from basis_actors.strategies.staking import Staking
 
 STAKE, UNSTAKE, SWAP, TRANSFER = 150e3, 200e3, 180e3, 21e3
@@ -105,6 +107,33 @@ def test_a_withdrawal_of_nearly_everything_leaves_no_crumb() -> None:
 def test_nothing_is_sold_while_the_market_rate_is_not_known(state: MarketState) -> None:
     decision = strategy().decide(situation(HELD, state, wanted=10.0))
     assert (decision.orders, decision.constraints) == ((), ("STRAT-006",))
+
+
+def without_price() -> MarketState:
+    """A market whose rates are known, before ETH has had its first price."""
+    state = market()
+    return replace(state, prices={"USDT": 1.0})
+
+
+def test_nothing_is_sold_while_eth_has_no_price() -> None:
+    """How large a sale is, and so what it costs, is not known: a withdrawal and an exit wait and say for what."""
+    for decision in (
+        strategy().decide(situation(HELD, without_price(), wanted=10.0)),
+        strategy().close_all(situation(HELD, without_price())),
+    ):
+        assert (decision.orders, decision.constraints) == ((), ("STRAT-006",))
+        assert "the price of ETH is not known" in decision.reasoning
+
+
+def test_a_swap_without_a_price_is_not_written() -> None:
+    run = run_of("eth_staking_only")
+    assert swap_quote(run, without_price(), "uniswap", "weETH", "ETH", 30.0) is None
+    writer = OrderWriter(run, situation(HELD, without_price()), 0.01)
+    with pytest.raises(
+        BasisError, match=r"a swap of 30 weETH at uniswap needs the price of ETH, .* wait for it"
+    ) as caught:
+        writer.swap("uniswap", "weETH", "ETH", 30.0, "close")
+    assert caught.value.code == "STRAT-006"
 
 
 def test_an_emergency_exit_sells_at_a_fresh_market_rate_while_the_protocol_is_silent() -> None:

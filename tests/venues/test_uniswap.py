@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.venues.chain_worlds import defi_desk, refused
+from tests.venues.worlds import in_group
 
 from basis_actors.messages.execution import DeltaSource
 from basis_actors.messages.orders import OperationType
@@ -84,6 +85,19 @@ def test_what_has_no_pool_or_no_rate_is_refused() -> None:
     refused(desk, desk.swap(1.0, "ETH", "EIGEN"), "STRAT-006", "EIGEN", "ETH")
     desk.tick(traded={"weETH": None})
     refused(desk, desk.swap(1.0, "ETH", "weETH"), "STRAT-006", "weETH")
+
+
+@pytest.mark.parametrize(("source", "target"), [("weETH", "ETH"), ("ETH", "weETH")])
+def test_without_a_price_of_eth_no_swap_has_a_size(source: str, target: str) -> None:
+    """A sale of 100 weETH had the impact of the smallest one: 20 bps instead of 35."""
+    desk = defi_desk(capital=200.0)
+    desk.give(WEETH, 100.0)
+    desk.tick(unpriced=("ETH",))
+    refused(desk, desk.swap(100.0, source, target), "STRAT-006", "no price of ETH is known yet", "2024-")
+    answers = desk.group(*in_group((desk.stake(1.0), desk.swap(1.0, source, target))))
+    assert [answer.error_code for answer in answers] == ["EXEC-006", "STRAT-006"]
+    desk.tick()
+    assert desk.send(desk.swap(100.0, source, target)).execution_details["impact_bps"] == 35.0
 
 
 def test_a_staking_token_is_not_bought_at_an_old_rate_but_sold() -> None:

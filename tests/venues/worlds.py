@@ -126,11 +126,13 @@ def market(
     tokens: Mapping[str, float] = {},
     rewards: Iterable[RewardStamp] = (),
     available: Mapping[str, float] = {},
+    unpriced: tuple[str, ...] = (),
 ) -> MarketState:
     """The market `hour` hours after the start; marks by asset, indices and oracle prices by reserve.
 
     Staking tokens have a protocol rate (`rates`) and, `traded` at the same unless told, a market rate. `tokens` are
-    prices of further tokens in USDT. `available` has the reserves whose pools have a size.
+    prices of further tokens in USDT. `available` has the reserves whose pools have a size,
+    `unpriced` assets whose reference price is not known yet.
     """
     ns = START + hour * HOUR
     prices = {"USDT": 1.0, "BTC": btc, "ETH": eth, **tokens}
@@ -158,7 +160,7 @@ def market(
     return MarketState(
         timestamp=utc_from_ns(ns),
         ns=ns,
-        prices=prices,
+        prices={asset: price for asset, price in prices.items() if asset not in unpriced},
         stale_prices=() if fresh else ("BTC", "ETH"),
         spot={f"binance:{asset}": SpotQuote(prices[asset], fresh) for asset in ("BTC", "ETH")},
         perps=perps,

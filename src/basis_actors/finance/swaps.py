@@ -52,10 +52,10 @@ def swap(amount: float, rate: float, impact_bps: float, fee_bps: float) -> Swapp
     return Swapped(gross, gross * fee_bps / 1e4)
 
 
-def swap_size_usd(market: MarketState, source: str, amount: float) -> float:
-    """Size of a swap for its impact, USD; 0 while the price of ETH is not known."""
-    worth = _in_eth(market, _plain(source))
-    return 0.0 if worth is None else amount * worth * market.prices.get("ETH", 0.0)
+def swap_size_usd(market: MarketState, source: str, amount: float) -> float | None:
+    """Size of a swap for its impact, USD; None while its rate or the price of ETH is not known."""
+    worth, price = _in_eth(market, _plain(source)), market.prices.get("ETH")
+    return None if worth is None or price is None else amount * worth * price
 
 
 def _plain(symbol: str) -> str:

@@ -105,12 +105,10 @@ def swap_quote(
     pair = pool_pair(source, target, config.fee_bps) if isinstance(config, DexVenue) else None
     if not isinstance(config, DexVenue) or pair is None:
         raise BasisError("STRAT-003", f"{venue} has no pool of {source} and {target} configured, which is needed")
-    rate = market_rate(market, source, target)
-    if rate is None:
+    rate, size = market_rate(market, source, target), swap_size_usd(market, source, amount)
+    if rate is None or size is None:
         return None
-    return swap(
-        amount, rate, impact_bps(swap_size_usd(market, source, amount), config.impact_bps[pair]), config.fee_bps[pair]
-    )
+    return swap(amount, rate, impact_bps(size, config.impact_bps[pair]), config.fee_bps[pair])
 
 
 def swap_for(run: RunConfig, market: MarketState, venue: str, source: str, target: str, wanted: float) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from basis_actors.config import DexVenue
+from basis_actors.errors import BasisError
 from basis_actors.messages.orders import ExpectedDelta, OperationType, Order
 from basis_actors.strategies.chain_terms import ledger_name, reserve_name, swap_quote, token_key
 from basis_actors.strategies.expected import (
@@ -17,6 +18,7 @@ from basis_actors.strategies.expected import (
     withdraw_deltas,
 )
 from basis_actors.strategies.order_draft import OrderDraft
+from basis_actors.times import utc_text
 
 __all__ = ["ChainWriter"]
 
@@ -105,9 +107,19 @@ class ChainWriter(OrderDraft):
         )
 
     def swap(self, venue: str, source: str, target: str, amount: float, intent: str) -> Order:
-        """Trade one token of the wallet for another; reverts below `min_out`, the slippage that the venue allows."""
-        quote = swap_quote(self._run, self._situation.market, venue, source, target, amount)
-        assert quote is not None, "a swap without a rate is not possible, and left out before"
+        """Trade one token of the wallet for another; reverts below `min_out`, the slippage that the venue allows.
+
+        Raises BasisError STRAT-006 while its rate or the price of ETH, which says how large it is, is not known.
+        """
+        market = self._situation.market
+        quote = swap_quote(self._run, market, venue, source, target, amount)
+        if quote is None:
+            unknown = f"the rate of {source} in {target}" if "ETH" in market.prices else "the price of ETH"
+            at = utc_text(market.timestamp)
+            raise BasisError(
+                "STRAT-006",
+                f"a swap of {amount:.12g} {source} at {venue} needs {unknown}, which is not known at {at}; wait for it",
+            )
         config = self._run.venues[venue]
         assert isinstance(config, DexVenue)
         deltas = swap_deltas(venue, token_key(source), token_key(target), amount, quote.gross / amount)

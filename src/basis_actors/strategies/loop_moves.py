@@ -121,7 +121,7 @@ class LoopMoves(LstMoves):
             return self._leave_all("closing the position")
         if lst.loose > 0.0:
             if not lst.sellable or not self._gas_known:
-                return self._waits(f"an exit waits: gas or the market rate of {lst.terms.lst} is not known, or too old")
+                return self._waits(f"an exit waits: gas or {lst.sale_needs} is not known, or too old")
             cost = lst.loose * lst.eth_per_lst - lst.brings(lst.loose) + self._wallet.gas("swap")
             order = lst.sell(lst.loose, "close")
             return Found("emergency_exit", "exit_full", f"selling {lst.terms.lst}", (order,), figures=_costs(cost))
@@ -159,7 +159,7 @@ class LoopMoves(LstMoves):
         """Why nothing can be unwound now: a price that is not known, or gas that the wallet cannot pay."""
         lst, gas = self._lst, self._loop.gas(entry=False)
         if not self._gas_known or not lst.sellable:
-            what = "the price of gas" if not self._gas_known else f"the market rate of {lst.terms.lst}"
+            what = lst.sale_needs if self._gas_known else "the price of gas"
             return self._waits(f"an unwind waits: {what} is not known, or too old")
         if self._wallet.idle < gas:
             return self._waits(

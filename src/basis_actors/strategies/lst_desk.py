@@ -79,9 +79,15 @@ class LstDesk:
         """Tokens in the wallet."""
         self.claim = held(terms.claim_key, 0.0)
         """What the queue owes."""
-        self.sellable = quote is not None and quote.market_fresh
-        """Whether the market rate is known and not too old. A sale needs no more: it is the way out while the protocol
-        is silent."""
+        self.sellable = quote is not None and quote.market_fresh and "ETH" in situation.market.prices
+        """Whether the market rate is known and not too old, and the price of ETH known, which says how large a sale is.
+        It needs no more: it is the way out while the protocol is silent."""
+
+    @property
+    def sale_needs(self) -> str:
+        """What is not known, or too old, while nothing is `sellable`."""
+        known = "ETH" in self._situation.market.prices
+        return f"the market rate of {self.terms.lst}" if known else "the price of ETH"
 
     @property
     def discount(self) -> float | None:
@@ -104,18 +110,19 @@ class LstDesk:
     def brings(self, amount: float) -> float:
         """ETH that a sale of `amount` tokens brings after impact and fee.
 
-        Raises BasisError STRAT-006 while the market rate is not known or too old: look at `sellable` first.
+        Raises BasisError STRAT-006 while the market rate is not known or too old, or ETH has no price yet: look at
+        `sellable` first.
         """
         quote = self._quote(amount)
         if not self.sellable or quote is None:
-            raise BasisError("STRAT-006", f"the market rate of {self.terms.lst} is not known, or too old to sell at")
+            raise BasisError("STRAT-006", f"{self.sale_needs} is not known, or too old to sell at")
         return quote.net
 
     def amount_for(self, eth: float) -> float:
         """Tokens whose sale brings `eth`. Raises BasisError STRAT-006 as `brings` does."""
         amount = swap_for(self._run, self._situation.market, self.terms.dex_venue, self.terms.lst, "ETH", eth)
         if not self.sellable or amount is None:
-            raise BasisError("STRAT-006", f"the market rate of {self.terms.lst} is not known, or too old to sell at")
+            raise BasisError("STRAT-006", f"{self.sale_needs} is not known, or too old to sell at")
         return amount
 
     def exit_rate(self, amount: float) -> float:

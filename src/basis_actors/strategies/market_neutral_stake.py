@@ -80,7 +80,7 @@ class PlainStake:
         if not lst.known:
             return f"the rate of {lst.terms.lst} is too old to stake at"
         if not lst.sellable:
-            return f"the market rate of {lst.terms.lst} is not known, so no way out is"
+            return f"{lst.sale_needs} is not known, so no way out is"
         return None
 
     @property

@@ -50,7 +50,7 @@ class StakingMoves(LstMoves):
     def _sell_for_owner(self) -> Found:
         lst, wallet = self._lst, self._wallet
         if not lst.sellable:
-            return self._waits(f"a withdrawal waits: the market rate of {lst.terms.lst} is not known, or too old")
+            return self._waits(f"a withdrawal waits: {lst.sale_needs} is not known, or too old")
         gas = wallet.gas("swap", "transfer_eth")
         if wallet.idle < gas:
             return self._short_of_gas(gas)
@@ -113,7 +113,8 @@ class StakingMoves(LstMoves):
             return self._sell_last_rewards()
         by_queue = lst.terms.route == "queue"
         if not self._gas_known or not (lst.known if by_queue else lst.sellable):
-            return self._waits(f"an exit waits: gas or the rate of {lst.terms.lst} is not known, or too old")
+            rate = f"the rate of {lst.terms.lst}" if by_queue else lst.sale_needs
+            return self._waits(f"an exit waits: gas or {rate} is not known, or too old")
         gas = wallet.gas("unstake" if by_queue else "swap")
         if wallet.idle < gas:
             return self._short_of_gas(gas)

@@ -37,9 +37,9 @@ class Uniswap(ChainProtocol):
     def carry_out(self, order: Order, market: MarketState, wallet: Wallet) -> Outcome:
         """Swap `order.amount` of the source token; `operation_details["min_out"]` bounds what arrives, fee taken.
 
-        Raises Rejected: VEN-004 without a pool of the two, STRAT-006 while the rate is not known and for buying a
-        staking token at an old one, EXEC-003 without `min_out`, EXEC-004 for an overdraft and for less than `min_out`,
-        naming both numbers.
+        Raises Rejected: VEN-004 without a pool of the two, STRAT-006 while the rate or the price of ETH is unknown and
+        for buying a staking token at an old rate, EXEC-003 without `min_out`, EXEC-004 for an overdraft and for less
+        than `min_out`, naming both numbers.
         """
         source, target = order.source_token, order.target_token
         pair = pool_pair(source, target, self._terms.pools)
@@ -56,7 +56,11 @@ class Uniswap(ChainProtocol):
         pays, gets = token_key(source), token_key(target)
         amount = take(order, order.amount, wallet.spendable(pays), f"{source} at {pays} beside its gas")
         pool = self._terms.pools[pair]
-        impact = impact_bps(swap_size_usd(market, source, amount), pool.impact_bps)
+        size = swap_size_usd(market, source, amount)
+        if size is None:
+            at = utc_text(market.timestamp)
+            raise not_known(order, f"no price of ETH is known yet at {at}, so neither is the impact of this size")
+        impact = impact_bps(size, pool.impact_bps)
         swapped = swap(amount, rate, impact, pool.fee_bps)
         if swapped.net < least:
             raise refused(order, f"gives {swapped.net:.12g} {target}, below min_out {least:.12g}; swap less or wait")
