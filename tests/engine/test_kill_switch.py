@@ -60,6 +60,7 @@ class Run:
         store: MemoryStore | None,
         acts: dict[int, Act],
         *settings: str,
+        frictionless: bool = False,
     ) -> None:
         prepared = prepare(
             BacktestRequest(
@@ -69,6 +70,7 @@ class Run:
                 out=folder,
                 settings=settings,
                 always_in=False,
+                frictionless=frictionless,
             )
         )
         start = prepared.feed.ticks[0]
@@ -178,9 +180,9 @@ async def test_a_kill_can_be_followed_by_a_flatten_and_that_by_a_resume(runtime:
 
 
 async def test_what_risk_has_stopped_goes_on_reducing_and_takes_no_new_risk(runtime: Runtimes, tmp_path: Path) -> None:
-    """A drawdown that is critical for less than the ticks that close the book."""
+    """A drawdown that is critical for less than the ticks that close the book; an entry that costs more is not made."""
     tight = ("risk_limits.max_drawdown=0.00002", "risk_limits.escalation_ticks=3")
-    run = Run(runtime, "btc_basis", tmp_path, MemoryStore(), {}, *MODES["btc_basis"], *tight)
+    run = Run(runtime, "btc_basis", tmp_path, MemoryStore(), {}, *MODES["btc_basis"], *tight, frictionless=True)
     status = await run.to_its_end()
     assert status is not None
     first = next(n for n, a in enumerate(run.log.of(RiskAssessment)) if a.risk_level == "critical")

@@ -24,6 +24,17 @@ def settlement(*deltas: PositionDelta, source: DeltaSource = DeltaSource.EXECUTI
     return Settlement(source, NOW, "binance", 0, deltas, "op")
 
 
+def test_gas_that_is_less_than_dust_of_a_huge_balance_is_still_paid_out_of_what_is_left() -> None:
+    """What is left of 1e12 ETH is 1e-15 of it, and no rounding: forgotten, the gas after it made a debt."""
+    wallet, gas = "wallet:BaseToken:ETH", 0.001953125
+    held, _ = book_settlement(settlement(PositionDelta(wallet, -(1e12 - gas))), {wallet: 1e12}, {})
+    assert held == {wallet: gas}
+    paid, _ = book_settlement(settlement(PositionDelta(wallet, -gas), source=DeltaSource.GAS), held, {})
+    assert paid == {}
+    rounded, _ = book_settlement(settlement(PositionDelta(wallet, -(1e12 - 2.0**-13))), {wallet: 1e12}, {})
+    assert rounded == {}, "one unit in the last place is rounding"
+
+
 @pytest.mark.parametrize(
     ("key", "asset", "lst", "perp", "reserve", "sign"),
     [

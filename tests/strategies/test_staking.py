@@ -224,6 +224,14 @@ def test_drift_is_counted_anew_once_equity_has_moved() -> None:
     assert reset == [21, 42], "more than 2 % after 21 hours of 0.1 % each, and again of a base 2.1 % higher"
 
 
+def test_rewards_are_kept_while_the_wallet_cannot_pay_the_gas_of_selling_them() -> None:
+    """The venue refused the sale, at every tick."""
+    short = {ETH: 0.9 * gas(SWAP), WEETH: 30.0, **REWARDS}
+    assert strategy().decide(situation(short, market(prices=PRICED))).orders == ()
+    (sale,) = strategy().decide(situation({**short, ETH: gas(SWAP)}, market(prices=PRICED))).orders
+    assert (sale.operation, sale.source_token) == ("swap", "EIGEN")
+
+
 def test_closing_sells_everything_and_then_rewards() -> None:
     staking, state = strategy(), market(prices=PRICED)
     first = staking.close_all(situation({**HELD, **REWARDS}, state))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from sys import float_info
 from typing import Final
 
 from basis_actors.errors import BasisError
@@ -17,6 +18,8 @@ _SMALLEST: Final = {STABLE: 1e-6}
 _SMALLEST_COIN: Final = 1e-8
 """Smallest amounts that can be sent, in tokens. Several transfers of one token share a transit key, so what is left of
 it when all have arrived is the rounding of a sum, which can be more than dust of the last one."""
+_ROUNDING: Final = 2.0 * float_info.epsilon
+"""What one sum of floats may be off, as a fraction of the larger of them."""
 _OVERDRAFT: Final = 1e-9
 _ORDERED: Final = (DeltaSource.EXECUTION, DeltaSource.TRANSFER, DeltaSource.WITHDRAWAL)
 
@@ -47,9 +50,13 @@ def book_settlement(
                 raise BasisError("POS-001", f"{_name(settlement)} changes {key} without a fill price")
             fill = info.contract.fill(held, prices.get(key, 0.0), amount, delta.price)
             total, prices[key] = fill.size, fill.entry
-        dust = _DUST * max(abs(held), abs(amount))
+        scale, smallest = max(abs(held), abs(amount)), _SMALLEST.get(info.asset, _SMALLEST_COIN)
+        dust = _DUST * scale
         if info.venue == "transit":
-            dust = max(dust, _SMALLEST.get(info.asset, _SMALLEST_COIN))
+            dust = max(dust, smallest)
+        elif dust > smallest:
+            # Of a balance so large a gas fee is less than that, and is still to be paid out of what is left.
+            dust = max(smallest, _ROUNDING * scale)
         if abs(total) > dust:
             booked[key] = total
         else:

@@ -151,6 +151,29 @@ class HedgeDesk(ABC):
         )
         return trading * self._book.price + sum(self._terms.withdrawal_fees.values())
 
+    def entry_cost(self, target: Mapping[str, float]) -> float:
+        """What opening shorts of `target` with their spot costs, the way of the cash to them included, USDT."""
+        trading = sum(size * (self.spot_cost + self._perp_cost(venue)) for venue, size in target.items())
+        terms, gas = self._terms, self._write.gas_to_owe("transfer")
+        moving = sum(
+            self._leaving_cost(source) + (gas if source == WALLET else 0.0)
+            for source, to, _ in self._shifts(self.idle_cash(), self.needs(target))
+            if terms.may_move(source, to) and terms.domain_of(source) != terms.domain_of(to)
+        )
+        return trading * self._book.price + moving
+
+    def too_large(self, added: Mapping[str, float]) -> str | None:
+        """Why a venue does not open a short with these added to it, naming both numbers; None when all of them do."""
+        for venue, size in added.items():
+            leg = self._book.legs[venue]
+            notional, largest = (leg.short + size) * self._book.price, leg.terms.largest
+            if notional > largest:
+                return (
+                    f"a short of {notional:,.0f} USDT at {venue} is more than its margin table takes with a margin of"
+                    f" {self._margin_target:.0%}, {largest:,.0f} at most"
+                )
+        return None
+
     def spot_lots(self, amount: float) -> float:
         """Whole lots of spot."""
         return round_down_to_lot(amount, self._terms.spot_lot)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from basis_actors.messages.orders import Order
 from basis_actors.strategies.found import Found
 from basis_actors.strategies.hedge_moves import HedgeMoves
@@ -30,6 +32,8 @@ class HedgeGrowth(HedgeMoves):
             return Found("hold", "none", reason)
         desk = self._desk
         target = desk.target(book.equity)
+        if (refused := self._beyond_limits(target)) is not None:
+            return refused
         feasible, shifts = desk.affordable(target, self._dust)
         complete = sum(feasible.values()) >= (1.0 - config.position_deviation_threshold) * sum(target.values()) > 0.0
         orders = () if complete else desk.collect(desk.idle_cash(), desk.needs(target))
@@ -78,6 +82,8 @@ class HedgeGrowth(HedgeMoves):
             return None
         desk = self._desk
         growth = self._growth()
+        if (refused := self._too_large(growth)) is not None:
+            return refused
         if growth and (orders := desk.open(growth, "deploy")):
             return Found("rebalance", "entry_partial", f"{book.spot_cash:.2f} USDT lies idle", orders)
         idle = desk.idle_cash()
@@ -96,6 +102,19 @@ class HedgeGrowth(HedgeMoves):
         """Why no new risk may be taken now; None when it may."""
         return None if self._book.weights and self._book.spot_tradable else "no venue may take new risk now"
 
+    def _beyond_limits(self, target: Mapping[str, float]) -> Found | None:
+        """An entry that is not made: its costs alone would break the limit on drawdown, or no margin table takes it."""
+        cost, equity, limits = self._desk.entry_cost(target), self._book.equity, self._limits
+        if limits.enforce and cost > limits.max_drawdown * equity:
+            text = f"an entry with {equity:,.2f} USDT would cost {cost:,.2f}"
+            return _refused("RISK-001", f"{text}, and the limit on drawdown is {limits.max_drawdown:.2%}")
+        return self._too_large(target)
+
+    def _too_large(self, added: Mapping[str, float]) -> Found | None:
+        """Nothing is opened of what could not be hedged as a whole."""
+        text = self._desk.too_large(added)
+        return None if text is None else _refused("RISK-004", text)
+
     def _may_grow(self) -> bool:
         return self._config.margin_rebalance and self._obstacle() is None
 
@@ -111,3 +130,7 @@ class HedgeGrowth(HedgeMoves):
         if amount * book.price <= self._least_growth:
             return {}
         return desk.lots({venue: amount * part / room for venue, part in headroom.items()})
+
+
+def _refused(code: str, text: str) -> Found:
+    return Found("hold", "none", text, constraints=(f"{code}: {text}",))

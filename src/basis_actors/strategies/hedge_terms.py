@@ -31,6 +31,8 @@ class LegTerms(msgspec.Struct, frozen=True):
     """Taker fee, fraction of notional."""
     impact: tuple[float, float, float]
     """bps by size class."""
+    largest: float
+    """Notional up to which the venue's margin table takes a short with the margin that ours are opened with, USDT."""
 
     def cost(self, size_usd: float) -> float:
         """Fee and impact of a market order of this size, as a fraction of notional at the price before impact."""
@@ -127,6 +129,7 @@ def hedge_terms(run: RunConfig, hedge: BasisConfig | MarketNeutralConfig) -> Hed
         config = exchange(run, venue)
         if config.perp is None or asset not in config.perp.markets:
             continue
+        caps = [row.cap for row in config.perp.markets[asset].brackets if row.max_leverage * hedge.margin_target >= 1.0]
         legs[venue] = LegTerms(
             venue=venue,
             perp=f"{venue}:{symbol}",
@@ -137,6 +140,7 @@ def hedge_terms(run: RunConfig, hedge: BasisConfig | MarketNeutralConfig) -> Hed
             minimum_notional=config.minimum_notional,
             fee=config.perp.taker_fee,
             impact=config.impact_bps[symbol],
+            largest=max(caps, default=0.0),
         )
     home = exchange(run, spot_venue)
     market = spot_market(run, spot_venue, asset)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from basis_actors.config import DexVenue, LeveragedConfig, RunConfig, StakingConfig
 from basis_actors.errors import BasisError
 from basis_actors.finance.swaps import pool_pair
+from basis_actors.messages.orders import Order
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.strategies.equity_reference import EquityReference
 from basis_actors.strategies.found import Found
@@ -94,11 +95,15 @@ class LstMoves(ABC):
 
     def sell_dust(self) -> Found | None:
         """Sell reward tokens that bring enough to be staked; that is done at the next tick."""
-        orders = self._lst.sell_rewards(max(self._dust, self._lst.terms.min_stake))
+        orders = self._payable(self._lst.sell_rewards(max(self._dust, self._lst.terms.min_stake)))
         if not orders:
             return None
         tokens = " and ".join(order.source_token for order in orders)
         return Found("rebalance", "sell_dust", f"{tokens} received as rewards are worth their gas", orders)
+
+    def _payable(self, sales: tuple[Order, ...]) -> tuple[Order, ...]:
+        """The sales, while the wallet can pay the gas of the first; what that one brings pays for the next."""
+        return sales if self._wallet.idle >= self._wallet.gas("swap") else ()
 
     def _spare(self, gas: Callable[[], float]) -> float:
         """What lies idle beside the reserve, the owner's money and the `gas` of staking it; 0 when not worth that.
@@ -131,7 +136,7 @@ class LstMoves(ABC):
 
     def _sell_last_rewards(self) -> Found:
         """The last step of an exit: rewards that are worth their gas, however small a part of equity they are."""
-        orders = self._lst.sell_rewards(0.0) if self._gas_known else ()
+        orders = self._payable(self._lst.sell_rewards(0.0)) if self._gas_known else ()
         if not orders:
             return Found("hold", "none", "nothing is staked")
         return Found("exit", "sell_dust", "nothing is staked, rewards are sold", orders)

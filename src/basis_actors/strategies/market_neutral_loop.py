@@ -85,6 +85,10 @@ class LoopStake(PlainStake):
         """Refused: the queue pays later, a flash loan is repaid at once. Raises BasisError STRAT-004."""
         raise BasisError("STRAT-004", f"{eth:.6g} ETH of a loop cannot leave through the queue; unwind_route is dex")
 
+    def placing_gas(self) -> float:
+        """Of the transaction that builds it."""
+        return self._loop.gas(entry=True)
+
     def releasing_gas(self) -> float:
         """Of the transaction that unwinds it."""
         return self._loop.gas(entry=False)

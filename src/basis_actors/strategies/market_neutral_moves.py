@@ -173,6 +173,8 @@ class NeutralMoves(Reductions):
         added = sum(growth.values()) if growth else max(0.0, min(self._room, idle / book.price))
         if (short := self._tools.pool_shortage(added)) is not None:
             return _awaiting_pool(short)
+        if (refused := self._too_large(growth)) is not None:
+            return refused
         if growth and (opened := desk.open(growth, "deploy")):
             return Found("rebalance", "entry_partial", reason, opened)
         target = desk.target(self._staying)

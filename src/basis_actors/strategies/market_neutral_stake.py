@@ -60,6 +60,10 @@ class StakedLeg(Protocol):
         """Have `eth` back through the queue."""
         ...
 
+    def placing_gas(self) -> float:
+        """Gas of `place`, ETH; 0 while its price is not known."""
+        ...
+
     def releasing_gas(self) -> float:
         """Gas of `release`, ETH."""
         ...
@@ -111,6 +115,11 @@ class PlainStake:
     def ask_back(self, eth: float) -> tuple[Order, ...]:
         """One request to the queue."""
         return (self._lst.ask_back(eth),) if self._lst.loose > 0.0 else ()
+
+    def placing_gas(self) -> float:
+        """Of one stake."""
+        quote = self._situation.market.gas
+        return 0.0 if quote is None else gas_cost(self._run, quote, "stake")
 
     def releasing_gas(self) -> float:
         """Of one swap."""
