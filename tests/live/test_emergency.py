@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from tests.exchange.faults import FOREVER
 from tests.live.street import Street, street
 from tests.live.test_trading import ask, bought, decisions, entered, errors, net
 from typer.testing import CliRunner
@@ -76,3 +77,18 @@ async def test_after_a_stop_that_could_not_close_everything_the_next_process_clo
     code, _, stderr = await there.stopped(second)
     assert code == 0, stderr
     assert "killed" in CliRunner().invoke(app, ["status", "btc_basis", "--state", str(there.state)]).stdout
+
+
+async def test_a_stop_that_an_exchange_keeps_from_closing_the_book_names_it(there: Street) -> None:
+    there.settings["kill_switch"]["flatten_ticks"] = 3
+    process = await entered(there, "--flatten")
+    binance = there.exchanges["binance"]
+    for method in ("GET", "POST", "DELETE"):
+        too_many = {"code": -1003, "msg": "Too many requests."}
+        binance.faults.answer(f"{method} /*", 418, too_many, {"Retry-After": "259200"}, times=FOREVER)
+    code, _, stderr = await there.stopped(process)
+    assert (code, there.twice) == (1, {})
+    assert "the ticks that it may take, were too few; binance wants to be left alone until 2" in " ".join(
+        stderr.split()
+    )
+    assert abs(net(there)) < UNHEDGED

@@ -20,6 +20,7 @@ from basis_actors.messages.safety import BookClosed, Latch, TradingState
 from basis_actors.ports import StateStore
 from basis_actors.services.left_open import listed
 from basis_actors.services.wiring import EVENT_LOGGER
+from basis_actors.times import utc_text
 
 __all__ = [
     "close_the_book",
@@ -98,7 +99,7 @@ async def close_the_book(
     if await _is_closed(bus, held):
         bus.post(_SWITCH, BookClosed())
         return None
-    return f"{limit_seconds:g} s, or the ticks that it may take, were too few; {_GOES_ON}"
+    return f"{limit_seconds:g} s, or the ticks that it may take, were too few{await _kept_by(bus)}; {_GOES_ON}"
 
 
 async def still_closing(bus: LiveBus, held: Callable[[], object]) -> str | None:
@@ -106,7 +107,17 @@ async def still_closing(bus: LiveBus, held: Callable[[], object]) -> str | None:
     latch = (await bus.ask(_SWITCH, GetStatus(), lane=Lane.CONTROL)).latch
     if latch.state is not TradingState.KILLED or not latch.flatten or await _is_closed(bus, held):
         return None
-    return f"the process ended before that was done; {_GOES_ON}"
+    return f"the process ended before that was done{await _kept_by(bus)}; {_GOES_ON}"
+
+
+async def _kept_by(bus: LiveBus) -> str:
+    """Which exchanges are not asked for an order, or give no answer; empty where there is none."""
+    found = []
+    for venue in (await bus.ask(_SWITCH, GetStatus(), lane=Lane.CONTROL)).silent:
+        until = venue.left_alone_until
+        what = "does not answer" if until is None else f"wants to be left alone until {utc_text(until)}"
+        found.append(f"; {venue.domain} {what}")
+    return "".join(found)
 
 
 def keep_closing(store: StateStore, told: str, now: datetime) -> None:
