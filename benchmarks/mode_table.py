@@ -19,7 +19,7 @@ import msgspec
 
 from basis_actors.cli.progress import progress_display
 from basis_actors.config import mode_names
-from basis_actors.results.summary import RunSummary
+from basis_actors.results.summary import RunSummary, too_short_to_annualise
 from basis_actors.services.backtest import Backtest
 from basis_actors.services.preparation import BacktestRequest, prepare
 from basis_actors.times import utc_from_ns
@@ -57,7 +57,7 @@ def cells(summary: RunSummary) -> tuple[str, ...]:
         f"{summary.start:%Y-%m-%d} – {summary.end:%Y-%m-%d}",
         f"{summary.share_class} ({summary.currency})",
         _percent(summary.total_return),
-        _percent(summary.annualised_return),
+        too_short_to_annualise(summary.start, summary.end) or _percent(summary.annualised_return),
         f"{summary.max_drawdown:.2%}",
         "–" if summary.sharpe is None else f"{summary.sharpe:.2f}",
         _components(summary),

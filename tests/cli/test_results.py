@@ -204,6 +204,8 @@ def test_compare_shows_what_differs(kept: Run) -> None:
     assert done.exit_code == 0
     assert fits(done.stdout)
     assert re.search(r"^mode.strategy_config.leverage +2.0 +1.5 *$", done.stdout, re.MULTILINE)
+    assert "annualised return of A: not given under 30 days" in done.stdout
+    assert "annualised return of B: not given under 30 days" in done.stdout
     found: dict[str, Any] = json.loads(kept("results", "compare", "usual", "careful", "--json").stdout)
     assert [row["name"] for row in found["config"]] == ["mode.strategy_config.leverage"]
     returns = next(row for row in found["numbers"] if row["name"] == "total_return")

@@ -1,13 +1,14 @@
 """Metrics against the standard library's statistics and against cases done by hand."""
 
 import statistics
-from math import sqrt
+from math import exp, log, sqrt
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from basis_actors.finance.metrics import (
+    SHORTEST_TO_ANNUALISE,
     annualised_return,
     daily_returns,
     flow_adjusted_index,
@@ -81,10 +82,17 @@ def test_what_is_not_defined_is_none() -> None:
     assert sharpe_ratio([]) is None
     assert sharpe_ratio([0.0, 0.0, 0.0]) is None
     assert annualised_return(0.1, 0.0) is None
-    assert annualised_return(-1.0, 10.0) is None
-    assert annualised_return(1e200, 1.0) is None
+    assert annualised_return(-1.0, 40.0) is None
+    assert annualised_return(1e200, 40.0) is None
     with pytest.raises(ValueError, match="empty"):
         total_return([])
+
+
+def test_less_than_thirty_days_are_not_compounded_to_a_year() -> None:
+    """One percent of a day would be 3,678 percent of a year."""
+    assert annualised_return(0.01, 1.0) is None
+    assert annualised_return(0.01, SHORTEST_TO_ANNUALISE - 1.0 / 24.0) is None
+    assert annualised_return(0.01, SHORTEST_TO_ANNUALISE) == pytest.approx(exp(log(1.01) * 365.0 / 30.0) - 1.0)
 
 
 def test_a_year_of_ten_percent_is_ten_percent_and_half_a_year_of_it_twenty_one() -> None:

@@ -120,6 +120,11 @@ class TestLayout:
 
 
 class TestContent:
+    def test_a_short_run_says_why_it_has_no_return_of_a_year(self) -> None:
+        short = shown(summary(end=datetime(2024, 1, 30, 23, tzinfo=UTC), annualised_return=None))
+        assert re.search(r"Annualised +not given under 30 days", short)
+        assert "not given" not in shown(summary())
+
     def test_the_headline_numbers_are_there(self) -> None:
         text = shown(summary())
         for expected in (

@@ -14,7 +14,13 @@ import pytest
 from basis_actors.messages.events import PnLCalculation, StrategyDecision
 from basis_actors.results.accumulator import RunStatistics
 from basis_actors.results.render import summary_json
-from basis_actors.results.summary import RunContext, RunSummary, summarise, summary_schema
+from basis_actors.results.summary import (
+    RunContext,
+    RunSummary,
+    summarise,
+    summary_schema,
+    too_short_to_annualise,
+)
 
 Make = Callable[..., PnLCalculation]
 
@@ -53,11 +59,24 @@ def test_return_risk_and_speed(week: RunStatistics) -> None:
     total = prod(1.0 + change for change in DAILY) - 1.0
     assert summary.equity_end == pytest.approx(100_000.0 * (1.0 + total), rel=1e-12)
     assert summary.total_return == pytest.approx(total, rel=1e-12)
-    assert summary.annualised_return == pytest.approx((1.0 + total) ** (365 / 6) - 1.0, rel=1e-9)
+    assert summary.annualised_return is None, "of six days"
     assert summary.volatility == pytest.approx(stdev(DAILY) * sqrt(365), rel=1e-9)
     assert summary.sharpe == pytest.approx(mean(DAILY) / stdev(DAILY) * sqrt(365), rel=1e-9)
     assert summary.max_drawdown == pytest.approx(0.02, rel=1e-9)
     assert (summary.ticks, summary.ticks_per_second) == (7, 3.5)
+
+
+@pytest.mark.parametrize(("hours", "told"), [(30 * 24 - 1, "not given under 30 days"), (30 * 24, None)])
+def test_a_return_of_a_year_begins_with_thirty_days(calculation: Make, hours: int, told: str | None) -> None:
+    statistics = RunStatistics()
+    for hour, equity in ((0, 100_000.0), (hours, 101_000.0)):
+        statistics.observe(calculation(hour, equity))
+    summary = summarise(statistics, context())
+    assert too_short_to_annualise(summary.start, summary.end) == told
+    if told is None:
+        assert summary.annualised_return == pytest.approx(1.01 ** (365 / 30) - 1.0, rel=1e-9)
+    else:
+        assert summary.annualised_return is None
 
 
 def test_attribution_sums_to_the_change_of_equity(week: RunStatistics) -> None:

@@ -20,6 +20,7 @@ from basis_actors.results.building import CSV_FOLDER, PARQUET_FOLDER
 from basis_actors.results.comparison import COUNTS, RATIOS, SHARES, Comparison, Difference, NumberPair
 from basis_actors.results.render import format_amount
 from basis_actors.results.store import ResultFile, StoredResult
+from basis_actors.results.summary import too_short_to_annualise
 
 __all__ = ["print_comparison", "print_files", "print_list"]
 
@@ -87,6 +88,9 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     one, other = comparison.first.currency, comparison.second.currency
     amounts = f"amounts in {one}" if one == other else f"amounts in {one} and {other}, which have no difference"
     _print_pairs(f"Numbers, {amounts}", comparison.numbers, console)
+    for letter, side in (("A", comparison.first), ("B", comparison.second)):
+        if (short := too_short_to_annualise(side.start, side.end)) is not None:
+            console.print(Text(f"annualised return of {letter}: {short}", style="dim"))
     _print_pairs("Attribution", comparison.attribution, console)
     _print_differences("Configuration", comparison.config, console)
     _print_differences("Data, by sha256", [_short(row) for row in comparison.data], console)

@@ -13,6 +13,7 @@ from typing import Final
 
 __all__ = [
     "DAYS_PER_YEAR",
+    "SHORTEST_TO_ANNUALISE",
     "annualised_return",
     "daily_returns",
     "flow_adjusted_index",
@@ -26,6 +27,13 @@ __all__ = [
 ]
 
 DAYS_PER_YEAR: Final = 365.0
+SHORTEST_TO_ANNUALISE: Final = 30.0
+"""Days from which a return is compounded to a year. Of less it is the cost of one entry, or one good day, to a power of
+more than twelve (GIPS standards do not allow it for less than a year at all).
+
+Volatility and Sharpe ratio are given for less: they scale what a day was like and compound nothing. How much they can
+be trusted is another matter: the standard error of a Sharpe ratio of n days is about sqrt(365 / n), 3.5 after 30 days
+(Lo 2002)."""
 _NS_PER_DAY: Final = 86_400 * 1_000_000_000
 
 
@@ -77,9 +85,10 @@ def total_return(index: Sequence[float]) -> float:
 def annualised_return(total: float, days: float) -> float | None:
     """Compound yearly return: (1 + total) ** (365 / days) - 1; `total` is a fraction, `days` may have a fraction.
 
-    None where it has no meaning: for no time, for a total loss, and when it is too large for a float.
+    None where it has no meaning: for less than `SHORTEST_TO_ANNUALISE` days, for a total loss, and when it is too large
+    for a float.
     """
-    if days <= 0.0 or total <= -1.0:
+    if days < SHORTEST_TO_ANNUALISE or total <= -1.0:
         return None
     try:
         return float((1.0 + total) ** (DAYS_PER_YEAR / days)) - 1.0

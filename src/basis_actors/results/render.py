@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from basis_actors.errors import REGISTRY
-from basis_actors.results.summary import RunSummary
+from basis_actors.results.summary import RunSummary, too_short_to_annualise
 
 __all__ = ["format_amount", "print_place", "print_summary", "render_summary", "summary_json"]
 
@@ -151,7 +151,10 @@ def _result_rows(summary: RunSummary) -> list[tuple[str, str | Text]]:
             "Return, time-weighted" if summary.external_flows else "Return",
             Text(_percent(summary.total_return, sign=True), style=f"bold {_tone(summary.total_return)}"),
         ),
-        ("Annualised", _percent(summary.annualised_return, sign=True)),
+        (
+            "Annualised",
+            too_short_to_annualise(summary.start, summary.end) or _percent(summary.annualised_return, sign=True),
+        ),
         ("Sharpe", "n/a" if summary.sharpe is None else f"{summary.sharpe:.2f}"),
         ("Volatility", _percent(summary.volatility)),
         ("Max drawdown, daily", _percent(summary.max_drawdown)),

@@ -13,10 +13,17 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from basis_actors.finance.metrics import annualised_return, daily_returns, max_drawdown, sharpe_ratio, volatility
+from basis_actors.finance.metrics import (
+    SHORTEST_TO_ANNUALISE,
+    annualised_return,
+    daily_returns,
+    max_drawdown,
+    sharpe_ratio,
+    volatility,
+)
 from basis_actors.results.accumulator import RunStatistics
 
-__all__ = ["RunContext", "RunSummary", "summarise", "summary_schema"]
+__all__ = ["RunContext", "RunSummary", "summarise", "summary_schema", "too_short_to_annualise"]
 
 _SECONDS_PER_DAY = 86_400.0
 _WAITS_SHOWN = 3
@@ -82,7 +89,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     external_flows: Annotated[float, _about("Deposits minus withdrawals after the start.")]
     total_pnl: Annotated[float | None, _about("equity_end - equity_start - external_flows.")]
     total_return: Annotated[float | None, _about("Flow-adjusted growth minus 1 (time-weighted).")]
-    annualised_return: Annotated[float | None, _about("(1 + total_return) ** (365 / days) - 1.")]
+    annualised_return: Annotated[float | None, _about("(1 + total_return) ** (365 / days) - 1; null under 30 days.")]
     volatility: Annotated[
         float | None,
         _about("Of daily returns from 00:00 to 00:00 UTC, x sqrt(365); null for a run that never held a position."),
@@ -151,7 +158,7 @@ def summarise(statistics: RunStatistics, context: RunContext) -> RunSummary:
     first, last = statistics.first, statistics.last
     known = first is not None and last is not None
     growth = statistics.growth - 1.0 if known else None
-    days = (last.timestamp - first.timestamp).total_seconds() / _SECONDS_PER_DAY if first and last else 0.0
+    days = _days(first.timestamp, last.timestamp) if first and last else 0.0
     measured = all(point > 0.0 for point in statistics.midnights) and not statistics.never_invested
     returns = daily_returns(statistics.midnights) if measured else []
     ticks = statistics.ticks
@@ -209,6 +216,17 @@ def summarise(statistics: RunStatistics, context: RunContext) -> RunSummary:
         proxies=list(context.proxies),
         warnings=_warnings(statistics, context),
     )
+
+
+def too_short_to_annualise(start: datetime | None, end: datetime | None) -> str | None:
+    """Why a run from `start` to `end` has no annualised return, in words; None where its length is no reason."""
+    if start is None or end is None or _days(start, end) >= SHORTEST_TO_ANNUALISE:
+        return None
+    return f"not given under {SHORTEST_TO_ANNUALISE:g} days"
+
+
+def _days(start: datetime, end: datetime) -> float:
+    return (end - start).total_seconds() / _SECONDS_PER_DAY
 
 
 def _warnings(statistics: RunStatistics, context: RunContext) -> list[str]:

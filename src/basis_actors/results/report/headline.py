@@ -8,6 +8,7 @@ from basis_actors.logs.directory import RunStatus
 from basis_actors.results.report.markup import Html, tag
 from basis_actors.results.report.record import RunRecord
 from basis_actors.results.report.wording import Money, counts, moment, percent, plural
+from basis_actors.results.summary import too_short_to_annualise
 
 __all__ = ["banners", "cards", "head_line"]
 
@@ -119,7 +120,9 @@ def _numbers(record: RunRecord, money: Money) -> Iterator[tuple[str, str, str, s
             money.text(summary.total_pnl, sign=True),
             _tone(summary.total_return),
         )
-    if summary.annualised_return is not None:
+    if (short := too_short_to_annualise(summary.start, summary.end)) is not None:
+        yield "Annualised", "–", short, ""
+    elif summary.annualised_return is not None:
         yield "Annualised", percent(summary.annualised_return, sign=True), "compounded", ""
     if summary.equity_end is not None:
         yield (
