@@ -173,6 +173,7 @@ def inverse(usd: float, *, reduce_only: bool = False) -> Order:
         # 20 times leverage, at 40,000: 80,000 USD are 2 BTC and need 0.1 BTC; the fee is 0.0005 x 2 BTC.
         (80_000.0, 0.1011, None, ""),
         (80_000.0, 0.1009, "RISK-004", "needs 0.1 BTC of initial margin on binance, 0.0999 would be there"),
+        (8e15, 1e12, "RISK-004", "a position on binance that is larger than its margin table"),
         (150.0, 1.0, "EXEC-004", "not a multiple of the lot 100"),
     ],
 )

@@ -6,6 +6,7 @@ A reason names both numbers that were compared. What a check cannot know counts 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Final, NamedTuple
 
 import msgspec
@@ -200,6 +201,9 @@ def check_margin(
         return Refusal(
             "RISK-004", f"leaves {cash:.6g} {currency} at {cash_key}; fees are paid in cash, not from profit"
         )
+    if required == inf:
+        text = f"makes a position on {venue} that is larger than its margin table, whatever the margin; order less"
+        return Refusal("RISK-004", text)
     if margin < required:
         text = f"needs {required:.6g} {currency} of initial margin on {venue}, {margin:.6g} would be there"
         return Refusal("RISK-004", text)

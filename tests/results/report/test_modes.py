@@ -218,3 +218,7 @@ def test_a_drawdown_says_at_which_moments_it_was_looked_for(read: Read, run_of: 
 
 def test_exposure_is_said_to_be_known_after_each_group(read: Read) -> None:
     assert "before the orders of each tick and after each of its groups" in read("btc_basis").text
+
+
+def test_nine_days_have_no_return_of_a_year_and_say_why(page_of: Make) -> None:
+    assert "not given under 30 days" in page_of("pure_lending_eth").read_text()
