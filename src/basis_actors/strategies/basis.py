@@ -15,6 +15,7 @@ from basis_actors.config import BasisConfig, RunConfig
 from basis_actors.messages.market import FundingStamp, MarketSpec
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.strategies.basis_moves import BasisMoves
+from basis_actors.strategies.chain_terms import gas_to_owe
 from basis_actors.strategies.equity_reference import EquityReference
 from basis_actors.strategies.found import Found
 from basis_actors.strategies.funding_window import FundingWindow
@@ -90,6 +91,7 @@ class Basis(Strategy):
             wanted=situation.pending_withdrawal,
             maintenance=situation.book.risk.maintenance_ratio,
             drift=self._reference.drift(situation),
+            sending_gas=lambda: gas_to_owe(self.run, situation.market, "USDT", "transfer"),
         )
         moves = BasisMoves(config, self.run.mode.risk_limits, terms, book, tick)
         found = _NOTHING

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from basis_actors.config import DexVenue
-from basis_actors.config.venues import GasOperation
 from basis_actors.errors import BasisError
 from basis_actors.messages.orders import ExpectedDelta, OperationType, Order
-from basis_actors.strategies.chain_terms import gas_to_owe, ledger_name, reserve_name, swap_quote, token_key
+from basis_actors.strategies.chain_terms import ledger_name, reserve_name, swap_quote, token_key
 from basis_actors.strategies.expected import (
     borrow_deltas,
     flash_borrow_deltas,
@@ -26,10 +25,6 @@ __all__ = ["ChainWriter"]
 
 class ChainWriter(OrderDraft):
     """Writes operations of protocols on the chain of the wallet."""
-
-    def gas_to_owe(self, *operations: GasOperation) -> float:
-        """What operations add to the gas that is owed, USDT; 0 while a price is not known."""
-        return gas_to_owe(self._run, self._situation.market, "USDT", *operations)
 
     def supply(self, token: str, amount: float, venue: str = "aave_v3") -> Order:
         """Lend to a pool from the wallet. The index of the moment is noted, for whoever checks the interest later."""

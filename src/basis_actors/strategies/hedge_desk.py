@@ -151,12 +151,15 @@ class HedgeDesk(ABC):
         )
         return trading * self._book.price + sum(self._terms.withdrawal_fees.values())
 
-    def entry_cost(self, target: Mapping[str, float]) -> float:
-        """What opening shorts of `target` with their spot costs, the way of the cash to them included, USDT."""
+    def entry_cost(self, target: Mapping[str, float], sending_gas: float) -> float:
+        """What opening shorts of `target` with their spot costs, the way of the cash to them included, USDT.
+
+        `sending_gas` is the gas of one transfer out of the wallet, USDT.
+        """
         trading = sum(size * (self.spot_cost + self._perp_cost(venue)) for venue, size in target.items())
-        terms, gas = self._terms, self._write.gas_to_owe("transfer")
+        terms = self._terms
         moving = sum(
-            self._leaving_cost(source) + (gas if source == WALLET else 0.0)
+            self._leaving_cost(source) + (sending_gas if source == WALLET else 0.0)
             for source, to, _ in self._shifts(self.idle_cash(), self.needs(target))
             if terms.may_move(source, to) and terms.domain_of(source) != terms.domain_of(to)
         )

@@ -104,7 +104,7 @@ class HedgeGrowth(HedgeMoves):
 
     def _beyond_limits(self, target: Mapping[str, float]) -> Found | None:
         """An entry that is not made: its costs alone would break the limit on drawdown, or no margin table takes it."""
-        cost, equity, limits = self._desk.entry_cost(target), self._book.equity, self._limits
+        cost, equity, limits = self._desk.entry_cost(target, self._sending_gas()), self._book.equity, self._limits
         if limits.enforce and cost > limits.max_drawdown * equity:
             text = f"an entry with {equity:,.2f} USDT would cost {cost:,.2f}"
             return _refused("RISK-001", f"{text}, and the limit on drawdown is {limits.max_drawdown:.2%}")

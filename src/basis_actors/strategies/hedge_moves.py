@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -33,6 +33,8 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True):
     """Maintenance margin / notional by venue with a position."""
     drift: float | None
     """Change of flow-adjusted equity since the position was last set, as a fraction; None before that."""
+    sending_gas: Callable[[], float]
+    """Gas of one transfer out of the wallet, USDT; 0 while its price is not known. Most ticks do not ask."""
 
 
 class HedgeMoves(ABC):
@@ -55,6 +57,7 @@ class HedgeMoves(ABC):
         self._wanted = tick.wanted
         self._maintenance = tick.maintenance
         self._drift = tick.drift
+        self._sending_gas = tick.sending_gas
         self._dust = config.dust_delta * book.equity
         self._least_growth = max(self._dust, terms.minimum_notional)
 

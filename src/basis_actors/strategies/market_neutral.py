@@ -14,6 +14,7 @@ from basis_actors.config import MarketNeutralConfig, RunConfig
 from basis_actors.messages.execution import Settlement
 from basis_actors.messages.market import FundingStamp, MarketSpec
 from basis_actors.strategies.base import Decision, Situation, Strategy
+from basis_actors.strategies.chain_terms import gas_to_owe
 from basis_actors.strategies.equity_reference import EquityReference
 from basis_actors.strategies.found import Found
 from basis_actors.strategies.funding_window import FundingWindow
@@ -108,6 +109,7 @@ class MarketNeutral(Strategy):
             wanted=situation.pending_withdrawal,
             maintenance=situation.book.risk.maintenance_ratio,
             drift=self._reference.drift(situation),
+            sending_gas=lambda: gas_to_owe(self.run, situation.market, "USDT", "transfer"),
         )
         tools = NeutralTools(self.run, terms, config.loop, situation, self._growth, self._pools)
         moves = NeutralMoves(config, self.run.mode.risk_limits, terms, book, tick, tools)

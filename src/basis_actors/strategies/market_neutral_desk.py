@@ -296,10 +296,10 @@ class NeutralDesk(HedgeDesk):
                     orders += self.move(source, legs[venue].terms.margin_key, sent)
         return tuple(orders)
 
-    def entry_cost(self, target: Mapping[str, float]) -> float:
+    def entry_cost(self, target: Mapping[str, float], sending_gas: float) -> float:
         """As for every hedge, and ether is brought to the wallet and placed."""
         ether = self._leaving_fee_eth + self.stake.placing_loss(sum(target.values())) + self.stake.placing_gas()
-        return super().entry_cost(target) + ether * self._book.price
+        return super().entry_cost(target, sending_gas) + ether * self._book.price
 
     def exit_cost(self) -> float:
         """What closing everything and bringing the money to the wallet costs, USDT."""
