@@ -53,6 +53,10 @@ def fills(api: Adapter, exchange: LocalExchange) -> Awaitable[Any]:
     return api.fills("BTC-PERP", exchange.clock.ns - 60 * NS_PER_SECOND)
 
 
+def order(api: Adapter, _exchange: LocalExchange) -> Awaitable[Any]:
+    return api.order("BTC-PERP", "order1")
+
+
 def payments(api: Adapter, exchange: LocalExchange) -> Awaitable[Any]:
     return api.payments(exchange.clock.ns - 60 * NS_PER_SECOND)
 
@@ -63,7 +67,13 @@ def payments(api: Adapter, exchange: LocalExchange) -> Awaitable[Any]:
         ("binance", filters, "GET /fapi/v1/exchangeInfo", ("symbols", 0, "filters", 1, "minQty"), HUGE),
         ("binance", account, "GET /api/v3/account", ("balances", 0, "locked"), HUGE),
         ("binance", fills, "GET /fapi/v1/userTrades", (0, "qty"), HUGE),
+        ("binance", fills, "GET /fapi/v1/userTrades", (0, "qty"), "-1"),
+        ("binance", order, "GET /fapi/v1/order", ("executedQty",), "-1"),
         ("binance", fills, "GET /fapi/v1/userTrades", (0, "time"), 10**30),
+        ("bybit", fills, "GET /v5/execution/list", ("result", "list", 0, "execPrice"), "-1"),
+        ("bybit", order, "GET /v5/order/realtime", ("result", "list", 0, "cumExecQty"), "-1"),
+        ("okx", fills, "GET /api/v5/trade/fills", ("data", 0, "fillSz"), "-1"),
+        ("okx", order, "GET /api/v5/trade/order", ("data", 0, "accFillSz"), "-1"),
         ("bybit", filters, "GET /v5/market/instruments-info", ("result", "list", 0, "priceFilter", "tickSize"), "-1"),
         (
             "bybit",
@@ -91,10 +101,15 @@ async def test_what_is_read_cannot_be_read(
             await ask(api, exchange)
 
 
-async def test_an_order_of_which_the_answer_cannot_be_read_has_an_unknown_outcome() -> None:
+@pytest.mark.parametrize(
+    ("place", "value"), [(("executedQty",), HUGE), (("executedQty",), "-1"), (("symbol",), "ETHUSDT")]
+)
+async def test_an_order_of_which_the_answer_cannot_be_read_has_an_unknown_outcome(
+    place: tuple[str], value: str
+) -> None:
     async with EXCHANGES["binance"]() as exchange, connected(exchange) as api:
         await api.prepare({})
-        says(exchange, "POST /fapi/v1/order", ("executedQty",), HUGE)
+        says(exchange, "POST /fapi/v1/order", place, value)
         with pytest.raises(UnknownOutcome, match="the answer cannot be read"):
             await api.place(buy("BTC-PERP", FEW))
         assert (await api.order("BTC-PERP", "order1")).filled == exchange.account.positions["BTC-PERP"].size  # type: ignore[union-attr]

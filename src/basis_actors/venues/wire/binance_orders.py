@@ -61,9 +61,9 @@ class BinanceOrders:
         endpoint = listing.family.place
         urgent = _is_urgent(ticket, listing)
         row = await self._caller.ask(endpoint, _parameters(ticket, listing, unit), OrderRow, urgent=urgent)
-        if row.client_order_id != ticket.client_id:
+        if (row.client_order_id, row.symbol) != (ticket.client_id, listing.symbol):
             raise self._caller.unreadable(
-                endpoint, f"it is about order {row.client_order_id!r}, not {ticket.client_id}"
+                endpoint, f"it is about order {row.client_order_id!r} on {row.symbol}, not {ticket.client_id}"
             )
         return await self._report(endpoint, listing.family, row)
 

@@ -86,6 +86,7 @@ class RulesRow(Row):
 
 
 class OrderRow(Row):
+    not_negative = frozenset({"orig_qty", "executed_qty"})
     symbol: str
     order_id: int | str
     client_order_id: str
@@ -115,6 +116,7 @@ class StopRow(Row):
 
 
 class TradeRow(Row):
+    not_negative = frozenset({"price", "qty"})
     id: int
     order_id: int | str
     symbol: str

@@ -94,6 +94,7 @@ class MarketRow(Row):
 
 
 class OrderRow(Row):
+    not_negative = frozenset({"qty", "cum_exec_qty"})
     symbol: str
     order_id: str
     order_link_id: str
@@ -107,6 +108,7 @@ class OrderRow(Row):
 
 
 class ExecutionRow(Row):
+    not_negative = frozenset({"exec_qty", "exec_price"})
     symbol: str
     exec_id: str
     order_id: str

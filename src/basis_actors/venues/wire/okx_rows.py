@@ -64,6 +64,7 @@ class MarketRow(Row):
 
 
 class OrderRow(Row):
+    not_negative = frozenset({"sz", "acc_fill_sz"})
     inst_id: str
     ord_id: str
     cl_ord_id: str
@@ -76,6 +77,7 @@ class OrderRow(Row):
 
 
 class FillRow(Row):
+    not_negative = frozenset({"fill_sz", "fill_px"})
     inst_id: str
     trade_id: str
     ord_id: str

@@ -6,7 +6,7 @@ With a number that cannot be meant an answer cannot be read: whatever is reckone
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Final, TypeAlias, TypeGuard
+from typing import Annotated, ClassVar, Final, TypeAlias, TypeGuard
 
 import msgspec
 
@@ -30,12 +30,17 @@ MillisecondsText: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[0-9]{0,14}$
 class Row(msgspec.Struct, rename="camel"):
     """A part of an answer. What is not named in it is passed over."""
 
+    not_negative: ClassVar[frozenset[str]] = frozenset()
+    """Fields whose direction another one says: below 0 they would turn it round."""
+
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if isinstance(value, Decimal) and not (value.is_finite() and abs(value.adjusted()) <= _MAGNITUDE):
                 text = f"a finite number between 1e-{_MAGNITUDE} and 1e{_MAGNITUDE} was expected"
                 raise ValueError(f"{name} is {value:.6e}; {text}")
+            if name in self.not_negative and value < 0:
+                raise ValueError(f"{name} is {value}; 0 or more was expected")
 
 
 def is_step(value: Decimal | None) -> TypeGuard[Decimal]:
