@@ -56,6 +56,11 @@ def test_a_result_is_made_whether_or_not_anybody_reads(tmp_path: Path, form: tup
         assert done.stderr == ""
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("logs", "--help"), ("live", "-h")])
+def test_help_that_nobody_reads_to_its_end_is_no_failure(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    assert piped_to_nobody(tmp_path, *arguments) == (141, "")
+
+
 def test_a_reader_that_goes_makes_no_failure_of_a_log_that_is_verified(tmp_path: Path) -> None:
     """`modes` is cut off in the middle of its output, `replay` knows already what it was asked for."""
     kept = ("backtest", "btc_basis", "--end", "2024-01-02", "--always-in", "--quiet", "--correlation-id", "run")

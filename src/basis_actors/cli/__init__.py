@@ -38,6 +38,11 @@ def _run() -> int:
         # Ctrl-C while the commands themselves were being loaded.
         return 130
     except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):
+            # Help is printed by a console that ends like this when its reader has gone.
+            from basis_actors.cli.terminal import UNREAD
+
+            return UNREAD
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as error:  # noqa: BLE001 - it is shown as Python would show it, but for secrets
         from basis_actors.cli.terminal import FAILED, crash
