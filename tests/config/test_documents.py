@@ -81,6 +81,15 @@ def test_merge_keys_and_keys_that_are_not_words_are_reported(tmp_path: Path) -> 
     assert len(read_document(file, "a.yaml").problems) == 2
 
 
+def test_aliases_of_aliases_that_would_fill_the_memory_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    file.write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match=r"a\.yaml:\d+: more than 10,000 values; write what is meant"):
+        read_document(file, "a.yaml")
+
+
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_bytes(b"\xff\xfe\x00")

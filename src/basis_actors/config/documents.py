@@ -25,6 +25,8 @@ KeyPath = tuple[str, ...]
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEEPEST: Final = 50
 """Mappings and lists within one another; no setting comes near."""
+_MOST: Final = 10_000
+"""Values of one file. Aliases of aliases make more of a few lines than memory holds."""
 _DIGITS: Final = 300
 """Of an integer; Python reads no more than 4,300, and what has more than these is infinite as a number."""
 _QUOTED: Final = ("'", '"', "|", ">")
@@ -89,6 +91,8 @@ class _Reader:
         self.origins.setdefault(path, Origin(self.source, node.start_mark.line + 1))
         if len(path) > _DEEPEST:  # of an alias that stands within what it means
             raise _too_deep(str(self.origins[path]))
+        if len(self.origins) > _MOST:
+            raise ConfigError("CONFIG-003", f"{self.origins[path]}: more than {_MOST:,} values; write what is meant")
         if isinstance(node, yaml.MappingNode):
             return dict(self._items(node, path))
         if isinstance(node, yaml.SequenceNode):
