@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from basis_actors.data.synthetic import SyntheticGenerator
 from basis_actors.data.validation import problems_of
 from basis_actors.errors import DataError
 from basis_actors.messages.market import MarketSpec, MarketState
+from basis_actors.times import ns_from_utc
 
 EPOCH = SyntheticGenerator(0, 3600).epoch_ns
 BARS = ("cex/binance/BTCUSDT_spot", "cex/okx/ETHUSDT_perp", "cex/binance/ETHUSDT_mark", "dex/uniswap_v3/EIGENWETH_spot")
@@ -176,6 +178,13 @@ def test_a_window_that_ends_before_it_starts_or_starts_before_the_epoch_is_refus
         generator.generate(EPOCH + 2 * DAY, EPOCH + DAY)
     with pytest.raises(DataError, match="begins at 2024-01-01T00:00:00Z; start there or later"):
         generator.generate(EPOCH - HOUR, EPOCH + DAY)
+
+
+@pytest.mark.parametrize("year", [2262, 2500, 9999])
+def test_a_window_beyond_the_last_stamp_that_there_can_be_is_refused(year: int) -> None:
+    late = ns_from_utc(datetime(year, 1, 1, tzinfo=UTC))
+    with pytest.raises(DataError, match="the synthetic market ends before 2262-01-01T00:00:00Z; end there"):
+        SyntheticGenerator(1, 3600).generate(late - DAY, late)
 
 
 def test_written_and_loaded_it_is_the_same_market(tmp_path: Path) -> None:

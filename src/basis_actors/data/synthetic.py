@@ -1,15 +1,16 @@
 """Generates the embedded market: every series of the data layout from a seed, with no file and no network.
 
-A seed is one fixed market that begins at the epoch of the calibration and never ends; a window only shows a part of
-it. The same moment has the same value in every window. Prices at full hours, funding and all on-chain series are the
-same at every step; the way inside an hour, extremes of bars and volumes are drawn for each step apart.
+A seed is one fixed market that begins at the epoch of the calibration and goes on for as long as there are stamps; a
+window only shows a part of it. The same moment has the same value in every window. Prices at full hours, funding and
+all on-chain series are the same at every step; the way inside an hour, extremes of bars and volumes are drawn for each
+step apart.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from math import gcd
 
 import numpy as np
@@ -30,6 +31,8 @@ __all__ = ["SyntheticGenerator"]
 _LEAD_DAYS = 31
 """Days from the origin of all paths to the epoch, so that windows that look back are full at the epoch."""
 _LARGEST_SEED = 2**63 - 1
+_END_NS = ns_from_utc(datetime(2262, 1, 1, tzinfo=UTC))
+"""Nanoseconds in 64 bits end in April 2262; the rest is for what looks ahead of a window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class SyntheticGenerator:
         """All series with the rows stamped from 00:00 UTC of the day of `start_ns` up to and including `end_ns`.
 
         A later `end_ns` adds rows and changes none; so does an earlier `start_ns`. Raises DataError DATA-002 when
-        the window ends before it starts or starts before the epoch.
+        the window ends before it starts, starts before the epoch or ends after 2261.
         """
         if end_ns < start_ns:
             text = f"before its start {iso(start_ns)}; end it there or later"
@@ -73,6 +76,9 @@ class SyntheticGenerator:
         if start_ns < self.epoch_ns:
             text = f"the synthetic market begins at {iso(self.epoch_ns)}; start there or later"
             raise DataError("DATA-002", f"window starts at {iso(start_ns)}, but {text}")
+        if end_ns >= _END_NS:
+            text = f"the synthetic market ends before {iso(_END_NS)}; end there"
+            raise DataError("DATA-002", f"window ends at {iso(end_ns)}, but {text}")
         market = self._market(start_ns, end_ns)
         everything: dict[str, Series] = {}
         for series in (*exchange_series(market), *chain_series(market)):
