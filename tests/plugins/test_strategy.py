@@ -178,6 +178,18 @@ def test_a_class_that_cannot_be_used_is_refused_before_anything_runs(
             "def decide(self, situation): return replace(super().decide(situation), orders=None)",
             "STRAT-004: Mine returned orders in a NoneType; a tuple was expected",
         ),
+        (
+            "def decide(self, situation): return replace(super().decide(situation), action=5)",
+            "TypeError: Decision.action is 5; a str was expected (mine.py:",
+        ),
+        (
+            "def decide(self, situation): return replace(super().decide(situation), invested=None)",
+            "TypeError: Decision.invested is None; a bool was expected (mine.py:",
+        ),
+        (
+            "def decide(self, situation): return replace(super().decide(situation), constraints=(None,))",
+            "TypeError: Decision.constraints has None; texts were expected (mine.py:",
+        ),
     ],
 )
 def test_what_is_no_decision_ends_the_run_as_a_failed_one(edited: Edited, here: Path, body: str, expected: str) -> None:

@@ -61,7 +61,10 @@ class Situation(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """What a strategy wants at one tick, and why. The fields are those of the StrategyDecision event."""
+    """What a strategy wants at one tick, and why. The fields are those of the StrategyDecision event.
+
+    Raises TypeError for words, `invested` and `constraints` of another type: the log could not be read again.
+    """
 
     decision_type: str
     action: str
@@ -72,6 +75,20 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     market_conditions: Mapping[str, Any] = {}
     portfolio_state: Mapping[str, Any] = {}
     constraints: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("decision_type", "action", "reasoning"):
+            self._require(name, str)
+        self._require("invested", bool)
+        self._require("constraints", tuple)
+        for constraint in self.constraints:
+            if not isinstance(constraint, str):
+                raise TypeError(f"Decision.constraints has {constraint!r}; texts were expected")
+
+    def _require(self, name: str, kind: type) -> None:
+        value = getattr(self, name)
+        if not isinstance(value, kind):
+            raise TypeError(f"Decision.{name} is {value!r}; a {kind.__name__} was expected")
 
     @property
     def adds_risk(self) -> bool:
