@@ -45,6 +45,9 @@ def test_the_words_of_the_trade_are_not(name: str) -> None:
         ("Authorization: Bearer abcdef123456789", f"Authorization: {HIDDEN} {HIDDEN}"),
         ("header Bearer abcdef123456789", f"header Bearer {HIDDEN}"),
         ("GET /x?symbol=BTC&signature=a1b2c3&t=1", f"GET /x?symbol=BTC&signature={HIDDEN}&t=1"),
+        ("no signal from https://h/?asset=BTC&token=a1b2", f"no signal from https://h/?asset=BTC&token={HIDDEN}"),
+        ("https://h/x?key=a1b2&asset=BTC", f"https://h/x?key={HIDDEN}&asset=BTC"),
+        ("https://h/x?X-Auth=a1b2#top", f"https://h/x?X-Auth={HIDDEN}#top"),
         ('{"apiKey": "abc def", "symbol": "BTC"}', f'{{"apiKey": {HIDDEN}, "symbol": "BTC"}}'),
         ("api_secret='x y', other=1", f"api_secret={HIDDEN}, other=1"),
         ("postgres://ann:pw@host/db", f"postgres://{HIDDEN}@host/db"),
@@ -56,6 +59,7 @@ def test_the_words_of_the_trade_are_not(name: str) -> None:
 )
 def test_secret_looking_text_is_hidden(text: str, hidden: str) -> None:
     assert Redactor().text(text) == hidden
+    assert Redactor().text(hidden) == hidden, "what goes through two hands is hidden once"
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,13 @@ _TEXT: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"), HIDDEN),
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s:@]*:[^/\s@]+@"), rf"\1{HIDDEN}@"),
     (re.compile(r"(\b(?:https?|wss?)://[^\s\"'?#]*?/)[A-Za-z0-9_-]{20,}(?=[/?#\s\"',)]|$)"), rf"\1{HIDDEN}"),
-    (re.compile(rf"(?i)([\"']?\b{_NAME}\b[\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s&,;)}}\]\"']+)"), rf"\1{HIDDEN}"),
+    (re.compile(r"(?i)([?&](?:\w*[_-])?(?:key|token|sig|auth|code)=)[^\s&#\"',)]+"), rf"\1{HIDDEN}"),
+    (
+        re.compile(
+            rf"(?i)([\"']?\b{_NAME}\b[\"']?\s*[=:]\s*)(?!\[redacted])(?:\"[^\"]*\"|'[^']*'|[^\s&,;)}}}}\]\"']+)"
+        ),
+        rf"\1{HIDDEN}",
+    ),
 )
 _HINT: Final = re.compile(
     "(?i)key|secret|token|passw|phrase|credential|signature|authorization|mnemonic|pwd|bearer|basic|eyj|://"
