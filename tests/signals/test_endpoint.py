@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any, NamedTuple
 
@@ -35,6 +36,8 @@ class Reply(NamedTuple):
     body: bytes = json.dumps(GOOD).encode()
     hang_up: bool = False
     """Close the connection without a word."""
+    endless: bool = False
+    """Say it again and again and never that it was all, until nobody listens."""
 
 
 class Server:
@@ -53,6 +56,13 @@ class Server:
                     self.connection.close()
                     return
                 self.send_response(reply.status)
+                if reply.endless:
+                    with suppress(ConnectionError):
+                        self.end_headers()
+                        while self.wfile.write(reply.body):
+                            """Say it again."""
+                        self.connection.recv(1)
+                    return
                 self.send_header("Content-Length", str(len(reply.body)))
                 self.end_headers()
                 self.wfile.write(reply.body)
@@ -138,6 +148,29 @@ async def test_nobody_there_is_no_signal() -> None:
         await HttpSignalEndpoint(settings(url, retries=1)).fetch(Waits())
 
 
+async def test_an_answer_that_never_ends_is_no_signal(server: Server) -> None:
+    server.replies = [Reply(body=b" " * 10_000, endless=True)]
+    with pytest.raises(DataError, match=r"DATA-003: no signal from .*: an answer of more than 65,536 bytes"):
+        await HttpSignalEndpoint(settings(server.url)).fetch(Waits())
+    assert server.asked == 1
+
+
+async def test_a_try_has_one_limit_for_the_whole_answer(server: Server) -> None:
+    server.replies = [Reply(body=b"", endless=True)]
+    with pytest.raises(DataError, match=r"DATA-003: no signal from .*: no whole answer within 0.01 s"):
+        await HttpSignalEndpoint(settings(server.url, timeout_seconds=0.01, retries=0)).fetch(Waits())
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://host/", "http://", "http://[::1", "http://a..b/", "http://a b/", "http://xn--a/", "http://host:-1/",
+     "http://host:99999/", "http://host/\n", f"http://{'h' * 64}/"],
+)  # fmt: skip
+def test_what_nobody_can_ask_is_no_address(url: str) -> None:
+    with pytest.raises(ValueError, match="an address such as https://host/path was expected"):
+        settings(url)
+
+
 BAD = {
     "no JSON": (b"long!", "JSON is malformed"),
     "no object": (b"[0.7]", "Expected `object`, got `array`"),
@@ -149,6 +182,8 @@ BAD = {
     "no sd": (json.dumps({**GOOD, "sd": 0}).encode(), "sd is 0.0; a number greater than 0"),
     "no zone": (json.dumps({**GOOD, "timestamp": "2024-01-01T00:00:00"}).encode(), "has no time zone"),
     "of the future": (json.dumps({**GOOD, "timestamp": "2024-01-01T00:00:01Z"}).encode(), "is known already"),
+    "no date in UTC": (json.dumps({**GOOD, "timestamp": "9999-12-31T23:59:59-14:00"}).encode(), "out of range"),
+    "before all dates": (json.dumps({**GOOD, "timestamp": "0001-01-01T00:00:00+14:00"}).encode(), "out of range"),
     "not a number": (b'{"timestamp":"2024-01-01T00:00:00Z","signal":NaN,"confidence":0.9,"sd":0.1}', "malformed"),
 }
 

@@ -22,6 +22,7 @@ from basis_actors.config.model import (
     SecondsOrZero,
     refuse,
 )
+from basis_actors.config.web_address import web_address
 
 __all__ = ["FileSignals", "HttpSignals", "SignalConfig", "SignalSourceName", "WalkForwardSignals"]
 
@@ -44,7 +45,7 @@ class HttpSignals(Model):
     poll_seconds: Seconds
     """Between an answer and the next question."""
     timeout_seconds: Seconds
-    """Longest silence of the endpoint while it is asked once."""
+    """For one try, from the question to the end of the answer."""
     retries: Annotated[int, Field(ge=0, le=10)]
     """Further tries of one question after a failure that may pass."""
     retry_seconds: SecondsOrZero
@@ -55,8 +56,8 @@ class HttpSignals(Model):
     @field_validator("url")
     @classmethod
     def _is_http(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
-            raise Problems((Problem((), f"is {url!r}; an address that begins with http:// or https:// was expected"),))
+        if web_address(url) is None:
+            raise Problems((Problem((), f"is {url!r}; an address such as https://host/path was expected"),))
         return url
 
 

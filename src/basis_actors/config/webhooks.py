@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from basis_actors.config.environment import NEXT, PREFIX, file_variables
 from basis_actors.config.spelling import hint
+from basis_actors.config.web_address import web_address
 from basis_actors.errors import ConfigError
 
 __all__ = ["WEBHOOK_PREFIX", "load_webhooks"]
@@ -57,12 +57,5 @@ def _address(route: str, variable: str, value: str) -> SecretStr:
 
 def _is_safe(value: str) -> bool:
     """Whether it is an address, and nobody on the way can read it."""
-    try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port
-        (host or "").encode("idna")  # as whoever looks it up does
-    except ValueError:
-        return False
-    if not host or not value.isprintable() or " " in value:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
+    parts = web_address(value)
+    return parts is not None and (parts.scheme == "https" or parts.hostname in _LOOPBACK)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
 
+import anyio  # noqa: TID251 - nothing of this is in a simulation
 import httpx
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
 
@@ -16,6 +17,8 @@ __all__ = ["HttpSignalEndpoint"]
 
 _LONGEST_WAIT_SECONDS: Final = 60.0
 """Between two tries of one question."""
+_LARGEST_ANSWER: Final = 65_536
+"""Bytes; a signal has about a hundred."""
 
 
 class HttpSignalEndpoint:
@@ -35,22 +38,33 @@ class HttpSignalEndpoint:
             reraise=True,
         )
         try:
-            async with httpx.AsyncClient(timeout=config.timeout_seconds) as client:
+            async with httpx.AsyncClient(timeout=None) as client:  # noqa: S113 - the whole try has a limit
                 return await tries(self._ask, client)
+        except TimeoutError as error:
+            text = f"no whole answer within {config.timeout_seconds:g} s"
+            raise DataError("DATA-003", f"no signal from {config.url}: {text}") from error
         except httpx.HTTPError as error:
             raise DataError("DATA-003", f"no signal from {config.url}: {_reason(error)}") from error
 
     async def _ask(self, client: httpx.AsyncClient) -> bytes:
-        answer = await client.get(self._config.url)
-        answer.raise_for_status()
-        return answer.content
+        """The body of one answer, which comes within the time and size that an answer may have."""
+        config, body = self._config, b""
+        with anyio.fail_after(config.timeout_seconds):
+            async with client.stream("GET", config.url) as answer:
+                answer.raise_for_status()
+                async for part in answer.aiter_bytes():
+                    body += part
+                    if len(body) > _LARGEST_ANSWER:
+                        text = f"an answer of more than {_LARGEST_ANSWER:,} bytes; one JSON object was expected"
+                        raise DataError("DATA-003", f"no signal from {config.url}: {text}")
+        return body
 
 
 def _may_pass(error: BaseException) -> bool:
     if isinstance(error, httpx.HTTPStatusError):
         status = error.response.status_code
         return status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return isinstance(error, httpx.TransportError)
+    return isinstance(error, httpx.TransportError | TimeoutError)
 
 
 def _reason(error: httpx.HTTPError) -> str:

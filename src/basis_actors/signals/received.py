@@ -32,16 +32,17 @@ def read_answer(body: bytes, now_ns: int) -> Signal:
     """The signal in an answer that came at `now_ns`.
 
     Raises DataError DATA-002 for one that is not JSON, lacks a field or has a further one, holds a number outside its
-    range, or is stamped later than now.
+    range, or is stamped later than now or at a moment for which UTC has no date.
     """
     try:
         answer = msgspec.json.decode(body, type=_Answer)
         ns = ns_from_utc(answer.timestamp)
+        stamp = iso(ns)
         signal = Signal(ns, answer.signal, answer.confidence, answer.sd)
-    except (*UNREADABLE, ValueError) as problem:
+    except (*UNREADABLE, ValueError, OverflowError) as problem:
         raise DataError("DATA-002", f"not a usable signal ({problem}): {_shown(body)}") from problem
     if ns > now_ns:
-        text = f"stamped {iso(ns)}, and it is {iso(now_ns)}; a signal that is known already was expected"
+        text = f"stamped {stamp}, and it is {iso(now_ns)}; a signal that is known already was expected"
         raise DataError("DATA-002", f"not a usable signal: {text}")
     return signal
 
