@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from basis_actors.services.simulation.telling import Report
 
 __all__ = ["simulate"]
+
+_SEEDS: Final = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
+"""What a range counts in 64 bits."""
 
 
 def simulate(
@@ -53,9 +57,11 @@ def simulate(
 
 
 def _range_of(text: str) -> range:
-    first, dots, last = text.partition("..")
-    if dots and first.isdecimal() and last.isdecimal() and int(first) <= int(last):
-        return range(int(first), int(last) + 1)
+    found = _SEEDS.fullmatch(text)
+    if found is not None:
+        first, last = map(int, found.groups())
+        if first <= last:
+            return range(first, last + 1)
     complain(f"CONFIG-003: --seeds is {text!r}; A..B with whole numbers and A not above B was expected, like 0..99")
     raise typer.Exit(BAD_INPUT)
 

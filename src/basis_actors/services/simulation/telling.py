@@ -23,6 +23,7 @@ __all__ = ["HOURS", "Report", "require_room", "setting_of", "tell"]
 HOURS: Final = 168
 """Length of a story unless asked for otherwise: a week."""
 _SHORTEST: Final = 24
+_LONGEST: Final = 876_000
 _START: Final = datetime(2024, 1, 10, tzinfo=UTC)
 """Far enough into the synthetic market that windows of settled funding are full."""
 _SETTINGS: Final = (
@@ -56,10 +57,12 @@ def setting_of(mode: str | Path, hours: int = HOURS) -> Setting:
     """The market and the mode that stories are told of.
 
     Raises ConfigError CONFIG-003 for a mode that does not trade on exchanges, one whose orders bring stops, and a story
-    that is too short to come to rest; and as `prepare` does.
+    that is too short to come to rest or longer than a hundred years; and as `prepare` does.
     """
     if hours < _SHORTEST:
         raise ConfigError("CONFIG-003", f"a story of {hours} hours cannot come to rest; {_SHORTEST} or more are needed")
+    if hours > _LONGEST:
+        raise ConfigError("CONFIG-003", f"a story of {hours} hours is too long; {_LONGEST:,} at most are expected")
     end = _START + timedelta(hours=hours)
     prepared = prepare(BacktestRequest(mode=mode, start=_START, end=end, settings=_SETTINGS))
     run = prepared.run
