@@ -36,6 +36,21 @@ def test_what_is_no_text_is_refused_as_such(tmp_path: Path, head: bytes) -> None
             read_signals(file)
 
 
+@pytest.mark.parametrize(
+    "row", ['"2024-01-01T02:00:00Z,0.7,0.9,0.02\n', '2024-01-01T02:00:00Z,"0.7,0.9,0.02\n', "x" * 5000 + ",1,1,1\n"]
+)
+def test_what_is_wrong_is_shown_in_a_line_that_a_person_reads(tmp_path: Path, row: str) -> None:
+    with pytest.raises(DataError, match="row 1") as caught:
+        read_signals(written(tmp_path, HEADER + row + ROWS * 100))
+    assert len(caught.value.message) < 1000
+    assert "\n" not in caught.value.message
+
+
+def test_a_name_that_no_file_can_have_is_not_there() -> None:
+    with pytest.raises(DataError, match=r"DATA-003: signals 'a\\x00\.csv' cannot be read .*: embedded null byte"):
+        read_signals(Path("a\0.csv"))
+
+
 @pytest.mark.parametrize("name", ["signals.csv", "signals.csv.gz", "signals.parquet"])
 def test_every_form_of_a_file_gives_the_same_signals(tmp_path: Path, name: str) -> None:
     if name.endswith(".parquet"):
@@ -109,7 +124,7 @@ def test_a_file_that_is_not_there_is_looked_for_in_the_working_directory(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        DataError, match=rf"DATA-003: signals nowhere.csv cannot be read \(working directory {tmp_path}\)"
+        DataError, match=rf"DATA-003: signals 'nowhere.csv' cannot be read \(working directory {tmp_path}\)"
     ):
         read_signals(Path("nowhere.csv"))
     written(tmp_path)

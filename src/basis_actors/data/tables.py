@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
 __all__ = ["Table", "TableError", "read_csv", "read_parquet", "read_plain_csv"]
+
+_BRIEF: Final = 200
+"""Characters of a text that an error shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ def read_parquet(raw: bytes, kind: SeriesKind) -> Table:
     try:
         table = parquet.read_table(pa.BufferReader(raw), use_threads=False)
     except (pa.ArrowInvalid, OSError) as problem:
-        found = f"not a readable Parquet file ({problem}); fetch or write the file again"
+        found = f"not a readable Parquet file ({_brief(str(problem))}); fetch or write the file again"
         raise TableError(Problem(None, None, None, found)) from problem
     forms = _check_header(table.column_names, kind)
     if not pa.types.is_timestamp(table.column(STAMP).type) or table.column(STAMP).type.tz != "UTC":
@@ -187,18 +190,26 @@ def _found(text: bytes, header: list[str], kind: SeriesKind, reason: str) -> Pro
     rows = csv.reader(io.StringIO(text.decode("utf-8", "replace").lstrip("\ufeff")))
     next(rows)
     for number, row in enumerate((row for row in rows if row), start=1):
-        where = row[0] if row else "blank"
+        where = _brief(row[0])
         if len(row) != len(header):
             found = f"{len(row)} fields; expected {len(header)} ({', '.join(header)})"
             return Problem(number, where, None, found)
         for name, value in zip(header, row, strict=True):
             if name == STAMP and not _is_stamp(value):
-                return Problem(number, where, name, f"{value!r} is not a stamp; expected such as 2024-01-01T00:00:00Z")
+                return Problem(
+                    number, where, name, f"{_brief(value)!r} is not a stamp; expected such as 2024-01-01T00:00:00Z"
+                )
             column = kind.column(name)
             if column is None or column.form is Form.DATE or value == "" or _is_number(value):
                 continue
-            return Problem(number, where, name, f"{value!r} is not a number; expected {column.rule}")
+            return Problem(number, where, name, f"{_brief(value)!r} is not a number; expected {column.rule}")
     return Problem(None, None, None, f"not readable as CSV: {reason}")
+
+
+def _brief(text: str) -> str:
+    """Enough of a text to find it by: a quote that is not closed takes the rest of the file with it."""
+    first, _, rest = text.partition("\n")
+    return first if not rest and len(first) <= _BRIEF else f"{first[:_BRIEF]}…"
 
 
 def _is_number(text: str) -> bool:

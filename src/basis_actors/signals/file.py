@@ -85,9 +85,10 @@ def read_signals(path: Path) -> tuple[list[Signal], str]:
         raise DataError("DATA-003", f"{path} is no file of signals; a name that ends in {', '.join(_READERS)} is")
     try:
         raw = path.read_bytes()
-    except OSError as problem:
+    except (OSError, ValueError) as problem:  # ValueError of a NUL in the name
         place = "" if path.is_absolute() else f" (working directory {Path.cwd()})"
-        raise DataError("DATA-003", f"signals {path} cannot be read{place}: {problem.strerror}") from problem
+        reason = getattr(problem, "strerror", problem)
+        raise DataError("DATA-003", f"signals {str(path)!r} cannot be read{place}: {reason}") from problem
     try:
         table = _READERS[ending](raw, SIGNAL_COLUMNS)
     except TableError as problem:
