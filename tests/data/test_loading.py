@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from basis_actors.data import load_dataset
+from basis_actors.data import check_dataset, load_dataset
 from basis_actors.data.catalogue import file_stem, split_stem
 from basis_actors.data.stamps import DAY, HOUR
 from basis_actors.errors import DataError
@@ -217,3 +217,29 @@ def test_a_file_name_gives_series_and_step_and_back(stem: str, name: str, step_n
 @pytest.mark.parametrize("stem", ["cex/binance/BTCUSDT_spot", "gas/ethereum_gas", "notes", f"{FUNDING}_8h"])
 def test_a_file_name_outside_the_layout_means_nothing(stem: str) -> None:
     assert split_stem(stem) is None
+
+
+@pytest.mark.parametrize("factor", [100, 1 / 20])
+def test_a_price_in_another_unit_than_others_of_the_asset_is_refused(tmp_path: Path, factor: float) -> None:
+    bars = "timestamp,open,high,low,close\n2024-01-01T00:00:00Z,42000,42000,42000,42000\n"
+    other = bars.replace("42000", str(42000 * factor)).replace("00:00:00Z", "01:00:00Z")
+    for venue in ("binance", "bybit"):
+        put(tmp_path, f"cex/{venue}/BTCUSDT_spot_1h", bars)
+    put(tmp_path, "cex/okx/BTCUSDT_perp_1h", bars + other.splitlines()[1] + "\n")
+    assert len(load_dataset(tmp_path).series) == 3, "what only one of them has is not compared"
+    put(tmp_path, "cex/binance/BTCUSDT_spot_1h", bars + bars.splitlines()[1].replace("00:00:00Z", "01:00:00Z") + "\n")
+    expected = (
+        f"row 2 (2024-01-01T01:00:00Z), column 'close': {42000.0 * factor!r}, and 42000.0 in cex/binance/BTCUSDT_spot;"
+    )
+    assert expected in refusal(tmp_path).message
+    wrong = {entry.name: entry.problems for entry in check_dataset(tmp_path).series if entry.problems}
+    assert list(wrong) == ["cex/okx/BTCUSDT_perp"]
+    assert expected in wrong["cex/okx/BTCUSDT_perp"][0]
+
+
+def test_a_manifest_that_nests_without_end_is_refused(tmp_path: Path) -> None:
+    put(tmp_path, "cex/okx/BTCUSDT_mark_1h", "timestamp,open,high,low,close\n")
+    (tmp_path / "MANIFEST.json").write_text("[" * 100_000)
+    assert "not readable as JSON" in refusal(tmp_path).message
+    with pytest.raises(DataError, match="not readable as JSON"):
+        check_dataset(tmp_path)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from basis_actors.data.agreement import disagreements
 from basis_actors.data.dataset import Dataset, Series
 from basis_actors.data.files import SeriesFile, discover, missing_series
 from basis_actors.data.tables import TableError, read_csv, read_parquet
@@ -22,7 +23,8 @@ def load_dataset(folder: str | Path, names: Iterable[str] | None = None, *, opti
     """Load the series called `names` from `folder`, all there are for None; `optional` ones only if they are there.
 
     Raises DataError: DATA-003 when the folder or a series is missing (naming the path looked for and what there is),
-    DATA-002 for the first thing that is wrong in a file (naming file, row, stamp, column and what was expected).
+    DATA-002 for the first thing that is wrong in a file (naming file, row, stamp, column and what was expected) or
+    between two.
     """
     root = Path(folder)
     found = discover(root)
@@ -40,6 +42,8 @@ def load_dataset(folder: str | Path, names: Iterable[str] | None = None, *, opti
             raise DataError("DATA-002", f"{file.path}: {problems[0]}")
         series[name] = loaded
         hashes[file.relative] = digest
+    for name, problem in disagreements(series):
+        raise DataError("DATA-002", f"{found[name].path}: {problem}")
     origin, seed = _origin(root)
     return Dataset(series, origin, seed, hashes)
 
@@ -71,7 +75,7 @@ def _origin(root: Path) -> tuple[str, int | None]:
         return str(root), None
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise DataError("DATA-002", f"{path}: not readable as JSON ({problem})") from problem
     seed = manifest.get("seed") if isinstance(manifest, dict) else None
     if not isinstance(seed, int):

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from basis_actors.data.agreement import disagreements
 from basis_actors.data.dataset import Series
 from basis_actors.data.files import SeriesFile, discover, unknown_files
 from basis_actors.data.funding import due_rows
@@ -102,12 +103,15 @@ def check_dataset(folder: str | Path) -> DataReport:
     Raises DataError when the folder is missing, holds no series, or holds one series twice.
     """
     root = Path(folder)
+    found = discover(root)
+    read = {name: read_series(file) for name, file in found.items()}
+    loaded = {name: series for name, (series, _, _) in read.items()}
+    sound = {name: series for name, (series, _, problems) in read.items() if series is not None and not problems}
+    between = dict(disagreements(sound))
     reports = []
-    loaded = {}
-    for file in discover(root).values():
-        series, digest, problems = read_series(file)
-        reports.append(_report(file, series, digest, tuple(map(str, problems))))
-        loaded[file.name] = series
+    for name, (series, digest, problems) in read.items():
+        told = problems if name not in between else (between[name],)
+        reports.append(_report(found[name], series, digest, tuple(map(str, told))))
     return DataReport(
         folder=str(root),
         series=tuple(reports),
@@ -148,7 +152,7 @@ def _against_manifest(root: Path, reports: Mapping[str, SeriesReport]) -> Iterat
         return
     try:
         manifest: Any = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise DataError(
             "DATA-002", f"{path}: not readable as JSON ({problem}); remove it or write it again"
         ) from problem
