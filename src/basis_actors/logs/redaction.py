@@ -32,7 +32,7 @@ _TEXT: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"(?i)([?&](?:\w*[_-])?(?:key|token|sig|auth|code)=)[^\s&#\"',)]+"), rf"\1{HIDDEN}"),
     (
         re.compile(
-            rf"(?i)([\"']?\b{_NAME}\b[\"']?\s*[=:]\s*)(?!\[redacted])(?:\"[^\"]*\"|'[^']*'|[^\s&,;)}}}}\]\"']+)"
+            rf"(?i)([\"']?\b{_NAME}\b[\"']?\s*[=:]\s*)(?!\[redacted])(?:\"[^\"]*\"|'[^']*'|[^\s&,;)}}\]\"']+)"
         ),
         rf"\1{HIDDEN}",
     ),
