@@ -14,8 +14,8 @@ MAIN = "from basis_actors.cli import main; main()"
 RUN = ("backtest", "pure_lending_usdt", "--end", "2024-01-02", "--no-results")
 
 
-def printed(folder: Path, encoding: str, *arguments: str) -> bytes:
-    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "COLUMNS": "80"}
+def printed(folder: Path, encoding: str, *arguments: str, columns: str = "80") -> bytes:
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "COLUMNS": columns}
     command = [sys.executable, "-c", MAIN, *arguments]
     return subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True).stdout
 
@@ -25,6 +25,10 @@ def test_a_summary_is_shown_in_every_encoding(tmp_path: Path, encoding: str) -> 
     text = printed(tmp_path, encoding, *RUN).decode(encoding)
     assert "Equity at end" in text
     assert "Logs: logs/pure_lending_usdt-" in text
+
+
+def test_a_terminal_that_does_not_know_its_width_shows_a_summary_all_the_same(tmp_path: Path) -> None:
+    assert "Equity at end" in printed(tmp_path, "utf-8", *RUN, columns="0").decode()
 
 
 def test_json_is_utf_8_in_every_encoding(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command that `sys.argv` names, and exit with its code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     from basis_actors.cli.interruption import remember_interruptions
-    from basis_actors.cli.output import broken_output, complaint, guard_streams
+    from basis_actors.cli.output import broken_output, complaint, forget_no_width, guard_streams
 
     if not guard_streams():
         sys.stderr.write("Error: LOG-001: standard output is closed; send it to a file, or to /dev/null\n")
         sys.exit(2)
+    forget_no_width()
     remember_interruptions()
     code = _run()
     broken = broken_output()

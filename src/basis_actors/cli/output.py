@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["broken_output", "complaint", "guard_streams", "output_may_fail"]
+__all__ = ["broken_output", "complaint", "forget_no_width", "guard_streams", "output_may_fail"]
 
 _STDOUT: Final = 1
 _broken: list[OSError] = []
@@ -83,3 +83,9 @@ def _give_up() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, _STDOUT)
         os.close(nowhere)
+
+
+def forget_no_width() -> None:
+    """Take a COLUMNS of 0 for none: a terminal says so that does not know its width, and nothing would be printed."""
+    if os.environ.get("COLUMNS", "1").strip("0") == "":
+        del os.environ["COLUMNS"]
