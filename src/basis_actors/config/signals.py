@@ -57,7 +57,8 @@ class HttpSignals(Model):
     @classmethod
     def _is_http(cls, url: str) -> str:
         if web_address(url) is None:
-            raise Problems((Problem((), f"is {url!r}; an address such as https://host/path was expected"),))
+            text = f"is {url!r}; an address such as https://host/path was expected, with http:// or https:// first"
+            raise Problems((Problem((), text),))
         return url
 
 

@@ -31,9 +31,7 @@ _TEXT: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"(\b(?:https?|wss?)://[^\s\"'?#]*?/)[A-Za-z0-9_-]{20,}(?=[/?#\s\"',)]|$)"), rf"\1{HIDDEN}"),
     (re.compile(r"(?i)([?&](?:\w*[_-])?(?:key|token|sig|auth|code)=)[^\s&#\"',)]+"), rf"\1{HIDDEN}"),
     (
-        re.compile(
-            rf"(?i)([\"']?\b{_NAME}\b[\"']?\s*[=:]\s*)(?!\[redacted])(?:\"[^\"]*\"|'[^']*'|[^\s&,;)}}\]\"']+)"
-        ),
+        re.compile(rf"(?i)([\"']?\b{_NAME}\b[\"']?\s*[=:]\s*)(?!\[redacted])(?:\"[^\"]*\"|'[^']*'|[^\s&,;)}}\]\"']+)"),
         rf"\1{HIDDEN}",
     ),
 )
