@@ -149,6 +149,15 @@ def test_a_damaged_segment_is_named(tmp_path: Path, harm: str) -> None:
         list(lines(tmp_path, "some"))
 
 
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_segment_that_cannot_be_opened_is_named(tmp_path: Path, number: int, packed: bool) -> None:
+    path = rotated(tmp_path, "some", number, packed=packed) if number else active(tmp_path, "some")
+    path.mkdir()
+    with pytest.raises(BasisError, match=rf"LOG-004: event file {path} cannot be opened: .*Is a directory"):
+        list(lines(tmp_path, "some"))
+
+
 def test_a_folder_that_takes_no_new_segment_loses_nothing(tmp_path: Path) -> None:
     files = EventFiles(tmp_path, ("some",), 4)
     files.put((0, b"1\n2\n3\n4\n", 4))

@@ -70,7 +70,7 @@ def segments(folder: Path, stem: str) -> list[Path]:
 def streams(folder: Path, stem: str) -> Iterator[tuple[Path, BinaryIO]]:
     """Every segment opened for reading and unpacked, oldest first; it is closed when the next one is asked for.
 
-    Raises BasisError LOG-004 where an older segment is missing.
+    Raises BasisError LOG-004 where an older segment is missing, or one cannot be opened.
     """
     number = 1
     while True:
@@ -152,10 +152,14 @@ def _open(folder: Path, stem: str, number: int) -> tuple[Path, BinaryIO | None]:
                 return path, cast("BinaryIO", gzip.open(path, "rb")) if packed else path.open("rb")
             except FileNotFoundError:
                 continue
+            except OSError as error:
+                raise _damaged(path, f"cannot be opened: {error}") from error
         try:
             stream: BinaryIO | None = last.open("rb")
         except FileNotFoundError:
             stream = None
+        except OSError as error:
+            raise _damaged(last, f"cannot be opened: {error}") from error
         # Between the two looks the active file may have become the segment that was looked for.
         later = [path for path in segments(folder, stem) if path != last and _number(path, stem) >= number]
         if not later:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,18 @@ def test_a_torn_end_is_noted(tmp_path: Path) -> None:
     torn: list[TornLine] = []
     assert b"".join(block.text for block in blocks(tmp_path, "some", torn)) == b'{"a":1}\n'
     assert torn == [TornLine(active(tmp_path, "some"), 8, 4)]
+
+
+def test_a_line_without_end_is_not_copied_with_each_read(tmp_path: Path) -> None:
+    length = 8_000_000
+    active(tmp_path, "some").write_bytes(b"x" * length)
+    torn: list[TornLine] = []
+    tracemalloc.start()
+    assert list(blocks(tmp_path, "some", torn)) == []
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert torn == [TornLine(active(tmp_path, "some"), 0, length)]
+    assert most < 1.5 * length
 
 
 @pytest.mark.parametrize("bad", [b"\n", b'"b":1}\n', b'{"b":1\n', b"\x00\x00\n"])

@@ -49,7 +49,8 @@ def blocks(folder: Path, stem: str, torn: list[TornLine] | None = None) -> Itera
     Raises BasisError LOG-004 for a segment that is missing or cannot be unpacked, and for a line that is no object.
     """
     for path, stream in streams(folder, stem):
-        rest, offset = b"", 0
+        rest: list[bytes] = []  # joined once a line ends: of a very long one each read would copy all before it
+        offset = 0
         while True:
             try:
                 read = stream.read(_AT_ONCE)
@@ -60,19 +61,20 @@ def blocks(folder: Path, stem: str, torn: list[TornLine] | None = None) -> Itera
                 ) from error
             if not read:
                 break
-            text = rest + read
-            end = text.rfind(b"\n") + 1
-            rest = text[end:]
-            if end:
-                block = Block(path, offset, text[:end])
-                _require_objects(block)
-                offset += end
-                yield block
-        if rest:
+            end = read.rfind(b"\n") + 1
+            if not end:
+                rest.append(read)
+                continue
+            block = Block(path, offset, b"".join((*rest, read[:end])))
+            rest = [read[end:]]
+            _require_objects(block)
+            offset += len(block.text)
+            yield block
+        if left := sum(map(len, rest)):
             if path != active(folder, stem):
-                raise unreadable(Line(path, offset, rest), "the segment ends within this line", "event")
+                raise unreadable(Line(path, offset, b"".join(rest)), "the segment ends within this line", "event")
             if torn is not None:
-                torn.append(TornLine(path, offset, len(rest)))
+                torn.append(TornLine(path, offset, left))
 
 
 def lines_with(block: Block, needles: Sequence[bytes]) -> Iterator[Line]:
