@@ -10,6 +10,7 @@ import pytest
 import basis_actors
 from basis_actors.config import load_mode, load_venue
 from basis_actors.errors import ConfigError
+from basis_actors.logs.directory import LogDirectoryManager, RunStatus
 
 Edited = Callable[..., Path]
 
@@ -137,3 +138,14 @@ def test_an_account_of_its_own_has_a_domain_of_its_own(edited: Edited) -> None:
     error = refusal(edited, ("domain: savings", "domain: ethereum"))
     assert error.code == "CONFIG-003"
     assert "venue_configs.savings.domain: is 'ethereum', the account domain of the wallet" in error.message
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_venue_that_leaves_the_program_fails_the_run(edited: Edited, here: Path, code: int) -> None:
+    """The command would end with its code and without a word: 0 is that of a run that is done."""
+    body = f"class Leaving(SavingsAccount):\n    async def settle(self, tick):\n        raise SystemExit({code})\n"
+    (here / "leaving.py").write_text(f"from {REFERENCE.replace(':', ' import ')}\n{body}")
+    edited(VENUE, (REFERENCE, "leaving:Leaving"))
+    result = basis_actors.backtest(edited(MODE), end="2024-01-02", check=False)
+    assert result.summary.failure == f"SystemExit: {code} (leaving.py:4) left the program instead of answering"
+    assert LogDirectoryManager.read_metadata(result.run_dir).status is RunStatus.FAILED

@@ -140,7 +140,7 @@ class Backtest:
         except BaseException as error:  # noqa: BLE001 - the summary names it, and `_finish` raises what is no failure
             failure = error
             if not isinstance(error, BusError):
-                await host.aside(lambda: complete(_stop_quietly(bus)))
+                await host.aside(lambda: complete(_stop_quietly(bus, failure)))
         return await host.aside(lambda: self._finish(engine, failure, started))
 
     async def _run_live(self, progress: Callable[[Progress], None]) -> RunSummary:
@@ -166,7 +166,7 @@ class Backtest:
             failure = _innermost(error)
             if not isinstance(failure, BusError):
                 with anyio.CancelScope(shield=True):
-                    await _stop_quietly(bus)
+                    await _stop_quietly(bus, failure)
         return await OnLoop().aside(lambda: self._finish(engine, failure, started))
 
     def _finish(self, engine: Engine, failure: BaseException | None, started: float) -> RunSummary:
@@ -222,12 +222,15 @@ class Backtest:
         return Progress(engine.ticks_started, len(self._prepared.feed.ticks), time.perf_counter() - started)
 
 
-async def _stop_quietly(bus: Bus) -> None:
+async def _stop_quietly(bus: Bus, ended_by: BaseException | None) -> None:
     """Bring everything to disk after an interruption; what ended the run is what the caller hears of."""
     try:
         await bus.stop()
     except BusError:
         return
+    except BaseException as error:
+        if error is not ended_by:
+            raise
 
 
 def _innermost(error: BaseException) -> BaseException:

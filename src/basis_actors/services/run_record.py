@@ -154,7 +154,7 @@ class RunRecord:
         if lost is not None:
             self.components.close()
         self._release()
-        if error is not None and not isinstance(error, Exception):
+        if error is not None and not isinstance(error, Exception | SystemExit):
             raise error
         return summary
 
@@ -196,7 +196,7 @@ class RunRecord:
     def _verdict(
         self, engine: Engine, error: BaseException | None, cancelled: str | None, latch: Latch | None
     ) -> tuple[RunStatus, str | None]:
-        if isinstance(error, Exception):
+        if isinstance(error, Exception | SystemExit):
             return RunStatus.FAILED, _reason(error)
         if error is not None:
             return RunStatus.PARTIAL, f"interrupted by {type(error).__name__}"
@@ -252,8 +252,10 @@ class RunRecord:
         )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception | SystemExit) -> str:
     """What a person is told of a failure: a coded error says what was wrong itself, any other needs to be placed."""
+    if isinstance(error, SystemExit):
+        return f"SystemExit: {error} ({place_outside(error)}) left the program instead of answering"
     cause = error.__cause__ if isinstance(error, BusFailed) else None
     text = str(cause if isinstance(cause, BasisError) else error) or type(error).__name__
     place = place_outside(cause or error)
