@@ -150,13 +150,15 @@ class BinanceAccount:
                     yield _moved(PaymentKind.WITHDRAWAL, row.id, row.coin, amount, row.applied_ms)
 
     async def _offsets(self, endpoint: Endpoint, span: dict[str, str], shape: type[_R]) -> AsyncIterator[_R]:
-        offset, full = 0, True
-        while full:
+        offset, last = 0, None
+        while last is None or len(last) == _PAGE:
             params = {**span, "offset": str(offset), "limit": str(_PAGE)}
-            rows = await self._caller.ask(endpoint, params, tuple[shape, ...])  # type: ignore[valid-type]
+            rows: tuple[_R, ...] = await self._caller.ask(endpoint, params, tuple[shape, ...])  # type: ignore[valid-type]
+            if rows and rows == last:
+                raise self._caller.unreadable(endpoint, f"the page at {offset} is the one before it")
             for row in rows:
                 yield row
-            offset, full = offset + _PAGE, len(rows) == _PAGE
+            offset, last = offset + _PAGE, rows
 
 
 def _doubtful(account: FuturesAccountRow, rows: tuple[PositionRow, ...]) -> Container[str]:

@@ -125,7 +125,10 @@ class BinanceOrders:
             begin = end
         found = list(page)
         while page and (len(page) == _PAGE or end <= now_ms):
-            page = await self._page(listing, {"fromId": str(max(row.id for row in page) + 1)})
+            first = max(row.id for row in page) + 1
+            page = await self._page(listing, {"fromId": str(first)})
+            if any(row.id < first for row in page):
+                raise self._caller.unreadable(family.trades, f"trades from {first} on were asked for, not earlier ones")
             found += page
             end = now_ms + 1
         return found
@@ -138,6 +141,8 @@ class BinanceOrders:
         buys = row.is_buyer if row.is_buyer is not None else row.buyer
         if buys is None:
             raise self._caller.unreadable(listing.family.trades, f"trade {row.id} does not say whether it buys")
+        if row.qty <= 0 or row.price <= 0:
+            raise self._caller.unreadable(listing.family.trades, f"trade {row.id} is of {row.qty} at {row.price}")
         return VenueFill(
             trade_id=str(row.id),
             pair=listing.pair,

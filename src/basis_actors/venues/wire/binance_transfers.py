@@ -92,6 +92,8 @@ class BinanceTransfers:
         number, full = 1, True
         while full:
             page = await self._caller.ask(TRANSFERS, {**params, "current": str(number)}, TransferPage, urgent=True)
+            if page.rows and page.rows == tuple(found[-_PAGE:]):
+                raise self._caller.unreadable(TRANSFERS, f"page {number} is the one before it")
             found += page.rows
             number, full = number + 1, len(page.rows) == _PAGE
         same = [row for row in found if (row.asset, row.amount) == (ticket.token, ticket.amount)]
