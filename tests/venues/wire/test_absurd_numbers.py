@@ -74,6 +74,8 @@ def payments(api: Adapter, exchange: LocalExchange) -> Awaitable[Any]:
         ("bybit", order, "GET /v5/order/realtime", ("result", "list", 0, "cumExecQty"), "-1"),
         ("okx", fills, "GET /api/v5/trade/fills", ("data", 0, "fillSz"), "-1"),
         ("okx", order, "GET /api/v5/trade/order", ("data", 0, "accFillSz"), "-1"),
+        ("binance", fills, "GET /fapi/v1/userTrades", (0, "price"), "0"),
+        ("binance", fills, "GET /fapi/v1/userTrades", (0, "qty"), "-0.02"),
         ("bybit", filters, "GET /v5/market/instruments-info", ("result", "list", 0, "priceFilter", "tickSize"), "-1"),
         (
             "bybit",
@@ -83,10 +85,14 @@ def payments(api: Adapter, exchange: LocalExchange) -> Awaitable[Any]:
             BEYOND_DECIMALS,
         ),
         ("bybit", payments, "GET /v5/asset/deposit/query-record", ("result", "rows", 0, "successAt"), "1e999999"),
+        ("bybit", fills, "GET /v5/execution/list", ("result", "list", 0, "execPrice"), "0"),
+        ("bybit", fills, "GET /v5/execution/list", ("result", "list", 0, "execQty"), "0"),
         ("okx", filters, "GET /api/v5/public/instruments", ("data", 0, "lotSz"), "1e-30"),
         ("okx", filters, "GET /api/v5/public/instruments", ("data", 0, "maxMktSz"), BEYOND_DECIMALS),
         ("okx", fills, "GET /api/v5/trade/fills", ("data", 0, "fillTime"), "1e999999"),
         ("okx", fills, "GET /api/v5/trade/fills", ("data", 0, "fillTime"), "9" * 5_000),
+        ("okx", fills, "GET /api/v5/trade/fills", ("data", 0, "fillPx"), "0"),
+        ("okx", fills, "GET /api/v5/trade/fills", ("data", 0, "fillSz"), "-1"),
     ],
 )
 async def test_what_is_read_cannot_be_read(

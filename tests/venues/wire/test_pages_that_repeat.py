@@ -1,4 +1,4 @@
-"""Lists of Binance that do not go on: a page that comes again whatever is asked for is an answer that cannot be read."""
+"""Lists of Binance that do not go on: a page that comes again, whatever is asked for, cannot be read."""
 
 from __future__ import annotations
 
