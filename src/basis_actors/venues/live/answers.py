@@ -25,7 +25,7 @@ def concluded(
     """An order has ended, and its trades are all booked as `fills` says."""
     intent = entry.intent
     order, venue = intent.order, intent.domain
-    if report.filled == 0:
+    if not fills:
         code = "EXEC-004" if report.state is OrderState.REJECTED else "EXEC-001"
         text = f"order {report.venue_order_id} was {report.state} by {venue} before anything was filled"
         return failed(entry, now_ns, code, text)
@@ -45,7 +45,7 @@ def concluded(
         operation_id=order.operation_id,
         status=ExecutionStatus.CONFIRMED,
         actual_deltas=actual,
-        execution_details=_details(order, report, fees),
+        execution_details=_details(order, report.state, [fill for fill, _ in fills], fees),
         fee_amount=fee,
         fee_currency=currency if fee > 0.0 else None,
         submitted_at=submitted,
@@ -106,15 +106,23 @@ def _answer(
     )
 
 
-def _details(order: Order, report: OrderReport, fees: Mapping[str, Decimal]) -> dict[str, Any]:
-    price = float(report.average_price or 0)
+def _details(
+    order: Order, state: OrderState, fills: Sequence[VenueFill], fees: Mapping[str, Decimal]
+) -> dict[str, Any]:
+    """What was executed, as the trades say it: that is what is booked, whatever the order says of their sum."""
+    amount = sum((fill.amount for fill in fills), Decimal(0))
+    if order.pair is not None and order.pair.endswith("USD-PERP"):
+        value = sum((fill.amount / fill.price for fill in fills), Decimal(0))
+        price = amount / value
+    else:
+        value = sum((fill.amount * fill.price for fill in fills), Decimal(0))
+        price = value / amount
     details: dict[str, Any] = {
-        "executed_amount": float(report.filled),
-        "executed_price": price,
-        "order_state": report.state.value,
+        "executed_amount": float(amount),
+        "executed_price": float(price),
+        "order_state": state.value,
+        "executed_value": float(value),
     }
-    inverse = order.pair is not None and order.pair.endswith("USD-PERP")
-    details["executed_value"] = float(report.filled) / price if inverse else float(report.filled) * price
     if len(fees) > 1:
         details["fees"] = {currency: str(fee) for currency, fee in fees.items()}
     return details

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.exchange import Payment, PaymentKind, VenueFill, Wallet
 from basis_actors.messages.execution import DeltaSource, PositionDelta, Settlement
+from basis_actors.messages.journal import IntentState
 from basis_actors.messages.stops import StopTicket
 from basis_actors.ports import ExchangeApi, OrderJournal
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
@@ -154,10 +155,13 @@ class Intake:
         settlements = self._mirror.fill(fill, entry.intent.order.operation_id if entry is not None and ours else None)
         self._findings.settlements += settlements
         self._booked.setdefault(number, []).append((fill, settlements))
-        if ours:
+        if ours and entry is not None and entry.state is IntentState.REJECTED:
+            whose = "said to have been refused"
+        elif ours:
             return
+        else:
+            whose = "of an earlier process" if entry is not None else "not ours: a liquidation, or somebody else"
         side = "bought" if fill.buys else "sold"
-        whose = "of an earlier process" if entry is not None else "not ours: a liquidation, or somebody else"
         self._findings.error(
             fill.time_ns,
             "VEN-007",

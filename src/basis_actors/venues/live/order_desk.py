@@ -205,8 +205,13 @@ class OrderDesk:
         return None
 
     async def _known(self, entry: JournalEntry, report: OrderReport) -> JournalEntry:
-        """Write down what the exchange says of an order."""
-        number = report.venue_order_id
+        """Write down what the exchange says of an order. Raises Transient VEN-001 for one that is not what was sent."""
+        number, ticket = report.venue_order_id, entry.intent.ticket
+        assert isinstance(ticket, OrderTicket), "a trade has an order ticket"
+        if (report.pair, report.buys) != (ticket.pair, ticket.buys):
+            shown, sent = (f"{'buys' if each.buys else 'sells'} {each.pair}" for each in (report, ticket))
+            text = f"shows order {number} under {ticket.client_id}, and it {shown}; what was sent under that id {sent}"
+            raise Transient("VEN-001", f"{self._terms.venue} {text}. Look whose order it is")
         evidence = f"order {number} is {report.state}, {report.filled} of {report.amount} filled"
         return await self._intents.advance(entry, _STATES[report.state], evidence, report.filled, number)
 
@@ -227,19 +232,21 @@ class OrderDesk:
             entry = await self._known(entry, report)
         await self._unguard(entry)
         number = (report.pair, report.venue_order_id)
+        # An answer from an old copy takes nothing back.
+        due = max(report.filled, entry.filled)
         self._untold.add(number)
         for read in range(patience.steady_reads):
             if read:
                 await clock.sleep(patience.read_pause_seconds)
             await self._intake.read_fills(report.pair)
-            if self._intake.filled(number) >= report.filled:
+            fills = self._intake.fills_of(number)
+            if self._intake.filled(number) >= due and (fills or report.state is not OrderState.FILLED):
                 self._untold.discard(number)
-                if report.state is OrderState.CANCELLED and report.filled == 0 and not self._is_wanted(entry):
+                if report.state is OrderState.CANCELLED and not fills and not self._is_wanted(entry):
                     text = "was cancelled before anything was filled: trading was stopped"
                     return failed(entry, clock.now(), "RISK-008", f"order {report.venue_order_id} {text}")
-                fills = self._intake.fills_of(number)
                 return concluded(entry, report, fills, clock.now())
-        text = f"order {report.venue_order_id} has filled {report.filled}, its trades are not all shown yet"
+        text = f"order {report.venue_order_id} is {report.state} with {due} filled, its trades are not all shown yet"
         return undecided(entry, clock.now(), text, pending=True)
 
     def _is_wanted(self, entry: JournalEntry) -> bool:
