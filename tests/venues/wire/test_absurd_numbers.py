@@ -76,6 +76,12 @@ def payments(api: Adapter, exchange: LocalExchange) -> Awaitable[Any]:
         ("okx", order, "GET /api/v5/trade/order", ("data", 0, "accFillSz"), "-1"),
         ("binance", fills, "GET /fapi/v1/userTrades", (0, "price"), "0"),
         ("binance", fills, "GET /fapi/v1/userTrades", (0, "qty"), "-0.02"),
+        ("binance", account, "GET /fapi/v3/positionRisk", (0, "entryPrice"), "0"),
+        ("binance", account, "GET /fapi/v3/positionRisk", (0, "markPrice"), "-1"),
+        ("bybit", account, "GET /v5/position/list", ("result", "list", 0, "avgPrice"), "0"),
+        ("bybit", account, "GET /v5/position/list", ("result", "list", 0, "markPrice"), ""),
+        ("okx", account, "GET /api/v5/account/positions", ("data", 0, "avgPx"), "0"),
+        ("okx", account, "GET /api/v5/account/positions", ("data", 0, "markPx"), "-1"),
         ("bybit", filters, "GET /v5/market/instruments-info", ("result", "list", 0, "priceFilter", "tickSize"), "-1"),
         (
             "bybit",

@@ -94,6 +94,10 @@ class BinanceAccount:
             assert family.futures is not None
             text = f"{row.symbol} is held {row.position_side}; the account must hold one-way positions"
             raise self._caller.unreadable(family.futures.positions, text)
+        if row.entry_price <= 0 or row.mark_price <= 0:
+            assert family.futures is not None
+            text = f"{row.symbol} was entered at {row.entry_price} and is marked at {row.mark_price}"
+            raise self._caller.unreadable(family.futures.positions, text)
         return PerpHolding(
             pair=self._markets.pair_of(family, row.symbol),
             size=row.position_amt * await self._markets.contract(family, row.symbol),

@@ -123,8 +123,9 @@ class BybitAccount:
 
     def _holding(self, row: PositionRow) -> PerpHolding:
         entry, mark = number(row.avg_price), number(row.mark_price)
-        if entry is None or mark is None:
-            raise self._caller.unreadable(POSITIONS, f"{row.symbol} has no entry price or no mark price")
+        if entry is None or mark is None or entry <= 0 or mark <= 0:
+            text = f"{row.symbol} was entered at {row.avg_price or 'no price'} and is marked at"
+            raise self._caller.unreadable(POSITIONS, f"{text} {row.mark_price or 'none'}")
         return PerpHolding(
             pair=pair_of(Category.LINEAR, row.symbol),
             size=row.signed,

@@ -26,6 +26,7 @@ async def pages(
 ) -> AsyncIterator[T_co]:
     """Every row that there is. Raises what `Caller.ask` raises, Transient for a list that leads nowhere."""
     cursor, seen = "", set()
+    before: tuple[T_co, ...] = ()
     while True:
         asked = {**params, "cursor": cursor} if cursor else params
         page = await caller.ask(endpoint, asked, shape, urgent=urgent)
@@ -34,9 +35,10 @@ async def pages(
         cursor = page.next_page_cursor
         if not cursor or not page.rows:
             return
-        if cursor in seen:
+        if cursor in seen or page.rows == before:
             raise caller.unreadable(endpoint, f"page {cursor!r} comes after itself")
         seen.add(cursor)
+        before = page.rows
 
 
 def spans(since_ms: int, until_ms: int, longest_ms: int) -> Iterator[dict[str, str]]:

@@ -105,8 +105,9 @@ class OkxAccount:
         if (row.pos_side, row.mgn_mode) != ("net", "cross"):
             text = f"{row.inst_id} is held {row.pos_side} with {row.mgn_mode} margin; net positions with cross margin"
             raise self._caller.unreadable(POSITIONS, f"{text} were expected")
-        if entry is None or mark is None:
-            raise self._caller.unreadable(POSITIONS, f"{row.inst_id} has no entry price or no mark price")
+        if entry is None or mark is None or entry <= 0 or mark <= 0:
+            text = f"{row.inst_id} was entered at {row.avg_px or 'no price'} and is marked at"
+            raise self._caller.unreadable(POSITIONS, f"{text} {row.mark_px or 'none'}")
         return PerpHolding(
             pair=pair_of(row.inst_id),
             size=row.pos * await self._markets.contract(row.inst_id, row.inst_type),

@@ -307,12 +307,14 @@ async def test_fills_are_read_page_by_page(exchange: LocalBybit, api: BybitApi) 
     assert [fill.trade_id for fill in found] == [str(trade.trade_id) for trade in exchange.account.trades]
 
 
-async def test_a_list_that_leads_back_to_itself_is_no_answer(exchange: LocalBybit, api: BybitApi) -> None:
+@pytest.mark.parametrize("second", ["7", "8"], ids=["same", "another name"])
+async def test_a_list_that_leads_back_to_itself_is_no_answer(exchange: LocalBybit, api: BybitApi, second: str) -> None:
     await api.place(buy("BTC-PERP", "0.5"))
     rows = exchange.desk.executions({"category": "linear", "symbol": "BTCUSDT"})["list"]
-    body = NOTHING | {"result": {"list": rows, "nextPageCursor": "7"}}
-    exchange.faults.answer("GET /v5/execution/list", 200, body, times=2)
-    with pytest.raises(Transient, match="page '7' comes after itself"):
+    for cursor in ("7", second):
+        body = NOTHING | {"result": {"list": rows, "nextPageCursor": cursor}}
+        exchange.faults.answer("GET /v5/execution/list", 200, body)
+    with pytest.raises(Transient, match=f"page '{second}' comes after itself"):
         await api.fills("BTC-PERP", exchange.clock.ns)
 
 
