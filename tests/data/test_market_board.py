@@ -112,6 +112,17 @@ def test_an_exchange_that_says_the_same_moment_again_says_nothing_new() -> None:
     assert not known.state(NOW, NOW + FRESH + 1).spot["binance:BTC"].fresh
 
 
+def test_a_price_from_the_future_does_not_keep_out_those_after_it() -> None:
+    known = board()
+    ahead, later = Price("BTC/USDT", LAST, 100.0, NOW + 1000 * HOUR), NOW + 2 * FRESH
+    known.see("binance", ahead, NOW)
+    known.see("binance", ahead, later)
+    assert not known.state(later, later).spot["binance:BTC"].fresh
+    known.see("binance", Price("BTC/USDT", LAST, 101.0, later), later)
+    assert known.state(later, later).prices["BTC"] == 101.0
+    assert known.state(later, later).spot["binance:BTC"].fresh
+
+
 @given(st.permutations(range(6)))
 def test_prices_in_any_order_come_to_the_newest(order: list[int]) -> None:
     known = board()

@@ -71,6 +71,7 @@ class MarketBoard:
     def __init__(self, spec: MarketSpec, config: MarketFeedConfig, reference: str, gas: GasQuote | None) -> None:
         self._spec = spec
         self._config = config
+        self._fresh_ns = round(config.fresh_seconds * NS_PER_SECOND)
         self._gas = gas
         self._assets = {asset: Market(reference, f"{asset}/USDT") for asset in spec.assets if asset != "USDT"}
         self._spot = {name: _named(name, spot=True) for name in spec.spot}
@@ -98,7 +99,9 @@ class MarketBoard:
                 self._doubted[key] = _Seen(price.price, price.time_ns, now_ns)
                 return f"{market.name} {price.kind} price {price.price} is none; the last good one is kept"
             return None
-        if known is not None and price.time_ns <= known.time_ns:
+        # One price from the future must not keep out all that come before that moment.
+        in_future = known is not None and known.time_ns > now_ns + self._fresh_ns
+        if known is not None and (price.time_ns == known.time_ns or (price.time_ns < known.time_ns and not in_future)):
             return None
         seen = _Seen(price.price, price.time_ns, now_ns)
         against = self._others.against(venue, price.pair, price.price, now_ns)
@@ -160,8 +163,9 @@ class MarketBoard:
         if stamp.mark is not None:
             return stamp
         seen = self._seen.get((self._perps[stamp.perp], PriceKind.MARK))
-        near = self._config.fresh_seconds * NS_PER_SECOND
-        return stamp if seen is None or abs(seen.time_ns - stamp.ns) > near else replace(stamp, mark=seen.price)
+        if seen is None or abs(seen.time_ns - stamp.ns) > self._fresh_ns:
+            return stamp
+        return replace(stamp, mark=seen.price)
 
     def newest_stamp(self, perp: str) -> int | None:
         """When a perpetual was settled last, as far as is known."""
@@ -255,7 +259,7 @@ class MarketBoard:
         seen = self._seen.get((market, kind))
         if seen is None or (market, kind) in self._departed:
             return False
-        return ns - seen.seen_ns <= round(self._config.fresh_seconds * NS_PER_SECOND)
+        return ns - seen.seen_ns <= self._fresh_ns
 
 
 def _departure(market: Market, price: Price, venue: str, other: float) -> str:

@@ -58,7 +58,8 @@ class ExchangeMarketData:
         self._require_perpetual(pair)
         until_ns = await self._caller.now_ns()
         stamps = await self._quotes.funding(pair, _ms_from(since_ns), until_ns // NS_PER_MS)
-        by_time = {stamp.ns: stamp for stamp in stamps if stamp.ns >= since_ns}
+        # One from the future would be taken for the newest, and none before it asked for any more.
+        by_time = {stamp.ns: stamp for stamp in stamps if since_ns <= stamp.ns <= until_ns}
         return tuple(by_time[ns] for ns in sorted(by_time))
 
     async def mark_range(self, pair: str, since_ns: int) -> tuple[float, float] | None:

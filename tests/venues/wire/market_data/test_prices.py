@@ -152,7 +152,8 @@ async def test_funding_is_what_was_settled_since(exchange: LocalExchange, market
 async def test_funding_that_was_not_asked_for_or_is_told_twice_is_not_shown() -> None:
     async with funded() as exchange, listening(exchange) as market:
         now = exchange.clock.ms
-        rows = [{"fundingTime": time, "fundingRate": "0.0001", "markPrice": ""} for time in (now, now - 1, now)]
+        times = (now, now - 1, now, now + 3_600_000)
+        rows = [{"fundingTime": time, "fundingRate": "0.0001", "markPrice": ""} for time in times]
         exchange.faults.answer(FUNDING["binance"], 200, rows)
         stamp = FundingStamp(exchange.clock.ns, "binance:BTC-PERP", 0.0001, None)
         assert await market.funding("BTC-PERP", exchange.clock.ns) == (stamp,)
