@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from basis_actors.errors import BasisError
-from basis_actors.logs.directory import LogDirectoryManager
+from basis_actors.logs.directory import EVENTS_FOLDER, LogDirectoryManager
 from basis_actors.logs.locate import find_run
+from basis_actors.logs.queries.runs import runs_in
+from basis_actors.logs.segments import segments
+
+
+@contextmanager
+def somebody_else() -> Iterator[None]:
+    """Meanwhile this process is none that may read everything."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
 
 
 def _run(root: Path, name: str, pid: int = 1) -> Path:
@@ -73,3 +91,24 @@ def test_what_is_left_of_a_run_is_named_and_not_its_own_name_as_the_nearest(tmp_
         assert caught.value.message.startswith(f"{named} is not a run directory: no metadata.json in it")
     with pytest.raises(BasisError, match="run '' is neither a path nor a name"):
         find_run("", roots)
+
+
+def test_a_run_of_somebody_else_is_refused_by_name_and_not_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o755)
+    closed, half = _run(Path(), "closed"), _run(Path(), "half")
+    for folder in (closed.parent, half.parent, half):
+        folder.chmod(0o755)
+    closed.chmod(0)
+    (half / EVENTS_FOLDER).chmod(0)
+    with somebody_else():
+        for given in ("closed", "closed/1"):
+            with pytest.raises(BasisError, match=f"LOG-003: no look at run '{given}': .*Permission denied: 'closed/1"):
+                find_run(given, ())
+        with pytest.raises(BasisError, match=r"LOG-004: event file half/1/events/some\.jsonl cannot be read: .*denied"):
+            segments(half / EVENTS_FOLDER, "some")
+        assert [run.run_dir for run in runs_in(Path())] == ["half/1"]
+    closed.chmod(0o700)
+    (half / EVENTS_FOLDER).chmod(0o700)

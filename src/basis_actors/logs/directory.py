@@ -242,9 +242,17 @@ def run_dirs(root: Path) -> Iterator[Path]:
 
 
 def described(root: Path) -> Iterator[Path]:
-    """Everything two folders down that has metadata, by name: run directories, and those in results."""
+    """Everything two folders down that has metadata, by name: run directories, and those in results. What is closed to
+    us is not there."""
     for folder in _children(Path(root)):
-        yield from (place for place in _children(folder) if (place / METADATA_FILE).exists())
+        yield from (place for place in _children(folder) if _has_metadata(place))
+
+
+def _has_metadata(place: Path) -> bool:
+    try:
+        return (place / METADATA_FILE).exists()
+    except PermissionError:
+        return False
 
 
 def _children(folder: Path) -> list[Path]:

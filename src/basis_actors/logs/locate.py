@@ -23,8 +23,16 @@ def find_run(given: str | Path, roots: Sequence[Path] = (LOGS_ROOT, RESULTS_ROOT
     """The run directory that `given` means: a run directory, `logs/<name>` with one run in it, `results/<id>`, or the
     last part of either, looked for in `roots`. Of several runs of one name the last, if it is the one with the result.
 
-    Raises BasisError LOG-003 when there is none, naming the nearest, and when there are several.
+    Raises BasisError LOG-003 when there is none, naming the nearest, when there are several, and for folders that may
+    not be looked into.
     """
+    try:
+        return _found(given, roots)
+    except OSError as error:
+        raise BasisError("LOG-003", f"no look at run {str(given)!r}: {error}; ask as a user who may read it") from error
+
+
+def _found(given: str | Path, roots: Sequence[Path]) -> Path:
     places = (Path(given), *(root / given for root in roots))
     for number, place in enumerate(places):
         runs = _runs_in(place)

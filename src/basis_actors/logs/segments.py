@@ -57,14 +57,19 @@ def rotated(folder: Path, stem: str, number: int, *, packed: bool = False) -> Pa
 
 
 def segments(folder: Path, stem: str) -> list[Path]:
-    """Every segment that is there now, oldest first, the active file last. A segment being compressed is there once."""
+    """Every segment that is there now, oldest first, the active file last. A segment being compressed is there once.
+
+    Raises BasisError LOG-004 for a folder that may not be looked into.
+    """
     found: dict[int, Path] = {}
     for path in folder.glob(f"{stem}.*{SUFFIX}*"):
         match = _ROTATED.fullmatch(path.name.removeprefix(stem))
         if match and (path.suffix == _PACKED or int(match[1]) not in found):
             found[int(match[1])] = path
     last = active(folder, stem)
-    return [*(found[number] for number in sorted(found)), *([last] if last.exists() else [])]
+    with reading(last):
+        is_there = last.exists()
+    return [*(found[number] for number in sorted(found)), *([last] if is_there else [])]
 
 
 def streams(folder: Path, stem: str) -> Iterator[tuple[Path, BinaryIO]]:
