@@ -53,6 +53,7 @@ def test_what_is_no_run_is_refused_by_every_command(run: Run, run_dir: Path, com
         (("errors", "--severity", "BAD"), ("'BAD'", "LOW, MEDIUM, HIGH, CRITICAL")),
         (("diff", "clumsy", "--rel", "2"), ("tolerance 2.0",)),
         (("sql", "SELECT nothing FROM nowhere"), ("SQL: ", "nowhere does not exist")),
+        (("sql", "SELECT '\udcff'"), ("is no UTF-8",)),
         (("sql", "DROP VIEW positions"), ("expected one SELECT", "DROP")),
         (("sql", "SELECT 1", "--json", "--csv"), ("--json and --csv",)),
     ],
@@ -130,3 +131,10 @@ def test_what_is_no_event_is_shown_as_a_person_reads_it(run: Run, run_dir: Path)
 def test_a_run_without_events_is_refused(run: Run, run_dir: Path) -> None:
     shutil.rmtree(run_dir / "events")
     refused(run("logs", "failed", "clumsy"), "LOG-003", "has no event files")
+
+
+@pytest.mark.parametrize("question", [("orders",), ("positions", "*"), ("reconciliation",), ("errors",), ("slow",)])
+def test_more_rows_than_can_be_counted_are_all_of_them(ask: Run, question: tuple[str, ...]) -> None:
+    every = ask(*question, "--limit", "0")
+    assert every.exit_code == 0
+    assert ask(*question, "--limit", "9" * 30).stdout == every.stdout

@@ -14,7 +14,7 @@ from basis_actors.cli.terminal import complain
 if TYPE_CHECKING:
     from basis_actors.logs.queries.source import RunLog
 
-__all__ = ["AsJson", "Limit", "Run", "newest", "opened", "print_lines", "print_rows"]
+__all__ = ["AsJson", "Limit", "Run", "newest", "opened", "print_lines", "print_rows", "room_for"]
 
 T = TypeVar("T")
 
@@ -56,9 +56,14 @@ def print_rows(rows: Iterable[Any]) -> None:
 
 def newest(rows: Iterator[T], limit: int) -> tuple[int, Iterable[T]]:
     """How many rows there are, and the last `limit` of them (all for 0), in memory for as many."""
-    kept: deque[T] = deque(maxlen=limit or None)
+    kept: deque[T] = deque(maxlen=room_for(limit))
     count = 0
     for row in rows:
         kept.append(row)
         count += 1
     return count, kept
+
+
+def room_for(limit: int) -> int | None:
+    """`maxlen` of a deque that keeps the last `limit` rows, all for 0 and for more than it can count."""
+    return limit if 0 < limit <= sys.maxsize else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from basis_actors.cli.logs.asking import AsJson, Limit, Run, newest, opened, print_lines
+from basis_actors.cli.logs.asking import AsJson, Limit, Run, newest, opened, print_lines, room_for
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -97,8 +97,8 @@ def reconciliation(
     if as_json:
         print_lines(one.line for one in found if not (only_mismatches and one.event.success))
         return
-    wrong: deque[Found[ReconciliationEvent]] = deque(maxlen=limit or None)
-    right: deque[Found[ReconciliationEvent]] = deque(maxlen=0 if only_mismatches else limit or None)
+    wrong: deque[Found[ReconciliationEvent]] = deque(maxlen=room_for(limit))
+    right: deque[Found[ReconciliationEvent]] = deque(maxlen=0 if only_mismatches else room_for(limit))
     for one in found:
         (right if one.event.success else wrong).append(one)
     if not counts:

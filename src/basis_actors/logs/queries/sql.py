@@ -116,6 +116,8 @@ def ask(log: RunLog, statement: str) -> Iterator[Answer]:
     Raises BasisError LOG-006 for SQL that is wrong or does anything but read and when DuckDB is not installed, and
     LOG-004 as reading the events does.
     """
+    if not statement.isascii() and statement.encode("utf-8", "replace").decode() != statement:
+        raise BasisError("LOG-006", f"SQL: {statement!r} is no UTF-8; write it in UTF-8")
     database = _database()
     with (
         tempfile.TemporaryDirectory(prefix="basis-actors-") as spill,
