@@ -98,7 +98,6 @@ def payments(api: Adapter, exchange: LocalExchange) -> Awaitable[Any]:
         ("okx", fills, "GET /api/v5/trade/fills", ("data", 0, "fillTime"), "1e999999"),
         ("okx", fills, "GET /api/v5/trade/fills", ("data", 0, "fillTime"), "9" * 5_000),
         ("okx", fills, "GET /api/v5/trade/fills", ("data", 0, "fillPx"), "0"),
-        ("okx", fills, "GET /api/v5/trade/fills", ("data", 0, "fillSz"), "-1"),
     ],
 )
 async def test_what_is_read_cannot_be_read(
