@@ -92,13 +92,13 @@ class BinanceOrders:
         return None if row is None else await self._report(endpoint, listing.family, row)
 
     async def open_orders(self) -> tuple[OrderReport, ...]:
-        """Every open order in the configured markets."""
+        """Every open order in the configured markets; one in an unknown state counts, as it may have to be ended."""
         found = []
         for family in self._markets.families:
             for listing in self._markets.of(family):
                 params = {"symbol": listing.symbol}
                 rows = await self._caller.ask(family.open_orders, params, tuple[OrderRow, ...], urgent=True)
-                found += [await self._report(family.open_orders, family, row) for row in rows]
+                found += [await self._report(family.open_orders, family, row, OrderState.OPEN) for row in rows]
         return tuple(found)
 
     async def fills(self, pair: str, since_ns: int) -> tuple[VenueFill, ...]:
@@ -156,8 +156,10 @@ class BinanceOrders:
             time_ns=row.time * _NS_PER_MS,
         )
 
-    async def _report(self, endpoint: Endpoint, family: Family, row: OrderRow) -> OrderReport:
-        state = _STATES.get(row.status)
+    async def _report(
+        self, endpoint: Endpoint, family: Family, row: OrderRow, unknown: OrderState | None = None
+    ) -> OrderReport:
+        state = _STATES.get(row.status, unknown)
         time_ms = row.update_time or row.transact_time
         if state is None or row.side not in ("BUY", "SELL") or time_ms is None:
             raise self._caller.unreadable(endpoint, f"order {row.client_order_id}: {row.status}, {row.side}, {time_ms}")

@@ -88,12 +88,12 @@ class BybitOrders:
         return await self._find(self._markets.listing(pair), {"orderId": venue_order_id})
 
     async def open_orders(self) -> tuple[OrderReport, ...]:
-        """Every open order in the configured markets."""
+        """Every open order in the configured markets; one in an unknown state counts, as it may have to be ended."""
         found: list[OrderReport] = []
         for listing in self._markets.all:
             params = {**listing.named, "openOnly": "0", "limit": str(_ORDERS)}
             rows = pages(self._caller, REALTIME, params, Page[OrderRow], urgent=True)
-            found += [self._report(REALTIME, listing.category, row) async for row in rows]
+            found += [self._report(REALTIME, listing.category, row, OrderState.OPEN) async for row in rows]
         return tuple(report for report in found if not report.has_ended)
 
     async def fills(self, pair: str, since_ns: int) -> tuple[VenueFill, ...]:
@@ -166,8 +166,10 @@ class BybitOrders:
             time_ns=row.exec_time * _NS_PER_MS,
         )
 
-    def _report(self, endpoint: Endpoint, category: Category, row: OrderRow) -> OrderReport:
-        state = _STATES.get(row.order_status)
+    def _report(
+        self, endpoint: Endpoint, category: Category, row: OrderRow, unknown: OrderState | None = None
+    ) -> OrderReport:
+        state = _STATES.get(row.order_status, unknown)
         if state is None or row.side not in ("Buy", "Sell"):
             text = f"order {row.order_link_id or row.order_id}: {row.order_status}, {row.side}"
             raise self._caller.unreadable(endpoint, text)

@@ -77,7 +77,7 @@ class OkxOrders:
         return await self._find(pair, {"ordId": venue_order_id})
 
     async def open_orders(self) -> tuple[OrderReport, ...]:
-        """Every open order in the configured markets."""
+        """Every open order in the configured markets; one in an unknown state counts, as it may have to be ended."""
         found: list[OrderReport] = []
         for listing in self._markets.all:
             params = {"instType": KIND, "instId": listing.symbol}
@@ -90,7 +90,7 @@ class OkxOrders:
                 after=lambda row: row.ord_id,
                 urgent=True,
             )
-            found += [await self._report(OPEN_ORDERS, row) async for row in rows]
+            found += [await self._report(OPEN_ORDERS, row, OrderState.OPEN) async for row in rows]
         return tuple(report for report in found if not report.has_ended)
 
     async def fills(self, pair: str, since_ns: int) -> tuple[VenueFill, ...]:
@@ -150,8 +150,8 @@ class OkxOrders:
             time_ns=row.traded_ms * _NS_PER_MS,
         )
 
-    async def _report(self, endpoint: Endpoint, row: OrderRow) -> OrderReport:
-        state = _STATES.get(row.state)
+    async def _report(self, endpoint: Endpoint, row: OrderRow, unknown: OrderState | None = None) -> OrderReport:
+        state = _STATES.get(row.state, unknown)
         if state is None or row.side not in ("buy", "sell"):
             text = f"order {row.cl_ord_id or row.ord_id}: {row.state!r}, {row.side!r}"
             raise self._caller.unreadable(endpoint, text)
