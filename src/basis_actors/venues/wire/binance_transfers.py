@@ -123,7 +123,7 @@ class BinanceTransfers:
         if ticket.source not in _WALLET_TYPES:
             text = f"binance withdraws from {Wallet.SPOT} and {Wallet.FUNDING}, not from {ticket.source}"
             raise Rejected("VEN-001", f"withdrawal {ticket.client_id} was not sent: {text}")
-        fee = await self._fee(ticket)
+        fee = self._allowed.require_fee(ticket, await self._fee(ticket))
         params = {
             "coin": ticket.token,
             "network": str(ticket.network),

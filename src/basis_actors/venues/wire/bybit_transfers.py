@@ -120,7 +120,7 @@ class BybitTransfers:
         if source is None:
             text = f"bybit withdraws from {Wallet.UNIFIED} and {Wallet.FUNDING}, not from {ticket.source}"
             raise Rejected("VEN-001", f"withdrawal {ticket.client_id} was not sent: {text}")
-        fee = await self._fee(ticket)
+        fee = self._allowed.require_fee(ticket, await self._fee(ticket))
         params: dict[str, str | int | bool] = {
             "coin": ticket.token,
             "chain": str(ticket.network),

@@ -107,7 +107,7 @@ class OkxTransfers:
         if ticket.source not in _PURSES:
             text = f"okx withdraws from {Wallet.UNIFIED} and {Wallet.FUNDING}, not from {ticket.source}"
             raise Rejected("VEN-001", f"withdrawal {ticket.client_id} was not sent: {text}")
-        fee = await self._fee(ticket)
+        fee = self._allowed.require_fee(ticket, await self._fee(ticket))
         if ticket.source is Wallet.UNIFIED:
             await self._bring(ticket, ticket.amount + fee)
         params = {
