@@ -202,5 +202,32 @@ def test_what_is_no_decision_ends_the_run_as_a_failed_one(edited: Edited, here: 
     assert expected in summary.failure
 
 
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("spot('nowhere', 'BTC', Side.BUY, 1.0, 'w')", "STRAT-003: 'nowhere' is no venue of this mode; it names "),
+        ("spot('bybit', 'DOGE', Side.BUY, 1.0, 'w')", "STRAT-006: an order for it cannot be written: bybit:DOGE"),
+        (
+            "perp('bybit', 'DOGE', Side.LONG, 1.0, 'w', reduce_only=False)",
+            "bybit:DOGE-PERP has no price at 2024-01-01T00:00:00Z; name it in market_spec.perps, and wait for",
+        ),
+        ("transfer('nowhere:BaseToken:USDT', CASH, 1.0, 'w')", "STRAT-003: 'nowhere' is no venue of this mode"),
+        ("supply('USDT', 1.0, 'nowhere')", "STRAT-003: 'nowhere' is no venue of this mode"),
+        ("swap('nowhere', 'USDT', 'ETH', 1.0, 'w')", "STRAT-003: 'nowhere' is no venue of this mode"),
+    ],
+)
+def test_an_order_that_cannot_be_written_says_what_is_missing(
+    edited: Edited, here: Path, order: str, expected: str
+) -> None:
+    body = f"def decide(self, situation): OrderWriter(self.run, situation, 0.0).{order}"
+    (here / "mine.py").write_text("from examples.funding_rotation.strategy import *\n" + WRONG.format(body))
+    request = BacktestRequest(
+        mode=edited(MODE, (REFERENCE, "mine:Mine")), end=datetime(2024, 1, 2, tzinfo=UTC), out=here / "logs"
+    )
+    summary = Backtest(prepare(request)).run()
+    assert summary.failure is not None
+    assert expected in summary.failure
+
+
 def test_a_family_that_there_is_not_is_told_of_classes_too(edited: Edited) -> None:
     assert "or package.module:Class was expected" in refusal(edited(MODE, (REFERENCE, "rotation"))).message

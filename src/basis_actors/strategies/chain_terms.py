@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from basis_actors.config import ChainVenue, DexVenue, LendingVenue, RunConfig
+from basis_actors.config import ChainVenue, DexVenue, LendingVenue, RunConfig, VenueConfig
 from basis_actors.config.venues import GasOperation
 from basis_actors.errors import BasisError
 from basis_actors.finance.costs import gas_cost_eth, impact_bps
@@ -16,6 +16,7 @@ from basis_actors.messages.market import GasQuote, MarketState
 
 __all__ = [
     "GasTerms",
+    "configured",
     "gas_cost",
     "gas_payable_key",
     "gas_terms",
@@ -39,9 +40,17 @@ def gas_payable_key(currency: str) -> str:
     return f"gas:Payable:{currency}"
 
 
+def configured(run: RunConfig, venue: str) -> VenueConfig:
+    """The configuration of a venue. Raises BasisError STRAT-003 for one that the mode does not name."""
+    config = run.venues.get(venue)
+    if config is None:
+        raise BasisError("STRAT-003", f"{venue!r} is no venue of this mode; it names {', '.join(run.venues)}")
+    return config
+
+
 def ledger_name(run: RunConfig, venue: str) -> str:
     """First part of the position keys of a pool or a lender: `aave` for `aave_v3`, else the venue's name."""
-    config = run.venues[venue]
+    config = configured(run, venue)
     return config.ledger_name if isinstance(config, LendingVenue) else venue
 
 
@@ -101,7 +110,7 @@ def swap_quote(
 
     Raises BasisError STRAT-003 for a venue that is none, or has no pool of the two.
     """
-    config = run.venues[venue]
+    config = configured(run, venue)
     pair = pool_pair(source, target, config.fee_bps) if isinstance(config, DexVenue) else None
     if not isinstance(config, DexVenue) or pair is None:
         raise BasisError("STRAT-003", f"{venue} has no pool of {source} and {target} configured, which is needed")

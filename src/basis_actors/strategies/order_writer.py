@@ -7,6 +7,7 @@ from basis_actors.errors import BasisError
 from basis_actors.finance.costs import fill_price, impact_bps
 from basis_actors.messages.orders import OperationType, Order, Side
 from basis_actors.strategies.chain_terms import (
+    configured,
     gas_cost,
     gas_payable_key,
     gas_units,
@@ -21,6 +22,7 @@ from basis_actors.strategies.expected import (
     spot_trade_deltas,
     transfer_deltas,
 )
+from basis_actors.times import utc_text
 
 __all__ = [
     "EXTERNAL",
@@ -52,8 +54,8 @@ def margin_key(run: RunConfig, venue: str) -> str:
 
 
 def exchange(run: RunConfig, venue: str) -> ExchangeVenue:
-    """The configuration of an exchange. Raises BasisError STRAT-003 when the venue is something else."""
-    config = run.venues[venue]
+    """The configuration of an exchange. Raises BasisError STRAT-003 when the venue is something else, or not there."""
+    config = configured(run, venue)
     if not isinstance(config, ExchangeVenue):
         raise BasisError("STRAT-003", f"{venue} is a {config.kind}; this strategy trades there and needs an exchange")
     return config
@@ -71,9 +73,11 @@ class OrderWriter(ChainWriter):
     """Writes the orders of one decision: trades and transfers here, operations on the chain in `ChainWriter`."""
 
     def spot(self, venue: str, base: str, side: Side, amount: float, intent: str) -> Order:
-        """A market order against USDT at the venue's last spot price."""
+        """A market order against USDT at the venue's last spot price. Raises BasisError STRAT-006 where it has none."""
         pair = f"{base}/USDT"
-        quote = self._situation.market.spot[f"{venue}:{base}"]
+        quote = self._situation.market.spot.get(f"{venue}:{base}")
+        if quote is None:
+            raise self._unseen(venue, base, "spot")
         price = self._expected_fill(venue, pair, quote.price, amount, buying=side is Side.BUY)
         tokens = ("USDT", base) if side is Side.BUY else (base, "USDT")
         return self._order(
@@ -89,11 +93,10 @@ class OrderWriter(ChainWriter):
         )
 
     def perp(self, venue: str, base: str, side: Side, amount: float, intent: str, *, reduce_only: bool) -> Order:
-        """A market order at the perpetual's last price."""
+        """A market order at the perpetual's last price. Raises BasisError STRAT-006 where it has none."""
         symbol = f"{base}-PERP"
-        quote = self._situation.market.perps[f"{venue}:{symbol}"]
-        assert quote.last is not None, "a perp without a price is not tradable, and left out before"
-        price = self._expected_fill(venue, symbol, quote.last, amount, buying=side is Side.LONG)
+        last = self._last_price(venue, symbol)
+        price = self._expected_fill(venue, symbol, last, amount, buying=side is Side.LONG)
         key = f"{venue}:PerpPosition:{symbol}"
         deltas = perp_trade_deltas(
             venue,
@@ -123,7 +126,8 @@ class OrderWriter(ChainWriter):
         source, target = source_key.split(":", 1)[0], target_key.split(":", 1)[0]
         token = source_key.rsplit(":", 1)[1]
         leaves = target == EXTERNAL
-        same_domain = not leaves and self._run.venues[source].domain == self._run.venues[target].domain
+        domain = configured(self._run, source).domain
+        same_domain = not leaves and domain == configured(self._run, target).domain
         deltas = transfer_deltas(source_key, target_key, amount, same_domain=same_domain)
         return self._order(
             source,
@@ -153,10 +157,8 @@ class OrderWriter(ChainWriter):
     def inverse(self, venue: str, base: str, side: Side, notional: float, intent: str, *, reduce_only: bool) -> Order:
         """A market order of `notional` USD at the coin-margined perpetual's last price."""
         symbol = f"{base}USD-PERP"
-        quote = self._situation.market.perps[f"{venue}:{symbol}"]
-        assert quote.last is not None, "a perp without a price is not tradable, and left out before"
         bps = impact_bps(notional, exchange(self._run, venue).impact_bps[symbol])
-        price = fill_price(quote.last, bps, buying=side is Side.LONG)
+        price = fill_price(self._last_price(venue, symbol), bps, buying=side is Side.LONG)
         key = f"{venue}:InversePerp:{symbol}"
         deltas = inverse_trade_deltas(
             venue,
@@ -180,6 +182,19 @@ class OrderWriter(ChainWriter):
             price=price,
             reduce_only=reduce_only,
         )
+
+    def _last_price(self, venue: str, symbol: str) -> float:
+        """Of a perpetual. Raises BasisError STRAT-006 where it has none."""
+        quote = self._situation.market.perps.get(f"{venue}:{symbol}")
+        if quote is None or quote.last is None:
+            raise self._unseen(venue, symbol, "perps")
+        return quote.last
+
+    def _unseen(self, venue: str, name: str, part: str) -> BasisError:
+        configured(self._run, venue)
+        at = utc_text(self._situation.market.timestamp)
+        text = f"{venue}:{name} has no price at {at}; name it in market_spec.{part}, and wait for its first price"
+        return BasisError("STRAT-006", f"an order for it cannot be written: {text}")
 
     def _expected_fill(self, venue: str, market: str, reference: float, amount: float, *, buying: bool) -> float:
         steps = exchange(self._run, venue).impact_bps[market]
