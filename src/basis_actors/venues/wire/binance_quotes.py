@@ -164,7 +164,10 @@ class BinanceQuotes:
             )
             if len(rows) < _STAMPS:
                 return found
-            begin_ms = max(row.funding_time for row in rows) + 1
+            newest_ms = max(row.funding_time for row in rows)
+            if newest_ms < begin_ms:
+                raise self._caller.unreadable(public.funding, f"settlements from {begin_ms} ms on were asked for")
+            begin_ms = newest_ms + 1
 
     async def mark_candles(self, pair: str, since_ms: int, until_ms: int) -> list[Candle]:
         """Minutes; COIN-M serves a begin only with an end."""

@@ -159,6 +159,14 @@ async def test_funding_that_was_not_asked_for_or_is_told_twice_is_not_shown() ->
         assert await market.funding("BTC-PERP", exchange.clock.ns) == (stamp,)
 
 
+async def test_funding_whose_page_comes_again_cannot_be_read() -> None:
+    async with funded() as exchange, listening(exchange) as market:
+        row = {"fundingTime": exchange.clock.ms, "fundingRate": "0.0001", "markPrice": ""}
+        exchange.faults.answer(FUNDING["binance"], 200, [row] * 1000, times=2)
+        with pytest.raises(Transient, match="the answer cannot be read: settlements from"):
+            await market.funding("BTC-PERP", exchange.clock.ns)
+
+
 async def test_coin_margined_funding_and_mark() -> None:
     async with funded() as exchange, listening(exchange) as market:
         begin = exchange.clock.ns
