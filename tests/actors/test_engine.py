@@ -14,6 +14,7 @@ from basis_actors.messages.commands import DecisionMade, OrdersDone, StopTrading
 from basis_actors.messages.events import SystemErrorEvent
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.operations import TickEnded
+from basis_actors.messages.safety import ResumeTrading
 from basis_actors.times import utc_from_ns
 
 pytestmark = pytest.mark.anyio
@@ -155,12 +156,17 @@ async def test_a_stop_is_critical_and_what_the_kill_switch_does_is_left_to_it(
 
 
 async def test_a_stop_is_passed_on_to_whoever_decides_and_whoever_sends_once(runtime: Runtimes) -> None:
+    """But for one that a person has asked for, which the kill switch passes on."""
     floor = Floor(runtime, 2)
-    stop = StopTrading("enough")
+    stop = StopTrading("risk was critical", "RISK-001")
     async with floor.bus as bus:
         await floor.world.next_of(TickStarted)
         bus.control("engine", stop)
         bus.control("engine", stop)
+        await bus.settled()
+        assert floor.strategy.of(StopTrading) == floor.execution.of(StopTrading) == [stop]
+        bus.control("engine", ResumeTrading())
+        bus.control("engine", StopTrading("enough"))
         await bus.settled()
         assert floor.strategy.of(StopTrading) == floor.execution.of(StopTrading) == [stop]
         await floor.decide(0)

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import pytest
 from tests.actors.desk import START
-from tests.actors.test_kill_switch import Room
+from tests.actors.test_engine import Ticks
+from tests.actors.test_kill_switch import Room, switch
 
+from basis_actors.actors.engine import Engine
+from basis_actors.bus import Actor, on
 from basis_actors.bus.testkit import Probe, Runtimes
-from basis_actors.messages.commands import GetStatus
+from basis_actors.messages.book import TickStarted
+from basis_actors.messages.commands import AwaitRecovery, GetStatus, Resume, SwitchAnswer
 from basis_actors.messages.events import SystemErrorEvent
 from basis_actors.messages.operations import TradingPhase, TradingStatus
-from basis_actors.messages.safety import AwaitedVenue, CloseBook, StartReport, SwitchStatus, TradingState
+from basis_actors.messages.safety import (
+    AwaitedVenue,
+    CloseBook,
+    ResumeTrading,
+    StartReport,
+    SwitchStatus,
+    TradingState,
+)
 from basis_actors.times import utc_from_ns
 
 pytestmark = pytest.mark.anyio
@@ -116,3 +127,52 @@ async def test_a_kill_that_keeps_the_book_and_a_resume_say_nothing_of_closing(ru
         await room.kill(flatten=True)
         await room.bus.settled()
         assert len(room.said) == 2, "it is wanted anew"
+
+
+class LongRecovery(Actor):
+    """Its accounts are in order after a minute."""
+
+    def __init__(self) -> None:
+        super().__init__("recovery_manager")
+
+    @on(AwaitRecovery)
+    async def recover(self, _asked: AwaitRecovery) -> None:
+        await self.sleep(60.0)
+
+
+class Alice(Actor):
+    """Lets trading go on half a minute after the process has begun."""
+
+    def __init__(self) -> None:
+        super().__init__("alice")
+        self.answer: SwitchAnswer | None = None
+
+    def pre_start(self) -> None:
+        self.after(30.0, GetStatus())
+
+    @on(GetStatus)
+    async def resume(self, _asked: GetStatus) -> None:
+        self.answer = await self.ask("kill_switch", Resume("alice"))
+
+
+async def test_a_resumption_while_the_start_waits_is_the_last_word(runtime: Runtimes) -> None:
+    """The engine finds the stop that the process began with in its inbox when the others have been let go on long
+    since."""
+    earlier = Room(runtime)
+    async with earlier.bus:
+        await earlier.kill()
+    bus = runtime.bus(START, log_sink="event_logger")
+    strategy, execution, world = Probe("strategy_manager"), Probe("execution_manager"), Probe("world", TickStarted)
+    alice, engine = Alice(), Engine(Ticks(1), (), "recovery_manager")
+    others = (strategy, execution, world, alice, LongRecovery(), engine)
+    for actor in (Probe("event_logger"), switch(earlier.store), *others):
+        bus.add(actor)
+    async with bus:
+        await world.next_of(TickStarted)
+        assert alice.answer is not None
+        assert (alice.answer.refusal, alice.answer.status.latch.state) == (None, TradingState.RUNNING)
+        await bus.settled()
+        assert engine.stopped is None
+        assert (await bus.ask("kill_switch", GetStatus())).halted is None
+        assert isinstance(strategy.received[-1], ResumeTrading)
+        assert isinstance(execution.received[-1], ResumeTrading)

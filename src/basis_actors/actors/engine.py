@@ -140,15 +140,21 @@ class Engine(Actor):
 
     @on(StopTrading)
     def stop_trading(self, command: StopTrading) -> None:
-        """Pass the stop on to whoever decides and whoever sends, and say so; ticks go on."""
+        """Pass the stop on to whoever decides and whoever sends, and say so; ticks go on.
+
+        A person's stop, which has no code, the kill switch has told everybody itself, and perhaps a resumption since:
+        at the start of a process this actor looks into its inbox later than they do.
+        """
         if self.stopped is not None:
             return
         self.stopped, self._extra_ticks, self._levels = command, None, False
+        if command.error_code is None:
+            return
         self.control("strategy_manager", command)
         self.control("execution_manager", command)
         self.publish(TradingStatus(TradingPhase.STOPPED, command.reason, command.error_code))
         # What the kill switch does it has logged itself.
-        if command.error_code is not None and command.error_code != STOPPED_CODE:
+        if command.error_code != STOPPED_CODE:
             text = f"trading is stopped: {command.reason}"
             now, grave = utc_from_ns(self.now), Severity.CRITICAL
             self.log(error_event(now, self.name, command.error_code, text, severity=grave))
