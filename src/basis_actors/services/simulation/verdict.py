@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
+
+import msgspec
 
 from basis_actors.actors.execution_units import only_reduces
 from basis_actors.bus.sim import complete
 from basis_actors.logs.reader import EventLog
 from basis_actors.messages.book import Trigger
-from basis_actors.messages.events import ExecutionDeltaEvent, PnLCalculation, SystemErrorEvent
+from basis_actors.messages.events import ExecutionDeltaEvent, PnLCalculation
 from basis_actors.messages.exchange import OrderTicket, TransferState, TransferTicket
 from basis_actors.messages.execution import DeltaSource
 from basis_actors.messages.journal import IntentState
@@ -189,11 +192,26 @@ def _was_handed_on(story: Story, incarnation: int, orders: Sequence[Order]) -> b
         if entry.state is IntentState.REJECTED and entry.intent.order.operation_id.startswith(mended):
             return True
     for number in range(incarnation - 1, len(story.ended)):
-        for event in EventLog(story.ended[number].run_dir).events(SystemErrorEvent):
-            mends = event.message.startswith(f"group {orders[0].atomic_group_id} of an earlier process")
-            if event.error_code == "EXEC-006" and event.operation_id in legs and (mends or number == incarnation - 1):
+        for said in _errors_said(story.ended[number].run_dir):
+            mends = said.event.startswith(f"group {orders[0].atomic_group_id} of an earlier process")
+            if said.error_code == "EXEC-006" and said.operation_id in legs and (mends or number == incarnation - 1):
                 return True
     return False
+
+
+class _Said(msgspec.Struct):
+    """A line of the log of a component."""
+
+    event: str
+    error_code: str | None = None
+    operation_id: str | None = None
+
+
+def _errors_said(run_dir: Path) -> Iterator[_Said]:
+    """What the components of a process have said in logs of their own, which a kill leaves whole: the last events may
+    be lost with it."""
+    for log in sorted(run_dir.glob("*.log")):
+        yield from map(msgspec.json.Decoder(_Said).decode, log.read_bytes().splitlines())
 
 
 def _left_of(order: Order, incarnation: int, filled: Mapping[tuple[int, str], Decimal]) -> Decimal:
