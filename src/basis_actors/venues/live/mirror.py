@@ -73,7 +73,8 @@ class Mirror:
         deltas = [PositionDelta(key, held[key], entry) for key, entry in entries.items() if key in held]
         flows = [
             (payment, PositionDelta(self._terms.cash_key(payment.wallet, payment.token), float(payment.amount)))
-            for payment in meanwhile
+            # What has come may have been moved on to another purse, so that nothing goes before it.
+            for payment in sorted(meanwhile, key=lambda payment: payment.amount < 0)
             if payment.token in self._terms.tokens
         ]
         cash = {key: amount for key, amount in held.items() if parse_key(key).contract is None}
