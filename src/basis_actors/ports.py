@@ -328,6 +328,10 @@ class OrderJournal(Protocol):
         there yet. Raises BasisError ENGINE-003 as `arrived` does."""
         ...
 
+    async def has_payment(self, domain: str, payment_id: str) -> bool:
+        """Whether an entry of the statement was written down, by any incarnation."""
+        ...
+
     async def expect(self, domain: str, transfer: IncomingTransfer) -> None:
         """Write down tokens that are on their way to a domain."""
         ...

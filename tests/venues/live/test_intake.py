@@ -461,6 +461,39 @@ async def test_what_the_owner_moves_between_two_processes_is_his_and_no_gain_or_
     await book.agrees()
 
 
+@pytest.mark.parametrize("opened", [False, True])
+async def test_a_start_that_fails_forgets_nothing_of_what_the_owner_moved(book: Book, opened: bool) -> None:
+    """The ledger of whoever trades next goes on from the last one that traded."""
+    book.kill()
+    pay(book, PaymentKind.WITHDRAWAL, "-12000")
+    await book.clock.sleep(60.0)
+    await book.account.prepare()
+    if opened:
+        await book.account.conclude_earlier()
+        await book.account.open()
+    book.kill()
+    await book.clock.sleep(60.0)
+    await book.start()
+    assert [each.source.value for each in await book.settle()] == ["opening", "withdrawal"]
+    await book.agrees()
+
+
+async def test_what_came_and_was_moved_on_to_another_purse_leaves_room_for_what_was_taken_before(book: Book) -> None:
+    """Of an account with other markets than before, which begins with what it shows."""
+    book.terms = book.terms._replace(pairs=book.terms.pairs[:-1])
+    book.kill()
+    pay(book, PaymentKind.WITHDRAWAL, "-1000")
+    await book.clock.sleep(1.0)
+    pay(book, PaymentKind.DEPOSIT, "5000")
+    held = book.exchange._exchange._balances
+    held[MARGIN] += held.pop(CASH)
+    await book.clock.sleep(60.0)
+    await book.start()
+    await book.settle()
+    assert sorted(book.sources()) == ["deposit", "opening", "withdrawal"]
+    await book.agrees()
+
+
 async def test_the_first_process_opens_with_what_there_is() -> None:
     book = Book()
     pay(book, PaymentKind.DEPOSIT, "700")

@@ -284,6 +284,10 @@ class MemoryJournal:
         """Whether the payment was not there yet."""
         return self._book.add_payment(domain, payment, arrived)
 
+    async def has_payment(self, domain: str, payment_id: str) -> bool:
+        """Whether it was written down, by any incarnation."""
+        return (domain, payment_id) in self._book.payments
+
     async def expect(self, domain: str, transfer: IncomingTransfer) -> None:
         """Keep what is on its way."""
         self._book.expected.append((domain, transfer))

@@ -172,6 +172,10 @@ class SqliteJournal:
             await self._note(*statements)
             return self._book.add_payment(domain, payment, arrived)
 
+    async def has_payment(self, domain: str, payment_id: str) -> bool:
+        """Whether it was written down, by any incarnation."""
+        return (domain, payment_id) in self._book.payments
+
     async def expect(self, domain: str, transfer: IncomingTransfer) -> None:
         """Write down what is on its way."""
         async with self._turn:

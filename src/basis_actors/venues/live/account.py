@@ -152,6 +152,7 @@ class ExchangeAccount:
         """What happened on the account since it was last looked at; less when it cannot be looked at now."""
         self._market = tick.market
         opened, self._opened = self._opened, ()
+        await self._parts.intake.handed_over()
         try:
             await self._catch_up()
         except AuthFailed as error:

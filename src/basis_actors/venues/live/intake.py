@@ -59,8 +59,8 @@ class Intake:
         self._began_ns = 0
         self.explain: Callable[[str], Awaitable[None]] | None = None
         """Asked about a market where a trade belongs to no order that is known: somebody may find out more."""
-        self.meanwhile: list[Payment] = []
-        """What the owner has brought and taken since the last process looked; empty for the first one."""
+        self.meanwhile: Sequence[Payment] = ()
+        """What the owner has brought and taken since the last process traded; empty for the first one."""
         self._booked: dict[OrderNumber, list[tuple[VenueFill, tuple[Settlement, ...]]]] = {}
 
     def fills_of(self, number: OrderNumber) -> Sequence[tuple[VenueFill, tuple[Settlement, ...]]]:
@@ -76,24 +76,33 @@ class Intake:
         self._began_ns = began_ns
 
     async def skip(self) -> frozenset[str]:
-        """Take what is there for booked, as the account that is read next contains it. Returns the ids, to see
-        whether anything comes in between."""
+        """Take what is there for booked, as the account that is read next contains it; but `meanwhile` only once it is
+        `handed_over`, as a start may fail before that. Returns the ids, to see whether anything comes in between."""
         venue, now = self._terms.venue, self._clock.now()
         since = await self._first_lookback(now)
         seen: set[str] = set()
+        meanwhile: list[Payment] = []
         for pair in self._terms.pairs:
             for fill in await self._api.fills(pair, since):
                 await self._journal.book_fill(venue, fill)
                 seen.add(f"{pair}/{fill.trade_id}")
             self._since[pair] = now
         for payment in await self._api.payments(since):
-            transfer = await self._ended_by(payment)
-            is_new = await self._journal.book_payment(venue, payment, transfer)
-            if is_new and transfer is None and self._journal.incarnation > 1 and await self._is_owners(payment):
-                self.meanwhile.append(payment)
             seen.add(payment.payment_id)
+            transfer = await self._ended_by(payment)
+            if transfer is not None or self._journal.incarnation == 1 or not await self._is_owners(payment):
+                await self._journal.book_payment(venue, payment, transfer)
+            elif not await self._journal.has_payment(venue, payment.payment_id):
+                meanwhile.append(payment)
+        self.meanwhile = meanwhile
         self._statement_since = now
         return frozenset(seen)
+
+    async def handed_over(self) -> None:
+        """The ledger has what the owner moved `meanwhile`."""
+        for payment in self.meanwhile:
+            await self._journal.book_payment(self._terms.venue, payment)
+        self.meanwhile = ()
 
     async def read(self) -> None:
         """Book what is new. Raises what the exchange raises; then nothing is booked, and the next time has it all."""

@@ -5,7 +5,7 @@ It only says what should be there. What becomes of a difference is for the compa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from basis_actors.messages.exchange import Payment, PaymentKind, TransferTicket, VenueFill
 from basis_actors.messages.execution import DeltaSource, PositionDelta
@@ -51,16 +51,17 @@ class LastKnown:
         await self._journal.keep(terms.venue, held)
         self._kept = held
 
-    async def unless_shown(self, shown: Mapping[str, float]) -> Mirror | None:
-        """What the account should hold, by what it held when it was last known and what happened since; None when
-        that is what is `shown`, and for an account that nobody remembers.
+    async def unless_shown(self, shown: Mapping[str, float], meanwhile: Sequence[Payment]) -> Mirror | None:
+        """What the account should hold, by what it held when it was last known and what happened since, of which
+        `meanwhile` is not written down yet; None when that is what is `shown`, and for an account that nobody
+        remembers.
 
         Raises what the exchange raises when it is asked about transfers.
         """
         remembered = await self._journal.remembered(self._terms.venue)
         if remembered is None or not self._is_this(remembered.held):
             return None
-        expected = await self._since(remembered)
+        expected = await self._since(remembered, meanwhile)
         return expected if expected.differences(dict(shown)) else None
 
     def _is_booked(self, held: LastHeld) -> bool:
@@ -81,13 +82,14 @@ class LastKnown:
         now = self._as_booked(held.time_ns)
         return (held.account, held.pairs, held.tokens) == (now.account, now.pairs, now.tokens)
 
-    async def _since(self, remembered: Remembered) -> Mirror:
+    async def _since(self, remembered: Remembered, meanwhile: Sequence[Payment]) -> Mirror:
         """Add to what was held what happened since, in order of time."""
         expected = Mirror(self._terms)
         expected.positions, expected.entries = dict(remembered.held.positions), dict(remembered.held.entries)
         happened: list[tuple[int, VenueFill | Payment | tuple[PositionDelta, ...]]] = []
         happened += [(fill.time_ns, fill) for fill in remembered.fills]
-        happened += [(payment.time_ns, payment) for payment in remembered.payments if await self._counts(payment)]
+        payments = (*remembered.payments, *meanwhile)
+        happened += [(payment.time_ns, payment) for payment in payments if await self._counts(payment)]
         effects = [await self._transfers.effect(entry) for entry in remembered.transfers]
         happened += [effect for effect in effects if effect is not None]
         for at_ns, item in sorted(happened, key=lambda each: each[0]):

@@ -70,7 +70,7 @@ class Opening:
             if state is not None and at_rest:
                 # What was booked before, while an unfinished group was unwound, is in what was read now.
                 parts.findings.settlements = []
-                expected = await parts.last_known.unless_shown(shown_by(parts.terms, state))
+                expected = await parts.last_known.unless_shown(shown_by(parts.terms, state), parts.intake.meanwhile)
                 if expected is None:
                     parts.intake.begin(began_ns)
                 under_way = await parts.transfers.under_way()

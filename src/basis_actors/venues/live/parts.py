@@ -57,5 +57,5 @@ class AccountParts:
         if state is None:
             raise Transient("VEN-003", f"{self.terms.venue} shows its account differently each time; ask again")
         shown = shown_by(self.terms, state)
-        expected = await self.last_known.unless_shown(shown)
+        expected = await self.last_known.unless_shown(shown, self.intake.meanwhile)
         return (shown if expected is None else expected.positions).get(key, 0.0)
