@@ -171,8 +171,8 @@ GUIDE: Final[dict[str, Guide]] = {
         "Look whether the exchange is down; after a stop, `basis-actors resume` once it answers.",
     ),
     "VEN-004": Guide(
-        "A venue, market or token is not configured; the order is not sent.",
-        "Add it to the mode or to the venue's file.",
+        "A venue, market or token is not configured; an order there is not sent, and a fee paid in it is not booked.",
+        "Add it to the mode or to the venue's file; at the exchange, have fees taken in what is traded.",
     ),
     "VEN-005": Guide(
         "An exchange does not take the key: a start ends; a process that runs begins nothing there, and stops trading.",

@@ -97,6 +97,19 @@ async def test_what_is_shown_late_is_booked_all_the_same(book: Book, late: float
     await book.agrees()
 
 
+async def test_fees_in_a_token_that_is_not_booked_are_said_once(book: Book) -> None:
+    """Binance takes them in BNB from whoever lets it."""
+    for number in range(2):
+        await book.by_hand("BTC-PERP", "0.1")
+        trade = book.exchange._fills[-1]
+        book.exchange._exchange._balances[MARGIN] += float(trade.fee)
+        book.exchange._fills[-1] = replace(trade, fee=Decimal("0.01"), fee_currency="BNB")
+        await book.settle()
+        said = [text for code, text in book.errors() if code == "VEN-004"]
+        assert ["takes fees in BNB, 0.01 of it" in text for text in said] == [True] * (not number)
+    await book.agrees()
+
+
 async def test_a_quiet_market_is_not_read_from_the_beginning_every_time(book: Book) -> None:
     """Exchanges give a day or a week of trades at most in one answer."""
     asked: list[int] = []

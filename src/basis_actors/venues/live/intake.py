@@ -61,6 +61,8 @@ class Intake:
         """Asked about a market where a trade belongs to no order that is known: somebody may find out more."""
         self.meanwhile: Sequence[Payment] = ()
         """What the owner has brought and taken since the last process traded; empty for the first one."""
+        self._strange_fees: set[str] = set()
+        """Tokens that are not booked, of which it is said that fees are paid in them."""
         self._booked: dict[OrderNumber, list[tuple[VenueFill, tuple[Settlement, ...]]]] = {}
 
     def fills_of(self, number: OrderNumber) -> Sequence[tuple[VenueFill, tuple[Settlement, ...]]]:
@@ -164,6 +166,7 @@ class Intake:
         settlements = self._mirror.fill(fill, entry.intent.order.operation_id if entry is not None and ours else None)
         self._findings.settlements += settlements
         self._booked.setdefault(number, []).append((fill, settlements))
+        self._look_at_fee(fill)
         if ours and entry is not None and entry.state is IntentState.REJECTED:
             whose = "said to have been refused"
         elif ours:
@@ -177,6 +180,18 @@ class Intake:
             f"{venue} {side} {fill.amount} {fill.pair} at {fill.price} for order {fill.venue_order_id}, which is"
             f" {whose}; the trade is booked",
         )
+
+    def _look_at_fee(self, fill: VenueFill) -> None:
+        """Say once of each token that is not booked that fees are paid in it: profit seems higher by them."""
+        token = fill.fee_currency
+        if not fill.fee or token in self._terms.tokens or token in self._strange_fees:
+            return
+        self._strange_fees.add(token)
+        text = (
+            f"{self._terms.venue} takes fees in {token}, {fill.fee} of it for trade {fill.trade_id} in {fill.pair};"
+            f" {token} is not booked here, so these fees are in no result. Have fees taken in what is traded"
+        )
+        self._findings.error(fill.time_ns, "VEN-004", text, passes=True)
 
     async def _take_payment(self, payment: Payment) -> None:
         venue = self._terms.venue
