@@ -83,6 +83,12 @@ def test_a_restart_forgets_no_loss() -> None:
     assert after(view(30, 54.0), store=store) == (pytest.approx(0.1), pytest.approx(0.55))
 
 
+def test_what_the_owner_moves_between_two_ticks_is_no_loss_of_the_next_process() -> None:
+    store = MemoryStore()
+    after(view(0, 100.0, paid=100.0), view(0, 60.0, paid=-40.0, trigger=Trigger.EXECUTION), store=store)
+    assert after(view(1, 60.0), store=store) == (pytest.approx(0.0), pytest.approx(0.0))
+
+
 def test_marks_are_written_once_a_tick() -> None:
     store = MemoryStore()
     marks = LossMarks("USDT", store)

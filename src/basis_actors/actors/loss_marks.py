@@ -9,6 +9,7 @@ import msgspec
 from basis_actors.actors.equity_growth import EquityGrowth
 from basis_actors.errors import UNREADABLE, BasisError
 from basis_actors.messages.book import PositionsView, Trigger
+from basis_actors.messages.execution import OWNERS_FLOWS
 from basis_actors.ports import StateStore
 from basis_actors.times import NS_PER_SECOND
 
@@ -55,7 +56,9 @@ class LossMarks:
             self._day, self._opening = day, self._growth.growth
         self._valued = not view.valuation.unpriced
         self._growth.take(view, valued=self._valued)
-        if self._store is not None and view.trigger is Trigger.TICK:
+        # The journal tells the next process of no money of the owner that was booked, so it is not to be in no mark.
+        flows = any(settlement.source in OWNERS_FLOWS for settlement in view.settlements)
+        if self._store is not None and (flows or view.trigger is Trigger.TICK):
             self._store.write(_FILE, msgspec.json.encode(self._record(day)))
 
     @property
