@@ -89,6 +89,13 @@ def test_what_the_owner_moves_between_two_ticks_is_no_loss_of_the_next_process()
     assert after(view(1, 60.0), store=store) == (pytest.approx(0.0), pytest.approx(0.0))
 
 
+def test_what_the_owner_moves_while_equity_is_not_known_is_no_loss_of_the_next_process() -> None:
+    store = MemoryStore()
+    after(view(0, 100.0, paid=100.0), view(1, 60.0, paid=-40.0, unpriced=("x",)), store=store)
+    assert after(view(2, 60.0), store=store) == (pytest.approx(0.0), pytest.approx(0.0))
+    assert after(view(3, 45.0), store=store) == (pytest.approx(0.25), pytest.approx(0.25))
+
+
 def test_marks_are_written_once_a_tick() -> None:
     store = MemoryStore()
     marks = LossMarks("USDT", store)

@@ -23,11 +23,13 @@ class EquityGrowth:
     neither, and while anything is old no peak is set.
     """
 
-    def __init__(self, currency: str, equity: float = 0.0, growth: float = 1.0, highest: float = 1.0) -> None:
+    def __init__(
+        self, currency: str, equity: float = 0.0, growth: float = 1.0, highest: float = 1.0, flows: float = 0.0
+    ) -> None:
         self._currency = currency
         self._equity = equity
         self._largest = equity
-        self._flows = 0.0
+        self._flows = flows
         self._growth = growth
         self._highest = highest
 
@@ -60,6 +62,11 @@ class EquityGrowth:
     def equity(self) -> float:
         """The last one that was known, share class."""
         return self._equity
+
+    @property
+    def flows(self) -> float:
+        """What the owner has paid in since, less what he took out, share class."""
+        return self._flows
 
     @property
     def growth(self) -> float:

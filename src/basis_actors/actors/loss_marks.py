@@ -30,6 +30,8 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     growth: float
     highest: Annotated[float, msgspec.Meta(ge=1.0)]
     """Growth begins at 1."""
+    flows: float = 0.0
+    """Of the owner since `equity` was known."""
 
 
 class LossMarks:
@@ -83,6 +85,7 @@ class LossMarks:
             equity=growth.equity,
             growth=growth.growth,
             highest=growth.highest,
+            flows=growth.flows,
         )
 
 
@@ -107,7 +110,7 @@ def marks_problem(store: StateStore) -> str | None:
 def _growth(record: _Record | None, currency: str) -> EquityGrowth:
     if record is None:
         return EquityGrowth(currency)
-    return EquityGrowth(currency, record.equity, record.growth, record.highest)
+    return EquityGrowth(currency, record.equity, record.growth, record.highest, record.flows)
 
 
 def _read(store: StateStore | None, currency: str) -> _Record | None:
