@@ -14,7 +14,7 @@ from tests.venues.live.scripts import be_away, change, lose_the_reply
 from basis_actors.errors import Transient, UnknownOutcome
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.exchange import Payment, PaymentKind, VenueFill, Wallet
-from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource
+from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource, PositionDelta
 from basis_actors.messages.market import FundingStamp
 from basis_actors.messages.orders import Side
 
@@ -504,6 +504,22 @@ async def test_what_came_and_was_moved_on_to_another_purse_leaves_room_for_what_
     await book.start()
     await book.settle()
     assert sorted(book.sources()) == ["deposit", "opening", "withdrawal"]
+    await book.agrees()
+
+
+@pytest.mark.parametrize("runs", [False, True])
+async def test_a_withdrawal_of_the_owner_that_comes_back_is_no_gain(book: Book, runs: bool) -> None:
+    pay(book, PaymentKind.WITHDRAWAL, "-12000")
+    await book.settle()
+    if not runs:
+        book.kill()
+    await book.clock.sleep(60.0)
+    pay(book, PaymentKind.WITHDRAWAL, "12000")
+    if not runs:
+        await book.start()
+    await book.settle()
+    assert book.sources()[-1] == "withdrawal"
+    assert book.settlements[-1].deltas == (PositionDelta(CASH, 12_000.0),)
     await book.agrees()
 
 

@@ -214,6 +214,19 @@ async def test_what_came_and_what_the_owner_sent_away_is_told(exchange: LocalBin
     assert [row.time_ns for row in found] == [since, exchange.clock.ns]
 
 
+@pytest.mark.parametrize("status", [1, 3, 5])
+async def test_a_withdrawal_that_comes_back_is_told_as_that(
+    exchange: LocalBinance, api: BinanceApi, status: int
+) -> None:
+    since = exchange.clock.ns
+    sent = exchange.account.withdraw("", "USDT", "ETH", HOME.address, Decimal(70))
+    (told,) = await api.payments(since)
+    sent.status = status
+    first, back = await api.payments(since)
+    assert first == told
+    assert (back.payment_id, back.kind, back.amount) == (f"{told.payment_id}:returned", told.kind, -told.amount)
+
+
 async def test_spot_alone_asks_no_perpetual_account(exchange: LocalBinance) -> None:
     async with connected(exchange, pairs=("BTC/USDT",)) as api:
         state = await api.account()

@@ -149,9 +149,13 @@ class BinanceAccount:
         for params in _spans(since_ms, until_ms):
             async for row in self._offsets(WITHDRAWALS, params, WithdrawalRow):
                 # One with an id of its sender's choice was sent by a program, and `moved` tells of ours.
-                if row.status not in _NEVER_SENT and not row.withdraw_order_id:
-                    amount = -(row.amount + row.transaction_fee)
-                    yield _moved(PaymentKind.WITHDRAWAL, row.id, row.coin, amount, row.applied_ms)
+                if row.withdraw_order_id:
+                    continue
+                amount = row.amount + row.transaction_fee
+                yield _moved(PaymentKind.WITHDRAWAL, row.id, row.coin, -amount, row.applied_ms)
+                if row.status in _NEVER_SENT:
+                    # It may have been told before it came back; when that was is not said.
+                    yield _moved(PaymentKind.WITHDRAWAL, f"{row.id}:returned", row.coin, amount, row.applied_ms)
 
     async def _offsets(self, endpoint: Endpoint, span: dict[str, str], shape: type[_R]) -> AsyncIterator[_R]:
         offset, last = 0, None

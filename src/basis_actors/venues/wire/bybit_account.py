@@ -165,10 +165,14 @@ class BybitAccount:
             async for row in pages(self._caller, WITHDRAWALS, params, Records[WithdrawalRow]):
                 # A record does not name the id that its sender chose. What goes to a listed address counts as sent by
                 # a program, and `moved` tells of it.
-                ours = self._allowed.has(row.coin, row.chain, row.to_address)
-                if row.status not in _NEVER_SENT and not ours:
-                    amount = -(row.amount + (number(row.withdraw_fee) or _ZERO))
-                    yield _moved(PaymentKind.WITHDRAWAL, row.withdraw_id, row.coin, amount, row.create_time)
+                if self._allowed.has(row.coin, row.chain, row.to_address):
+                    continue
+                amount = row.amount + (number(row.withdraw_fee) or _ZERO)
+                yield _moved(PaymentKind.WITHDRAWAL, row.withdraw_id, row.coin, -amount, row.create_time)
+                if row.status in _NEVER_SENT:
+                    # It may have been told before it came back; when that was is not said.
+                    name = f"{row.withdraw_id}:returned"
+                    yield _moved(PaymentKind.WITHDRAWAL, name, row.coin, amount, row.create_time)
 
 
 def _moved(kind: PaymentKind, name: str, token: str, amount: Decimal, time_ms: int) -> Payment:

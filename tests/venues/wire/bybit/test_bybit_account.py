@@ -225,8 +225,6 @@ async def test_what_came_and_what_the_owner_sent_away_is_told(exchange: LocalByb
     exchange.clock.advance(100 * DAY)
     elsewhere = exchange.account.withdraw("", "USDT", "ETH", "0xelsewhere", Decimal(50))
     exchange.account.withdraw("ours1", "USDT", "ETH", HOME.address, Decimal(60))
-    turned_down = exchange.account.withdraw("", "USDT", "ETH", "0xelsewhere", Decimal(70))
-    turned_down.status = "Reject"
     found = await api.payments(since)
     assert [(row.kind, row.wallet, row.token, row.amount) for row in found] == [
         (PaymentKind.DEPOSIT, Wallet.FUNDING, "USDT", Decimal(500)),
@@ -234,6 +232,17 @@ async def test_what_came_and_what_the_owner_sent_away_is_told(exchange: LocalByb
     ]
     assert [row.payment_id for row in found] == [f"deposit:{arrived.name}", elsewhere.name]
     assert [row.time_ns for row in found] == [since, exchange.clock.ns]
+
+
+@pytest.mark.parametrize("status", ["Reject", "Fail", "CancelByUser"])
+async def test_a_withdrawal_that_comes_back_is_told_as_that(exchange: LocalBybit, api: BybitApi, status: str) -> None:
+    since = exchange.clock.ns
+    sent = exchange.account.withdraw("", "USDT", "ETH", "0xelsewhere", Decimal(70))
+    (told,) = await api.payments(since)
+    sent.status = status
+    first, back = await api.payments(since)
+    assert first == told
+    assert (back.payment_id, back.kind, back.amount) == (f"{sent.name}:returned", told.kind, -told.amount)
 
 
 @pytest.mark.parametrize(("status", "told"), [(1, False), (2, False), (3, True), (10012, True), (4, False)])
