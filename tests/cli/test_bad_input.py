@@ -37,7 +37,7 @@ def test_an_unknown_mode_lists_the_ten_and_is_never_replaced(run: Run) -> None:
 def test_signals_that_cannot_be_had_are_refused_before_anything_is_made(run: Run) -> None:
     mode, key = "ml_btc_directional_usdt_margin", "strategy_config.signal"
     file = ("--set", f"{key}.file={{path: gone.csv, staleness_seconds: 3600}}", "--set", f"{key}.source=file")
-    refused(run("backtest", mode, *file), "DATA-003", "signals gone.csv cannot be read", str(Path.cwd()))
+    refused(run("backtest", mode, *file), "DATA-003", "signals 'gone.csv' cannot be read", str(Path.cwd()))
     refused(run("backtest", mode, *file[2:]), "CONFIG-002", f"{key}.file: missing key; source file needs it")
     http = "{url: 'http://localhost/', poll_seconds: 1, timeout_seconds: 1, retries: 0, retry_seconds: 1,"
     given = ("--set", f"{key}.http={http} staleness_seconds: 60}}", "--set", f"{key}.source=http")

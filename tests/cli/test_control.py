@@ -19,7 +19,7 @@ from basis_actors.cli.app import app
 from basis_actors.data import SyntheticGenerator, write_dataset
 from basis_actors.data.stamps import DAY
 from basis_actors.errors import BasisError
-from basis_actors.messages.safety import SwitchStatus
+from basis_actors.messages.safety import SwitchStatus, TradingState
 from basis_actors.services.control.client import ask
 from basis_actors.services.control.protocol import AskStatus
 
@@ -111,7 +111,9 @@ def test_a_process_is_killed_flattened_and_resumed_from_outside(house: House) ->
     assert (again.exit_code, "reason   looks odd" in again.stdout) == (0, True)
     assert again.stderr == "Killed already: the reason of that stays\n"
     assert house.say("status").exit_code == 1
-    assert invested(house.until(lambda status: status.halted is not None)), "it leaves the book as it is"
+    assert invested(house.until(lambda status: status.latch.state is TradingState.KILLED)), (
+        "it leaves the book as it is"
+    )
 
     closing = house.say("kill", "--flatten")
     assert closing.exit_code == 0
