@@ -163,6 +163,16 @@ def test_a_class_that_cannot_be_used_is_refused_before_anything_runs(
     assert expected in caught.value.message
 
 
+def failure_of_mine(edited: Edited, here: Path) -> str:
+    """How a day's run of the class Mine in mine.py fails."""
+    request = BacktestRequest(
+        mode=edited(MODE, (REFERENCE, "mine:Mine")), end=datetime(2024, 1, 2, tzinfo=UTC), out=here / "logs"
+    )
+    failure = Backtest(prepare(request)).run().failure
+    assert failure is not None
+    return failure
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
@@ -194,12 +204,7 @@ def test_a_class_that_cannot_be_used_is_refused_before_anything_runs(
 )
 def test_what_is_no_decision_ends_the_run_as_a_failed_one(edited: Edited, here: Path, body: str, expected: str) -> None:
     (here / "mine.py").write_text("from msgspec.structs import replace\n" + WRONG.format(body))
-    request = BacktestRequest(
-        mode=edited(MODE, (REFERENCE, "mine:Mine")), end=datetime(2024, 1, 2, tzinfo=UTC), out=here / "logs"
-    )
-    summary = Backtest(prepare(request)).run()
-    assert summary.failure is not None
-    assert expected in summary.failure
+    assert expected in failure_of_mine(edited, here)
 
 
 @pytest.mark.parametrize(
@@ -221,12 +226,7 @@ def test_an_order_that_cannot_be_written_says_what_is_missing(
 ) -> None:
     body = f"def decide(self, situation): OrderWriter(self.run, situation, 0.0).{order}"
     (here / "mine.py").write_text("from examples.funding_rotation.strategy import *\n" + WRONG.format(body))
-    request = BacktestRequest(
-        mode=edited(MODE, (REFERENCE, "mine:Mine")), end=datetime(2024, 1, 2, tzinfo=UTC), out=here / "logs"
-    )
-    summary = Backtest(prepare(request)).run()
-    assert summary.failure is not None
-    assert expected in summary.failure
+    assert expected in failure_of_mine(edited, here)
 
 
 def test_a_family_that_there_is_not_is_told_of_classes_too(edited: Edited) -> None:
