@@ -141,8 +141,6 @@ class BinanceOrders:
         buys = row.is_buyer if row.is_buyer is not None else row.buyer
         if buys is None:
             raise self._caller.unreadable(listing.family.trades, f"trade {row.id} does not say whether it buys")
-        if row.qty <= 0 or row.price <= 0:
-            raise self._caller.unreadable(listing.family.trades, f"trade {row.id} is of {row.qty} at {row.price}")
         return VenueFill(
             trade_id=str(row.id),
             pair=listing.pair,

@@ -116,7 +116,7 @@ class StopRow(Row):
 
 
 class TradeRow(Row):
-    not_negative = frozenset({"price", "qty"})
+    positive = frozenset({"price", "qty"})
     id: int
     order_id: int | str
     symbol: str

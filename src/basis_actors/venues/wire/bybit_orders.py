@@ -150,9 +150,6 @@ class BybitOrders:
         if row.exec_type not in _TRADES or row.side not in ("Buy", "Sell") or (fee and not currency):
             text = f"trade {row.exec_id}: {row.exec_type}, {row.side}, fee {row.exec_fee} {row.fee_currency!r}"
             raise self._caller.unreadable(EXECUTIONS, text)
-        if row.exec_qty <= 0 or row.exec_price <= 0:
-            text = f"trade {row.exec_id} is of {row.exec_qty} at {row.exec_price}"
-            raise self._caller.unreadable(EXECUTIONS, text)
         return VenueFill(
             trade_id=row.exec_id,
             pair=listing.pair,

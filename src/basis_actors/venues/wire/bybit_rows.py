@@ -108,7 +108,7 @@ class OrderRow(Row):
 
 
 class ExecutionRow(Row):
-    not_negative = frozenset({"exec_qty", "exec_price"})
+    positive = frozenset({"exec_qty", "exec_price"})
     symbol: str
     exec_id: str
     order_id: str

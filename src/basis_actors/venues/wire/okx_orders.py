@@ -135,8 +135,6 @@ class OkxOrders:
     def _fill(self, endpoint: Endpoint, listing: Listing, row: FillRow, unit: Decimal) -> VenueFill:
         if row.side not in ("buy", "sell") or not row.trade_id:
             raise self._caller.unreadable(endpoint, f"trade {row.bill_id}: {row.side!r}, {row.trade_id!r}")
-        if row.fill_sz <= 0 or row.fill_px <= 0:
-            raise self._caller.unreadable(endpoint, f"trade {row.trade_id} is of {row.fill_sz} at {row.fill_px}")
         return VenueFill(
             trade_id=row.trade_id,
             pair=listing.pair,

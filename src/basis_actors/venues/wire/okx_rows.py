@@ -77,7 +77,7 @@ class OrderRow(Row):
 
 
 class FillRow(Row):
-    not_negative = frozenset({"fill_sz", "fill_px"})
+    positive = frozenset({"fill_sz", "fill_px"})
     inst_id: str
     trade_id: str
     ord_id: str

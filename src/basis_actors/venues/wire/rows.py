@@ -32,6 +32,8 @@ class Row(msgspec.Struct, rename="camel"):
 
     not_negative: ClassVar[frozenset[str]] = frozenset()
     """Fields whose direction another one says: below 0 they would turn it round."""
+    positive: ClassVar[frozenset[str]] = frozenset()
+    """The same of what has happened: at 0 it has not."""
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
@@ -41,6 +43,8 @@ class Row(msgspec.Struct, rename="camel"):
                 raise ValueError(f"{name} is {value:.6e}; {text}")
             if name in self.not_negative and value < 0:
                 raise ValueError(f"{name} is {value}; 0 or more was expected")
+            if name in self.positive and value <= 0:
+                raise ValueError(f"{name} is {value}; more than 0 was expected")
 
 
 def is_step(value: Decimal | None) -> TypeGuard[Decimal]:
