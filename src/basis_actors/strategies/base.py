@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -60,6 +60,16 @@ class Situation(msgspec.Struct, frozen=True):
         return self.book.risk.exposure.book.bound.get(key, 0.0)
 
 
+_TYPES: Final = (
+    ("decision_type", str),
+    ("action", str),
+    ("reasoning", str),
+    ("invested", bool),
+    ("constraints", tuple),
+)
+"""Of the fields of a decision that its event takes as they are."""
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What a strategy wants at one tick, and why. The fields are those of the StrategyDecision event.
 
@@ -77,18 +87,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     constraints: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("decision_type", "action", "reasoning"):
-            self._require(name, str)
-        self._require("invested", bool)
-        self._require("constraints", tuple)
+        for name, kind in _TYPES:
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                raise TypeError(f"Decision.{name} is {value!r}; a {kind.__name__} was expected")
         for constraint in self.constraints:
             if not isinstance(constraint, str):
                 raise TypeError(f"Decision.constraints has {constraint!r}; texts were expected")
-
-    def _require(self, name: str, kind: type) -> None:
-        value = getattr(self, name)
-        if not isinstance(value, kind):
-            raise TypeError(f"Decision.{name} is {value!r}; a {kind.__name__} was expected")
 
     @property
     def adds_risk(self) -> bool:
