@@ -66,6 +66,14 @@ class Process:
         self.summary = await self.live.run_async()
         self.ended.set()
 
+    async def begin_and_stop(self) -> None:
+        """Let it wait for okx until its receiver has heard of its beginning, then stop it."""
+        self.exchanges["okx"].hangs = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.run)
+            await self.there.until(1)
+            self.live.cancel("told so")
+
     async def health(self, word: str) -> list[str]:
         """The problems of the process, once one of them has a word in it."""
         with anyio.fail_after(NEVER):
@@ -103,12 +111,8 @@ async def process(
 
 
 async def test_a_process_on_paper_says_what_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with process(tmp_path, monkeypatch) as here, anyio.create_task_group() as tasks:
-        here.exchanges["okx"].hangs = anyio.Event()
-        tasks.start_soon(here.run)
-        await here.there.until(1)
-        here.live.cancel("told so")
-        await here.ended.wait()
+    async with process(tmp_path, monkeypatch) as here:
+        await here.begin_and_stop()
         assert here.told == [
             "LOW the process begins: btc_basis, on paper, with 50,000 USDT of its own and nothing open",
             "MEDIUM the process stops as it was told to",
@@ -119,12 +123,8 @@ async def test_a_process_on_paper_says_what_begins(tmp_path: Path, monkeypatch: 
 async def test_a_process_on_accounts_says_what_it_finds_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = MemoryJournal("d1")
     await journal.begin_group("group", group(short("o1", 0.5), short("o2", 0.5, venue="okx")))
-    async with process(tmp_path, monkeypatch, journal) as here, anyio.create_task_group() as tasks:
-        here.exchanges["okx"].hangs = anyio.Event()
-        tasks.start_soon(here.run)
-        await here.there.until(1)
-        here.live.cancel("told so")
-        await here.ended.wait()
+    async with process(tmp_path, monkeypatch, journal) as here:
+        await here.begin_and_stop()
         assert here.told[0] == (
             "LOW the process begins: btc_basis, live, on its accounts; open: cut in two: group (short 0.5 BTC-PERP on"
             " bybit, short 0.5 BTC-PERP on okx)"
@@ -135,12 +135,8 @@ async def test_a_stop_that_leaves_an_order_undecided_is_told_as_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = await journal_with_an_undecided_order()
-    async with process(tmp_path, monkeypatch, journal) as here, anyio.create_task_group() as tasks:
-        here.exchanges["okx"].hangs = anyio.Event()
-        tasks.start_soon(here.run)
-        await here.there.until(1)
-        here.live.cancel("told so")
-        await here.ended.wait()
+    async with process(tmp_path, monkeypatch, journal) as here:
+        await here.begin_and_stop()
         assert here.summary is not None
         left = here.summary.failure
         assert left is not None
