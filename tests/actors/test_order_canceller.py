@@ -162,7 +162,7 @@ async def test_what_cannot_be_cancelled_now_is_tried_again_and_holds_nothing_up(
     """Orders that nobody follows: their process is long gone."""
     async with watched(world) as desk:
         exchange, api = world.exchanges["binance"], desk.apis["binance"]
-        prefix = client_id_of(world.journal.deployment, 0, "gone", 0)[:8]
+        prefix = client_id_of(world.journal.deployment, 0, "gone", 0, 0)[:8]
         for name in "12":
             price = Decimal(int(PRICE))
             ticket = OrderTicket(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from copy import deepcopy
 from decimal import Decimal
 
 import pytest
@@ -90,6 +91,22 @@ async def test_only_after_a_definite_no_it_is_sent_again_under_another_id(book: 
     assert (await book.execute(order)).was_successful()
     assert len({ticket.client_id for ticket in book.api.sent}) == 3
     assert [entry.intent.attempt for entry in book.journal.entries] == [0, 1, 2]
+    await book.agrees()
+
+
+async def test_a_journal_restored_from_a_copy_gives_no_id_a_second_time(book: Book) -> None:
+    copied = deepcopy(book.journal)
+    names = set()
+    for journal in (book.journal, copied):
+        book.journal = journal
+        book.kill()
+        await book.start()
+        await book.settle()
+        await book.clock.sleep(60.0)
+        assert (await book.carry_out(short(book, operation_id="t00001"))).was_successful()
+        assert book.journal.incarnation == 2
+        names.add(book.api.sent[-1].client_id)
+    assert len(names) == 2
     await book.agrees()
 
 

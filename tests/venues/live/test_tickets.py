@@ -233,7 +233,7 @@ def test_a_transfer_from_what_is_no_purse_of_the_account_is_refused(keys: tuple[
         ticket_of(order, "id", TERMS, {})
 
 
-IDS = st.tuples(st.text(min_size=1), st.integers(1, 10**6), st.text(min_size=1), st.integers(0, 20))
+IDS = st.tuples(st.text(min_size=1), st.integers(1, 10**6), st.text(min_size=1), st.integers(0, 20), st.integers(0))
 
 
 @given(first=IDS, second=IDS)
@@ -246,7 +246,7 @@ def test_every_attempt_has_an_id_of_its_own(first: tuple[Any, ...], second: tupl
 
 
 def test_ids_tell_whose_they_are() -> None:
-    mine = client_id_of("mine", 3, "op", 0)
+    mine = client_id_of("mine", 3, "op", 0, 1)
     assert is_ours("mine", mine)
     assert not is_ours("theirs", mine)
     assert not is_ours("mine", None)

@@ -46,8 +46,8 @@ class Intents:
                     f"{order.operation} {order.operation_id!r} was sent as {entry.intent.client_id} and is"
                     f" {entry.state}; it is asked for, never sent again",
                 )
-        journal, attempt = self._journal, len(earlier)
-        client_id = client_id_of(journal.deployment, journal.incarnation, order.operation_id, attempt)
+        journal, attempt, now = self._journal, len(earlier), self._clock.now()
+        client_id = client_id_of(journal.deployment, journal.incarnation, order.operation_id, attempt, now)
         return await journal.intend(
             Intent(
                 client_id=client_id,
@@ -56,7 +56,7 @@ class Intents:
                 domain=self._terms.venue,
                 incarnation=journal.incarnation,
                 attempt=attempt,
-                created_ns=self._clock.now(),
+                created_ns=now,
             )
         )
 

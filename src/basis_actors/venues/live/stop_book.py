@@ -55,9 +55,9 @@ class StopBook:
 
     async def intend(self, order: Order, kind: StopKind, tick: Decimal) -> JournalEntry:
         """Write down the next attempt at a stop; it waits to be placed. `order` is under the name of the stop."""
-        journal = self._journal
+        journal, now = self._journal, self._clock.now()
         attempt = len(await journal.attempts(journal.incarnation, order.operation_id))
-        client_id = client_id_of(journal.deployment, journal.incarnation, order.operation_id, attempt)
+        client_id = client_id_of(journal.deployment, journal.incarnation, order.operation_id, attempt, now)
         return await journal.intend(
             Intent(
                 client_id=client_id,
@@ -66,7 +66,7 @@ class StopBook:
                 domain=self._terms.venue,
                 incarnation=journal.incarnation,
                 attempt=attempt,
-                created_ns=self._clock.now(),
+                created_ns=now,
             )
         )
 

@@ -19,9 +19,13 @@ _LOT_NOISE: Final = Decimal("1e-6")
 _MARK: Final = "ba"
 
 
-def client_id_of(deployment: str, incarnation: int, operation_id: str, attempt: int) -> str:
-    """The id of one attempt on the wire: 32 letters and digits, the same whenever it is asked for."""
-    text = f"{deployment}/{incarnation}/{operation_id}/{attempt}"
+def client_id_of(deployment: str, incarnation: int, operation_id: str, attempt: int, created_ns: int) -> str:
+    """The id of one attempt on the wire: 32 letters and digits, the same whenever it is asked for.
+
+    A journal that is restored from a copy counts its incarnations once more, and its process the same operations: only
+    the moment at which an attempt is written down does not come back.
+    """
+    text = f"{deployment}/{incarnation}/{operation_id}/{attempt}/{created_ns}"
     return f"{_prefix(deployment)}{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
