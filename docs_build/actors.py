@@ -29,7 +29,7 @@ Delivered = tuple[str, type, str]
 """Sender, type of message, receiver."""
 _KINDS: Final = {"venue": "venue adapters", "order_canceller": "order cancellers", "countdown": "countdowns"}
 """Actors of which there is one for each account domain, by how their names begin."""
-_STORIES: Final = (1, 2, 4, 5, 10, 17)
+_STORIES: Final = (1, 2, 4, 5, 9, 10)
 """Seeds of stories in which also what is rare is said: a refused key, a leg that stands alone, a late transfer, an
 account that is doubted."""
 _OF_STORIES: Final = ("operator", "watcher")

@@ -172,6 +172,8 @@ class AccountConfig(Model):
     """Most that is booked at once of what nothing explains, as a fraction of what is booked at the account."""
     unexplained_seconds: Seconds
     """How long an exchange has to show the same before more than that is believed."""
+    market_rules_seconds: Seconds
+    """What the exchange requires of orders is read again when it is older than this."""
     late_transfer_seconds: Seconds
     """After that a transfer that has not arrived is an error, which is said again each time it passes."""
 

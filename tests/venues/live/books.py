@@ -38,6 +38,7 @@ PATIENCE = AccountConfig(
     tolerance=1e-8,
     max_unexplained=0.01,
     unexplained_seconds=900,
+    market_rules_seconds=21_600,
     late_transfer_seconds=7_200,
 )
 PAIRS = ("BTC/USDT", "ETH/USDT", "BTC-PERP", "ETH-PERP", "BTCUSD-PERP")

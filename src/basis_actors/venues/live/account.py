@@ -164,6 +164,7 @@ class ExchangeAccount:
                 text = f"{self.domain} cannot be looked at: {error.message}"
                 self.findings.error(self._clock.now(), error.code, text, passes=True)
             self._contact.lose(error)
+        await self._parts.rules.renew()
         expected = await self._journal.expected(self.domain)
         self._lateness.look(self._clock.now(), (*expected, *self._parts.transfers.leaving))
         found, self.findings.settlements = tuple(self.findings.settlements), []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from basis_actors.errors import Rejected, Transient
+from basis_actors.errors import Transient
 from basis_actors.messages.exchange import OrderTicket
 from basis_actors.messages.execution import Settlement
 from basis_actors.messages.stops import BracketRecalled, StopTicket
@@ -23,12 +23,9 @@ class Opening:
 
     async def prepare(self, leverage: Mapping[str, int]) -> None:
         """Bring the exchange into the state that trading needs. Raises a VenueError when that is not possible."""
-        parts, venue = self._parts, self._parts.terms.venue
+        parts = self._parts
         await parts.api.prepare(dict(leverage))
-        parts.orders.filters = await parts.api.filters()
-        missing = sorted(set(parts.terms.pairs) - parts.orders.filters.keys())
-        if missing:
-            raise Rejected("VEN-004", f"{venue} has no market {', '.join(missing)}; correct the venue's configuration")
+        await parts.rules.begin()
         await parts.intake.skip()
 
     async def conclude_earlier(self) -> None:

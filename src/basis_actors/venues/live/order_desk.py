@@ -6,7 +6,7 @@ with no trace of it among open orders and trades.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from decimal import ROUND_FLOOR, Decimal
 from math import ceil
@@ -15,12 +15,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from basis_actors.errors import Rejected, Transient, VenueError
-from basis_actors.messages.exchange import (
-    MarketFilters,
-    OrderReport,
-    OrderState,
-    OrderTicket,
-)
+from basis_actors.messages.exchange import OrderReport, OrderState, OrderTicket
 from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.journal import IntentState, JournalEntry
 from basis_actors.messages.orders import Order, Side
@@ -29,6 +24,7 @@ from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.live.answers import concluded, failed, unconcluded, undecided
 from basis_actors.venues.live.intake import Intake, OrderNumber
 from basis_actors.venues.live.intents import Intents
+from basis_actors.venues.live.market_rules import MarketRules
 from basis_actors.venues.live.terms import AccountTerms, LiveClock
 from basis_actors.venues.live.tickets import ticket_of
 
@@ -54,6 +50,7 @@ class OrderDesk:
         api: ExchangeApi,
         intents: Intents,
         intake: Intake,
+        rules: MarketRules,
         held: Callable[[str], Awaitable[float]],
         clock: LiveClock,
     ) -> None:
@@ -61,21 +58,21 @@ class OrderDesk:
         self._api = api
         self._intents = intents
         self._intake = intake
+        self._rules = rules
         self._held = held
         self._clock = clock
         self._untold: set[OrderNumber] = set()
         self._guarded: set[str] = set()
         self._unwanted_ns = 0
         """What was sent up to this moment is not to rest any more."""
-        self.filters: Mapping[str, MarketFilters] = {}
-        """What the exchange requires, by pair."""
 
     async def send(self, order: Order) -> ExecutionHandshake:
         """Send a trade and follow it. Raises what the exchange raises on sending; what comes after that is an answer:
         an order that was taken is not to be sent again because its trades could not be read.
         """
-        order = await self._within_reach(order)
-        entry = await self._intents.prepare(order, lambda name: ticket_of(order, name, self._terms, self.filters))
+        await self._rules.renew_closed(order.pair)
+        order, rules = await self._within_reach(order), self._rules.by_pair
+        entry = await self._intents.prepare(order, lambda name: ticket_of(order, name, self._terms, rules))
         ticket = entry.intent.ticket
         assert isinstance(ticket, OrderTicket), "a trade has an order ticket"
         sent, report = await self._intents.send(entry, lambda: self._api.place(ticket))
@@ -90,7 +87,7 @@ class OrderDesk:
 
         Raises Rejected EXEC-009 where not a lot is there.
         """
-        rules = self.filters.get(order.pair or "")
+        rules = self._rules.by_pair.get(order.pair or "")
         if rules is None or not order.reduce_only or order.side in (None, Side.BUY):
             return order
         is_sale = order.side is Side.SELL
@@ -108,7 +105,7 @@ class OrderDesk:
 
     def is_dust(self, pair: str, size: float) -> bool:
         """Whether a position is nothing, or less than can be traded."""
-        rules = self.filters[pair]
+        rules = self._rules.by_pair[pair]
         return abs(Decimal(repr(size))) < max(rules.lot, rules.min_amount) * (1 - _LOT_NOISE)
 
     async def ask(self, entry: JournalEntry) -> ExecutionHandshake:

@@ -9,6 +9,7 @@ from basis_actors.venues.live.findings import Findings
 from basis_actors.venues.live.intake import Intake
 from basis_actors.venues.live.intents import Intents
 from basis_actors.venues.live.last_known import LastKnown
+from basis_actors.venues.live.market_rules import MarketRules
 from basis_actors.venues.live.mirror import Mirror, shown_by
 from basis_actors.venues.live.order_desk import OrderDesk
 from basis_actors.venues.live.reader import AccountReader
@@ -35,14 +36,17 @@ class AccountParts:
         self.mirror = mirror = Mirror(terms)
         self.intents = intents = Intents(terms, journal, clock)
         self.intake = intake = Intake(terms, api, journal, mirror, findings, clock)
-        self.orders = OrderDesk(terms, api, intents, intake, self._held, clock)
+        self.rules = rules = MarketRules(terms, api, findings, clock)
+        self.orders = OrderDesk(terms, api, intents, intake, rules, self._held, clock)
         self.transfers = TransferDesk(terms, api, journal, intents, mirror, findings, clock)
         self.last_known = LastKnown(terms, journal, mirror, self.transfers, clock)
         self.comparison = Comparison(
             terms, self.reader, mirror, intake, self.orders, self.transfers, self.last_known, journal, findings, clock
         )
         self.stop_book = StopBook(terms, api, journal, intents, findings, clock)
-        self.stops = StopDesk(terms, journal, self.stop_book, intents, self.orders, intake, self._held, findings, clock)
+        self.stops = StopDesk(
+            terms, journal, self.stop_book, intents, self.orders, rules, intake, self._held, findings, clock
+        )
         intake.explain = self.stops.explain
 
     async def _held(self, key: str) -> float:

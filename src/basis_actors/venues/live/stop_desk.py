@@ -32,6 +32,7 @@ from basis_actors.venues.live.closings import Closings
 from basis_actors.venues.live.findings import Findings
 from basis_actors.venues.live.intake import Intake
 from basis_actors.venues.live.intents import Intents
+from basis_actors.venues.live.market_rules import MarketRules
 from basis_actors.venues.live.order_desk import OrderDesk
 from basis_actors.venues.live.stop_book import StopBook
 from basis_actors.venues.live.terms import AccountTerms, LiveClock
@@ -58,6 +59,7 @@ class StopDesk:
         book: StopBook,
         intents: Intents,
         orders: OrderDesk,
+        rules: MarketRules,
         intake: Intake,
         held: Callable[[str], Awaitable[float]],
         findings: Findings,
@@ -68,6 +70,7 @@ class StopDesk:
         self._book = book
         self._intents = intents
         self._orders = orders
+        self._rules = rules
         self._closings = Closings(terms, journal, intents, orders, held, clock)
         self._intake = intake
         self._held = held
@@ -83,7 +86,7 @@ class StopDesk:
     async def plan(self, order: Order) -> None:
         """Write down the stops that an order brings, before it is sent. Raises JournalError when that is not possible:
         then it must not be sent."""
-        if not self._terms.keeps_stops or order.pair not in self._orders.filters:
+        if not self._terms.keeps_stops or order.pair not in self._rules.by_pair:
             return
         now, incarnation = self._clock.now(), self._journal.incarnation
         for kind in kinds_of(order):
@@ -336,7 +339,7 @@ class StopDesk:
                 await self._book.intend(sibling(order, kind), kind, self._tick(order))
 
     def _tick(self, order: Order) -> Decimal:
-        return self._orders.filters[order.pair or ""].tick
+        return self._rules.by_pair[order.pair or ""].tick
 
     def _say(self, order: Order, text: str) -> None:
         self._findings.error(self._clock.now(), "VEN-010", text, order.operation_id)
