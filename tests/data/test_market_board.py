@@ -326,6 +326,19 @@ def test_funding_falls_to_the_tick_after_it_and_to_no_other() -> None:
     assert known.state(NOW, NOW).funding_missed == {"binance:BTC-PERP": 0}
 
 
+@pytest.mark.parametrize("rate", [0.5, -0.051, nan, inf])
+def test_funding_that_cannot_be_is_missed_and_said_once(rate: float) -> None:
+    known = board()
+    known.settle([stamp(NOW - 16 * HOUR), stamp(NOW - 8 * HOUR)])
+    (doubt,) = known.settle([stamp(NOW, rate=rate)])
+    assert doubt.startswith("binance:BTC-PERP funding of 20")
+    assert f" is {rate:+g} of the notional, at most 0.05 either way is believed; it counts as missing" in doubt
+    assert known.settle([stamp(NOW, rate=rate)]) == ()
+    assert known.state(NOW, NOW).funding_missed == {"binance:BTC-PERP": 1}
+    assert known.settle([stamp(NOW)]) == ()
+    assert known.state(NOW, NOW).funding_missed == {"binance:BTC-PERP": 0}
+
+
 def test_funding_that_was_due_and_is_not_listed_is_missed_until_it_is() -> None:
     known = board()
     known.settle([stamp(NOW - 16 * HOUR), stamp(NOW - 8 * HOUR)])

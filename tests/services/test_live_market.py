@@ -8,6 +8,7 @@ from random import Random
 
 import anyio
 import pytest
+from msgspec.structs import replace
 from tests.services.hand_sleep import HandSleep, rest
 from tests.services.published import Published
 
@@ -17,7 +18,7 @@ from basis_actors.config import load_mode
 from basis_actors.data.market_board import MarketBoard
 from basis_actors.errors import Rejected, Transient
 from basis_actors.messages.events import SystemErrorEvent
-from basis_actors.messages.market import FundingStamp, MarketSpec
+from basis_actors.messages.market import FundingStamp, MarketSpec, MarketState
 from basis_actors.messages.quotes import FeedTrouble, PriceKind
 from basis_actors.services.live_market import LiveMarket
 from basis_actors.times import NS_PER_SECOND
@@ -160,6 +161,28 @@ async def test_an_exchange_that_fails_at_a_tick_leaves_its_market_as_it_was_and_
     theirs, ours = state.perps["okx:BTC-PERP"], state.perps["binance:BTC-PERP"]
     assert (theirs.mark, theirs.mark_fresh, ours.mark, ours.mark_fresh) == (100.0, False, 104.0, True)
     assert world.troubles == [FeedTrouble("okx", "DATA-001", "its market cannot be asked for: maintenance")]
+
+
+async def test_funding_that_cannot_be_is_told_once_and_is_missing() -> None:
+    world = await World().opened()
+    await world.market.take(world.now())
+    due = START // HOUR * HOUR + 8 * HOUR
+    world.okx.rates["BTC-PERP"] = [
+        replace(each, rate=0.5) if each.ns == due else each for each in world.okx.rates["BTC-PERP"]
+    ]
+    await world.sleep.pass_by(8 * 3600.0)
+    taken: list[MarketState] = []
+
+    async def take() -> None:
+        taken.append(await world.market.take(world.now()))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take)
+        await world.sleep.pass_by(CONFIG.request_seconds)
+    assert {(each.perp, each.rate) for each in taken[0].funding} == {("binance:BTC-PERP", 8e-6), ("okx:BTC-PERP", None)}
+    assert taken[0].funding_missed == {"binance:BTC-PERP": 0, "okx:BTC-PERP": 1}
+    (trouble,) = world.troubles
+    assert (trouble.venue, trouble.code) == ("okx", "DATA-002")
 
 
 async def test_an_exchange_that_says_nothing_holds_a_tick_up_no_longer_than_agreed() -> None:

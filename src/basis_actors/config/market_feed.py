@@ -37,6 +37,8 @@ class MarketFeedConfig(Model):
     """For so long."""
     max_departure: Fraction
     """A price that is further than this from what every other exchange shows of its asset is never believed."""
+    max_funding_rate: Fraction
+    """Funding of more than this a payment, either way, is not believed: it counts as missing."""
     reconnect_seconds: Seconds
     """Pause before the first new connection; doubled by each that fails."""
     longest_reconnect_seconds: Seconds

@@ -82,6 +82,8 @@ class MarketBoard:
         self._departed: set[tuple[Market, PriceKind]] = set()
         """Whose newest price no other exchange bears out."""
         self._stamps: dict[str, list[FundingStamp]] = {name: [] for name in self._perps}
+        self._doubted_stamps: set[tuple[str, int]] = set()
+        """Perpetual and time of funding that is not believed."""
         self._ranges: dict[Market, tuple[float, float]] = {}
 
     def see(self, venue: str, price: Price, now_ns: int) -> str | None:
@@ -147,16 +149,24 @@ class MarketBoard:
         before = self._ranges.get(market, (low, high))
         self._ranges[market] = (min(low, before[0]), max(high, before[1]))
 
-    def settle(self, stamps: Iterable[FundingStamp]) -> None:
-        """Take settled funding, in any order and more than once. Some exchanges are milliseconds late with their hours:
-        stamps are those of whole seconds."""
+    def settle(self, stamps: Iterable[FundingStamp]) -> tuple[str, ...]:
+        """Take settled funding, in any order and more than once. Returns what is wrong with that which is not believed,
+        the first time that it is listed. Some exchanges are milliseconds late with their hours: stamps are those of
+        whole seconds."""
+        doubts = []
         for given in stamps:
             stamp = replace(given, ns=round(given.ns / NS_PER_SECOND) * NS_PER_SECOND)
             known = self._stamps[stamp.perp]
             if any(stamp.ns == other.ns for other in known):
                 continue
+            if stamp.rate is not None and not abs(stamp.rate) <= self._config.max_funding_rate:
+                if (stamp.perp, stamp.ns) not in self._doubted_stamps:
+                    self._doubted_stamps.add((stamp.perp, stamp.ns))
+                    doubts.append(_absurd(stamp, self._config.max_funding_rate))
+                continue
             insort(known, self._with_mark(stamp), key=lambda other: other.ns)
             del known[:-_KNOWN_STAMPS]
+        return tuple(doubts)
 
     def _with_mark(self, stamp: FundingStamp) -> FundingStamp:
         """Where the exchange does not say at which mark it settled, the present one, if it was seen near then."""
@@ -266,6 +276,13 @@ def _departure(market: Market, price: Price, venue: str, other: float) -> str:
     return (
         f"{market.name} {price.kind} price {price.price:g} is {price.price / other - 1.0:+.1%} from {other:g} at"
         f" {venue}, and no other exchange is near it; it counts as stale, however long it lasts, until one is"
+    )
+
+
+def _absurd(stamp: FundingStamp, most: float) -> str:
+    return (
+        f"{stamp.perp} funding of {utc_from_ns(stamp.ns):%Y-%m-%d %H:%M} is {stamp.rate:+g} of the notional, at most"
+        f" {most:g} either way is believed; it counts as missing"
     )
 
 

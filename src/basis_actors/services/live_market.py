@@ -97,7 +97,7 @@ class LiveMarket:
         if unknown:
             raise Transient("VEN-003", f"no price of {', '.join(unknown)}")
         for perp in self._perps[data.venue]:
-            self._board.settle(await data.funding(_pair_of(perp), self._now() - _WARM_UP_NS))
+            self._settle(data.venue, await data.funding(_pair_of(perp), self._now() - _WARM_UP_NS))
 
     def settled(self, perp: str, count: int) -> tuple[FundingStamp, ...]:
         """What is known of the funding of a perpetual, oldest first, as far back as the last `count` rates reach."""
@@ -161,7 +161,7 @@ class LiveMarket:
             for perp in perps:
                 newest = self._board.newest_stamp(perp)
                 after = since_ns if newest is None else newest
-                self._board.settle(await data.funding(_pair_of(perp), after + 1))
+                self._settle(data.venue, await data.funding(_pair_of(perp), after + 1))
             perps = [perp for perp in perps if perp in self._board.awaits(since_ns, ns)]
             if perps:
                 await self._sleep(self._config.poll_seconds)
@@ -169,6 +169,10 @@ class LiveMarket:
     async def _ask_prices(self, data: MarketData) -> None:
         for price in await data.prices():
             self._see(data.venue, price)
+
+    def _settle(self, venue: str, stamps: tuple[FundingStamp, ...]) -> None:
+        for doubt in self._board.settle(stamps):
+            self.tell(FeedTrouble(venue, _NONSENSE, doubt))
 
     def _see(self, venue: str, price: Price) -> None:
         doubt = self._board.see(venue, price, self._now())
