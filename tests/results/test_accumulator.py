@@ -211,9 +211,10 @@ class TestCounts:
         def error(code: str, severity: str) -> SystemErrorEvent:
             return SystemErrorEvent(timestamp=START, component="c", error_code=code, severity=severity, message="m")
 
-        statistics = gathered(error("VEN-001", "HIGH"), error("VEN-001", "HIGH"), error("DATA-002", "MEDIUM"))
-        assert statistics.errors == {"VEN-001": 2, "DATA-002": 1}
-        assert statistics.severities == {"HIGH": 2, "MEDIUM": 1}
+        said = [("VEN-001", "MEDIUM"), ("VEN-001", "HIGH"), ("VEN-001", "LOW"), ("DATA-002", "MEDIUM")]
+        statistics = gathered(*(error(*each) for each in said))
+        assert statistics.errors == {"VEN-001": 3, "DATA-002": 1}
+        assert statistics.worst_errors == {"VEN-001": "HIGH", "DATA-002": "MEDIUM"}
 
     def test_events_that_tell_nothing_are_counted_all_the_same(self) -> None:
         health = HealthStatusEvent(

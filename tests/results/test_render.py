@@ -185,6 +185,10 @@ class TestContent:
         ):  # fmt: skip
             assert expected in text
 
+    def test_an_error_is_as_bad_as_it_was_said_to_be_whatever_its_code_may_be(self) -> None:
+        text = " ".join(shown(summary(errors={"VEN-003": 2}, worst_errors={"VEN-003": "MEDIUM"}), 120).split())
+        assert "2 × VEN-003 unavailable MEDIUM" in text
+
     def test_an_error_says_what_it_was_about(self) -> None:
         about = {"RISK-006": "peg of weETH cannot be computed", "STRAT-006": "spot of binance:BTC is not known\nTrace"}
         text = " ".join(shown(summary(errors={"RISK-006": 1, "STRAT-006": 3}, first_errors=about), 120).split())

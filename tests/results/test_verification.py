@@ -39,7 +39,7 @@ def _other(field: str, value: Any) -> Any:
     if isinstance(value, list):
         return [*value, "x"]
     if isinstance(value, dict):
-        return {**value, "x": "y" if field == "first_errors" else 1}
+        return {**value, "x": "y" if field in ("first_errors", "worst_errors") else 1}
     return value + 1
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from basis_actors.errors import Severity
 from basis_actors.messages.events import (
     EVENT_TYPES,
     AtomicOperationGroupEvent,
@@ -28,6 +29,7 @@ from basis_actors.results.recurring import Recurring
 
 __all__ = ["RunStatistics"]
 
+_FROM_MILD_TO_GRAVE: Final = tuple(Severity)
 _IDLE_KINDS: Final = ("BaseToken", "Margin", "Funding", "Payable")
 _NO_TIME: Final = timedelta(0)
 _HOUR: Final = timedelta(hours=1)
@@ -57,8 +59,8 @@ class RunStatistics:
         """SystemErrorEvents by code."""
         self.first_errors: dict[str, str] = {}
         """Message of the first SystemErrorEvent of each code."""
-        self.severities: Counter[str] = Counter()
-        """SystemErrorEvents by severity."""
+        self.worst_errors: dict[str, str] = {}
+        """Worst severity of the SystemErrorEvents of each code."""
         self.criticals: Counter[str] = Counter()
         """Those of severity CRITICAL, by code."""
         self.decisions: Counter[str] = Counter()
@@ -279,7 +281,8 @@ class RunStatistics:
     def _error(self, error: SystemErrorEvent) -> None:
         self.errors[error.error_code] += 1
         self.first_errors.setdefault(error.error_code, error.message)
-        self.severities[error.severity] += 1
+        known = self.worst_errors.get(error.error_code, error.severity)
+        self.worst_errors[error.error_code] = max(known, error.severity, key=_FROM_MILD_TO_GRAVE.index)
         if error.severity == "CRITICAL":
             self.criticals[error.error_code] += 1
 

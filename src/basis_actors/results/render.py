@@ -14,7 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from basis_actors.errors import REGISTRY
+from basis_actors.errors import REGISTRY, Severity
 from basis_actors.results.summary import RunSummary, too_short_to_annualise
 
 __all__ = ["format_amount", "print_place", "print_summary", "render_summary", "summary_json"]
@@ -291,9 +291,11 @@ def _note(title: str, lines: Iterable[Text]) -> RenderableType:
 def _error_line(summary: RunSummary, code: str) -> Text:
     """How often, what the code means, and what it was about."""
     count, row, message = summary.errors[code], REGISTRY.get(code), summary.first_errors.get(code)
-    line = Text(f"{count:,} × {code}", style="red" if row is None else _SEVERITY_STYLE[row.severity.value])
+    worst = summary.worst_errors.get(code, Severity.CRITICAL if row is None else row.severity)
+    line = Text(f"{count:,} × {code}", style=_SEVERITY_STYLE.get(worst, "red"))
     if row is not None:
-        line.append_text(Text.assemble(f" {row.meaning} ", (row.severity.value, "dim")))
+        line.append(f" {row.meaning}")
+    line.append_text(Text.assemble(" ", (worst, "dim")))
     if message is not None:
         line.append_text(Text.assemble((": " if count == 1 else ": first ", "dim"), message.partition("\n")[0]))
     return line

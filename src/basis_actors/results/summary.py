@@ -137,6 +137,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     errors: Annotated[dict[str, int], _about("System errors by code.")]
     error_count: Annotated[int, _about("System errors.")]
     first_errors: Annotated[dict[str, str], _about("Message of the first system error of each code.")] = {}
+    worst_errors: Annotated[dict[str, str], _about("Worst severity of the system errors of each code.")] = {}
 
     data_origin: Annotated[str, _about("Where the market came from.")]
     synthetic_seed: Annotated[int | None, _about("Seed of the synthetic market; null for real data.")]
@@ -209,6 +210,7 @@ def summarise(statistics: RunStatistics, context: RunContext) -> RunSummary:
         errors=dict(sorted(statistics.errors.items())),
         error_count=statistics.errors.total(),
         first_errors=dict(sorted(statistics.first_errors.items())),
+        worst_errors=dict(sorted(statistics.worst_errors.items())),
         data_origin=context.data_origin,
         synthetic_seed=context.synthetic_seed,
         data_gaps=dict(context.data_gaps),
