@@ -86,12 +86,14 @@ class Redactor:
             return True
         for value in values:
             kind = type(value)
+            if kind in _PLAIN:
+                continue
             if kind is str:
                 clean = value in self._clean or self._string(value, "") is value
             elif kind is dict:
                 clean = self._safe_names.issuperset(value) and self.is_clean(value.values())
             else:
-                clean = kind in _PLAIN or ((kind is tuple or kind is list) and self.is_clean(value))
+                clean = (kind is tuple or kind is list) and (not value or self.is_clean(value))
             if not clean:
                 return False
         return True
