@@ -58,9 +58,10 @@ class LossMarks:
             self._day, self._opening = day, self._growth.growth
         self._valued = not view.valuation.unpriced
         self._growth.take(view, valued=self._valued)
+        if self._store is None:
+            return
         # The journal tells the next process of no money of the owner that was booked, so it is not to be in no mark.
-        flows = any(settlement.source in OWNERS_FLOWS for settlement in view.settlements)
-        if self._store is not None and (flows or view.trigger is Trigger.TICK):
+        if view.trigger is Trigger.TICK or any(settlement.source in OWNERS_FLOWS for settlement in view.settlements):
             self._store.write(_FILE, msgspec.json.encode(self._record(day)))
 
     @property

@@ -5,11 +5,9 @@ A hedge whose legs are marked at different times shows gains and losses that nob
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from msgspec.structs import replace
 
-from basis_actors.finance.keys import REWARD_TOKENS, LedgerKey, parse_key, perp_key
+from basis_actors.finance.keys import REWARD_TOKENS, parse_key, perp_key
 from basis_actors.finance.valuation import share_class_prices, value_book
 from basis_actors.messages.book import PositionsView
 from basis_actors.messages.market import MarketState
@@ -24,29 +22,19 @@ def equity_of_one_moment(book: PositionsView, currency: str) -> tuple[float, boo
     mark of a perpetual; where there is nothing fresh, at its last price. Staking rates stand still while they are old
     and only ever grow, so they make no peak. Reward tokens are waited for by no limit.
     """
-    market = book.tick.market
-    marks = tuple(_old_marks(book))
-    assets = [asset for asset in market.stale_prices if asset in book.valuation.deltas and asset not in REWARD_TOKENS]
-    if not marks and not assets:
+    if book.valuation.fresh:
         return book.valuation.equity, True
+    market = book.tick.market
+    assets = [asset for asset in market.stale_prices if asset in book.valuation.deltas and asset not in REWARD_TOKENS]
     perps = dict(market.perps)
-    for info in marks:
+    for info in map(parse_key, book.entries):
         assert info.perp is not None
-        price = _price(market, info.asset)
-        if price is not None and info.perp in perps:
-            perps[info.perp] = replace(perps[info.perp], mark=price)
+        quote, price = perps.get(info.perp), _price(market, info.asset)
+        if quote is not None and not quote.mark_fresh and price is not None:
+            perps[info.perp] = replace(quote, mark=price)
     now = {asset: price for asset in assets if (price := _price(market, asset)) is not None}
     then = replace(market, perps=perps, prices={**market.prices, **now})
     return value_book(book.positions, book.entries, then, share_class_prices(then, currency)).equity, False
-
-
-def _old_marks(book: PositionsView) -> Iterator[LedgerKey]:
-    perps = book.tick.market.perps
-    for key in book.entries:
-        info = parse_key(key)
-        quote = perps.get(info.perp or "")
-        if quote is None or not quote.mark_fresh:
-            yield info
 
 
 def _price(market: MarketState, asset: str) -> float | None:

@@ -51,6 +51,7 @@ def value_book(
     unpriced_rewards: list[str] = []
     equity = 0.0
     unrealized = 0.0
+    fresh = True
     perps, staked = market.perps, market.staking
     for key, amount in positions.items():
         if amount == 0.0:
@@ -71,6 +72,8 @@ def value_book(
             assert info.perp is not None
             quote = perps.get(info.perp)
             delta = 0.0
+            if quote is None or not quote.mark_fresh:
+                fresh = False
             if quote is not None and quote.mark is not None:
                 delta = contract.exposure(amount, quote.mark)
                 unit = prices.get(info.paid_in)
@@ -83,4 +86,7 @@ def value_book(
         values[key] = worth
         equity += worth
         deltas[asset] = deltas.get(asset, 0.0) + delta
-    return Valuation(values, deltas, equity, unrealized, tuple(unpriced), tuple(unpriced_rewards))
+    for asset in market.stale_prices:
+        if asset in deltas and asset not in REWARD_TOKENS:
+            fresh = False
+    return Valuation(values, deltas, equity, unrealized, tuple(unpriced), tuple(unpriced_rewards), fresh)

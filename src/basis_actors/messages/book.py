@@ -92,6 +92,8 @@ class Valuation(msgspec.Struct, frozen=True):
     """Non-zero keys without a known price, reward tokens apart; they count as 0."""
     unpriced_rewards: tuple[str, ...] = ()
     """Non-zero keys of reward tokens without a known price; they count as 0, and no limit waits for them."""
+    fresh: bool = True
+    """Whether every price in it is within its staleness limit. Reward tokens are waited for by no limit."""
 
 
 class PositionsView(msgspec.Struct, frozen=True):
