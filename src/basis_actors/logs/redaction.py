@@ -82,8 +82,6 @@ class Redactor:
 
     def is_clean(self, values: Collection[Any]) -> bool:
         """Whether certainly none of them hides anything, whatever its name. Nearly all that is logged is such."""
-        if _PLAIN.issuperset(map(type, values)):
-            return True
         for value in values:
             kind = type(value)
             if kind in _PLAIN:
@@ -93,7 +91,7 @@ class Redactor:
             elif kind is dict:
                 clean = self._safe_names.issuperset(value) and self.is_clean(value.values())
             else:
-                clean = (kind is tuple or kind is list) and (not value or self.is_clean(value))
+                clean = (kind is tuple or kind is list) and self.is_clean(value)
             if not clean:
                 return False
         return True
