@@ -57,12 +57,13 @@ class TimerQueue:
 
     def fire_next(self) -> None:
         """Fire the earliest pending timer, whatever the time is."""
-        if self.next_time() is None:
-            return
-        timer = heapq.heappop(self._heap)[2]
-        fire, timer.fire = timer.fire, None
-        if fire is not None:
-            fire()
+        heap = self._heap
+        while heap:
+            timer = heapq.heappop(heap)[2]
+            fire, timer.fire = timer.fire, None
+            if fire is not None:
+                fire()
+                return
 
     def cancel_ordinary(self, owner: object = None) -> None:
         """Cancel the ordinary timers of one owner, or of all."""
