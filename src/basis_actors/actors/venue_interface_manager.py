@@ -58,8 +58,8 @@ class VenueInterfaceManager(Actor):
         merged: list[Settlement] = []
         bound: dict[str, float] = {}
         for domain in self._domains:
-            merged.extend(waiting[domain].settlements)
-            bound.update(waiting[domain].bound)
+            merged += waiting[domain].settlements
+            bound |= waiting[domain].bound
         if len(merged) > 1:
             merged = _by_time(merged)
         self._settled = {}

@@ -92,6 +92,8 @@ class HedgeMoves(ABC):
 
     def empty_purses(self) -> Found | None:
         """What has arrived in a funding purse margins nothing until it is moved to where the leg is."""
+        if not self._book.purses:
+            return None
         orders = self._purse_moves("margin")
         return (
             Found("rebalance", "transfer", "cash in funding purses is moved to the margin", orders) if orders else None
