@@ -63,3 +63,8 @@ def test_old_prices_of_what_is_not_held_and_of_rewards_do_not_matter() -> None:
     state = market(44_000.0, 44_000.0, 44_000.0)
     state = replace(state, stale_prices=("ETH", "EIGEN", "oracle:WETH"))
     assert equity_of_one_moment(view(state, {SPOT: 1.0, "wallet:BaseToken:EIGEN": 5.0}), "USDT")[1]
+
+
+def test_a_perpetual_that_nobody_quotes_is_not_fresh() -> None:
+    state = replace(market(44_000.0, 44_000.0, 44_000.0), perps={})
+    assert equity_of_one_moment(view(state), "USDT") == (pytest.approx(94_000.0), False)
