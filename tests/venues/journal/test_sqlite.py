@@ -136,7 +136,43 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "orders that are none": (say("UPDATE groups SET orders = '[1]'"), "Expected `object`"),
     "no name": (say("DELETE FROM journal"), "it has 0 names where one was expected"),
     "two names": (say("INSERT INTO journal VALUES ('other', 3)"), "it has 2 names where one was expected"),
-    "a table gone": (say("DROP TABLE fills"), "no such table: fills"),
+    "a table gone": (say("DROP TABLE fills"), "fills is not as it was made: nothing is there, CREATE TABLE fills"),
+    "no transitions": (say("DROP TABLE transitions"), "transitions is not as it was made: nothing is there"),
+    "a column more": (say("ALTER TABLE intents ADD note TEXT"), "intents is not as it was made: .*note TEXT"),
+    "a trigger": (
+        say("CREATE TRIGGER t AFTER INSERT ON intents BEGIN DELETE FROM intents; END"),
+        "t is not as it was made: CREATE TRIGGER .* nothing was expected",
+    ),
+    "processes before the first": (say("UPDATE journal SET incarnation = -3"), "table journal.*Expected `int` >= 0"),
+    "a word for a count": (say("UPDATE journal SET incarnation = 'one'"), "table journal.*Expected `int`, got `str`"),
+    "an empty name": (say("UPDATE journal SET deployment = ''"), "table journal.*of length >= 1"),
+    "filled with no number": (say("UPDATE intents SET filled = 'NaN'"), "'NaN' filled: .*from 0 on was expected"),
+    "filled with less than nothing": (say("UPDATE intents SET filled = '-1'"), "'-1' filled: .*from 0 on was expected"),
+    "more filled than was noted": (
+        say("UPDATE intents SET filled = '0.1'"),
+        "'0.1'.* and its last transition is .*'0'",
+    ),
+    "a word for a time": (say("UPDATE intents SET changed_ns = 'now'"), "table intents.*Expected `int`, got `str`"),
+    "bytes for words": (say("UPDATE intents SET evidence = x'00ff'"), "table intents.*Expected `str`, got `bytes`"),
+    "another id": (say("UPDATE intents SET client_id = 'z' WHERE client_id = 'c1'"), "intent 'z' .* calls itself c1"),
+    "one intent twice": (
+        say("UPDATE intents SET intent = (SELECT intent FROM intents WHERE client_id = 'c2') WHERE client_id = 'c1'"),
+        "intent 'c1' .* calls itself c2",
+    ),
+    "an intent gone": (say("DELETE FROM intents WHERE client_id = 'c1'"), "transitions are .* that are not: c1"),
+    "a process to come": (
+        say("""UPDATE intents SET intent = replace(intent, '"incarnation":1', '"incarnation":9')"""),
+        "process 9 wrote it, 1 to 2 were there",
+    ),
+    "an amount that is none": (
+        say("""UPDATE intents SET intent = replace(intent, '"0.10"', '"NaN"')"""),
+        "intent 'c0' .*amount is NaN",
+    ),
+    "a trade of no amount": (say("""UPDATE fills SET fill = replace(fill, '"0.1"', '"NaN"')"""), "amount is NaN"),
+    "a group of no process": (say("UPDATE groups SET incarnation = 'x'"), "table groups.*Expected `int`, got `str`"),
+    "a group of other orders": (say("UPDATE groups SET group_id = 'g'"), "group 'g' has orders that are not its own"),
+    "held before the first row": (say("UPDATE held SET fills = -1"), "table held.*Expected `int` >= 0"),
+    "held after the last row": (say("UPDATE held SET fills = 7"), r"binance held .*\[7, 0, 20\] .*\[1, 0, 20\]"),
 }
 
 
@@ -147,11 +183,14 @@ async def test_a_damaged_journal_is_refused(path: Path, damage: str) -> None:
         await written.intend(intent(f"c{number}"))
     await written.expect("bybit", incoming("op"))
     await written.begin_group("group", legs("group"))
+    await written.keep("binance", held(5, USDT=1.5))
+    await written.book_fill("binance", fill("t1"))
     written.close()
     apply, text = DAMAGES[damage]
     apply(path)
-    with pytest.raises(BasisError, match=f"ENGINE-004: order journal .*journal.db cannot be opened: .*({text})"):
-        SqliteJournal(path)
+    for _ in range(2):
+        with pytest.raises(BasisError, match=f"ENGINE-004: order journal .*journal.db cannot be opened: .*({text})"):
+            SqliteJournal(path)
 
 
 async def test_one_in_which_nobody_has_kept_what_accounts_hold_is_gone_on_with(path: Path) -> None:

@@ -25,7 +25,7 @@ from basis_actors.messages.exchange import Payment, VenueFill
 from basis_actors.messages.journal import Intent, IntentState, JournalEntry, LastHeld, Remembered
 from basis_actors.messages.orders import Order
 from basis_actors.venues.journal.memory import JournalBook
-from basis_actors.venues.journal.reading import UNREADABLE, read_book
+from basis_actors.venues.journal.reading import UNREADABLE, name_of, read_book
 from basis_actors.venues.journal.tables import (
     HELD,
     SCHEMA,
@@ -277,12 +277,10 @@ class SqliteJournal:
             )
         # A journal without it is one that nobody has kept what an account holds in.
         connection.execute(HELD)
-        connection.execute("UPDATE journal SET incarnation = incarnation + 1")
-        rows = connection.execute("SELECT deployment, incarnation FROM journal").fetchall()
-        if len(rows) != 1:
-            raise ValueError(f"it has {len(rows)} names where one was expected")
-        deployment, incarnation = rows[0]
-        return deployment, read_book(connection, incarnation)
+        deployment, before = name_of(connection)
+        book = read_book(connection, before + 1)
+        connection.execute("UPDATE journal SET incarnation = ?", (book.incarnation,))
+        return deployment, book
 
     def _lost(self, what: str) -> BasisError:
         return BasisError(
