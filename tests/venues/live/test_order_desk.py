@@ -484,6 +484,33 @@ class TestOfAnEarlierProcess:
         ((code, text),) = book.errors()
         assert (code, "(theirs), which is not ours; it is left alone" in text) == ("VEN-007", True)
 
+    async def test_an_open_order_of_ours_that_a_restored_journal_lacks_is_cancelled(self, book: Book) -> None:
+        copied = deepcopy(book.journal)
+        await book.execute(limit(book))
+        await book.exchange.fill_resting(book.journal.entries[-1].intent.client_id, "0.3")
+        book.journal = copied
+        book.kill()
+        await book.start()
+        assert not book.exchange.resting
+        await book.settle()
+        assert book.positions["binance:BaseToken:BTC"] == pytest.approx(0.3)
+        await book.agrees()
+        ((code, text),) = book.errors()
+        assert (code, "which nobody waits for any more; it is cancelled" in text) == ("VEN-002", True)
+
+    async def test_nothing_is_traded_before_an_open_order_that_a_restored_journal_lacks_is_cancelled(
+        self, book: Book
+    ) -> None:
+        copied = deepcopy(book.journal)
+        await book.execute(limit(book))
+        book.journal = copied
+        book.kill()
+        book.api.next("cancel", be_away)
+        with pytest.raises(Transient, match="VEN-003: cannot be reached"):
+            await book.start()
+        await book.start()
+        assert not book.exchange.resting
+
     async def test_trades_of_an_order_that_is_known_are_no_trace_of_another(self, book: Book) -> None:
         await book.execute(short(book, 0.3))
         book.api.next("place", lose_the_request)

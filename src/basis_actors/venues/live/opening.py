@@ -41,12 +41,23 @@ class Opening:
             text = f"{entry.intent.client_id} of an earlier process is {ended.state}: {ended.evidence}"
             operation_id = entry.intent.order.operation_id
             parts.findings.error(parts.clock.now(), "VEN-002", text, operation_id, passes=True)
-        for order in await parts.api.open_orders():
-            if not is_ours(parts.journal.deployment, order.client_id):
-                text = f"{venue} has an open order {order.venue_order_id} in {order.pair} ({order.client_id}), which"
-                parts.findings.error(parts.clock.now(), "VEN-007", f"{text} is not ours; it is left alone")
+        await self._see_to_what_is_open()
         if parts.terms.keeps_stops:
             await parts.stop_book.survey()
+
+    async def _see_to_what_is_open(self) -> None:
+        """Leave orders of others alone, and end those of ours that nobody waits for: the journal has lost them, as one
+        does that was restored from a copy, or has written them off."""
+        parts, venue = self._parts, self._parts.terms.venue
+        awaited = {entry.intent.client_id for entry in await parts.journal.unresolved(venue)}
+        for order in await parts.api.open_orders():
+            text = f"{venue} has an open order {order.venue_order_id} in {order.pair} ({order.client_id})"
+            if not is_ours(parts.journal.deployment, order.client_id):
+                parts.findings.error(parts.clock.now(), "VEN-007", f"{text}, which is not ours; it is left alone")
+            elif order.client_id not in awaited:
+                await parts.api.cancel(order.pair, order.client_id)
+                text = f"{text} of an earlier process, which nobody waits for any more; it is cancelled"
+                parts.findings.error(parts.clock.now(), "VEN-002", text, passes=True)
 
     async def open(self) -> tuple[tuple[Settlement, ...], tuple[BracketRecalled, ...]]:
         """Begin the ledger with what the account holds; or, where that is not what it held when it was last known and
