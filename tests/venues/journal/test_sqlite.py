@@ -261,6 +261,20 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         SqliteJournal(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("link", "text"),
+    [(Path.symlink_to, "Too many levels of symbolic links"), (Path.hardlink_to, "it has 2 names in the file system")],
+)
+def test_a_journal_under_a_second_name_is_refused(
+    path: Path, journal: SqliteJournal, link: Callable[[Path, Path], None], text: str
+) -> None:
+    """It would be another process's: the lock of a state directory is for what is in it."""
+    other = path.with_name("other.db")
+    link(other, path)
+    with pytest.raises(BasisError, match=f"ENGINE-004: order journal .*other.db cannot be opened: .*{text}"):
+        SqliteJournal(other)
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of a quarter of a megabyte."""

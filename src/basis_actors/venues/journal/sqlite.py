@@ -62,7 +62,14 @@ class SqliteJournal:
             if used and not path.exists():
                 raise self._lost("is gone")
             # The file holds orders and amounts; nobody else has to read them.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            links = os.fstat(descriptor).st_nlink
+            os.close(descriptor)
+            if links != 1:
+                # SQLite keeps what is not in the file yet under one of them: https://www.sqlite.org/howtocorrupt.html
+                raise ValueError(
+                    f"it has {links} names in the file system, one was expected: copy it, and link nothing to it"
+                )
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._deployment, self._book = self._take_over()
