@@ -115,6 +115,15 @@ def overwrite(path: Path, at: int, content: bytes) -> None:
         file.write(content)
 
 
+def replace_bytes(old: bytes, new: bytes) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        content = path.read_bytes()
+        assert content.count(old) == 1
+        path.write_bytes(content.replace(old, new))
+
+    return damage
+
+
 def say(statement: str) -> Callable[[Path], None]:
     def damage(path: Path) -> None:
         with sqlite3.connect(path) as rows:
@@ -128,6 +137,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "no database": (lambda path: overwrite(path, 0, b"nonsense" * 20), "file is not a database"),
     "a page of zeros": (lambda path: overwrite(path, 4096, bytes(4096)), "malformed|damaged"),
     "cut off": (lambda path: os.truncate(path, 3 * 4096), "malformed|damaged"),
+    # A key of the index, with the header of its record and the row that it leads to.
+    "an index without a row": (
+        replace_bytes(b"\x03\x13\x01c19\x14", b"\x03\x13\x01c1:\x14"),
+        "it is damaged: row 20 missing from index",
+    ),
     "an unknown state": (say("UPDATE intents SET state = 'lost'"), "'lost' is not a valid IntentState"),
     "no number": (say("UPDATE intents SET filled = 'much'"), "intent .c0. cannot be read, with .much. filled"),
     "half an intent": (say("UPDATE intents SET intent = substr(intent, 1, 40)"), "Input data was truncated"),
