@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -205,6 +206,27 @@ async def test_a_damaged_journal_is_refused(path: Path, damage: str) -> None:
     for _ in range(2):
         with pytest.raises(BasisError, match=f"ENGINE-004: order journal .*journal.db cannot be opened: .*({text})"):
             SqliteJournal(path)
+
+
+async def test_a_copy_that_is_brought_back_beside_the_log_of_another_is_refused(path: Path) -> None:
+    copy, log = path.with_name("copy"), path.with_name(f"{path.name}-wal")
+    for process in range(3):
+        journal = SqliteJournal(path)
+        for number in range(20):
+            await journal.intend(intent(f"c{process}-{number}"))
+        left = log.read_bytes()
+        journal.close()
+        if process == 0:
+            shutil.copy(path, copy)
+    shutil.copy(copy, path)
+    log.write_bytes(left)
+    with pytest.raises(BasisError, match=r"ENGINE-004: .* an intact copy, with no -wal beside it but that of the copy"):
+        SqliteJournal(path)
+    log.unlink(missing_ok=True)
+    shutil.copy(copy, path)
+    after = SqliteJournal(path)
+    assert [entry.intent.client_id for entry in after.entries] == [f"c0-{number}" for number in range(20)]
+    after.close()
 
 
 async def test_one_in_which_nobody_has_kept_what_accounts_hold_is_gone_on_with(path: Path) -> None:

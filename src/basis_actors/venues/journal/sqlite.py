@@ -293,14 +293,15 @@ class SqliteJournal:
         return BasisError(
             "ENGINE-004",
             f"order journal {self._path} {what}, and an earlier process has traded with this state directory: nobody"
-            " knows what it sent. Bring the file back from a copy; or see to it that nothing is open at the exchanges,"
-            " and begin with another --state directory",
+            " knows what it sent. Bring the file back from a copy, with no -wal beside it but that of the copy; or see"
+            " to it that nothing is open at the exchanges, and begin with another --state directory",
         )
 
     def _require_whole(self) -> None:
         """Raises ValueError for a file whose pages do not hang together: half a journal is worse than none. With an
         index that lacks a row, what becomes of its intent would be written nowhere, and no error say so."""
-        findings = [row[0] for row in self._connection.execute("PRAGMA integrity_check(3)")]
+        rows = self._connection.execute("PRAGMA integrity_check(3)").fetchall()
+        findings = [line for (text,) in rows for line in text.splitlines()]
         if findings != ["ok"]:
             raise ValueError(f"it is damaged: {'; '.join(findings)}")
 
@@ -312,7 +313,7 @@ class SqliteJournal:
         except named as error:
             raise make(
                 f"order journal {self._path} cannot be {what}: {error}; nothing is sent without it: free space, make"
-                " its folder writable, or bring back an intact copy",
+                " its folder writable, or bring back an intact copy, with no -wal beside it but that of the copy",
                 error,
             ) from error
 
