@@ -117,6 +117,7 @@ def test_what_must_hold_holds(mode: str) -> None:
         ("btc_basis", 196),  # something is traded while the ledger begins
         ("btc_basis", 2360),  # the kill comes between the word that a group is in two parts and the write of the event
         ("btc_basis", 2552),  # a person lets trading go on while a process that began killed still starts
+        ("btc_basis", 20117),  # the kill comes right after an exchange has said late what became of a leg
         ("usdt_market_neutral", 344),  # somebody else buys back a short while only what reduces may be sent
         ("usdt_market_neutral", 534),  # a book is to be closed of which half of the hedge is gone
     ],

@@ -17,7 +17,6 @@ from basis_actors.logs.directory import LogDirectoryManager
 from basis_actors.logs.domain_event_logger import DomainEventLogger
 from basis_actors.logs.wall_clock import fixed_clock
 from basis_actors.messages.book import BookView, PositionsView
-from basis_actors.messages.commands import OrderDecided
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.safety import BookClosed, OrdersUndecided
 from basis_actors.ports import OrderJournal, VenueClient
@@ -54,15 +53,14 @@ class Setting:
 
 
 class Watcher(Actor):
-    """Keeps every view of the book, the last one of the ledger, whether a book that was to be closed is, and which
-    orders an exchange that hung has said of late what became of them."""
+    """Keeps every view of the book, the last one of the ledger, whether a book that was to be closed is, and when
+    exchanges owed an answer."""
 
     def __init__(self) -> None:
         super().__init__("watcher")
         self.views: list[BookView] = []
         self.ledger: dict[str, float] = {}
         self.closed = False
-        self.decided_late: set[str] = set()
         self.halts: list[tuple[str, int, int | None]] = []
 
     @on(OrdersUndecided)
@@ -74,11 +72,6 @@ class Watcher(Actor):
             halts.append((left.domain, self.now, None))
         elif begun is not None and left.problem is None:
             halts[begun] = (left.domain, halts[begun][1], self.now)
-
-    @on(OrderDecided)
-    def note_decided(self, decided: OrderDecided) -> None:
-        """Keep which."""
-        self.decided_late.add(decided.operation_id)
 
     @on(BookClosed)
     def note_closed(self, _closed: BookClosed) -> None:
@@ -111,8 +104,6 @@ class Ended:
     ended_ns: int
     revoked: list[tuple[str, int, int]]
     """Where its keys were revoked, from when on and until when."""
-    decided_late: set[str]
-    """Operations of which it did not know in time what became of them, and found out."""
     halts: list[tuple[str, int, int | None]]
     """Exchanges that had to say something first, since when and until when; None for those that did not."""
 
@@ -286,7 +277,6 @@ class Story:
             process.watcher.closed,
             bus.clock.now(),
             revoked,
-            process.watcher.decided_late,
             process.watcher.halts,
         )
 

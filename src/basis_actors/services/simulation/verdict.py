@@ -183,8 +183,6 @@ def _was_handed_on(story: Story, incarnation: int, orders: Sequence[Order]) -> b
     `_hedged` sees to: it has said so or learnt late what became of a leg, or an exchange has refused the order that it
     took and the log is lost."""
     legs = tuple(order.operation_id for order in orders)
-    if any(name.startswith(legs) for name in story.ended[incarnation - 1].decided_late):
-        return True
     mending = legs[1:] if only_reduces(orders) else tuple(f"{leg}-unwind" for leg in legs)
     later = tuple(f"{leg}-{what}-{incarnation}-" for leg in legs for what in ("undone", "finished"))
     for entry in story.journal.entries:
@@ -193,8 +191,13 @@ def _was_handed_on(story: Story, incarnation: int, orders: Sequence[Order]) -> b
             return True
     for number in range(incarnation - 1, len(story.ended)):
         for said in _errors_said(story.ended[number].run_dir):
+            if said.operation_id is None or not said.operation_id.startswith(legs):
+                continue
+            is_own = number == incarnation - 1
             mends = said.event.startswith(f"group {orders[0].atomic_group_id} of an earlier process")
-            if said.error_code == "EXEC-006" and said.operation_id in legs and (mends or number == incarnation - 1):
+            if said.error_code == "EXEC-006" and said.operation_id in legs and (mends or is_own):
+                return True
+            if said.error_code == "VEN-002" and is_own and " after all" in said.event:
                 return True
     return False
 
