@@ -406,6 +406,33 @@ async def test_a_kill_that_cannot_be_written_down_stops_trading_all_the_same_and
         assert [event.error_code for event in room.log.of(SystemErrorEvent)] == ["RISK-008", "ENGINE-004"]
 
 
+async def test_a_latch_that_could_not_be_written_down_is_once_the_disk_takes_it(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus:
+        room.store.broken = True
+        await room.kill()
+        await room.bus.advance(3 * CONFIG.heartbeat_seconds)
+        again = await room.kill()
+        assert "the latch is not on disk" in (again.refusal or "")
+        assert "the latch is not on disk" in again.status.unwritable[0]
+        room.store.broken = False
+        await room.bus.advance(CONFIG.heartbeat_seconds)
+        assert latched(room.store).state is TradingState.KILLED
+        status = (await room.kill()).status
+        assert status.unwritable == ()
+        said = [event.message for event in room.log.of(SystemErrorEvent) if "on disk" in event.message]
+        assert [text.partition(",")[0] for text in said] == ["the latch is not on disk", "the latch is on disk again"]
+
+
+async def test_a_latch_that_could_not_be_written_down_is_when_the_process_ends(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus:
+        room.store.broken = True
+        await room.kill()
+        room.store.broken = False
+    assert latched(room.store).state is TradingState.KILLED
+
+
 # By itself
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from basis_actors.actors.latch_effects import TRADERS, commands_of, phase_of, severity_of_latch, unclosed, wording
 from basis_actors.actors.latch_file import killed_for, read_latch, write_latch
-from basis_actors.actors.reporting import STOPPED_CODE, error_event
+from basis_actors.actors.reporting import STATE_CODE, STOPPED_CODE, error_event
 from basis_actors.actors.standstill import Standstill
 from basis_actors.actors.status_board import StatusBoard
 from basis_actors.actors.stop_causes import StopCause, StopCauses
@@ -91,6 +91,8 @@ class KillSwitch(Actor):
         """What it was before somebody killed the process."""
         self._to_level = False
         """Whether it has become known late what became of an order."""
+        self._unkept: str | None = None
+        """Why the latch is not on disk as it is; None where it is."""
         self._why_open: str | None = None
         """Why nothing is closed that is to be, as was said last."""
 
@@ -107,6 +109,11 @@ class KillSwitch(Actor):
             self._say(f"the process begins {wording(self._latch)}", severity_of_latch(self._latch))
             self._show()
         self._set_timer(0.0)
+
+    def post_stop(self) -> None:
+        """What is not on disk is lost from now on."""
+        if self._unkept is not None:
+            self._write()
 
     # Questions
 
@@ -128,7 +135,7 @@ class KillSwitch(Actor):
         latch = self._latch
         outlasts = latch.until_closed and not command.until_closed
         if latch.state is TradingState.KILLED and not outlasts and (latch.flatten or not command.flatten):
-            return SwitchAnswer(self._status())
+            return SwitchAnswer(self._status(), None if self._unkept is None else self._write())
         self._before = latch
         killed = Latch(
             state=TradingState.KILLED,
@@ -168,6 +175,7 @@ class KillSwitch(Actor):
             write_latch(self._store, latch)
         except BasisError as error:
             return SwitchAnswer(self._status(), str(error))
+        self._note_kept(None)
         self._latch, self._causes.mismatches = latch, latch.mismatches
         self._board.see_resumption()
         for actor in TRADERS:
@@ -273,6 +281,8 @@ class KillSwitch(Actor):
             if not self._standstill.is_asked(domain):
                 self.tell(f"venue_{domain}", LookAgain())
         self._look()
+        if self._unkept is not None:
+            self._write()
         self._set_timer(self._config.heartbeat_seconds)
 
     @on(TradingStatus)
@@ -388,15 +398,27 @@ class KillSwitch(Actor):
 
     def _keep(self, latch: Latch) -> str | None:
         self._latch = latch
+        return self._write()
+
+    def _write(self) -> str | None:
+        """Write the latch down; one that cannot be is tried again with each heartbeat. Returns what kept it from it."""
         try:
-            write_latch(self._store, latch)
+            write_latch(self._store, self._latch)
         except BasisError as error:
-            text = (
-                f"the latch is not on disk, a process that comes after this one would not know of it: {error.message}"
-            )
-            self.log(error_event(utc_from_ns(self.now), self.name, error.code, text))
-            return f"{error.code}: {text}"
+            text = "the latch is not on disk, a process that comes after this one would not know of it"
+            self._note_kept(f"{text}: {error.message}", error.code)
+            return f"{error.code}: {self._unkept}"
+        self._note_kept(None)
         return None
+
+    def _note_kept(self, problem: str | None, code: str = STATE_CODE) -> None:
+        """Say once that the latch is not on disk, and once that it is."""
+        if problem == self._unkept:
+            return
+        self._unkept = problem
+        self.publish(StateUnwritable("latch", problem))
+        text = problem or "the latch is on disk again"
+        self.log(error_event(utc_from_ns(self.now), self.name, code, text, passes=problem is None))
 
     def _set_timer(self, seconds: float) -> None:
         self.after(self.span(seconds) / NS_PER_SECOND, Beat(), new_cause=Cause("heartbeat"))

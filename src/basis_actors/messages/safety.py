@@ -267,7 +267,7 @@ class StateUnwritable(msgspec.Struct, frozen=True, gc=False):
     """What has to be on disk before an order is sent cannot be written or is lost, or is all right again."""
 
     what: str
-    """What it is: `order journal`, `losses`, `state directory`, `event log`, `log directory`."""
+    """What it is: `order journal`, `losses`, `latch`, `state directory`, `event log`, `log directory`."""
     problem: str | None
     """None once it can be written."""
 
