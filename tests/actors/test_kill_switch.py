@@ -32,6 +32,7 @@ from basis_actors.messages.safety import (
     AccountDoubted,
     AskPulse,
     BookClosed,
+    BookOneSided,
     BookStillOpen,
     CancelOrders,
     CloseBook,
@@ -457,6 +458,25 @@ async def test_risk_that_is_only_reported_stops_nothing(runtime: Runtimes) -> No
         assert (await room.tick(RiskLevel.CRITICAL)).state is TradingState.RUNNING
         await room.kill()
         assert (await room.resume()).refusal is None
+
+
+async def test_a_leg_that_stands_alone_since_a_kill_is_not_resumed_before_a_tick_has_assessed_risk(
+    runtime: Runtimes,
+) -> None:
+    """Neither by the process that a person has killed before, nor by the next one."""
+    room = Room(runtime)
+    async with room.bus:
+        await room.kill(flatten=True)
+        latch = await room.says(BookOneSided("group g1 of an earlier process stays one-sided"))
+        assert (latch.state, latch.flatten, latch.cause) == (TradingState.KILLED, True, "EXEC-006")
+        assert latched(room.store) == latch
+        assert "risk was not assessed yet" in ((await room.resume()).refusal or "")
+    room = Room(runtime, room.store)
+    async with room.bus:
+        assert "risk was not assessed yet" in ((await room.resume()).refusal or "")
+        await room.tick()
+        assert (await room.resume()).refusal is None
+        assert latched(room.store).cause is None
 
 
 def apart(place: str = "binance") -> LedgerCompared:

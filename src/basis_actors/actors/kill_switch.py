@@ -249,8 +249,12 @@ class KillSwitch(Actor):
 
     @on(BookOneSided)
     def see_one_sided(self, seen: BookOneSided) -> None:
-        """A leg that stands alone stops what adds risk, and is levelled before the market's next tick."""
-        self._stop(StopCause("EXEC-006", seen.reason, self.envelope.sender))
+        """A leg that stands alone stops what adds risk, and is levelled before the market's next tick. It is told once,
+        so that a latch which a person has set remembers it: no other evidence of it is left."""
+        cause = StopCause("EXEC-006", seen.reason, self.envelope.sender)
+        self._stop(cause)
+        if self._latch.cause is None:
+            self._keep(msgspec.structs.replace(self._latch, over=cause.code))
         self.tell("engine", LevelBook())
 
     @on(LedgerCompared)

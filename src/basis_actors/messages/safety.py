@@ -74,7 +74,8 @@ class Latch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     mismatches: tuple[int, ...] = ()
     """When ledger and venues disagreed lately, nanoseconds since the epoch."""
     over: str | None = None
-    """Code of what had stopped trading by itself when a person killed it; None where nothing had."""
+    """Code of what had stopped trading by itself when a person killed it, or of a leg that stands alone since; None
+    where there is neither."""
 
     @property
     def cause(self) -> str | None:
