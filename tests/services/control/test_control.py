@@ -495,6 +495,16 @@ def test_where_no_process_runs_the_next_one_is_killed(tmp_path: Path) -> None:
     assert latch_without_process(path, latch()) == closing, "a plain kill would leave the book half closed"
 
 
+def test_a_kill_where_no_process_runs_forgets_no_mismatch(tmp_path: Path) -> None:
+    moments = (1_704_067_200_000_000_000, 1_704_067_260_000_000_000)
+    running = Latch(state=TradingState.RUNNING, reason="r", who="kill_switch", since=NOW, mismatches=moments)
+    with StateDirectory(tmp_path, Holder.this_process("btc_basis", NOW)) as state:
+        write_latch(state, running)
+        path = state.path
+    assert latch_without_process(path, latch()).mismatches == moments
+    assert latch_left_behind(path, NOW).mismatches == moments
+
+
 def test_what_is_damaged_is_killed_by_somebody(tmp_path: Path) -> None:
     with StateDirectory(tmp_path, Holder.this_process("btc_basis", NOW)) as state:
         state.write(LATCH_FILE, GOOD[:-1])

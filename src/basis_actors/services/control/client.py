@@ -98,7 +98,8 @@ def latch_without_process(path: Path, latch: Latch) -> Latch:
         before = read_latch(state, latch.since)
         if before.state is TradingState.KILLED and before.flatten:
             return before
-        latch = replace(latch, reason=killed_for(latch.reason, before), over=before.cause)
+        reason = killed_for(latch.reason, before)
+        latch = replace(latch, reason=reason, over=before.cause, mismatches=before.mismatches)
         write_latch(state, latch)
         return latch
 
