@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from tests.actors.desk import NO_LIMITS, START, buy, desk, late, market, short, 
 from tests.actors.store import MemoryStore
 
 from basis_actors.actors.kill_switch import KillSwitch
-from basis_actors.actors.latch_file import LATCH_FILE
+from basis_actors.actors.latch_file import LATCH_FILE, write_latch
 from basis_actors.bus import BusFailed
 from basis_actors.bus.testkit import Probe, Runtimes
 from basis_actors.config import KillSwitchConfig
@@ -432,6 +433,17 @@ async def test_a_latch_that_could_not_be_written_down_is_when_the_process_ends(r
         await room.kill()
         room.store.broken = False
     assert latched(room.store).state is TradingState.KILLED
+
+
+async def test_a_kill_that_was_written_past_a_process_that_ends_is_not_written_over(runtime: Runtimes) -> None:
+    room = Room(runtime)
+    async with room.bus:
+        room.store.broken = True
+        stopped = await room.tick(RiskLevel.CRITICAL)
+        room.store.broken = False
+        killed = replace(stopped, state=TradingState.KILLED, since=stopped.since + timedelta(seconds=1.0))
+        write_latch(room.store, killed)
+    assert latched(room.store) == killed
 
 
 # By itself

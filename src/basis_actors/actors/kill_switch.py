@@ -111,8 +111,11 @@ class KillSwitch(Actor):
         self._set_timer(0.0)
 
     def post_stop(self) -> None:
-        """What is not on disk is lost from now on."""
-        if self._unkept is not None:
+        """What is not on disk is lost from now on. A kill that was written past this actor, at its end, stays."""
+        if self._unkept is None:
+            return
+        there = read_latch(self._store, utc_from_ns(self.now))
+        if there.state is not TradingState.KILLED or there.since <= self._latch.since:
             self._write()
 
     # Questions
