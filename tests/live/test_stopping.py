@@ -18,7 +18,7 @@ from basis_actors.data import SyntheticGenerator, write_dataset
 from basis_actors.data.stamps import DAY
 from basis_actors.errors import Rejected
 from basis_actors.messages.book import TickStarted
-from basis_actors.messages.commands import Kill
+from basis_actors.messages.commands import Kill, Resume
 from basis_actors.messages.execution import ExecutionHandshake, Settlement
 from basis_actors.messages.orders import Order
 from basis_actors.messages.safety import Latch, TradingState
@@ -181,6 +181,35 @@ def test_a_book_that_is_not_closed_in_time_fails_the_stop(
     assert "the ticks that it may take, were too few; the next process goes on closing it" in (summary.failure or "")
     assert list(live.left_open) == ["bybit:PerpPosition:BTC-PERP", "binance:BaseToken:BTC"]
     assert f"({listed(live.left_open)}): " in (summary.failure or "")
+
+
+def test_a_book_that_a_person_has_resumed_while_a_stop_closes_it_is_the_next_process_to_trade(
+    market_folder: Path, tmp_path: Path, state: StateDirectory
+) -> None:
+    class Resumed(Fails):
+        """Somebody lets trading go on when the first order that closes is refused."""
+
+        async def execute(self, order: Order) -> ExecutionHandshake:
+            assert live.bus is not None
+            if self._tick >= self._from:
+                live.bus.post("kill_switch", Resume("a person"))
+            return await super().execute(order)
+
+    def make(run: RunConfig, clock: VenueClock) -> list[VenueClient]:
+        found = simulated_venues(run, clock)
+        return [
+            Resumed(each, INVESTED - 1, hangs=False) if each.domain == "bybit" else each  # type: ignore[misc]
+            for each in found
+        ]
+
+    here = ready(market_folder, tmp_path)
+    live = LiveRun(here, on_paper(here, PACE, make)._replace(state=state), flattens=True)
+    summary = stopped(live)
+    assert summary.failure == (
+        f"RISK-008: the book was to be closed, and is not ({listed(live.left_open)}): a person has resumed trading"
+        " meanwhile, so closing ended there, and the next process trades"
+    )
+    assert left(state).state is TradingState.RUNNING
 
 
 @pytest.mark.parametrize("hangs", [False, True])

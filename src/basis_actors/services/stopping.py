@@ -99,6 +99,9 @@ async def close_the_book(
     if await _is_closed(bus, held):
         bus.post(_SWITCH, BookClosed())
         return None
+    latch = (await bus.ask(_SWITCH, GetStatus(), lane=Lane.CONTROL)).latch
+    if latch.state is TradingState.RUNNING:
+        return f"{latch.who} has resumed trading meanwhile, so closing ended there, and the next process trades"
     return f"{limit_seconds:g} s, or the ticks that it may take, were too few{await _kept_by(bus)}; {_GOES_ON}"
 
 
