@@ -495,6 +495,22 @@ def apart(place: str = "binance") -> LedgerCompared:
     return LedgerCompared(place, "binance:BaseToken:BTC is 1 where 2 was expected")
 
 
+async def test_a_disagreement_that_a_clock_ahead_of_ours_has_noted_counts_no_longer_than_the_window(
+    runtime: Runtimes,
+) -> None:
+    running = Latch(state=TradingState.RUNNING, reason="r", who="kill_switch", since=utc_from_ns(START))
+    store = MemoryStore()
+    write_latch(store, replace(running, mismatches=(START + 30 * 86_400 * 10**9,)))
+    room = Room(runtime, store)
+    async with room.bus:
+        await room.tick()
+        await room.says(apart())
+        assert len(latched(store).mismatches) == 2
+        await room.bus.advance(CONFIG.mismatch_window_seconds)
+        assert (await room.says(apart())).state is TradingState.RUNNING
+        assert len(latched(store).mismatches) == 1
+
+
 async def test_a_ledger_that_disagrees_again_and_again_stops_trading(runtime: Runtimes) -> None:
     room = Room(runtime)
     async with room.bus:

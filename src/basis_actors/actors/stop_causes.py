@@ -104,7 +104,9 @@ class StopCauses:
             return
         self._disagreeing[compared.place] = compared.differences
         since = now - self._span(self._config.mismatch_window_seconds)
-        self.mismatches = (*(moment for moment in self.mismatches if moment > since), now)
+        # What an earlier process noted may be of a clock that was ahead; no moment counts for longer than the window.
+        before = (min(moment, now) for moment in self.mismatches)
+        self.mismatches = (*(moment for moment in before if moment > since), now)
 
     def see_pulse(self, pulse: Pulse, now: int) -> None:
         """The engine answers. That it is at work on the same tick as before is no sign of life."""
