@@ -203,7 +203,8 @@ def test_a_book_that_a_person_has_resumed_while_a_stop_closes_it_is_the_next_pro
         ]
 
     here = ready(market_folder, tmp_path)
-    live = LiveRun(here, on_paper(here, PACE, make)._replace(state=state), flattens=True)
+    surroundings = on_paper(here, PACE, make)._replace(state=state, journal=MemoryJournal("test"))
+    live = LiveRun(here, surroundings, flattens=True)
     summary = stopped(live)
     assert summary.failure == (
         f"RISK-008: the book was to be closed, and is not ({listed(live.left_open)}): a person has resumed trading"

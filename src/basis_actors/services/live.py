@@ -81,8 +81,8 @@ class LiveRun:
         self._prepared = prepared
         self._surroundings = surroundings
         self._cancelled: str | None = None
-        self._is_closed = False
-        """Whether a stop has closed the book."""
+        self._closing_ended = False
+        """Whether a stop has closed the book as far as it could: what is to become of it the latch then says."""
         self._wake: Callable[[], object] | None = None
         self._control: ControlServer | None = None
         self.bus: LiveBus | None = None
@@ -206,13 +206,13 @@ class LiveRun:
 
     def _leave_latch(self, *, failed: bool) -> Latch | None:
         """The latch as the next process finds it; None where there is none. Whoever asked for a closed book is not to
-        get a process that trades instead: where this one failed before it was closed, the next one closes it."""
+        get a process that trades instead: where this one failed before it came to that, the next one closes it."""
         state = self._surroundings.state
         if state is None:
             return None
         now = utc_from_ns(self._surroundings.clock.now())
         asked = self._flattens and self._cancelled is not None and self._surroundings.journal is not None
-        if failed and asked and not self._is_closed:
+        if failed and asked and not self._closing_ended:
             try:
                 keep_closing(state, self._cancelled or "", now)
             except BasisError as error:
@@ -310,7 +310,7 @@ class LiveRun:
         await end_the_tick(bus, engine, self.actors.accounts if told is None else (), limit, self.BEYOND_SECONDS)
         if told is not None:
             unclosed = await close_the_book(bus, engine, told, limit, lambda: self._held(engine))
-            self._is_closed = unclosed is None
+            self._closing_ended = True
             bus.post("engine", EndTicks(), lane=Lane.CONTROL)
             await end_the_tick(bus, engine, self.actors.accounts, 0.0, self.BEYOND_SECONDS)
             return unclosed
