@@ -9,6 +9,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 from tests.actors.desk import START, buy, group, short
 from tests.actors.live_desk import LiveDesk, World, running
 from tests.actors.store import MemoryStore
@@ -38,7 +39,7 @@ from basis_actors.messages.book import TickStarted
 from basis_actors.messages.events import OperationExecutionEvent, SystemErrorEvent
 from basis_actors.messages.exchange import OrderReport, OrderState, OrderTicket
 from basis_actors.messages.journal import Intent, IntentState
-from basis_actors.messages.orders import Side
+from basis_actors.messages.orders import OrderType, Side
 from basis_actors.messages.safety import TradingState
 from basis_actors.times import utc_from_ns
 from basis_actors.venues.journal.memory import MemoryJournal
@@ -183,6 +184,22 @@ async def test_an_exchange_that_does_not_answer_at_first_is_waited_for(world: Wo
     await cut_in_two(world, crash_after)
     async with running(world, lambda desk: desk.apis["bybit"].next(method, *[be_away] * 4)) as desk:
         assert await whole(world, desk) == pytest.approx((0.5, -0.5))
+
+
+@pytest.mark.parametrize("step", [lose_the_request, lose_the_reply, refuse])
+async def test_a_cancellation_that_is_not_said_to_be_done_is_asked_for_again(world: World, step: Step) -> None:
+    """What is asked for again is no order: a start that gave up here would leave the order open."""
+    clock, exchange = HandClock(world.clock.now()), world.exchanges["binance"]
+    account = ExchangeAccount(account_terms(), ScriptedApi(exchange), world.journal, {}, clock)  # type: ignore[arg-type]
+    await account.prepare()
+    await account.open()
+    await account.execute(replace(buy("a", 0.5), order_type=OrderType.LIMIT, price=39_000.0))
+    assert len(exchange.resting) == 1
+    world.clock.move_to(clock.now())
+    world.journal = world.journal.reopened()
+    async with running(world, lambda desk: desk.apis["binance"].next("cancel", step)) as desk:
+        assert await whole(world, desk) == (0.0, 0.0)
+        assert not exchange.resting
 
 
 async def test_an_exchange_that_never_answers_is_given_up(world: World) -> None:

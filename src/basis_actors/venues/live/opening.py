@@ -55,7 +55,7 @@ class Opening:
             if not is_ours(parts.journal.deployment, order.client_id):
                 parts.findings.error(parts.clock.now(), "VEN-007", f"{text}, which is not ours; it is left alone")
             elif order.client_id not in awaited:
-                await parts.api.cancel(order.pair, order.client_id)
+                await parts.orders.end(order.pair, order.client_id)
                 text = f"{text} of an earlier process, which nobody waits for any more; it is cancelled"
                 parts.findings.error(parts.clock.now(), "VEN-002", text, passes=True)
 

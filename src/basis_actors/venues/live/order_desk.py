@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from basis_actors.errors import Rejected, Transient, VenueError
+from basis_actors.errors import Rejected, Transient, UnknownOutcome, VenueError
 from basis_actors.messages.exchange import OrderReport, OrderState, OrderTicket
 from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.journal import IntentState, JournalEntry
@@ -145,7 +145,7 @@ class OrderDesk:
             if report is not None:
                 entry = await self._known(entry, report)
                 if not report.has_ended:
-                    await self._api.cancel(report.pair, entry.intent.client_id)
+                    await self.end(report.pair, entry.intent.client_id)
             if not entry.state.has_ended:
                 if clock.now() >= give_up:
                     raise unconcluded(entry)
@@ -153,6 +153,15 @@ class OrderDesk:
         if _is_perp(entry.intent.ticket) and not self._terms.keeps_stops:
             await self._call_off()
         return entry
+
+    async def end(self, pair: str, client_id: str) -> None:
+        """Ask for the end of an order of an earlier process. Raises Transient also where no answer came and where it is
+        refused: a cancellation may be asked for again, once it is known how the order stands."""
+        try:
+            await self._api.cancel(pair, client_id)
+        except (UnknownOutcome, Rejected) as error:
+            text = f"{self._terms.venue} does not say that it ends {client_id} in {pair}: {error.message}"
+            raise Transient("VEN-003", text) from error
 
     async def _look(self, entry: JournalEntry) -> tuple[JournalEntry, OrderReport | None]:
         """What the exchange says of an order; where it says nothing for good, the entry has ended."""
