@@ -169,8 +169,9 @@ class ExchangeApi(Protocol):
         """Name of the exchange: `binance`."""
         ...
 
-    async def prepare(self, leverage: dict[str, int]) -> None:
+    async def prepare(self, leverage: dict[str, int]) -> int:
         """Take the exchange's time, check key and account, set one-way positions and the leverage of each perpetual.
+        Returns its time then, nanoseconds since the epoch.
 
         Raises AuthFailed VEN-005 for a key that is missing, wrong, revoked or may not trade; Rejected VEN-001 for an
         account that cannot be brought into the state that is needed: position mode, margin mode, leverage, symbol.

@@ -19,6 +19,7 @@ from basis_actors.messages.exchange import AccountState, PaymentKind, Wallet, Wa
 from basis_actors.messages.execution import DeltaSource
 from basis_actors.messages.market import FundingStamp
 from basis_actors.messages.orders import OrderType, Side
+from basis_actors.times import NS_PER_SECOND
 
 CASH, MARGIN = "binance:BaseToken:USDT", "binance:Margin:USDT"
 PERP = "binance:PerpPosition:BTC-PERP"
@@ -209,6 +210,20 @@ async def test_an_account_without_positions_is_no_start(book: Book) -> None:
     book.api.always["account"] = change(lambda state: replace(state, pairs=frozenset()))
     with pytest.raises(Transient, match="does not say what it holds"):
         await book.account.open()
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(31.0, "31 s ahead of"), (-31.0, "31 s behind"), (29.0, None)])
+async def test_nothing_is_concluded_by_a_clock_that_is_not_that_of_the_exchange(
+    book: Book, seconds: float, text: str | None
+) -> None:
+    """Trades would be looked for after they were made, and an order that was filled would count as never arrived."""
+    book.kill()
+    book.api.always["prepare"] = change(lambda ns: ns - round(seconds * NS_PER_SECOND))
+    if text is None:
+        await book.start()
+        return
+    with pytest.raises(Transient, match=f"VEN-003: the clock of this computer is {text} that of binance, 30 s are"):
+        await book.account.prepare()
 
 
 async def test_a_start_waits_for_the_account_to_come_to_rest(book: Book) -> None:

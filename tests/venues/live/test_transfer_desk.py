@@ -307,7 +307,7 @@ async def test_what_never_left_is_expected_nowhere_also_after_a_kill_in_between(
     await journal.intend(Intent(client_id="c9", order=trade, ticket=ticket, **fields))  # type: ignore[arg-type]
     await journal.advance("c9", IntentState.CANCELLED, Decimal(0), "never sent", book.clock.ns)
     other = Book(split=False)
-    other.journal, other.clock = journal.reopened(), book.clock
+    other.journal, other.clock.ns = journal.reopened(), book.clock.ns
     other._begin()
     await other.advance(hours=2)
     await other.start()

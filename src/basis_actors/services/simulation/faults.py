@@ -101,9 +101,9 @@ class FaultyExchangeApi(KeepsNoStops):
         await self._pass_time()
         await self._exchange.cancel(pair, client_id)
 
-    async def prepare(self, leverage: dict[str, int]) -> None:
+    async def prepare(self, leverage: dict[str, int]) -> int:
         """Reach the exchange."""
-        await self._ask(lambda: self._exchange.prepare(leverage))
+        return await self._ask(lambda: self._exchange.prepare(leverage))
 
     async def countdown_cancel(self, seconds: int) -> bool:
         """There is no such thing here."""

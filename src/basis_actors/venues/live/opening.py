@@ -8,6 +8,7 @@ from basis_actors.errors import Transient
 from basis_actors.messages.exchange import OrderTicket
 from basis_actors.messages.execution import Settlement
 from basis_actors.messages.stops import BracketRecalled, StopTicket
+from basis_actors.times import NS_PER_SECOND
 from basis_actors.venues.live.mirror import shown_by
 from basis_actors.venues.live.parts import AccountParts
 from basis_actors.venues.live.tickets import is_ours
@@ -24,9 +25,25 @@ class Opening:
     async def prepare(self, leverage: Mapping[str, int]) -> None:
         """Bring the exchange into the state that trading needs. Raises a VenueError when that is not possible."""
         parts = self._parts
-        await parts.api.prepare(dict(leverage))
+        began_ns = parts.clock.now()
+        self._require_same_time(began_ns, await parts.api.prepare(dict(leverage)))
         await parts.rules.begin()
         await parts.intake.skip()
+
+    def _require_same_time(self, began_ns: int, exchange_ns: int) -> None:
+        """Raises Transient VEN-003 where the clock here is not that of the exchange: trades are asked for by it, and an
+        order whose trades are left out would count as never arrived."""
+        parts, allowed = self._parts, self._parts.terms.patience.absence_seconds
+        # What it took to ask is no difference.
+        ahead, behind = began_ns - exchange_ns, exchange_ns - parts.clock.now()
+        if max(ahead, behind) > round(allowed * NS_PER_SECOND):
+            seconds, side = max(ahead, behind) / NS_PER_SECOND, "ahead of" if ahead > behind else "behind"
+            text = (
+                f"the clock of this computer is {seconds:.0f} s {side} that of {parts.terms.venue}, {allowed:g} s are"
+            )
+            raise Transient(
+                "VEN-003", f"{text} allowed: trades would be looked for at another time than theirs. Set it"
+            )
 
     async def conclude_earlier(self) -> None:
         """Find out what became of everything that earlier processes sent, and say so. Raises a VenueError when that

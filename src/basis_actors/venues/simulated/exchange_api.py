@@ -111,9 +111,10 @@ class SimulatedExchangeApi(KeepsNoStops):
         """Name of the exchange."""
         return self._terms.venue
 
-    async def prepare(self, leverage: dict[str, int]) -> None:
-        """Every account is in order here."""
+    async def prepare(self, leverage: dict[str, int]) -> int:
+        """Every account is in order here, and there is one clock."""
         self.leverage = dict(leverage)
+        return self._clock.now()
 
     async def filters(self) -> dict[str, MarketFilters]:
         """From the terms; prices have a step that never rounds."""

@@ -111,9 +111,11 @@ class Adapter(KeepsNoStops):
         """Name of the exchange."""
         return self._venue
 
-    async def prepare(self, leverage: dict[str, int]) -> None:
-        """Take the exchange's time, check key and account, set one-way positions, cross margin and leverage."""
+    async def prepare(self, leverage: dict[str, int]) -> int:
+        """Take the exchange's time, check key and account, set one-way positions, cross margin and leverage. Returns
+        its time then, nanoseconds since the epoch."""
         await self._setup.prepare(leverage)
+        return await self._caller.now_ns()
 
     async def filters(self) -> dict[str, MarketFilters]:
         """What each configured market requires of an order, asked anew."""
