@@ -124,6 +124,8 @@ def test_a_window_outside_the_data_is_told_what_there_is(run: Run, market_folder
     window = ("--start", "2024-01-05", "--end", "2024-02-01")
     result = run("backtest", "btc_basis", "--data", market_folder, *window)
     refused(result, "DATA-003", "2024-02-01", "there is 2024-01-01T00:00:00Z to before 2024-01-11")
+    result = run("backtest", "btc_basis", "--data", market_folder, "--start", "2030-01-01")
+    refused(result, "DATA-002", "start 2030-01-01T00:00:00Z is after 2024-01-11T01:00:00Z, where ", " ends")
 
 
 def damaged(folder: Path, tmp_path: Path, damage: Callable[[list[str]], list[str]]) -> Path:

@@ -70,8 +70,8 @@ def test_keys_that_stand_twice_are_reported_at_every_depth(tmp_path: Path) -> No
     file.write_text("a: 1\nb:\n  c: 1\n  c: 2\na: 3\n")
     document = read_document(file, "a.yaml")
     assert [(problem.path, problem.text.split(";")[0]) for problem in document.problems] == [
-        (("b", "c"), "stands twice, on lines 3 and 4"),
-        (("a",), "stands twice, on lines 1 and 5"),
+        (("b", "c"), "stands twice in a.yaml, on lines 3 and 4"),
+        (("a",), "stands twice in a.yaml, on lines 1 and 5"),
     ]
 
 

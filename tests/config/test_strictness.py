@@ -20,7 +20,7 @@ FAULTS = [
     ("btc_basis", "  leverage: 2.0", '  leverage: "2"', "leverage: is '2'; a number was expected"),
     ("btc_basis", "  leverage: 2.0", "  leverage:", "leverage: is null; a number was expected"),
     ("btc_basis", "  leverage: 2.0", "  leverage: -1", "leverage: is -1; greater than 0 was expected"),
-    ("btc_basis", "  leverage: 2.0", "  leverage: 2.0\n  leverage: 3.0", "leverage: stands twice, on lines"),
+    ("btc_basis", "  leverage: 2.0", "  leverage: 2.0\n  leverage: 3.0", "leverage: stands twice in "),
     ("btc_basis", "  leverage: 2.0", "  leverage: 2.7", "0.8 x 0.3704 = 0.2963, but risk already reduces"),
     ("btc_basis", "okx: 0.3}", "okx: 0.2}", "hedge_allocation: sums to 0.9; the shares must sum to 1"),
     (

@@ -88,7 +88,11 @@ def live(
     ] = None,
     flatten: Annotated[
         bool,
-        typer.Option("--flatten", help="Close the book before a stop ends the process.", rich_help_panel=_MARKET),
+        typer.Option(
+            "--flatten",
+            help="Close the book before a stop ends the process. The end of what is played back is no stop.",
+            rich_help_panel=_MARKET,
+        ),
     ] = False,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Where run directories are made.", rich_help_panel=_OUTPUT)

@@ -110,7 +110,7 @@ class _Reader:
                 self.problems.append(Problem(here, "merge keys and keys that are not words are not read; write it out"))
                 continue
             if key in seen:
-                text = f"stands twice, on lines {seen[key]} and {line}; each key is given once: delete one"
+                text = f"stands twice in {self.source}, on lines {seen[key]} and {line}; each is given once: delete one"
                 self.problems.append(Problem(here, text))
                 continue
             seen[key] = line

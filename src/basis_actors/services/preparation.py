@@ -224,6 +224,8 @@ def _market(request: BacktestRequest, run: RunConfig, spec: MarketSpec, step: in
     if request.data is not None:
         dataset = load_for(request.data, spec, run.venues)
         first, last = window_of(dataset, spec, run.venues, step)
+        if end is None and start is not None and start > last:
+            raise DataError("DATA-002", f"start {iso(start)} is after {iso(last)}, where {request.data} ends")
         return dataset, first if start is None else start, last if end is None else end
     step_seconds = min(run.mode.tick_interval_seconds, 86_400)
     generator = SyntheticGenerator(request.seed, step_seconds)
