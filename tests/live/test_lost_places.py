@@ -43,6 +43,9 @@ async def test_a_state_that_is_deleted_is_noticed_and_a_second_process_refused(t
     code, _, stderr = await there.stopped(process)
     assert (code, "ENGINE-006" in stderr, "Traceback" in stderr) == (1, True, False), stderr
     assert "Still open" in stderr
+    lines = [line for line in stderr.splitlines() if "nothing that adds risk is sent" in line]
+    assert len(lines) == 1, stderr
+    assert str(gone) in lines[0]
 
 
 async def test_a_log_directory_that_is_deleted_is_said_and_the_stop_is_no_traceback(there: Street) -> None:
@@ -54,6 +57,7 @@ async def test_a_log_directory_that_is_deleted_is_said_and_the_stop_is_no_traceb
         await anyio.sleep(0.1)
     code, stdout, stderr = await there.stopped(process)
     assert (code, "Traceback" in stderr) == (1, False), stderr
+    assert "HIGH LOG-001: the log directory is lost: " in stderr
     (line,) = [line for line in stderr.splitlines() if line.startswith("Failed: ")]
     assert line.startswith("Failed: LOG-001: ")
     assert "is gone: No such file or directory; what this run has logged is lost" in line
