@@ -121,9 +121,9 @@ def test_a_failed_run_has_a_result_that_says_so(run: Run, register: Callable[[st
 
 def test_ctrl_c_while_the_result_is_made_leaves_none_and_tells_of_the_run(tmp_path: Path) -> None:
     code = """
-import os, signal
+import signal
 from basis_actors.results import building
-building.write_equity = lambda *_: os.kill(os.getpid(), signal.SIGINT)
+building.write_equity = lambda *_: signal.raise_signal(signal.SIGINT)
 from basis_actors.cli import main
 main()
 """
