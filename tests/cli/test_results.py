@@ -123,6 +123,7 @@ def test_ctrl_c_while_the_result_is_made_leaves_none_and_tells_of_the_run(tmp_pa
     code = """
 import signal
 from basis_actors.results import building
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored
 building.write_equity = lambda *_: signal.raise_signal(signal.SIGINT)
 from basis_actors.cli import main
 main()
