@@ -51,7 +51,7 @@ _CALCULATIONS: Final = {
 """What has failed where an actor that calculates fails without a code of its own."""
 _UNHEARD: Final = "MON-"
 """How codes begin of a process that cannot be asked how it is, or whose alerts nobody takes."""
-_STOPPING: Final = frozenset({"kill_switch", "journal_watch", "place_watch"})
+_GATEKEEPERS: Final = frozenset({"kill_switch", "journal_watch", "place_watch"})
 """Who says that orders are not sent any more, or are again."""
 _FREE_TEXT: Final[dict[type[DomainEvent], tuple[str, ...]]] = {
     OperationExecutionEvent: ("error_message", "operation_details"),
@@ -281,7 +281,7 @@ class LiveEventLogger(TellingEventLogger):
 
     def _take_error(self, error: SystemErrorEvent) -> None:
         super()._take_error(error)
-        if error.component in _STOPPING or error.error_code.startswith(_UNHEARD):
+        if error.component in _GATEKEEPERS or error.error_code.startswith(_UNHEARD):
             self.show(error)
 
     def _set_timer(self) -> None:

@@ -37,12 +37,12 @@ class Opening:
         # What it took to ask is no difference.
         ahead, behind = began_ns - exchange_ns, exchange_ns - parts.clock.now()
         if max(ahead, behind) > round(allowed * NS_PER_SECOND):
-            seconds, side = max(ahead, behind) / NS_PER_SECOND, "ahead of" if ahead > behind else "behind"
-            text = (
-                f"the clock of this computer is {seconds:.0f} s {side} that of {parts.terms.venue}, {allowed:g} s are"
-            )
+            side = "ahead of" if ahead > behind else "behind"
             raise Transient(
-                "VEN-003", f"{text} allowed: trades would be looked for at another time than theirs. Set it"
+                "VEN-003",
+                f"the clock of this computer is {max(ahead, behind) / NS_PER_SECOND:.0f} s {side} that of"
+                f" {parts.terms.venue}, {allowed:g} s are allowed: trades would be looked for at another time than"
+                " theirs; set it",
             )
 
     async def conclude_earlier(self) -> None:
