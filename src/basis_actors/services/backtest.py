@@ -16,13 +16,14 @@ from basis_actors.actors.engine import Engine
 from basis_actors.actors.event_logger import EventLogger
 from basis_actors.actors.log_keeper import LogKeeper
 from basis_actors.actors.timing import Stopwatch
-from basis_actors.bus import Bus, BusError, LiveBus, ManualClock, SimBus, VirtualClock
+from basis_actors.bus import Bus, BusError, Lane, LiveBus, ManualClock, SimBus, VirtualClock
 from basis_actors.bus.sim import complete
 from basis_actors.errors import BasisError
 from basis_actors.logs.directory import RunKind
 from basis_actors.logs.domain_event_logger import DomainEventLogger, EventSink, NullEventLogger
 from basis_actors.logs.retention import Retention
 from basis_actors.logs.wall_clock import system_clock
+from basis_actors.messages.commands import EndTicks
 from basis_actors.ports import VenueClient
 from basis_actors.results.summary import RunSummary
 from basis_actors.services.hosts import Alone, Host, OnLoop
@@ -158,6 +159,8 @@ class Backtest:
             async with anyio.create_task_group() as watchers:
                 watchers.start_soon(self._watch, engine, started, progress)
                 await bus.until(lambda: engine.finished or self._cancelled is not None, "the last tick")
+                # The next tick may be due already, and would begin between here and the stop.
+                bus.post("engine", EndTicks(), lane=Lane.CONTROL)
                 await bus.settled()
                 watchers.cancel_scope.cancel()
             progress(self._progress(engine, started))
