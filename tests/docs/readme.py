@@ -83,7 +83,8 @@ def run(snippets: list[Snippet], folder: Path) -> list[str]:
 def matches(said: str, printed: str) -> bool:
     """Whether `printed` is what was said: a line `…` stands for any lines, `…` in a line for any text.
 
-    Text of another length may break its line elsewhere, so a line with `…` may be broken between any two words.
+    Text of another length may break its line elsewhere, so a line with `…` may be broken between any two words; and it
+    makes columns of another width, so two spaces or more stand for any number from two on.
     """
     for pattern, name in _VARIES:
         said, printed = pattern.sub(name, said), pattern.sub(name, printed)
@@ -94,4 +95,5 @@ def _pattern(line: str) -> str:
     if line == "…":
         return r"(?:.*\n)*?"
     words = re.split(r"(?<! ) (?! )", line) if "…" in line else [line]
-    return r"(?: |\n +)".join(re.escape(word).replace("…", ".*") for word in words) + r"\n"
+    text = r"(?: |\n +)".join(re.escape(word).replace("…", ".*") for word in words)
+    return re.sub(r"(?:\\ ){2,}", " {2,}", text) + r"\n"
