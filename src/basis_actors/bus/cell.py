@@ -91,9 +91,10 @@ class Cell:
 
     def tell(self, to: str, message: object) -> None:
         bus = self.bus
-        target = bus.cells.get(to)
-        if target is None:
-            raise bus.unknown(to, message, self.name)
+        try:
+            target = bus.cells[to]
+        except KeyError:
+            raise bus.unknown(to, message, self.name) from None
         parent = self.envelope
         if parent is None:
             target.push(self.wrap(message))

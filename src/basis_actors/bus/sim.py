@@ -83,7 +83,6 @@ class SimBus(Supervised):
         self.ready: deque[Any] = deque()  # of _Token; Any because the hot loop takes SimCell for granted
         self.strand: SimCell | SimSource | None = None
         """Whose coroutine is being driven."""
-        self.running: Coroutine[Any, Any, object] | None = None
         self._control: deque[SimCell] = deque()
         self._control_token: _Token = _ControlToken(self._control)
         self._turning = False
@@ -166,10 +165,13 @@ class SimBus(Supervised):
                 continue
             envelope = cell.inbox.popleft()
             message = envelope.message
-            handler = cell.table.get(type(message)) or cell.catch_all
-            if handler is None:
-                self.undeliverable(cell.name, envelope, cell.dead_reason)
-                continue
+            try:
+                handler = cell.table[type(message)]
+            except KeyError:
+                handler = cell.catch_all
+                if handler is None:
+                    self.undeliverable(cell.name, envelope, cell.dead_reason)
+                    continue
             cell.envelope = envelope
             cell.handled += 1
             cell.last_at = now
@@ -180,22 +182,22 @@ class SimBus(Supervised):
                 if self.failure is not None:
                     return True
                 continue
-            if type(result) is CoroutineType:
+            if result is not None and type(result) is CoroutineType:
                 # Most coroutines never wait: the first step of ``drive`` is here inline.
-                cell.coroutine = self.running = result
                 self.strand = cell
                 try:
                     pause = result.send(None)
                 except StopIteration as stop:
-                    self.strand = self.running = cell.coroutine = None
+                    self.strand = None
                     result = stop.value
                 except BaseException as error:  # noqa: BLE001 - as above
-                    self.strand = self.running = None
+                    self.strand = None
                     cell.raised(explained(cell, error))
                     if self.failure is not None:
                         return True
                     continue
                 else:
+                    cell.coroutine = result
                     suspended(cell, self, pause)
                     if self.failure is not None:
                         return True

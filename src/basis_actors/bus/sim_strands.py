@@ -74,11 +74,10 @@ class SimCell(Cell):
         self.waits_for: SimPause | None = None
         self._owed = 0
         self._deferred: list[Envelope] = []
-        self._to_ready = bus.ready.append
 
     def push(self, envelope: Envelope) -> None:
         self.inbox.append(envelope)
-        self._to_ready(self)
+        self.sim.ready.append(self)
 
     def log(self, event: object) -> None:
         """As in the base, but a log sink that has nothing to do takes the event here and now.
@@ -106,7 +105,7 @@ class SimCell(Cell):
             sink.raised(error)
             bus.ready_control(sink)  # no message waits there, but the bus looks whether this was the end
             return
-        if type(result) is CoroutineType:
+        if result is not None and type(result) is CoroutineType:
             cause.live += 1
             sink.begin_later(result)
         else:
@@ -251,7 +250,7 @@ class SimSource(SourceTask):
         self.ended = True
         self.waits_for = None
         coroutine, self.coroutine = self.coroutine, None
-        if coroutine is not None and coroutine is not self.sim.running:
+        if coroutine is not None and self.sim.strand is not self:
             coroutine.close()
 
 
@@ -264,14 +263,14 @@ def drive(strand: SimCell | SimSource, bus: SimBus) -> None:
     """Let a coroutine go on until it returns, raises or waits on the bus."""
     coroutine = strand.coroutine
     assert coroutine is not None
-    bus.strand, bus.running = strand, coroutine
+    bus.strand = strand
     try:
         pause = coroutine.send(None)
     except StopIteration as stop:
-        bus.strand = bus.running = None
+        bus.strand = None
         strand.returned(stop.value)
     except BaseException as error:  # noqa: BLE001 - goes to supervision, or ends the run as it is
-        bus.strand = bus.running = None
+        bus.strand = None
         strand.raised(explained(strand, error))
     else:
         suspended(strand, bus, pause)
@@ -283,13 +282,13 @@ def suspended(strand: SimCell | SimSource, bus: SimBus, pause: object) -> None:
         if type(pause) is not SimPause or pause.owner is not strand:
             pause = _refuse(strand, pause)
     except StopIteration as stop:
-        bus.strand = bus.running = None
+        bus.strand = None
         strand.returned(stop.value)
     except BaseException as error:  # noqa: BLE001 - as in ``drive``
-        bus.strand = bus.running = None
+        bus.strand = None
         strand.raised(explained(strand, error))
     else:
-        bus.strand = bus.running = None
+        bus.strand = None
         strand.park(pause)
 
 
