@@ -61,11 +61,11 @@ class Wrong(Actor):
     def takes_another(self, message: Note) -> int:
         return 1
 
-    @on(Note)  # error: arg-type
+    @on(Note)  # error: type-var
     def answers_unasked(self, message: Note) -> int:
         return 1
 
-    @on(Note)  # error: arg-type
+    @on(Note)  # error: type-var
     async def answers_unasked_later(self, message: Note) -> int:
         return 1
 

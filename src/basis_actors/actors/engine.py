@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -114,29 +114,30 @@ class Engine(Actor):
         self._schedule(first)
 
     @on(TickDue)
-    async def tick(self, due: TickDue) -> None:
+    def tick(self, due: TickDue) -> Coroutine[Any, Any, None] | None:
         """Take the market, publish the tick, and set the timer of the next one."""
         if self._awaited is not None:
             self._due = due
-            return
-        await self._start(due)
+            return None
+        return self._start(due)
 
     @on(DecisionMade)
-    async def decided(self, decision: DecisionMade) -> None:
+    def decided(self, decision: DecisionMade) -> Coroutine[Any, Any, None] | None:
         """A tick without orders is over with its decision."""
         self._require_current(decision.tick_number)
         self._is_settling = False
-        if decision.orders == 0:
-            if self._levels:
-                self._levels, self._extra_ticks = False, None
-            await self._finish()
+        if decision.orders != 0:
+            return None
+        if self._levels:
+            self._levels, self._extra_ticks = False, None
+        return self._finish()
 
     @on(OrdersDone)
-    async def executed(self, done: OrdersDone) -> None:
+    def executed(self, done: OrdersDone) -> Coroutine[Any, Any, None] | None:
         """A tick with orders is over when they have ended."""
         self._require_current(done.tick_number)
         self._got_further |= any(result.succeeded for result in done.results)
-        await self._finish()
+        return self._finish()
 
     @on(StopTrading)
     def stop_trading(self, command: StopTrading) -> None:
@@ -301,14 +302,15 @@ class Engine(Actor):
     def _wake(self, at_ns: int, due: TickDue | BetweenTicks) -> None:
         self.after(max(0.0, (at_ns - self.now) / NS_PER_SECOND), due, new_cause=Cause("tick"))
 
-    async def _finish(self) -> None:
+    def _finish(self) -> Coroutine[Any, Any, None] | None:
+        """End the tick at work, and begin the one that fell due meanwhile."""
         self.publish(TickEnded(self._number - 1, self._next_ns))
         self._awaited = None
         due, self._due = self._due, None
         if due is not None:
-            await self._start(due)
-        else:
-            self._go_on_closing()
+            return self._start(due)
+        self._go_on_closing()
+        return None
 
     def _require_current(self, number: int) -> None:
         if number != self._awaited:

@@ -13,6 +13,7 @@ M = TypeVar("M")
 M_co = TypeVar("M_co", covariant=True)
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+Nothing = TypeVar("Nothing", bound=Coroutine[Any, Any, None] | None)
 
 Handler = Callable[[Any], Any]
 """A bound handler: takes the message, returns a result or a coroutine of it."""
@@ -37,12 +38,7 @@ class _OnRequest(Protocol[M, R]):
 
 
 class _OnMessage(Protocol[M]):
-    @overload
-    def __call__(
-        self, handler: Callable[[A, M], Coroutine[Any, Any, None]]
-    ) -> Callable[[A, M], Coroutine[Any, Any, None]]: ...
-    @overload
-    def __call__(self, handler: Callable[[A, M], None]) -> Callable[[A, M], None]: ...
+    def __call__(self, handler: Callable[[A, M], Nothing]) -> Callable[[A, M], Nothing]: ...
 
 
 @overload
