@@ -35,18 +35,18 @@ class VenueAdapter(Actor):
     def __init__(self, client: VenueClient, manager: str, *, simulated: bool) -> None:
         super().__init__(f"venue_{client.domain}")
         self._client = client
+        self._domain = client.domain
         self._manager = manager
         self._simulated = simulated
 
     @on(TickStarted)
     async def settle(self, tick: TickStarted) -> None:
         """Accrue up to the tick."""
-        client = self._client
-        settlements = await client.settle(tick)
+        settlements = await self._client.settle(tick)
         report = await self._report() if tick.reconcile else None
         if report is not None:
             settlements += report.settlements
-        self.tell(self._manager, VenueSettled(client.domain, tick, settlements, report, self._bound()))
+        self.tell(self._manager, VenueSettled(self._domain, tick, settlements, report, self._bound()))
 
     @on(ExecuteOrder)
     async def execute(self, request: ExecuteOrder) -> ExecutionHandshake:
@@ -100,9 +100,9 @@ class VenueAdapter(Actor):
 
     async def _report(self) -> VenueReport | None:
         try:
-            return VenueReport(self._client.domain, await self._client.report())
+            return VenueReport(self._domain, await self._client.report())
         except VenueError as error:
-            text = f"{self._client.domain} does not show its account: {error.message}"
+            text = f"{self._domain} does not show its account: {error.message}"
             passes = isinstance(error, Transient)
             self.log(error_event(self._engine_time(), self.name, error.code, text, passes=passes))
             return None
@@ -111,7 +111,7 @@ class VenueAdapter(Actor):
         """An answer that is not one to this order leaves its outcome unknown."""
         if getattr(handshake, "operation_id", None) == order.operation_id:
             return handshake
-        text = f"{self._client.domain} answered order {order.operation_id!r} with {handshake!r}"
+        text = f"{self._domain} answered order {order.operation_id!r} with {handshake!r}"
         return self._handshake(order, ExecutionStatus.UNKNOWN, UnknownOutcome("EXEC-008", text), submitted)
 
     def _refusal(self, order: Order, error: VenueError, submitted: datetime) -> ExecutionHandshake:

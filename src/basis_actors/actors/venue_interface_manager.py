@@ -58,8 +58,10 @@ class VenueInterfaceManager(Actor):
         merged: list[Settlement] = []
         bound: dict[str, float] = {}
         for domain in self._domains:
-            merged += waiting[domain].settlements
-            bound |= waiting[domain].bound
+            one = waiting[domain]
+            merged += one.settlements
+            if one.bound:
+                bound |= one.bound
         if len(merged) > 1:
             merged = _by_time(merged)
         self._settled = {}

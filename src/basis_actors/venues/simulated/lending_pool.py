@@ -218,13 +218,13 @@ class LendingAccount(ChainProtocol):
     def _health(self, supplied: ScaledBook, owed: ScaledBook, market: MarketState) -> float:
         oracle, reserves = market.oracle_usd, self._terms.reserves
         collateral: list[tuple[float, float]] = []
-        for token in supplied:
+        for token, line in supplied.items():
             if reserves[token].collateral:
-                value = supplied.amount(token) * oracle[token]
+                value = line.told * oracle[token]
                 collateral.append((value, self._parameters(token, owed).liquidation_threshold))
         debt = 0.0
-        for token in owed:
-            debt += owed.amount(token) * oracle[token]
+        for token, line in owed.items():
+            debt += line.told * oracle[token]
         return health_factor(collateral, debt)
 
     def _require_health(self, order: Order, supplied: ScaledBook, owed: ScaledBook, market: MarketState) -> None:

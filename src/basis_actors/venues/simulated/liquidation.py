@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from math import inf
 from typing import Final, NamedTuple
 
+import msgspec
+
 from basis_actors.finance.contracts import INVERSE, Contract
 from basis_actors.finance.costs import fill_price, impact_bps
 from basis_actors.finance.margin import PathLeg, first_breach, inverse_liquidation_price, liquidate, liquidation_price
@@ -26,7 +28,7 @@ _NEVER: Final = 2.0
 """Further along the way than any bar goes."""
 
 
-class HeldPerp(NamedTuple):
+class HeldPerp(msgspec.Struct, frozen=True, gc=False):
     """An open position of an exchange account."""
 
     key: str
@@ -37,7 +39,7 @@ class HeldPerp(NamedTuple):
     line: PerpMarket
 
 
-class Guard(NamedTuple):
+class Guard(msgspec.Struct, frozen=True, gc=False):
     """A mark that the only position of an account must reach before its margin needs a closer look."""
 
     held: HeldPerp

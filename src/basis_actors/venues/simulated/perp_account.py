@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from basis_actors.finance.margin import initial_margin
 from basis_actors.messages.execution import PositionDelta
 from basis_actors.messages.market import FundingStamp, MarketState
@@ -83,7 +85,7 @@ class PerpAccount:
         if size == 0.0:
             self._drop(name)
             return
-        self.held[name] = trade.moved._replace(size=size)
+        self.held[name] = replace(trade.moved, size=size)
         if trade.stops is None:
             self._stops.pop(name, None)
         else:
@@ -147,8 +149,9 @@ class PerpAccount:
         known = self._guard
         if known is None or known.held is not held or known.cash != cash:
             known = self._guard = guard(held, cash, self.terms.contract)
-        start, bar = before.perps[held.quote].mark, market.perps[held.quote]
-        assert start is not None, f"{held.quote} was opened without a mark"
+        name, price = held.quote, known.price
+        start, bar = before.perps[name].mark, market.perps[name]
+        assert start is not None, f"{name} was opened without a mark"
         if held.size < 0.0:
-            return start >= known.price or (bar.mark_high is not None and bar.mark_high >= known.price)
-        return start <= known.price or (bar.mark_low is not None and bar.mark_low <= known.price)
+            return start >= price or (bar.mark_high is not None and bar.mark_high >= price)
+        return start <= price or (bar.mark_low is not None and bar.mark_low <= price)

@@ -6,7 +6,7 @@ out, so that a ledger which adds them up never drifts from the pool, and ends at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Self
 
@@ -30,41 +30,35 @@ class _Line(msgspec.Struct, gc=False):
     """Index of the last delta."""
 
 
-class ScaledBook:
+class ScaledBook(dict[str, _Line]):
     """Scaled balances by token. `key_prefix` + token is the position key, `reserve_prefix` + token the reserve as the
     market names it; `index_of` reads the index of a reserve.
     """
 
-    __slots__ = ("_index_of", "_key_prefix", "_lines", "_reserve_prefix")
+    __slots__ = ("_index_of", "_key_prefix", "_reserve_prefix")
 
     def __init__(self, key_prefix: str, reserve_prefix: str, index_of: Callable[[ReserveState], float]) -> None:
         self._key_prefix = key_prefix
         self._reserve_prefix = reserve_prefix
         self._index_of = index_of
-        self._lines: dict[str, _Line] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._lines)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._lines)
 
     def copy(self) -> Self:
         """An independent book with the same lines."""
         twin = type(self)(self._key_prefix, self._reserve_prefix, self._index_of)
-        twin._lines = {token: copy(line) for token, line in self._lines.items()}
+        for token, line in self.items():
+            twin[token] = copy(line)
         return twin
 
     def amount(self, token: str) -> float:
         """Underlying units shown at the last accrual or change; 0.0 for a token without a line."""
-        line = self._lines.get(token)
+        line = self.get(token)
         return 0.0 if line is None else line.told
 
     def accrue(self, reserves: Mapping[str, ReserveState]) -> list[PositionDelta]:
         """Balance now minus balance before, for each line whose index moved, with that index."""
         deltas = []
         index_of = self._index_of
-        for line in self._lines.values():
+        for line in self.values():
             index = index_of(reserves[line.reserve])
             if index != line.told_at:
                 grown = line.scaled * index - line.told
@@ -77,17 +71,17 @@ class ScaledBook:
         """Add `amount` underlying units (signed); taking exactly what is shown leaves nothing, not even scaled dust."""
         index = self._index_of(reserve)
         scaled = scaled_amount(amount, index)
-        line = self._lines.get(token)
+        line = self.get(token)
         if line is None:
-            line = self._lines[token] = _Line(self._key_prefix + token, self._reserve_prefix + token, 0.0, 0.0, index)
+            line = self[token] = _Line(self._key_prefix + token, self._reserve_prefix + token, 0.0, 0.0, index)
         line.scaled += scaled
         line.told += amount
         line.told_at = index
         if line.told == 0.0:
-            del self._lines[token]
+            del self[token]
         return PositionDelta(line.key, amount, None, index)
 
     def report(self, reserves: Mapping[str, ReserveState]) -> dict[str, float]:
         """Scaled balance x index of every line, by position key."""
         index_of = self._index_of
-        return {line.key: shown_amount(line.scaled, index_of(reserves[line.reserve])) for line in self._lines.values()}
+        return {line.key: shown_amount(line.scaled, index_of(reserves[line.reserve])) for line in self.values()}
