@@ -18,7 +18,6 @@ from basis_actors.finance.margin import (
     liquidate,
     liquidation_price,
     maintenance_margin,
-    margin_ratio,
 )
 
 BRACKETS = (
@@ -213,11 +212,6 @@ def test_closing_at_the_price_of_a_profit_brings_that_profit(
     assert contract.notional(size, mark) * contract.per_quote(mark) == pytest.approx(
         abs(contract.exposure(size, mark)) * (mark if contract is LINEAR else 1.0)
     )
-
-
-def test_margin_ratio_starts_at_one_over_leverage() -> None:
-    assert margin_ratio(20_000.0, 0.0, 40_000.0) == 0.5
-    assert margin_ratio(20_000.0, 0.0, 0.0) == inf
 
 
 def test_the_published_table_is_continuous() -> None:

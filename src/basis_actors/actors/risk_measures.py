@@ -7,12 +7,11 @@ the gravest level that its limit has; only a price that is old, of something tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
+from math import inf
 
 import msgspec
 
 from basis_actors.actors.risk_findings import Findings
-from basis_actors.config import RiskLimits
 from basis_actors.finance.keys import LedgerKey, parse_key
 from basis_actors.finance.lending import health_factor, loan_to_value
 from basis_actors.finance.loops import (
@@ -20,7 +19,7 @@ from basis_actors.finance.loops import (
     liquidation_distance_lending,
     liquidation_distance_perp,
 )
-from basis_actors.finance.margin import Bracket, maintenance_margin, margin_ratio
+from basis_actors.finance.margin import Bracket, maintenance_margin
 from basis_actors.finance.perps import inverse_upnl, linear_upnl
 from basis_actors.messages.book import PositionsView, RiskLevel
 from basis_actors.messages.execution import Settlement
@@ -30,13 +29,34 @@ __all__ = [
     "Accounts",
     "CollateralTerms",
     "EmodeTerms",
+    "Limits",
+    "Loan",
     "LoanTerms",
     "Loans",
+    "MarginAccount",
     "PerpTerms",
     "loan_before_liquidation",
+    "loan_of",
+    "margin_accounts",
     "measure_loans",
     "ratio_at_liquidation",
 ]
+
+
+class Limits(msgspec.Struct, frozen=True, gc=False):
+    """What a book is measured against: the `RiskLimits` of the mode. Fields of that model are slow to read."""
+
+    margin_ratio_reduce: float
+    margin_ratio_exit_half: float
+    margin_emergency_multiple: float
+    max_delta_drift: float
+    max_drawdown: float
+    health_factor_reduce: float | None
+    health_factor_emergency: float | None
+    max_peg_deviation: float | None
+    max_venue_share: float | None
+    max_asset_exposure: float | None
+    warning_share: float
 
 
 class PerpTerms(msgspec.Struct, frozen=True):
@@ -82,6 +102,33 @@ class LoanTerms(msgspec.Struct, frozen=True):
         return self.reserves[token]
 
 
+class MarginAccount(msgspec.Struct, frozen=True):
+    """The perps that one cash balance margins: linear ones, or inverse ones of one asset."""
+
+    venue: str
+    cash_key: str
+    inverse: bool
+    perps: list[tuple[str, str, Sequence[Bracket]]]
+    """Name, position key and margin table of each."""
+
+
+def margin_accounts(
+    perps: Iterable[LedgerKey], terms: Mapping[str, PerpTerms]
+) -> tuple[list[MarginAccount], list[str]]:
+    """The accounts of `perps`, the open positions, and the names of those without a margin table."""
+    accounts: dict[str, MarginAccount] = {}
+    unknown: list[str] = []
+    for info in perps:
+        assert info.perp is not None
+        known = terms.get(info.perp)
+        if known is None:
+            unknown.append(info.perp)
+            continue
+        account = MarginAccount(info.venue, known.cash_key, info.inverse, [])
+        accounts.setdefault(known.cash_key, account).perps.append((info.perp, info.key, known.brackets))
+    return list(accounts.values()), unknown
+
+
 class Accounts:
     """Margin ratio, maintenance ratio and distance to liquidation by venue with an open perp.
 
@@ -97,60 +144,58 @@ class Accounts:
         """Move of the mark against the position that liquidates it; absent where none does."""
 
     def measure(
-        self,
-        book: PositionsView,
-        perps: Iterable[LedgerKey],
-        terms: Mapping[str, PerpTerms],
-        limits: RiskLimits,
-        findings: Findings,
+        self, book: PositionsView, accounts: Iterable[MarginAccount], limits: Limits, findings: Findings
     ) -> None:
-        """Measure every account of `perps`, the open positions, and compare it with the limits.
+        """Measure `accounts`, and compare each with the limits.
 
         Amounts of one account are in the currency of its margin: an inverse perp counts |N| / mark.
         """
-        sums: dict[str, _Account] = {}
-        positions, quotes = book.positions, book.tick.market.perps
-        for info in perps:
-            assert info.perp is not None
-            quote, known = quotes.get(info.perp), terms.get(info.perp)
-            mark = None if quote is None else quote.mark
-            if quote is None or mark is None or known is None:
-                why = "its mark is not known" if known is not None else "it has no margin table"
-                findings.breach(RiskLevel.CRITICAL, "RISK-006", f"margin of {info.perp}", f"cannot be computed: {why}")
+        positions, entries, quotes = book.positions, book.entries, book.tick.market.perps
+        watched = limits.margin_ratio_reduce * (1.0 + limits.warning_share)
+        multiple = limits.margin_emergency_multiple
+        for account in accounts:
+            net = notional = required = profit = 0.0
+            for perp, key, brackets in account.perps:
+                quote = quotes.get(perp)
+                if quote is None or quote.mark is None:
+                    text = "cannot be computed: its mark is not known"
+                    findings.breach(RiskLevel.CRITICAL, "RISK-006", f"margin of {perp}", text)
+                    continue
+                if not quote.mark_fresh:
+                    findings.warn(f"mark of {perp} is stale")
+                size, mark = positions[key], quote.mark
+                if account.inverse:
+                    worth = abs(size) / mark
+                    required += maintenance_margin(abs(size), brackets) / mark
+                    profit += inverse_upnl(size, entries[key], mark)
+                else:
+                    worth = abs(size) * mark
+                    required += maintenance_margin(worth, brackets)
+                    profit += linear_upnl(size, entries[key], mark)
+                notional += worth
+                net += worth if size > 0.0 else -worth
+            if not notional:
                 continue
-            if not quote.mark_fresh:
-                findings.warn(f"mark of {info.perp} is stale")
-            account = sums.get(known.cash_key)
-            if account is None:
-                account = sums[known.cash_key] = _Account(info.venue)
-            account.add(info, positions[info.key], book.entries[info.key], mark, known.brackets)
-        for cash_key, account in sums.items():
-            self._take(account, positions.get(cash_key, 0.0), limits, findings)
-
-    def _take(self, account: _Account, cash: float, limits: RiskLimits, findings: Findings) -> None:
-        venue = account.venue
-        ratio = margin_ratio(cash, account.profit, account.notional)
-        floor = account.required / account.notional
-        _grade_margin(venue, ratio, floor, limits, findings)
-        if venue in self.ratios and self.ratios[venue] - self.maintenance[venue] <= ratio - floor:
-            return
-        self.ratios[venue], self.maintenance[venue] = ratio, floor
-        far = liquidation_distance_inverse if account.inverse else liquidation_distance_perp
-        distance = far(account.net, ratio, floor)
-        if isfinite(distance):
-            self.distances[venue] = distance
-        else:
-            self.distances.pop(venue, None)
+            venue = account.venue
+            ratio = (positions.get(account.cash_key, 0.0) + profit) / notional
+            floor = required / notional
+            if ratio <= watched or ratio <= multiple * floor:
+                _grade_margin(venue, ratio, floor, limits, findings)
+            if venue in self.ratios and self.ratios[venue] - self.maintenance[venue] <= ratio - floor:
+                continue
+            self.ratios[venue], self.maintenance[venue] = ratio, floor
+            far = liquidation_distance_inverse if account.inverse else liquidation_distance_perp
+            distance = far(net, ratio, floor)
+            if distance < inf:
+                self.distances[venue] = distance
+            else:
+                self.distances.pop(venue, None)
 
 
-def _grade_margin(venue: str, ratio: float, maintenance: float, limits: RiskLimits, findings: Findings) -> None:
-    emergency, least = limits.margin_emergency_multiple * maintenance, limits.margin_ratio_exit_half
-    if emergency < least:
-        emergency = least
-    reduce = limits.margin_ratio_reduce
-    if ratio > reduce * (1.0 + findings.warning_share) and ratio > emergency:
-        return
-    subject = f"margin ratio of {venue}"
+def _grade_margin(venue: str, ratio: float, maintenance: float, limits: Limits, findings: Findings) -> None:
+    """For a ratio that is close to a limit or below."""
+    reduce, subject = limits.margin_ratio_reduce, f"margin ratio of {venue}"
+    emergency = max(limits.margin_emergency_multiple * maintenance, limits.margin_ratio_exit_half)
     if ratio <= emergency:
         findings.breach(RiskLevel.CRITICAL, "RISK-004", subject, f"{ratio:.4f} at or below {emergency:.4g}")
     elif ratio <= reduce:
@@ -159,33 +204,32 @@ def _grade_margin(venue: str, ratio: float, maintenance: float, limits: RiskLimi
         findings.warn(f"{subject} {ratio:.4f} close to the limit {reduce:g}")
 
 
-class _Account:
-    """The perps that one cash balance margins, in the currency of that balance."""
+class Loan(msgspec.Struct, frozen=True):
+    """What is owed to a pool, and what secures it on the terms that hold for this debt."""
 
-    __slots__ = ("inverse", "net", "notional", "profit", "required", "venue")
+    pool: str
+    """Ledger name."""
+    held: Sequence[LedgerKey]
+    """Every aToken and debt of the pool."""
+    owed: list[LedgerKey]
+    pledged: list[tuple[LedgerKey, CollateralTerms]] | None
+    """None for a pool that is not configured."""
 
-    def __init__(self, venue: str) -> None:
-        self.venue = venue
-        self.inverse = False
-        self.net = 0.0
-        """Signed notional: which way hurts."""
-        self.notional = 0.0
-        self.required = 0.0
-        self.profit = 0.0
 
-    def add(self, info: LedgerKey, size: float, entry: float, mark: float, brackets: Sequence[Bracket]) -> None:
-        if info.inverse:
-            self.inverse = True
-            worth = abs(size) / mark
-            required = maintenance_margin(abs(size), brackets) / mark
-            self.profit += inverse_upnl(size, entry, mark)
-        else:
-            worth = abs(size) * mark
-            required = maintenance_margin(worth, brackets)
-            self.profit += linear_upnl(size, entry, mark)
-        self.net += worth if size > 0.0 else -worth
-        self.notional += worth
-        self.required += required
+def loan_of(pool: str, held: Sequence[LedgerKey], terms: Mapping[str, LoanTerms]) -> Loan | None:
+    """The loan that `held`, the aTokens and debts of a pool, are; None where nothing is owed."""
+    owed = [info for info in held if info.kind == "debtToken"]
+    if not owed:
+        return None
+    if pool not in terms:
+        return Loan(pool, held, owed, None)
+    tokens = [info.token for info in owed]
+    pledged = [
+        (info, counts)
+        for info in held
+        if info.kind != "debtToken" and (counts := terms[pool].of(info.token, tokens)) is not None
+    ]
+    return Loan(pool, held, owed, pledged)
 
 
 class Loans(msgspec.Struct, frozen=True):
@@ -200,14 +244,8 @@ class Loans(msgspec.Struct, frozen=True):
 NO_LOANS = Loans()
 
 
-def measure_loans(
-    book: PositionsView,
-    pools: Mapping[str, Sequence[LedgerKey]],
-    terms: Mapping[str, LoanTerms],
-    limits: RiskLimits,
-    findings: Findings,
-) -> Loans:
-    """Health and LTV of the loans at oracle prices. `pools` has the aTokens and debts that are held, by ledger name.
+def measure_loans(book: PositionsView, loans: Iterable[Loan], limits: Limits, findings: Findings) -> Loans:
+    """Health and LTV of `loans` at oracle prices.
 
     Health factor = sum of collateral value x liquidation threshold / debt value; LTV = debt / collateral (Aave v3).
     An oracle price that is unknown, or older than its limit, makes them unknown, which is critical.
@@ -215,30 +253,27 @@ def measure_loans(
     found = NO_LOANS
     distances: dict[str, float] = {}
     market = book.tick.market
-    for pool, held in pools.items():
-        owed = [info.token for info in held if info.kind == "debtToken"]
-        if not owed:
-            continue
-        unknown = _unknown(market, pool, held, terms)
+    for loan in loans:
+        unknown = _unknown(market, loan)
         if unknown is not None:
             findings.breach(
-                RiskLevel.CRITICAL, "RISK-002", f"health factor of {pool}", f"cannot be computed: {unknown}"
+                RiskLevel.CRITICAL, "RISK-002", f"health factor of {loan.pool}", f"cannot be computed: {unknown}"
             )
             continue
-        health, ltv, allowed = _health(market, book.positions, held, owed, terms[pool])
+        health, ltv, allowed = _health(market.oracle_usd, book.positions, loan)
         if found.health is None or health < found.health:
-            found = Loans(health, ltv)
-        distances[pool] = liquidation_distance_lending(health) if health > 0.0 else -1.0
-        _grade_loan(pool, health, ltv, allowed, limits, findings)
-    return found if found.health is None else Loans(found.health, found.ltv, distances)
+            found = Loans(health, ltv, distances)
+        distances[loan.pool] = liquidation_distance_lending(health) if health > 0.0 else -1.0
+        _grade_loan(loan.pool, health, ltv, allowed, limits, findings)
+    return found
 
 
-def _unknown(market: MarketState, pool: str, held: Sequence[LedgerKey], terms: Mapping[str, LoanTerms]) -> str | None:
-    """What keeps the health of a pool from being computed; None when nothing does."""
-    if pool not in terms:
+def _unknown(market: MarketState, loan: Loan) -> str | None:
+    """What keeps the health of a loan from being computed; None when nothing does."""
+    if loan.pledged is None:
         return "the pool is not configured"
     oracle, stale = market.oracle_usd, market.stale_prices
-    for info in held:
+    for info in loan.held:
         token = info.token
         if token not in oracle:
             return f"the oracle price of {token} is not known"
@@ -247,36 +282,27 @@ def _unknown(market: MarketState, pool: str, held: Sequence[LedgerKey], terms: M
     return None
 
 
-def _health(
-    market: MarketState,
-    amounts: Mapping[str, float],
-    held: Sequence[LedgerKey],
-    owed: Sequence[str],
-    terms: LoanTerms,
-) -> tuple[float, float, float]:
+def _health(oracle: Mapping[str, float], amounts: Mapping[str, float], loan: Loan) -> tuple[float, float, float]:
     """Health factor, LTV, and the LTV that the collateral allows."""
-    oracle = market.oracle_usd
     debt = collateral = allowed = 0.0
+    for info in loan.owed:
+        debt += amounts[info.key] * oracle[info.token]
     pledged: list[tuple[float, float]] = []
-    for info in held:
-        token = info.token
-        value = amounts[info.key] * oracle[token]
-        if info.kind == "debtToken":
-            debt += value
-        elif (counts := terms.of(token, owed)) is not None:
-            pledged.append((value, counts.threshold))
-            collateral += value
-            allowed += value * counts.ltv
+    for info, counts in loan.pledged or ():
+        value = amounts[info.key] * oracle[info.token]
+        pledged.append((value, counts.threshold))
+        collateral += value
+        allowed += value * counts.ltv
     return health_factor(pledged, debt), loan_to_value(collateral, debt), allowed / collateral if collateral else 0.0
 
 
-def _grade_loan(pool: str, health: float, ltv: float, allowed: float, limits: RiskLimits, findings: Findings) -> None:
+def _grade_loan(pool: str, health: float, ltv: float, allowed: float, limits: Limits, findings: Findings) -> None:
     emergency, reduce = limits.health_factor_emergency, limits.health_factor_reduce
     if emergency is None or reduce is None:
         text = "has no limit: risk_limits.health_factor_reduce and health_factor_emergency are not set"
         findings.breach(RiskLevel.CRITICAL, "RISK-006", f"health factor of {pool}", text)
         return
-    if health - 1.0 <= (reduce - 1.0) * (1.0 + findings.warning_share):
+    if health - 1.0 <= (reduce - 1.0) * (1.0 + limits.warning_share):
         subject = f"health factor of {pool}"
         if health < emergency:
             findings.breach(RiskLevel.CRITICAL, "RISK-002", subject, f"{health:.6g} below {emergency:g}")
@@ -327,10 +353,10 @@ def loan_before_liquidation(
     found = NO_LOANS
     market = book.tick.market
     for pool, held in pools.items():
-        owed = [info.token for info in held if info.kind == "debtToken"]
-        if not owed or _unknown(market, pool, held, terms) is not None:
+        loan = loan_of(pool, held, terms)
+        if loan is None or _unknown(market, loan) is not None:
             continue
-        health, ltv, _ = _health(market, amounts, held, owed, terms[pool])
+        health, ltv, _ = _health(market.oracle_usd, amounts, loan)
         if found.health is None or health < found.health:
             found = Loans(health, ltv)
     return found

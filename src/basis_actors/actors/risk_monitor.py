@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -14,15 +13,19 @@ from basis_actors.actors.risk_findings import RANKS, Findings
 from basis_actors.actors.risk_measures import (
     NO_LOANS,
     Accounts,
+    Limits,
+    Loan,
     Loans,
     LoanTerms,
+    MarginAccount,
     PerpTerms,
     loan_before_liquidation,
+    loan_of,
+    margin_accounts,
     measure_loans,
     ratio_at_liquidation,
 )
 from basis_actors.bus import Actor, on
-from basis_actors.config import RiskLimits
 from basis_actors.finance.keys import STABLE, LedgerKey, parse_key
 from basis_actors.messages.book import ExposureView, PositionsView, RiskLevel, RiskView
 from basis_actors.messages.events import RiskAssessment
@@ -34,13 +37,14 @@ __all__ = ["RiskBounds", "RiskMonitor"]
 _OWN_PLACES: Final = ("wallet", "transit", "gas")
 """First parts of position keys that are nobody's promise: what stands there is not exposed to a venue."""
 _LIQUIDATION: Final = DeltaSource.LIQUIDATION
+_CRITICAL: Final = RiskLevel.CRITICAL
 _LOAN_KINDS: Final = ("aToken", "debtToken")
 
 
 class RiskBounds(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of a mode, and the terms of the accounts they apply to."""
 
-    limits: RiskLimits
+    limits: Limits
     currency: str
     """Of the share class."""
     perps: Mapping[str, PerpTerms]
@@ -51,14 +55,17 @@ class RiskBounds(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the mode is meant to be delta neutral."""
 
 
-class _Held(NamedTuple):
-    """Keys of the positions that are held, by what risk they carry."""
+class _Held(msgspec.Struct, frozen=True):
+    """The positions that are held, by what risk they carry."""
 
-    perps: list[LedgerKey]
-    pools: dict[str, list[LedgerKey]]
-    lsts: dict[str, None]
-    places: list[str]
-    """First part of every key, in their order."""
+    accounts: list[MarginAccount]
+    unmargined: list[str]
+    """Perps that have no margin table."""
+    loans: list[Loan]
+    reserves: list[str]
+    lsts: list[str]
+    venues: dict[str, list[str]]
+    """Keys of what is exposed to each exchange and protocol."""
 
 
 class RiskMonitor(Actor):
@@ -73,6 +80,9 @@ class RiskMonitor(Actor):
         self._bounds = bounds
         self._growth = growth_so_far(store, bounds.currency)
         self._episodes: dict[tuple[str, str], RiskLevel] = {}
+        self._keys: tuple[str, ...] = ()
+        self._held = _held((), bounds)
+        """What `_keys` are, which change with trades only."""
 
     @on(ExposureView)
     def assess(self, exposure: ExposureView) -> None:
@@ -80,11 +90,17 @@ class RiskMonitor(Actor):
         book, bounds = exposure.book, self._bounds
         limits = bounds.limits
         findings = Findings(limits.warning_share)
-        held = _held(tuple(book.positions))
+        keys = tuple(book.positions)
+        if keys != self._keys:
+            self._keys, self._held = keys, _held(keys, bounds)
+        held = self._held
         accounts = Accounts()
-        if held.perps:
-            accounts.measure(book, held.perps, bounds.perps, limits, findings)
-        loans = measure_loans(book, held.pools, bounds.pools, limits, findings) if held.pools else NO_LOANS
+        for perp in held.unmargined:
+            text = "cannot be computed: it has no margin table"
+            findings.breach(_CRITICAL, "RISK-006", f"margin of {perp}", text)
+        if held.accounts:
+            accounts.measure(book, held.accounts, limits, findings)
+        loans = measure_loans(book, held.loans, limits, findings) if held.loans else NO_LOANS
         pegs = _pegs(book, held.lsts, limits, findings) if held.lsts else {}
         liquidations: list[Settlement] = []
         for settlement in book.settlements:
@@ -186,9 +202,9 @@ class RiskMonitor(Actor):
         drawdown = self._growth.drawdown
         if self._growth.lost:
             text = f"{drawdown:.6g}: equity fell to {book.valuation.equity:.6g}, all that was paid in is lost"
-            findings.breach(RiskLevel.CRITICAL, "RISK-001", "drawdown", text)
+            findings.breach(_CRITICAL, "RISK-001", "drawdown", text)
         else:
-            findings.at_most(drawdown, self._bounds.limits.max_drawdown, "drawdown", RiskLevel.CRITICAL)
+            findings.at_most(drawdown, self._bounds.limits.max_drawdown, "drawdown", _CRITICAL)
         return drawdown
 
     def _check_delta(self, exposure: ExposureView, findings: Findings) -> None:
@@ -220,41 +236,48 @@ class RiskMonitor(Actor):
                 )
 
 
-@lru_cache(maxsize=64)
-def _held(keys: tuple[str, ...]) -> _Held:
-    """What is held, which changes with trades only, and is the same for many ticks."""
-    held = _Held([], {}, {}, [])
+def _held(keys: tuple[str, ...], bounds: RiskBounds) -> _Held:
+    perps: list[LedgerKey] = []
+    pools: dict[str, list[LedgerKey]] = {}
+    lsts: dict[str, None] = {}
+    venues: dict[str, list[str]] = {}
     for info in map(parse_key, keys):
-        held.places.append(info.venue)
+        if info.venue not in _OWN_PLACES:
+            venues.setdefault(info.venue, []).append(info.key)
         if info.perp is not None:
-            held.perps.append(info)
+            perps.append(info)
             continue
         if info.kind in _LOAN_KINDS:
-            held.pools.setdefault(info.venue, []).append(info)
+            pools.setdefault(info.venue, []).append(info)
         if info.lst is not None:
-            held.lsts[info.lst] = None
-    return held
+            lsts[info.lst] = None
+    accounts, unmargined = margin_accounts(perps, bounds.perps)
+    loans = [loan for pool, held in pools.items() if (loan := loan_of(pool, held, bounds.pools)) is not None]
+    reserves = [info.reserve for held in pools.values() for info in held if info.reserve is not None]
+    return _Held(accounts, unmargined, loans, reserves, list(lsts), venues)
 
 
-def _pegs(book: PositionsView, lsts: Mapping[str, None], limits: RiskLimits, findings: Findings) -> dict[str, float]:
+def _pegs(book: PositionsView, lsts: Iterable[str], limits: Limits, findings: Findings) -> dict[str, float]:
     """market_rate / eth_per_lst - 1 of each staking token that is held. Without a fresh market rate it is broken."""
     pegs: dict[str, float] = {}
+    limit, staking = limits.max_peg_deviation, book.tick.market.staking
     for lst in lsts:
-        quote = book.tick.market.staking.get(lst)
+        quote = staking.get(lst)
         if quote is None or quote.market_rate is None:
-            if limits.max_peg_deviation is not None:
+            if limit is not None:
                 text = "cannot be computed: its market rate is not known"
                 findings.breach(RiskLevel.HIGH, "RISK-006", f"peg of {lst}", text)
             continue
         deviation = pegs[lst] = quote.market_rate / quote.eth_per_lst - 1.0
-        if limits.max_peg_deviation is None:
+        if limit is None:
             continue
         if not quote.fresh:
             text = (
                 f"is not known: its rates are older than their staleness limit, the last deviation was {deviation:.4g}"
             )
             findings.breach(RiskLevel.HIGH, "RISK-006", f"peg of {lst}", text)
-        findings.at_most(-deviation, limits.max_peg_deviation, f"discount of {lst}", RiskLevel.HIGH)
+        if deviation < 0.0:
+            findings.at_most(-deviation, limit, f"discount of {lst}", RiskLevel.HIGH)
     return pegs
 
 
@@ -264,11 +287,10 @@ def _check_prices(book: PositionsView, held: _Held, findings: Findings) -> None:
     for asset in market.stale_prices:
         if book.valuation.deltas.get(asset):
             findings.warn(f"price of {asset} is stale")
-    for pool in held.pools.values():
-        for info in pool:
-            reserve = None if info.reserve is None else market.reserves.get(info.reserve)
-            if reserve is not None and not reserve.fresh:
-                findings.warn(f"reserve {info.reserve} is stale")
+    for name in held.reserves:
+        reserve = market.reserves.get(name)
+        if reserve is not None and not reserve.fresh:
+            findings.warn(f"reserve {name} is stale")
     for key in book.valuation.unpriced_rewards:
         findings.warn(f"{key} has no known price and counts as nothing")
     for key in book.valuation.unpriced:
@@ -278,13 +300,13 @@ def _check_prices(book: PositionsView, held: _Held, findings: Findings) -> None:
 
 def _check_venues(book: PositionsView, held: _Held, limit: float, findings: Findings) -> None:
     """What stands at each exchange and protocol, unrealised PnL included, as a fraction of equity."""
-    equity = book.valuation.equity
-    places: dict[str, float] = {}
-    for venue, value in zip(held.places, book.valuation.values.values(), strict=True):
-        places[venue] = places.get(venue, 0.0) + value
+    equity, values = book.valuation.equity, book.valuation.values
     unremarkable = limit * (1.0 - findings.warning_share) * equity
-    for venue, value in places.items():
-        if value <= 0.0 or value <= unremarkable or venue in _OWN_PLACES:
+    for venue, keys in held.venues.items():
+        value = 0.0
+        for key in keys:
+            value += values[key]
+        if value <= 0.0 or value <= unremarkable:
             continue
         subject = f"share of equity at {venue}"
         if equity > 0.0:

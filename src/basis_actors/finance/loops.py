@@ -173,10 +173,10 @@ def liquidation_distance_perp(size: float, ratio: float, maintenance: float) -> 
     long (d a fall), with the rate of the bracket as it is. A long that no fall can liquidate gives infinity, no
     position too.
     """
-    if size == 0.0:
-        return inf
-    distance = (ratio - maintenance) / (1.0 + maintenance if size < 0.0 else 1.0 - maintenance)
-    return inf if size > 0.0 and distance >= 1.0 else distance
+    if size < 0.0:
+        return (ratio - maintenance) / (1.0 + maintenance)
+    distance = (ratio - maintenance) / (1.0 - maintenance) if size > 0.0 else inf
+    return distance if distance < 1.0 else inf
 
 
 def liquidation_distance_inverse(notional: float, ratio: float, maintenance: float) -> float:

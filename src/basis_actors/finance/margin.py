@@ -26,7 +26,6 @@ __all__ = [
     "liquidate",
     "liquidation_price",
     "maintenance_margin",
-    "margin_ratio",
 ]
 
 
@@ -93,9 +92,6 @@ class Liquidation(NamedTuple):
 
 
 def _bracket(notional: float, brackets: Sequence[Bracket]) -> Bracket:
-    first = brackets[0]
-    if notional < first.cap:
-        return first
     return brackets[max(0, bisect_right(brackets, notional, key=lambda row: row.floor) - 1)]
 
 
@@ -104,7 +100,9 @@ def maintenance_margin(notional: float, brackets: Sequence[Bracket]) -> float:
 
     Above the last cap the last bracket goes on. Brackets are sorted by floor and not empty.
     """
-    row = _bracket(notional, brackets)
+    row = brackets[0]
+    if notional >= row.cap:
+        row = _bracket(notional, brackets)
     return notional * row.rate - row.amount
 
 
@@ -115,14 +113,6 @@ def initial_margin(notional: float, brackets: Sequence[Bracket]) -> float:
     """
     row = _bracket(notional, brackets)
     return inf if notional > row.cap else notional / row.max_leverage
-
-
-def margin_ratio(cash: float, upnl: float, notional: float) -> float:
-    """(cash + unrealised PnL) / notional of an account, all in its margin currency; infinite without positions.
-
-    The notional of an inverse perpetual is |N| / mark in its base asset.
-    """
-    return (cash + upnl) / notional if notional > 0.0 else inf
 
 
 def liquidation_price(

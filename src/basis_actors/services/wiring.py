@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from msgspec import convert
+
 from basis_actors.actors.countdown import Countdown
 from basis_actors.actors.engine import Engine
 from basis_actors.actors.event_logger import EventLogger
@@ -18,7 +20,7 @@ from basis_actors.actors.position_monitor import PositionMonitor
 from basis_actors.actors.position_update_handler import PositionUpdateHandler
 from basis_actors.actors.recovery_manager import RecoveryManager
 from basis_actors.actors.risk_gate import GateRules, MarketRules, RiskGate
-from basis_actors.actors.risk_measures import CollateralTerms, EmodeTerms, LoanTerms, PerpTerms
+from basis_actors.actors.risk_measures import CollateralTerms, EmodeTerms, Limits, LoanTerms, PerpTerms
 from basis_actors.actors.risk_monitor import RiskBounds, RiskMonitor
 from basis_actors.actors.strategy_manager import StrategyManager
 from basis_actors.actors.timing import Stopwatch
@@ -167,7 +169,7 @@ def risk_bounds(run: RunConfig, *, hedged: bool) -> RiskBounds:
         elif isinstance(venue, FlashVenue) and venue.markets:
             pools[name] = _market_terms(venue)
     return RiskBounds(
-        limits=run.mode.risk_limits,
+        limits=convert(run.mode.risk_limits, Limits, from_attributes=True),
         currency=run.share_class.currency,
         perps=perps,
         pools=pools,
