@@ -96,7 +96,8 @@ class RiskGate(Actor):
         except BasisError as error:
             self._note_losses(error.message)
         else:
-            self._note_losses(None)
+            if self._unwritten:
+                self._note_losses(None)
 
     @on(KeyRefused)
     def note_key(self, seen: KeyRefused) -> None:

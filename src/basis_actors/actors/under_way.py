@@ -46,7 +46,7 @@ class UnderWay:
                     self._moving[name] = (self._targets.pop(name), info.symbol, delta.delta_amount)
                 elif delta.delta_amount < 0.0:
                     self._moving.pop(name, None)
-        if view.trigger is Trigger.TICK:
+        if self._targets and view.trigger is Trigger.TICK:
             # A tick begins when every order of the one before has ended.
             self._targets.clear()
 

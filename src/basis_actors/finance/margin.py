@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Final, NamedTuple, Protocol
 
+import msgspec
+
 from basis_actors.finance.contracts import LINEAR, Contract
 
 __all__ = [
@@ -33,7 +35,7 @@ _EDGE: Final = 1e-12
 """Relative width by which brackets overlap, so that rounding at a boundary loses no solution."""
 
 
-class Bracket(NamedTuple):
+class Bracket(msgspec.Struct, frozen=True, gc=False):
     """One row of a venue's margin table: it holds for a notional in [floor, cap)."""
 
     floor: float
