@@ -106,6 +106,8 @@ class PositionUpdateHandler(Actor):
         found = []
         for key in {**booked, **shown}:
             have, there = booked.get(key, 0.0), shown.get(key, 0.0)
+            if have == there:
+                continue
             domain = self._domains.get(parse_key(key).venue, "")
             allowed = self._tolerances.get(domain, self._tolerance) * max(abs(have), abs(there), 1.0)
             if abs(have - there) > allowed:
