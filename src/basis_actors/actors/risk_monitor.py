@@ -37,6 +37,7 @@ __all__ = ["RiskBounds", "RiskMonitor"]
 _OWN_PLACES: Final = ("wallet", "transit", "gas")
 """First parts of position keys that are nobody's promise: what stands there is not exposed to a venue."""
 _LIQUIDATION: Final = DeltaSource.LIQUIDATION
+_HIGH: Final = RiskLevel.HIGH
 _CRITICAL: Final = RiskLevel.CRITICAL
 _LOAN_KINDS: Final = ("aToken", "debtToken")
 
@@ -211,11 +212,11 @@ class RiskMonitor(Actor):
         limit, equity = self._bounds.limits.max_delta_drift, exposure.book.valuation.equity
         delta = exposure.net_delta
         if delta is None:
-            findings.breach(RiskLevel.HIGH, "RISK-006", "net delta", "cannot be computed: a price is not known")
+            findings.breach(_HIGH, "RISK-006", "net delta", "cannot be computed: a price is not known")
         elif delta and abs(delta) > limit * (1.0 - findings.warning_share) * equity:
             if abs(delta) > limit * equity:
                 text = f"{delta:.6g} above {limit:g} of equity {equity:.6g}"
-                findings.breach(RiskLevel.HIGH, "RISK-001", "net delta", text)
+                findings.breach(_HIGH, "RISK-001", "net delta", text)
             else:
                 findings.warn(f"net delta {delta:.6g} close to {limit:g} of equity {equity:.6g}")
 
@@ -229,11 +230,9 @@ class RiskMonitor(Actor):
             exposed = abs(quantity - equity if asset == currency else quantity * price)
             subject = f"exposure to {asset}"
             if equity > 0.0:
-                findings.at_most(exposed / equity, limit, subject, RiskLevel.HIGH)
+                findings.at_most(exposed / equity, limit, subject, _HIGH)
             else:
-                findings.breach(
-                    RiskLevel.HIGH, "RISK-006", subject, f"of {exposed:.6g} faces an equity of {equity:.6g}"
-                )
+                findings.breach(_HIGH, "RISK-006", subject, f"of {exposed:.6g} faces an equity of {equity:.6g}")
 
 
 def _held(keys: tuple[str, ...], bounds: RiskBounds) -> _Held:
@@ -266,7 +265,7 @@ def _pegs(book: PositionsView, lsts: Iterable[str], limits: Limits, findings: Fi
         if quote is None or quote.market_rate is None:
             if limit is not None:
                 text = "cannot be computed: its market rate is not known"
-                findings.breach(RiskLevel.HIGH, "RISK-006", f"peg of {lst}", text)
+                findings.breach(_HIGH, "RISK-006", f"peg of {lst}", text)
             continue
         deviation = pegs[lst] = quote.market_rate / quote.eth_per_lst - 1.0
         if limit is None:
@@ -275,9 +274,9 @@ def _pegs(book: PositionsView, lsts: Iterable[str], limits: Limits, findings: Fi
             text = (
                 f"is not known: its rates are older than their staleness limit, the last deviation was {deviation:.4g}"
             )
-            findings.breach(RiskLevel.HIGH, "RISK-006", f"peg of {lst}", text)
+            findings.breach(_HIGH, "RISK-006", f"peg of {lst}", text)
         if deviation < 0.0:
-            findings.at_most(-deviation, limit, f"discount of {lst}", RiskLevel.HIGH)
+            findings.at_most(-deviation, limit, f"discount of {lst}", _HIGH)
     return pegs
 
 
@@ -295,29 +294,27 @@ def _check_prices(book: PositionsView, held: _Held, findings: Findings) -> None:
         findings.warn(f"{key} has no known price and counts as nothing")
     for key in book.valuation.unpriced:
         text = "is not known, so no limit on it can be checked"
-        findings.breach(RiskLevel.CRITICAL, "RISK-006", f"price of {key}", text)
+        findings.breach(_CRITICAL, "RISK-006", f"price of {key}", text)
 
 
 def _check_venues(book: PositionsView, held: _Held, limit: float, findings: Findings) -> None:
     """What stands at each exchange and protocol, unrealised PnL included, as a fraction of equity."""
     equity, values = book.valuation.equity, book.valuation.values
-    unremarkable = limit * (1.0 - findings.warning_share) * equity
+    unremarkable = max(0.0, limit * (1.0 - findings.warning_share) * equity)
     for venue, keys in held.venues.items():
         value = 0.0
         for key in keys:
             value += values[key]
-        if value <= 0.0 or value <= unremarkable:
+        if value <= unremarkable:
             continue
         subject = f"share of equity at {venue}"
         if equity > 0.0:
-            findings.at_most(value / equity, limit, subject, RiskLevel.HIGH)
+            findings.at_most(value / equity, limit, subject, _HIGH)
         else:
-            findings.breach(RiskLevel.HIGH, "RISK-006", subject, f"is {value:.6g} of an equity of {equity:.6g}")
+            findings.breach(_HIGH, "RISK-006", subject, f"is {value:.6g} of an equity of {equity:.6g}")
 
 
 def _report_liquidation(settlement: Settlement, findings: Findings) -> None:
     keys = [delta.position_key for delta in settlement.deltas]
     taken = [key for key in keys if parse_key(key).perp is not None or parse_key(key).kind in _LOAN_KINDS] or keys
-    findings.breach(
-        RiskLevel.CRITICAL, "RISK-005", f"account on {settlement.domain}", f"was liquidated: {', '.join(taken)}"
-    )
+    findings.breach(_CRITICAL, "RISK-005", f"account on {settlement.domain}", f"was liquidated: {', '.join(taken)}")
