@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from functools import lru_cache
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
@@ -82,9 +81,19 @@ class LedgerKey(msgspec.Struct, frozen=True, gc=False):
     """Whether a negative amount is in order: perps are signed, a payable is owed."""
 
 
-@lru_cache(maxsize=4096)
-def parse_key(key: str) -> LedgerKey:
-    """Take a position key apart. Raises BasisError POS-002 for a key that does not name a position."""
+class _KnownKeys(dict[str, LedgerKey]):
+    """The position keys that were asked for so far: a run has few of them, and each view asks for all of its own."""
+
+    def __missing__(self, key: str) -> LedgerKey:
+        parsed = self[key] = _take_apart(key)
+        return parsed
+
+
+parse_key: Final[Callable[[str], LedgerKey]] = _KnownKeys().__getitem__
+"""Take a position key apart. Raises BasisError POS-002 for a key that does not name a position."""
+
+
+def _take_apart(key: str) -> LedgerKey:
     parts = key.split(":")
     if len(parts) != 3 or not all(parts) or parts[1] not in _KINDS:
         raise BasisError("POS-002", f"position key {key!r}: expected venue:position_type:symbol with type in {_KINDS}")
