@@ -90,7 +90,9 @@ def scale_component(monkeypatch: pytest.MonkeyPatch, component: str) -> None:
     """Make one formula give 1 % too much, wherever it is used."""
     add = Attribution.add
 
-    def wrong(self: Attribution, name: str, key: LedgerKey, amount: float) -> None:
+    def wrong(self: Attribution, name: str, key: LedgerKey, amount: float, price: float = 0.0) -> None:
+        if price:
+            wrong(self, "price", key, price)
         # The price of the hedge takes back what the price of the coins gives: an error in both alike is none.
         planted = name == component and (name != "price" or key.perp is None)
         add(self, name, key, amount * ONE_PERCENT if planted else amount)

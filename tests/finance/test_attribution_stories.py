@@ -52,7 +52,9 @@ def test_a_formula_off_by_a_millionth_is_left_over(
     right = told(11, currency)
     add = Attribution.add
 
-    def wrong(self: Attribution, name: str, key: LedgerKey, amount: float) -> None:
+    def wrong(self: Attribution, name: str, key: LedgerKey, amount: float, price: float = 0.0) -> None:
+        if price:
+            wrong(self, "price", key, price)
         add(self, name, key, amount * (1.0 + 1e-6) if name == component else amount)
 
     monkeypatch.setattr(Attribution, "add", wrong)

@@ -72,15 +72,17 @@ class Attribution:
         self.flows = 0.0
         """Deposits minus withdrawals; no component."""
 
-    def add(self, component: str, key: LedgerKey, amount: float) -> None:
-        """Book `amount` to a component, and to the venue and asset of `key`."""
-        if amount == 0.0:
+    def add(self, component: str, key: LedgerKey, amount: float, price: float = 0.0) -> None:
+        """Book `amount` to a component and `price` to that of prices, and both to the venue and asset of `key`."""
+        if amount == 0.0 and price == 0.0:
             return
         components, by_venue, by_asset = self.components, self.by_venue, self.by_asset
-        venue, asset = key.venue, key.asset
-        components[component] = components.get(component, 0.0) + amount
-        by_venue[venue] = by_venue.get(venue, 0.0) + amount
-        by_asset[asset] = by_asset.get(asset, 0.0) + amount
+        if price != 0.0:
+            components["price"] = components.get("price", 0.0) + price
+        if amount != 0.0:
+            components[component] = components.get(component, 0.0) + amount
+        by_venue[key.venue] = by_venue.get(key.venue, 0.0) + price + amount
+        by_asset[key.asset] = by_asset.get(key.asset, 0.0) + price + amount
 
     def explained(self) -> float:
         """Sum of all components."""
@@ -140,8 +142,6 @@ def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) ->
     prices_0, prices_1 = before.prices, after.prices
     market_0, market_1 = before.market, after.market
     for key, amount in before.positions.items():
-        if amount == 0.0:
-            continue
         info = parse_key(key)
         if info.contract is not None:
             _perp_moves(result, info, amount, before, after)
@@ -159,16 +159,21 @@ def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) ->
                 rate_0 = quote_0.eth_per_lst
             if rate_1 != rate_0:
                 result.add("staking", info, quantity * (rate_1 - rate_0) * price_1)
-            result.add("price", info, quantity * rate_0 * (price_1 - price_0))
+            price = quantity * rate_0 * (price_1 - price_0)
             quantity *= rate_1
-        elif price_1 != price_0:
-            result.add("price", info, quantity * (price_1 - price_0))
-        if info.reserve is not None:
-            reserve_0, reserve_1 = market_0.reserves[info.reserve], market_1.reserves[info.reserve]
-            if info.kind == "aToken":
-                result.add("lending", info, quantity * (reserve_1.supply_index / reserve_0.supply_index - 1) * price_1)
-            else:
-                result.add("borrow", info, quantity * (reserve_1.borrow_index / reserve_0.borrow_index - 1) * price_1)
+        else:
+            price = quantity * (price_1 - price_0)
+        if info.reserve is None:
+            if price != 0.0:
+                result.add("price", info, price)
+            continue
+        reserve_0, reserve_1 = market_0.reserves[info.reserve], market_1.reserves[info.reserve]
+        if info.kind == "aToken":
+            interest = quantity * (reserve_1.supply_index / reserve_0.supply_index - 1) * price_1
+            result.add("lending", info, interest, price)
+        else:
+            interest = quantity * (reserve_1.borrow_index / reserve_0.borrow_index - 1) * price_1
+            result.add("borrow", info, interest, price)
 
 
 def _perp_moves(result: Attribution, info: LedgerKey, size: float, before: PricedBook, after: PricedBook) -> None:
@@ -176,21 +181,27 @@ def _perp_moves(result: Attribution, info: LedgerKey, size: float, before: Price
 
     What was unrealised before is revalued with the currency that the contract pays in; that is price too.
     """
-    assert info.contract is not None
-    mark_0, mark_1 = _mark(info, before), _mark(info, after)
+    contract, perp, asset = info.contract, info.perp, info.asset
+    assert contract is not None
+    assert perp is not None
+    market_0, market_1 = before.market, after.market
+    quote_0, quote_1 = market_0.perps.get(perp), market_1.perps.get(perp)
+    if quote_0 is None or quote_1 is None:
+        return
+    mark_0, mark_1 = quote_0.mark, quote_1.mark
     if mark_0 is None or mark_1 is None:
         return
     unit_0, unit_1 = before.prices.get(info.paid_in, 0.0), after.prices.get(info.paid_in, 0.0)
     if info.inverse:
-        result.add("price", info, info.contract.upnl(size, mark_0, mark_1) * unit_1)
+        result.add("price", info, contract.upnl(size, mark_0, mark_1) * unit_1)
     else:
-        spot_0, spot_1 = before.market.prices.get(info.asset), after.market.prices.get(info.asset)
+        spot_0, spot_1 = market_0.prices.get(asset), market_1.prices.get(asset)
         # Without a reference price at both ends there is nothing to tell price from basis by.
         spot_move = 0.0 if spot_0 is None or spot_1 is None else spot_1 - spot_0
-        result.add("price", info, size * spot_move * unit_1)
-        result.add("basis", info, size * (mark_1 - mark_0 - spot_move) * unit_1)
+        basis = size * (mark_1 - mark_0 - spot_move) * unit_1
+        result.add("basis", info, basis, size * spot_move * unit_1)
     if unit_1 != unit_0:
-        profit = info.contract.upnl(size, before.entries[info.key], mark_0)
+        profit = contract.upnl(size, before.entries[info.key], mark_0)
         result.add("price", info, profit * (unit_1 - unit_0))
 
 
