@@ -50,8 +50,9 @@ class PnLMonitor(Actor):
             flows = 0.0
         residual = valuation.equity - self._equity - step.flows - step.explained()
         self._take(step, flows, residual, valuation, after)
-        self._report(book, valuation, step, residual)
-        self.publish(BookView(risk, valuation.equity, self._flows, self._total_pnl()))
+        total = valuation.equity - (self._start or 0.0) - self._flows
+        self._report(book, valuation, step, residual, total)
+        self.publish(BookView(risk, valuation.equity, self._flows, total))
 
     def _take(self, step: Attribution, flows: float, residual: float, valuation: Valuation, after: PricedBook) -> None:
         """Carry the state on to this view."""
@@ -65,13 +66,10 @@ class PnLMonitor(Actor):
         self._equity = valuation.equity
         self._before = after
 
-    def _total_pnl(self) -> float:
-        return self._equity - (self._start or 0.0) - self._flows
-
-    def _report(self, book: PositionsView, valuation: Valuation, step: Attribution, residual: float) -> None:
-        market = book.tick.market
-        total = self._total_pnl()
-        totals = self._totals
+    def _report(
+        self, book: PositionsView, valuation: Valuation, step: Attribution, residual: float, total: float
+    ) -> None:
+        market, totals = book.tick.market, self._totals
         self.log(
             PnLCalculation(
                 market.timestamp,
