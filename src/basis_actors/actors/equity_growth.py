@@ -46,17 +46,19 @@ class EquityGrowth:
         if not valued:
             return
         equity, fresh = equity_of_one_moment(book, self._currency)
-        rounding = _ROUNDING * self._largest
-        if not self.lost:
-            if self._equity > rounding:
-                self._growth *= (equity - self._flows) / self._equity
-            elif self._largest and equity < -rounding:
-                self._growth = 0.0
+        before, largest = self._equity, self._largest
+        rounding = _ROUNDING * largest
+        growth = self._growth
+        if growth > 0.0:
+            if before > rounding:
+                self._growth = growth = growth * ((equity - self._flows) / before)
+            elif largest and equity < -rounding:
+                self._growth = growth = 0.0
         self._equity, self._flows = equity, 0.0
-        if equity > self._largest:
+        if equity > largest:
             self._largest = equity
-        if fresh and self._growth > self._highest:
-            self._highest = self._growth
+        if fresh and growth > self._highest:
+            self._highest = growth
 
     @property
     def equity(self) -> float:
