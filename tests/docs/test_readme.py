@@ -40,6 +40,8 @@ def test_the_commands_of_a_section_print_what_it_says(heading: str, folder: Path
 
 def test_a_different_output_is_noticed() -> None:
     printed = "one\ntwo\nthree 4 five\n"
+    assert matches("a  …  b\n", "a    13.933  b\n")
+    assert not matches("a  …  b\n", "a 13.933 b\n"), "columns are apart by two blanks"
     assert matches("one\n…\nthree … five\n", printed)
     assert matches("…\ntwo\n…\n", printed)
     assert not matches("one\nthree 4 five\n", printed)
