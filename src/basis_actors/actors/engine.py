@@ -303,7 +303,7 @@ class Engine(Actor):
         self.after(max(0.0, (at_ns - self.now) / NS_PER_SECOND), due, new_cause=Cause("tick"))
 
     def _finish(self) -> Coroutine[Any, Any, None] | None:
-        """End the tick at work, and begin the one that fell due meanwhile."""
+        """End the tick at work, and begin the one that fell due meanwhile: only that has to be waited for."""
         self.publish(TickEnded(self._number - 1, self._next_ns))
         self._awaited = None
         due, self._due = self._due, None

@@ -151,7 +151,7 @@ class Accounts:
         Amounts of one account are in the currency of its margin: an inverse perp counts |N| / mark.
         """
         positions, entries, quotes = book.positions, book.entries, book.tick.market.perps
-        watched = limits.margin_ratio_reduce * (1.0 + limits.warning_share)
+        watched = limits.margin_ratio_reduce * (1.0 + findings.warning_share)
         multiple = limits.margin_emergency_multiple
         for account in accounts:
             net = notional = required = profit = 0.0
@@ -174,7 +174,7 @@ class Accounts:
                     profit += linear_upnl(size, entries[key], mark)
                 notional += worth
                 net += worth if size > 0.0 else -worth
-            if not notional:
+            if not notional:  # no mark of it is known
                 continue
             venue = account.venue
             ratio = (positions.get(account.cash_key, 0.0) + profit) / notional
@@ -302,7 +302,7 @@ def _grade_loan(pool: str, health: float, ltv: float, allowed: float, limits: Li
         text = "has no limit: risk_limits.health_factor_reduce and health_factor_emergency are not set"
         findings.breach(RiskLevel.CRITICAL, "RISK-006", f"health factor of {pool}", text)
         return
-    if health - 1.0 <= (reduce - 1.0) * (1.0 + limits.warning_share):
+    if health - 1.0 <= (reduce - 1.0) * (1.0 + findings.warning_share):
         subject = f"health factor of {pool}"
         if health < emergency:
             findings.breach(RiskLevel.CRITICAL, "RISK-002", subject, f"{health:.6g} below {emergency:g}")

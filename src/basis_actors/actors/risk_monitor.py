@@ -39,6 +39,7 @@ _OWN_PLACES: Final = ("wallet", "transit", "gas")
 _LIQUIDATION: Final = DeltaSource.LIQUIDATION
 _HIGH: Final = RiskLevel.HIGH
 _CRITICAL: Final = RiskLevel.CRITICAL
+"""Members of an enum are slow to look up."""
 _LOAN_KINDS: Final = ("aToken", "debtToken")
 
 
@@ -83,7 +84,7 @@ class RiskMonitor(Actor):
         self._episodes: dict[tuple[str, str], RiskLevel] = {}
         self._keys: tuple[str, ...] = ()
         self._held = _held((), bounds)
-        """What `_keys` are, which change with trades only."""
+        """What is behind `_keys`. It is worked out anew when they change, which they do with trades only."""
 
     @on(ExposureView)
     def assess(self, exposure: ExposureView) -> None:
@@ -236,6 +237,7 @@ class RiskMonitor(Actor):
 
 
 def _held(keys: tuple[str, ...], bounds: RiskBounds) -> _Held:
+    """Sort positions by what risk they carry, and give each the terms that hold for it."""
     perps: list[LedgerKey] = []
     pools: dict[str, list[LedgerKey]] = {}
     lsts: dict[str, None] = {}

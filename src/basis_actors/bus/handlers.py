@@ -14,6 +14,7 @@ M_co = TypeVar("M_co", covariant=True)
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 Nothing = TypeVar("Nothing", bound=Coroutine[Any, Any, None] | None)
+"""What a handler of a message may return: nothing, now or later. A request is answered instead."""
 
 Handler = Callable[[Any], Any]
 """A bound handler: takes the message, returns a result or a coroutine of it."""

@@ -103,7 +103,7 @@ def maintenance_margin(notional: float, brackets: Sequence[Bracket]) -> float:
     Above the last cap the last bracket goes on. Brackets are sorted by floor and not empty.
     """
     row = brackets[0]
-    if notional >= row.cap:
+    if notional >= row.cap:  # few positions are that large
         row = _bracket(notional, brackets)
     return notional * row.rate - row.amount
 
