@@ -23,6 +23,8 @@ __all__ = ["RiskOverride"]
 
 _NO_WAY: Final = "VEN-001"
 """Nothing leads from here to there, now or later."""
+_CRITICAL: Final = RiskLevel.CRITICAL
+"""A member of an enum is slow to look up."""
 
 
 class RiskOverride:
@@ -72,7 +74,7 @@ class RiskOverride:
         critical, a liquidation, escalates at once. With `enforce: false` risk is reported and decides nothing.
         """
         risk = situation.book.risk
-        if self._cause is None and (risk.level is not RiskLevel.CRITICAL or not self._limits.enforce):
+        if self._cause is None and (risk.level is not _CRITICAL or not self._limits.enforce):
             self._critical_ticks = 0
             command = self._reduce_only
             if command is None:

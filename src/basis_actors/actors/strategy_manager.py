@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from basis_actors.actors.failure_pause import FailurePause
 from basis_actors.actors.reporting import error_event
@@ -10,10 +11,10 @@ from basis_actors.actors.risk_override import RiskOverride
 from basis_actors.bus import Actor, Escalated, on
 from basis_actors.config import RiskLimits, StrategyManagerConfig
 from basis_actors.errors import BasisError
-from basis_actors.messages.book import BookView, PositionsView, TickStarted, Trigger
+from basis_actors.messages.book import BookView, Flow, TickStarted, Trigger
 from basis_actors.messages.commands import DecisionMade, ExecuteOrders, OrdersDone, StopTrading
 from basis_actors.messages.events import StrategyDecision
-from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource
+from basis_actors.messages.execution import OWNERS_FLOWS, DeltaSource, Settlement
 from basis_actors.messages.orders import Order
 from basis_actors.messages.safety import BookClosed, CloseBook, Decided, NewRiskPutOff, ReduceOnly, ResumeTrading
 from basis_actors.messages.signals import SignalReceived
@@ -25,6 +26,8 @@ from basis_actors.times import utc_from_ns, utc_text
 __all__ = ["StrategyManager"]
 
 _ROUNDING = 1e-12
+_TICK: Final = Trigger.TICK
+"""A member of an enum is slow to look up."""
 
 
 class StrategyManager(Actor):
@@ -120,12 +123,13 @@ class StrategyManager(Actor):
     def decide(self, book: BookView) -> None:
         """Decide on the view of a tick; views after an execution only bring flows and the strategy up to date."""
         positions = book.risk.exposure.book
-        begins = positions.trigger is Trigger.TICK
-        self._count_flows(positions, asked=begins)
-        if not begins:
+        self._count_payments(positions.settlements)
+        if positions.trigger is not _TICK:
             self._strategy.see(positions.settlements)
             return
         tick = positions.tick
+        if tick.flows:
+            self._count_requests(tick.flows)
         if self._stopped is not None:
             decision = Decision.hold(f"trading is stopped: {self._stopped}", invested=self._invested)
         else:
@@ -151,7 +155,7 @@ class StrategyManager(Actor):
         self._carried_out, self._added_risk = True, decision.adds_risk
         if override.finished is not None:
             self._stop(override.finished)
-        elif decision.adds_risk and self.now < self._pause.until_ns:
+        elif self._added_risk and self.now < self._pause.until_ns:
             until = utc_text(utc_from_ns(self._pause.until_ns))
             return Decision.hold(
                 f"orders failed {self._pause.failures} times since new risk was last taken; it waits until {until}",
@@ -189,13 +193,15 @@ class StrategyManager(Actor):
         pending = self._requested - self._paid_out
         return pending if pending > _ROUNDING * self._requested else 0.0
 
-    def _count_flows(self, view: PositionsView, *, asked: bool) -> None:
-        """What the owner paid in and got back; what he asks for is new where a tick begins with it (`asked`)."""
-        if asked:
-            for flow in view.tick.flows:
-                if flow.amount < 0.0:
-                    self._requested -= flow.amount
-        for settlement in view.settlements:
+    def _count_requests(self, flows: Iterable[Flow]) -> None:
+        """What the owner asks for is new where a tick begins with it."""
+        for flow in flows:
+            if flow.amount < 0.0:
+                self._requested -= flow.amount
+
+    def _count_payments(self, settlements: Iterable[Settlement]) -> None:
+        """What the owner paid in and got back."""
+        for settlement in settlements:
             if settlement.source not in OWNERS_FLOWS:
                 continue
             amount = sum(delta.delta_amount for delta in settlement.deltas)

@@ -34,6 +34,8 @@ class UnderWay:
 
     def take(self, view: PositionsView) -> None:
         """Note what has left and what has arrived."""
+        if not self._targets and not self._moving:
+            return
         for settlement in view.settlements:
             name = settlement.operation_id
             if name is None or settlement.source is not DeltaSource.TRANSFER:
