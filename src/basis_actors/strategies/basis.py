@@ -100,7 +100,8 @@ class Basis(Strategy):
             if wanted is not None:
                 found = wanted
                 break
-        self._reference.note(situation, resets=found.resets, leaves=found.action == "exit_full")
+        if found.resets:
+            self._reference.reset(situation, leaves=found.action == "exit_full")
         return Decision(
             decision_type=found.decision_type,
             action=found.action,
@@ -112,7 +113,7 @@ class Basis(Strategy):
             portfolio_state={
                 "spot_held": book.spot,
                 "short": book.short,
-                "margin_ratio": {venue: leg.ratio for venue, leg in book.legs.items() if leg.short},
+                "margin_ratio": book.ratios,
             },
         )
 

@@ -74,11 +74,11 @@ class BasisMoves(HedgeGrowth):
 
     def leave(self) -> Found | None:
         """Close everything when funding no longer pays."""
-        book, config = self._book, self._config
-        if book.flat or config.always_in or self._funding is None or self._funding >= config.exit_threshold:
+        funding, exit_funding = self._funding, self._terms.exit_funding
+        if self._book.flat or funding is None or funding >= exit_funding:
             return None
         orders = self._desk.close(1.0, "exit")
-        reason = f"mean funding {self._funding:.6f} is below {config.exit_threshold:g}"
+        reason = f"mean funding {funding:.6f} is below {exit_funding:g}"
         return Found("exit", "exit_full", reason, orders, resets=True) if orders else None
 
     def top_up_margin(self) -> Found | None:

@@ -19,11 +19,11 @@ class EquityReference:
         """Change of flow-adjusted equity since then, as a fraction; None before the position was first set."""
         if situation.carried_out:
             self._set = self._once_done
+        else:
+            self._once_done = self._set
         adjusted = situation.book.equity - situation.book.external_flows
         return None if not self._set else adjusted / self._set - 1.0
 
-    def note(self, situation: Situation, *, resets: bool, leaves: bool) -> None:
-        """Take note of a decision: one that `resets` sets the position anew, one that `leaves` ends it."""
-        self._once_done = self._set
-        if resets:
-            self._once_done = None if leaves else situation.book.equity - situation.book.external_flows
+    def reset(self, situation: Situation, *, leaves: bool) -> None:
+        """Take note of a decision that sets the position anew, or, where it `leaves`, ends it."""
+        self._once_done = None if leaves else situation.book.equity - situation.book.external_flows

@@ -57,6 +57,8 @@ class HedgeBook(msgspec.Struct, frozen=True):
     legs: dict[str, Leg]
     short: float
     """Sum of all shorts."""
+    ratios: dict[str, float | None]
+    """Margin ratio by venue with a position; None while its mark is not known."""
     flat: bool
     """Whether there is no perp position."""
     lowest_ratio: float
@@ -91,25 +93,25 @@ def read_hedge_book(terms: HedgeTerms, situation: Situation) -> HedgeBook | None
     quote = market.spot.get(terms.spot_market)
     if quote is None:
         return None
-    held, entries = book.positions.get, book.entries
+    positions, entries, quoted = book.positions, book.entries, market.perps.get
+    held = positions.get
     missed, missed_limit = market.funding_missed.get, terms.missed_limit
     legs: dict[str, Leg] = {}
     purses: dict[str, float] = {}
+    ratios: dict[str, float | None] = {}
     able: list[str] = []
     short = 0.0
-    flat = True
     lowest, highest = inf, 0.0
     for venue, leg_terms in terms.legs.items():
-        perp = market.perps.get(leg_terms.perp)
+        perp = quoted(leg_terms.perp)
         mark = None if perp is None else perp.mark
         tradable = perp is not None and perp.last_fresh and perp.mark_fresh
         size = held(leg_terms.position_key, 0.0)
-        if leg_terms.purse_key in book.positions:
-            purses[venue] = held(leg_terms.purse_key, 0.0)
+        if leg_terms.purse_key in positions:
+            purses[venue] = positions[leg_terms.purse_key]
         margin = cash = held(leg_terms.margin_key, 0.0)
         notional, ratio = 0.0, None
         if size != 0.0:
-            flat = False
             short -= size
             if mark is None:
                 tradable = False
@@ -121,6 +123,7 @@ def read_hedge_book(terms: HedgeTerms, situation: Situation) -> HedgeBook | None
                     lowest = ratio
                 if ratio > highest:
                     highest = ratio
+            ratios[venue] = ratio
         if tradable and missed(leg_terms.perp, missed_limit) < missed_limit:
             able.append(venue)
         # No short is 0.0 and not -0.0, which would be written as such.
@@ -134,12 +137,13 @@ def read_hedge_book(terms: HedgeTerms, situation: Situation) -> HedgeBook | None
         -held(_GAS_OWED, 0.0),
         legs,
         short,
-        flat,
+        ratios,
+        not ratios,
         lowest,
         highest,
         terms.allocation.over(tuple(able)),
         situation.book.equity,
         bool(held(_CASH_IN_TRANSIT) or held(terms.transit_key)),
         purses,
-        situation.bound(terms.spot_key),
+        book.bound.get(terms.spot_key, 0.0),
     )

@@ -59,7 +59,8 @@ class HedgeMoves(ABC):
         self._drift = tick.drift
         self._sending_gas = tick.sending_gas
         self._dust = config.dust_delta * book.equity
-        self._least_growth = max(self._dust, terms.minimum_notional)
+        least = terms.minimum_notional
+        self._least_growth = self._dust if self._dust > least else least
 
     @property
     @abstractmethod
@@ -114,8 +115,9 @@ class HedgeMoves(ABC):
     def _endangered(self) -> list[Leg]:
         """Legs at or below an absolute limit of the margin ratio; none while limits are only reported."""
         limits, lowest = self._limits, self._book.lowest_ratio
-        emergency = limits.margin_emergency_multiple * max(self._maintenance.values(), default=0.0)
-        if not limits.enforce or (lowest > limits.margin_ratio_reduce and lowest > emergency):
+        # Nowhere is maintenance more than all of it together, and most ticks end here.
+        emergency = limits.margin_emergency_multiple * sum(self._maintenance.values())
+        if (lowest > limits.margin_ratio_reduce and lowest > emergency) or not limits.enforce:
             return []
         return [
             leg

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from math import inf
 
 import msgspec
 
@@ -39,7 +39,7 @@ class LegTerms(msgspec.Struct, frozen=True):
         return _cost(self.fee, impact_bps(size_usd, self.impact))
 
 
-class Weights(NamedTuple):
+class Weights(msgspec.Struct, frozen=True):
     """Shares of the short over the venues that may take new risk; they sum to 1, and are empty when none may."""
 
     by_venue: dict[str, float]
@@ -59,14 +59,15 @@ class Allocation:
 
     def over(self, able: tuple[str, ...]) -> Weights:
         """The shares, renormalised over some of the venues."""
-        if able not in self._known:
+        known = self._known.get(able)
+        if known is None:
             shares = {venue: self._shares[venue] for venue in able if self._shares[venue] > 0.0}
             total = sum(shares.values())
             by_venue = {venue: share / total for venue, share in shares.items()}
             by_perp = {self._perps[venue]: weight for venue, weight in by_venue.items()}
             left_out = tuple(venue for venue in self._shares if venue not in by_venue)
-            self._known[able] = Weights(by_venue, by_perp, left_out)
-        return self._known[able]
+            known = self._known[able] = Weights(by_venue, by_perp, left_out)
+        return known
 
 
 class HedgeTerms(msgspec.Struct, frozen=True):
@@ -100,6 +101,8 @@ class HedgeTerms(msgspec.Struct, frozen=True):
     """Lower end of the band of margin ratios."""
     margin_ceiling: float
     """Upper end of it."""
+    exit_funding: float
+    """Mean funding below which the position is left; minus infinity where it is always held."""
     routes: frozenset[tuple[str, str]] | None = None
     """From which account domain to which other USDT can be sent; None where it can from each to each."""
 
@@ -166,6 +169,7 @@ def hedge_terms(run: RunConfig, hedge: BasisConfig | MarketNeutralConfig) -> Hed
         margin_target=hedge.margin_target,
         margin_floor=hedge.margin_band_low * hedge.margin_target,
         margin_ceiling=hedge.margin_band_high * hedge.margin_target,
+        exit_funding=-inf if hedge.always_in else hedge.exit_threshold,
     )
 
 

@@ -209,7 +209,8 @@ class LstStrategy(Strategy, Generic[M]):
         return self._decision(situation, moves, self._closing(moves))
 
     def _decision(self, situation: Situation, moves: M, found: Found) -> Decision:
-        self._reference.note(situation, resets=found.resets, leaves=found.action == "exit_full")
+        if found.resets:
+            self._reference.reset(situation, leaves=found.action == "exit_full")
         conditions: dict[str, Any] = {**moves.conditions, **found.figures}
         return Decision(
             decision_type=found.decision_type,

@@ -20,7 +20,7 @@ from basis_actors.strategies.found import Found
 from basis_actors.strategies.funding_window import FundingWindow
 from basis_actors.strategies.growth_window import GrowthWindow
 from basis_actors.strategies.hedge_moves import Tick
-from basis_actors.strategies.market_neutral_book import NeutralBook, neutral_terms, read_neutral_book
+from basis_actors.strategies.market_neutral_book import neutral_terms, read_neutral_book
 from basis_actors.strategies.market_neutral_moves import NeutralMoves
 from basis_actors.strategies.market_neutral_tools import NeutralTools
 from basis_actors.strategies.order_writer import OrderWriter
@@ -102,7 +102,8 @@ class MarketNeutral(Strategy):
             )
         if self._growth is not None:
             self._growth.add(situation.market.ns, book.eth_per_lst)
-        funding = self._window.mean(book.hedge.shares.by_perp)
+        hedge = book.hedge
+        funding = self._window.mean(hedge.shares.by_perp)
         tick = Tick(
             writer=OrderWriter(self.run, situation, config.slippage_tolerance),
             funding=funding,
@@ -119,7 +120,8 @@ class MarketNeutral(Strategy):
             if wanted is not None:
                 found = self._pools.withheld(situation, wanted)
                 break
-        self._reference.note(situation, resets=found.resets, leaves=found.action == "exit_full")
+        if found.resets:
+            self._reference.reset(situation, leaves=found.action == "exit_full")
         return Decision(
             decision_type=found.decision_type,
             action=found.action,
@@ -132,27 +134,23 @@ class MarketNeutral(Strategy):
                 "funding_mean": funding,
                 "eth_per_lst": book.eth_per_lst,
                 "market_rate": book.market_rate,
-                "left_out": book.hedge.shares.left_out,
+                "left_out": hedge.shares.left_out,
                 **found.figures,
             },
-            portfolio_state=_state(book),
+            portfolio_state={
+                "staked": book.staked,
+                "debt": book.debt,
+                "on_exchange": hedge.spot,
+                "in_wallet": book.in_wallet,
+                "in_transit": book.in_transit,
+                "claimed": book.claimed,
+                "short": hedge.short,
+                "net_delta": book.gap,
+                "margin_ratio": hedge.ratios,
+                "ltv": book.ltv,
+                "health_factor": book.health_factor,
+            },
         )
-
-
-def _state(book: NeutralBook) -> dict[str, object]:
-    return {
-        "staked": book.staked,
-        "debt": book.debt,
-        "on_exchange": book.hedge.spot,
-        "in_wallet": book.in_wallet,
-        "in_transit": book.in_transit,
-        "claimed": book.claimed,
-        "short": book.hedge.short,
-        "net_delta": book.gap,
-        "margin_ratio": {venue: leg.ratio for venue, leg in book.hedge.legs.items() if leg.short},
-        "ltv": book.ltv,
-        "health_factor": book.health_factor,
-    }
 
 
 _NOTHING: Final = Found("hold", "none", "within all bands")

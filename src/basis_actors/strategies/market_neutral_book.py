@@ -46,6 +46,8 @@ class NeutralTerms(msgspec.Struct, frozen=True):
     """The transactions that stake ether and have it back."""
     leaving_fee: float
     """ETH that taking ETH off the spot exchange costs."""
+    least_health: float
+    """Health factor of the loan below which the risk limits act; 0 where they do not."""
 
 
 class NeutralBook(msgspec.Struct, frozen=True):
@@ -86,7 +88,8 @@ def neutral_terms(run: RunConfig, config: MarketNeutralConfig) -> NeutralTerms:
 
     Raises BasisError STRAT-003 for a venue that is not what its place needs.
     """
-    lst = lst_terms(run, config)
+    lst, limits = lst_terms(run, config), run.mode.risk_limits
+    healths = (limits.health_factor_reduce, limits.health_factor_emergency) if limits.enforce else ()
     return NeutralTerms(
         hedge=hedge_terms(run, config),
         lst=lst,
@@ -96,6 +99,7 @@ def neutral_terms(run: RunConfig, config: MarketNeutralConfig) -> NeutralTerms:
         gas=gas_terms(run),
         gas_operations=("stake", "swap") if config.loop is None else ("atomic_entry", "atomic_unwind"),
         leaving_fee=exchange(run, config.spot_venue).withdrawal_fees[config.asset],
+        least_health=max((health for health in healths if health is not None), default=0.0),
     )
 
 

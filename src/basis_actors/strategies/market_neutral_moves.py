@@ -29,10 +29,10 @@ class NeutralMoves(Reductions):
 
     def keep_loan_healthy(self) -> Found | None:
         """Below the limits of the health factor: leave the loop, or reduce it to its target."""
-        health, limits = self._neutral.health_factor, self._limits
-        if health is None or not limits.enforce:
+        health = self._neutral.health_factor
+        if health is None or health >= self._neutral_terms.least_health:
             return None
-        emergency, reduce = limits.health_factor_emergency, limits.health_factor_reduce
+        emergency, reduce = self._limits.health_factor_emergency, self._limits.health_factor_reduce
         if emergency is not None and health < emergency:
             reason = f"health factor {health:.4f} below {emergency}"
             return self._reduce(self._neutral.long, "emergency_exit", "exit_full", reason, urgent=True)

@@ -73,7 +73,9 @@ class Reductions(HedgeGrowth):
     def level_delta(self) -> Found | None:
         """Bring the shorts to the ether they hedge, with some room below the dust limit."""
         gap = self._neutral.gap
-        if gap > 0.0 and not self._is_level:
+        if self._is_level:
+            return None
+        if gap > 0.0:
             orders = self._desk.add_short(gap, self._terms.margin_floor)
             if orders or gap * self._neutral.price <= self._dust:
                 return self._levelled("the shorts are", gap, orders, "level_delta")
@@ -209,7 +211,9 @@ class Reductions(HedgeGrowth):
 
     def pay_out(self) -> Found | None:
         """As for every hedge; but everything is closed first where what stays would be too little to keep hedged."""
-        if self._wanted > 0.0 and self._too_small and not self.at_rest and not self.unpayable():
+        if self._wanted <= 0.0:
+            return None
+        if self._too_small and not self.at_rest and not self.unpayable():
             reason = f"what stays after a withdrawal, {self._staying:.2f} USDT, is too little to keep hedged"
             found = self._reduce(self._neutral.long, "exit", "exit_full", reason, urgent=False)
             found = found or self._close_rest(reason)
@@ -227,10 +231,10 @@ class Reductions(HedgeGrowth):
 
     def leave(self) -> Found | None:
         """Close everything when funding no longer pays."""
-        config = self._config
-        if self.at_rest or config.always_in or self._funding is None or self._funding >= config.exit_threshold:
+        funding, exit_funding = self._funding, self._terms.exit_funding
+        if self.at_rest or funding is None or funding >= exit_funding:
             return None
-        reason = f"mean funding {self._funding:.6f} is below {config.exit_threshold:g}"
+        reason = f"mean funding {funding:.6f} is below {exit_funding:g}"
         return self._reduce(self._neutral.long, "exit", "exit_full", reason, urgent=False) or self._close_rest(reason)
 
     def resize(self) -> Found | None:
