@@ -68,6 +68,7 @@ _TYPES: Final = (
     ("constraints", tuple),
 )
 """Of the fields of a decision that its event takes as they are."""
+_EXACTLY: Final = tuple(kind for _, kind in _TYPES)
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,10 +88,12 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     constraints: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, kind in _TYPES:
-            value = getattr(self, name)
-            if not isinstance(value, kind):
-                raise TypeError(f"Decision.{name} is {value!r}; a {kind.__name__} was expected")
+        fields = (self.decision_type, self.action, self.reasoning, self.invested, self.constraints)
+        # A subclass will do as well, but is rare: nearly every decision passes at once.
+        if tuple(map(type, fields)) != _EXACTLY:
+            for (name, kind), value in zip(_TYPES, fields, strict=True):
+                if not isinstance(value, kind):
+                    raise TypeError(f"Decision.{name} is {value!r}; a {kind.__name__} was expected")
         for constraint in self.constraints:
             if not isinstance(constraint, str):
                 raise TypeError(f"Decision.constraints has {constraint!r}; texts were expected")

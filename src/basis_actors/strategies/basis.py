@@ -15,14 +15,12 @@ from basis_actors.config import BasisConfig, RunConfig
 from basis_actors.messages.market import FundingStamp, MarketSpec
 from basis_actors.strategies.base import Decision, Situation, Strategy
 from basis_actors.strategies.basis_moves import BasisMoves
-from basis_actors.strategies.chain_terms import gas_to_owe
 from basis_actors.strategies.equity_reference import EquityReference
 from basis_actors.strategies.found import Found
 from basis_actors.strategies.funding_window import FundingWindow
 from basis_actors.strategies.hedge_book import read_hedge_book
 from basis_actors.strategies.hedge_moves import Tick
 from basis_actors.strategies.hedge_terms import hedge_terms
-from basis_actors.strategies.order_writer import OrderWriter
 
 __all__ = ["Basis"]
 
@@ -39,6 +37,7 @@ class Basis(Strategy):
         super().__init__(run)
         assert isinstance(run.mode.strategy_config, BasisConfig)
         self._config = run.mode.strategy_config
+        self._limits = run.mode.risk_limits
         self._terms = hedge_terms(run, self._config)
         self._window = FundingWindow(self._config.funding_window, self._config.funding_minimum)
         self._reference = EquityReference()
@@ -85,15 +84,8 @@ class Basis(Strategy):
                 constraints=("STRAT-006",),
             )
         funding = self._window.mean(book.shares.by_perp)
-        tick = Tick(
-            writer=OrderWriter(self.run, situation, config.slippage_tolerance),
-            funding=funding,
-            wanted=situation.pending_withdrawal,
-            maintenance=situation.book.risk.maintenance_ratio,
-            drift=self._reference.drift(situation),
-            sending_gas=lambda: gas_to_owe(self.run, situation.market, "USDT", "transfer"),
-        )
-        moves = BasisMoves(config, self.run.mode.risk_limits, terms, book, tick)
+        tick = Tick(self.run, situation, funding, self._reference.drift(situation))
+        moves = BasisMoves(config, self._limits, terms, book, tick)
         found = _NOTHING
         for rule in rules:
             wanted = rule(moves)

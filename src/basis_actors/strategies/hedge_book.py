@@ -61,6 +61,8 @@ class HedgeBook(msgspec.Struct, frozen=True):
     """Margin ratio by venue with a position; None while its mark is not known."""
     flat: bool
     """Whether there is no perp position."""
+    holds_long: bool
+    """Whether a perpetual is held long."""
     lowest_ratio: float
     """Lowest margin ratio of all legs; infinite without any."""
     highest_ratio: float
@@ -101,6 +103,7 @@ def read_hedge_book(terms: HedgeTerms, situation: Situation) -> HedgeBook | None
     ratios: dict[str, float | None] = {}
     able: list[str] = []
     short = 0.0
+    holds_long = False
     lowest, highest = inf, 0.0
     for venue, leg_terms in terms.legs.items():
         perp = quoted(leg_terms.perp)
@@ -113,6 +116,8 @@ def read_hedge_book(terms: HedgeTerms, situation: Situation) -> HedgeBook | None
         notional, ratio = 0.0, None
         if size != 0.0:
             short -= size
+            if size > 0.0:
+                holds_long = True
             if mark is None:
                 tradable = False
             else:
@@ -139,6 +144,7 @@ def read_hedge_book(terms: HedgeTerms, situation: Situation) -> HedgeBook | None
         short,
         ratios,
         not ratios,
+        holds_long,
         lowest,
         highest,
         terms.allocation.over(tuple(able)),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from functools import cached_property
 
 import msgspec
 
-from basis_actors.config import BasisConfig, MarketNeutralConfig, RiskLimits
+from basis_actors.config import BasisConfig, MarketNeutralConfig, RiskLimits, RunConfig
 from basis_actors.finance.costs import round_down_to_lot
 from basis_actors.messages.orders import Order
+from basis_actors.strategies.base import Situation
+from basis_actors.strategies.chain_terms import gas_to_owe
 from basis_actors.strategies.found import Found
 from basis_actors.strategies.hedge_book import WALLET, HedgeBook, Leg
 from basis_actors.strategies.hedge_desk import HedgeDesk
@@ -21,20 +23,15 @@ __all__ = ["HedgeMoves", "Tick"]
 _CENT = 0.01
 
 
-class Tick(msgspec.Struct, frozen=True, kw_only=True):
+class Tick(msgspec.Struct, frozen=True):
     """What the rules look at besides the book."""
 
-    writer: OrderWriter
+    run: RunConfig
+    situation: Situation
     funding: float | None
     """The mean that the entry and exit tests look at; None while too few rates are known."""
-    wanted: float
-    """What the owner waits for, USDT."""
-    maintenance: Mapping[str, float]
-    """Maintenance margin / notional by venue with a position."""
     drift: float | None
     """Change of flow-adjusted equity since the position was last set, as a fraction; None before that."""
-    sending_gas: Callable[[], float]
-    """Gas of one transfer out of the wallet, USDT; 0 while its price is not known. Most ticks do not ask."""
 
 
 class HedgeMoves(ABC):
@@ -52,12 +49,15 @@ class HedgeMoves(ABC):
         self._limits = limits
         self._terms = terms
         self._book = book
-        self._write = tick.writer
+        self._run = tick.run
+        self._situation = tick.situation
         self._funding = tick.funding
-        self._wanted = tick.wanted
-        self._maintenance = tick.maintenance
         self._drift = tick.drift
-        self._sending_gas = tick.sending_gas
+        self._wanted = tick.situation.pending_withdrawal
+        """What the owner waits for, USDT."""
+        self._maintenance = tick.situation.book.risk.maintenance_ratio
+        self.at_rest = book.flat
+        """Whether there is no position and nothing that belongs to one."""
         self._dust = config.dust_delta * book.equity
         least = terms.minimum_notional
         self._least_growth = self._dust if self._dust > least else least
@@ -67,19 +67,25 @@ class HedgeMoves(ABC):
     def _desk(self) -> HedgeDesk:
         """The desk that writes the orders of this tick."""
 
+    @cached_property
+    def _write(self) -> OrderWriter:
+        """Most ticks need none."""
+        return OrderWriter(self._run, self._situation, self._config.slippage_tolerance)
+
+    def _sending_gas(self) -> float:
+        """Gas of one transfer out of the wallet, USDT; 0 while its price is not known."""
+        return gas_to_owe(self._run, self._situation.market, "USDT", "transfer")
+
     @abstractmethod
     def _free_cash(self, lacking: float) -> Found | None:
         """Reduce the position by as much as frees `lacking` USDT for the owner."""
-
-    @property
-    def at_rest(self) -> bool:
-        """Whether there is no position and nothing that belongs to one."""
-        return self._book.flat
 
     # Risk
 
     def sell_longs(self) -> Found | None:
         """These strategies never buy a perpetual: a long one is somebody else's doing, and is sold before all else."""
+        if not self._book.holds_long:
+            return None
         legs = [leg for leg in self._book.legs.values() if leg.tradable and leg.short < 0.0]
         if not legs:
             return None

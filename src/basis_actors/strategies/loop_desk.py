@@ -7,6 +7,7 @@ health follow the pool's oracle, exits the market.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 import msgspec
 
@@ -45,6 +46,10 @@ class LoopTerms(msgspec.Struct, frozen=True):
     """Liquidation threshold of the pair."""
     flash_fee: float
     """Fraction of a flash loan."""
+    ltv_floor: float
+    """Loan to value below which leverage is added; 0 without rebalancing."""
+    ltv_ceiling: float
+    """Loan to value above which the loop is reduced; infinite without rebalancing."""
     spread_move: float
     """Fraction by which the pool may value the token away from the protocol's rate before its oracle is doubted."""
 
@@ -64,7 +69,7 @@ def loop_terms(run: RunConfig, config: LstConfig, loop: LoopConfig) -> LoopTerms
         fee_bps = lender.fee_bps
     else:
         raise BasisError("STRAT-003", f"flash_venue {loop.flash_venue} is a {lender.kind} that lends no {_DEBT}")
-    ledger = ledger_name(run, loop.lending_venue)
+    ledger, rebalances = ledger_name(run, loop.lending_venue), loop.rebalance != "off"
     return LoopTerms(
         lending_venue=loop.lending_venue,
         flash_venue=loop.flash_venue,
@@ -73,6 +78,8 @@ def loop_terms(run: RunConfig, config: LstConfig, loop: LoopConfig) -> LoopTerms
         reserves=(reserve_name(loop.lending_venue, config.lst_type), reserve_name(loop.lending_venue, _DEBT)),
         threshold=limits.liquidation_threshold,
         flash_fee=fee_bps / 1e4,
+        ltv_floor=loop.target_ltv - loop.ltv_band if rebalances else 0.0,
+        ltv_ceiling=loop.target_ltv + loop.ltv_band if rebalances else inf,
         spread_move=loop.max_stake_spread_move,
     )
 

@@ -14,7 +14,6 @@ from basis_actors.config import MarketNeutralConfig, RunConfig
 from basis_actors.messages.execution import Settlement
 from basis_actors.messages.market import FundingStamp, MarketSpec
 from basis_actors.strategies.base import Decision, Situation, Strategy
-from basis_actors.strategies.chain_terms import gas_to_owe
 from basis_actors.strategies.equity_reference import EquityReference
 from basis_actors.strategies.found import Found
 from basis_actors.strategies.funding_window import FundingWindow
@@ -23,7 +22,6 @@ from basis_actors.strategies.hedge_moves import Tick
 from basis_actors.strategies.market_neutral_book import neutral_terms, read_neutral_book
 from basis_actors.strategies.market_neutral_moves import NeutralMoves
 from basis_actors.strategies.market_neutral_tools import NeutralTools
-from basis_actors.strategies.order_writer import OrderWriter
 from basis_actors.strategies.pool_limits import PoolLimits
 
 __all__ = ["MarketNeutral"]
@@ -44,11 +42,13 @@ class MarketNeutral(Strategy):
         super().__init__(run)
         assert isinstance(run.mode.strategy_config, MarketNeutralConfig)
         self._config = config = run.mode.strategy_config
+        self._limits = run.mode.risk_limits
         self._terms = neutral_terms(run, config)
         self._window = FundingWindow(config.funding_window, config.funding_minimum)
         self._growth = None if config.loop is None else GrowthWindow(config.loop.min_hold_days)
         self._reference = EquityReference()
         self._pools = PoolLimits(run)
+        self._tools = NeutralTools(run, self._terms, config.loop, self._growth, self._pools)
 
     @property
     def market_spec(self) -> MarketSpec:
@@ -92,7 +92,8 @@ class MarketNeutral(Strategy):
 
     def _decide(self, situation: Situation, rules: tuple[Rule, ...]) -> Decision:
         config, terms, closing = self._config, self._terms, rules is _CLOSING
-        self._window.add(situation.market.funding)
+        market = situation.market
+        self._window.add(market.funding)
         book = read_neutral_book(terms, situation)
         if book is None:
             return Decision.hold(
@@ -101,19 +102,11 @@ class MarketNeutral(Strategy):
                 constraints=("STRAT-006",),
             )
         if self._growth is not None:
-            self._growth.add(situation.market.ns, book.eth_per_lst)
+            self._growth.add(market.ns, book.eth_per_lst)
         hedge = book.hedge
         funding = self._window.mean(hedge.shares.by_perp)
-        tick = Tick(
-            writer=OrderWriter(self.run, situation, config.slippage_tolerance),
-            funding=funding,
-            wanted=situation.pending_withdrawal,
-            maintenance=situation.book.risk.maintenance_ratio,
-            drift=self._reference.drift(situation),
-            sending_gas=lambda: gas_to_owe(self.run, situation.market, "USDT", "transfer"),
-        )
-        tools = NeutralTools(self.run, terms, config.loop, situation, self._growth, self._pools)
-        moves = NeutralMoves(config, self.run.mode.risk_limits, terms, book, tick, tools)
+        tick = Tick(self.run, situation, funding, self._reference.drift(situation))
+        moves = NeutralMoves(config, self._limits, terms, book, tick, self._tools)
         found = _NOTHING
         for rule in rules:
             wanted = rule(moves)

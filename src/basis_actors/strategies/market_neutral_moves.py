@@ -4,6 +4,8 @@ leverage in its band, shorts where their venue has margin, rewards to cash.
 
 from __future__ import annotations
 
+from basis_actors.finance.costs import round_down_to_lot
+from basis_actors.messages.orders import Order, Side
 from basis_actors.strategies.found import Found
 from basis_actors.strategies.market_neutral_loop import LoopStake
 from basis_actors.strategies.market_neutral_reductions import Reductions
@@ -20,6 +22,10 @@ Less than what is released for that, so that it is not staked again; more than a
 """
 _LAGGING = 0.8
 """Share of its share of the shorts below which a venue is taken to have joined later than the others."""
+_COST_LIMIT = 0.005
+"""Share of an amount of reward tokens that bringing it to the exchange may cost."""
+_ABOVE_MINIMUM = 1.01
+"""An order a little above the smallest is still one after its impact."""
 
 
 class NeutralMoves(Reductions):
@@ -42,10 +48,10 @@ class NeutralMoves(Reductions):
 
     def keep_ltv_band(self) -> Found | None:
         """Above the band the loop is always reduced."""
-        ltv, loop = self._neutral.ltv, self._neutral_config.loop
-        if ltv is None or loop is None or loop.rebalance == "off" or ltv <= loop.target_ltv + loop.ltv_band:
+        ltv, loop = self._neutral.ltv, self._neutral_terms.loop
+        if ltv is None or loop is None or ltv <= loop.ltv_ceiling:
             return None
-        reason = f"loan to value {ltv:.4f} above {loop.target_ltv + loop.ltv_band:.4f}"
+        reason = f"loan to value {ltv:.4f} above {loop.ltv_ceiling:.4f}"
         return self._deleverage(reason, self._dust_eth)
 
     def _deleverage(self, reason: str, allowance: float) -> Found | None:
@@ -60,8 +66,8 @@ class NeutralMoves(Reductions):
 
     def restore_leverage(self) -> Found | None:
         """Below the band leverage is added only where it is expected to pay for the round trip."""
-        ltv, loop = self._neutral.ltv, self._neutral_config.loop
-        if ltv is None or loop is None or loop.rebalance == "off" or ltv >= loop.target_ltv - loop.ltv_band:
+        ltv, loop = self._neutral.ltv, self._neutral_terms.loop
+        if ltv is None or loop is None or ltv >= loop.ltv_floor:
             return None
         growth = self._tools.daily_growth
         if growth is None or self._obstacle() is not None:
@@ -71,7 +77,7 @@ class NeutralMoves(Reductions):
         orders = stake.releverage(growth)
         if not orders:
             return None
-        reason = f"loan to value {ltv:.4f} below {loop.target_ltv - loop.ltv_band:.4f}, and more leverage pays"
+        reason = f"loan to value {ltv:.4f} below {loop.ltv_floor:.4f}, and more leverage pays"
         return Found("rebalance", "entry_partial", reason, orders)
 
     # Stages
@@ -107,11 +113,15 @@ class NeutralMoves(Reductions):
     def shift_shorts(self) -> Found | None:
         """A venue that joined and has margin takes its share from those that are short of more than theirs."""
         book, legs = self._book, self._book.legs
-        lagging = [v for v, share in book.weights.items() if legs[v].short < _LAGGING * share * book.short]
-        # Its headroom is less than this margin carries, and most ticks end here.
         target_ratio = self._terms.margin_target
+        # Its headroom is less than this margin carries, and most ticks end here.
         enough = self._least_growth * target_ratio
-        lagging = [v for v in lagging if legs[v].margin - legs[v].notional * target_ratio > enough]
+        lagging = [
+            venue
+            for venue, share in book.shares.by_venue.items()
+            if (leg := legs[venue]).short < _LAGGING * share * book.short
+            and leg.margin - leg.notional * target_ratio > enough
+        ]
         if not lagging:
             return None
         desk = self._desk
@@ -157,7 +167,7 @@ class NeutralMoves(Reductions):
             reason = f"gas is too dear: {staked:.2f} USDT would be staked, worth it above {self._worth_moving:.2f}"
             return Found("hold", "none", reason)
         if self._obstacle() is None and self._pays():
-            short = self._tools.pool_shortage(sum(self._desk.target(self._book.equity).values()))
+            short = self._tools.pool_shortage(self._situation, sum(self._desk.target(self._book.equity).values()))
             if short is not None:
                 return _awaiting_pool(short)
         return super().enter()
@@ -171,7 +181,7 @@ class NeutralMoves(Reductions):
         desk, reason = self._desk, f"{idle:.2f} USDT lies idle"
         growth = self._growth()
         added = sum(growth.values()) if growth else max(0.0, min(self._room, idle / book.price))
-        if (short := self._tools.pool_shortage(added)) is not None:
+        if (short := self._tools.pool_shortage(self._situation, added)) is not None:
             return _awaiting_pool(short)
         if (refused := self._too_large(growth)) is not None:
             return refused
@@ -208,12 +218,32 @@ class NeutralMoves(Reductions):
 
     def sell_dust(self) -> Found | None:
         """Reward tokens go to where they are sold, and are sold, once they are worth it."""
-        orders = self._tools.sell_rewards(self._write)
+        orders = self._rewards_to_sell()
         if not orders:
             return None
         names = " and ".join(dict.fromkeys(order.source_token for order in orders))
         reason = f"{names}, received as rewards, are worth selling"
         return Found("rebalance", "sell_dust", reason, self._desk.convert_rewards(orders))
+
+    def _rewards_to_sell(self) -> tuple[Order, ...]:
+        """Orders that bring reward tokens closer to being cash; none for what is not worth it or has no price."""
+        book, terms, tools = self._situation.book.risk.exposure.book, self._neutral_terms, self._tools
+        market, held = book.tick.market, book.positions.get
+        if terms.sells_on_dex:
+            return tools.lst(self._situation, self._write).sell_rewards(0.0)
+        orders: list[Order] = []
+        for reward in terms.rewards:
+            arrived, there = held(reward.wallet_key, 0.0), held(reward.exchange_key, 0.0)
+            price = market.prices.get(reward.token)
+            if not (arrived or there) or price is None or reward.token in market.stale_prices:
+                continue
+            least = _ABOVE_MINIMUM * reward.minimum_notional / price
+            # Lots are only counted where there may be enough of them.
+            if there + reward.lot > least and (sold := round_down_to_lot(there, reward.lot)) >= least:
+                orders.append(self._write.spot(terms.lst.reward_venue, reward.token, Side.SELL, sold, "sell_dust"))
+            if arrived >= least and tools.sending_cost(market) <= _COST_LIMIT * arrived * price:
+                orders.append(self._write.transfer(reward.wallet_key, reward.exchange_key, arrived, "sell_dust"))
+        return tuple(orders)
 
 
 def _awaiting_pool(short: str) -> Found:

@@ -52,21 +52,19 @@ class Reductions(HedgeGrowth):
         self._neutral_terms = terms
         self._neutral = book
         self._tools = tools
-        if 0.0 < tick.wanted <= book.hedge.wallet_cash:
+        if 0.0 < self._wanted <= book.hedge.wallet_cash:
             # What is about to be paid out leaves net delta as it is, so delta is levelled before for what stays.
-            self._dust = config.dust_delta * max(0.0, book.hedge.equity - tick.wanted)
+            self._dust = config.dust_delta * max(0.0, book.hedge.equity - self._wanted)
+        # Ether that is not worth an order is no position.
+        self.at_rest = book.hedge.flat and book.long * book.price < terms.hedge.minimum_notional
+        self._is_level = self.at_rest or abs(book.gap) * book.price <= LEVEL_AT * self._dust
 
     @cached_property
     def _desk(self) -> NeutralDesk:
         """Most ticks need none."""
-        stake = self._tools.stake(self._write)
-        terms, cost = self._neutral_terms, self._tools.sending_cost()
+        stake = self._tools.stake(self._situation, self._write)
+        terms, cost = self._neutral_terms, self._tools.sending_cost(self._situation.market)
         return NeutralDesk(terms, self._neutral, self._write, stake, self._dust_eth, cost)
-
-    @property
-    def at_rest(self) -> bool:
-        """Whether there are no shorts and no ether worth an order."""
-        return self._book.flat and self._neutral.long * self._book.price < self._terms.minimum_notional
 
     # Risk
 
@@ -96,10 +94,6 @@ class Reductions(HedgeGrowth):
             return self._levelled("ether is", gap, (desk.sell_spot(spot, "level_delta"),), "exit_partial")
         fetched = desk.fetch(gap - book.in_transit - book.claimed, self._band, queue=False)
         return self._levelled("ether is", gap, fetched.orders, "exit_partial")
-
-    @property
-    def _is_level(self) -> bool:
-        return self.at_rest or abs(self._neutral.gap) * self._neutral.price <= LEVEL_AT * self._dust
 
     def _levelled(self, what: str, gap: float, orders: tuple[Order, ...], action: str) -> Found | None:
         if not orders:
@@ -278,7 +272,7 @@ class Reductions(HedgeGrowth):
     @cached_property
     def _worth_moving(self) -> float:
         """USDT from which ether is worth being staked: the gas of it and of the way out is little beside it."""
-        return self._tools.round_trip_gas() * self._book.price / _GAS_SHARE
+        return self._tools.round_trip_gas(self._situation.market) * self._book.price / _GAS_SHARE
 
     @property
     def _worth_releasing(self) -> float:
@@ -292,12 +286,8 @@ class Reductions(HedgeGrowth):
         reason = "closing everything"
         found = self._reduce(self._neutral.long, "emergency_exit", "exit_full", reason, urgent=True)
         found = found or self._close_rest(reason)
-        what = "a long perpetual that cannot be sold now" if self._holds_long else "ether that will be sold"
+        what = "a long perpetual that cannot be sold now" if self._book.holds_long else "ether that will be sold"
         return found or Found("hold", "none", f"waiting for {what}")
-
-    @property
-    def _holds_long(self) -> bool:
-        return any(leg.short < 0.0 for leg in self._book.legs.values())
 
     def _close_rest(self, reason: str) -> Found | None:
         """Where no ether is left elsewhere: the last of the shorts, and of the ether on the exchange.
@@ -305,7 +295,7 @@ class Reductions(HedgeGrowth):
         While a long perpetual cannot be sold, what stands against it stays.
         """
         book, desk = self._neutral, self._desk
-        if (book.long - book.hedge.spot) * book.price >= self._terms.minimum_notional or self._holds_long:
+        if (book.long - book.hedge.spot) * book.price >= self._terms.minimum_notional or self._book.holds_long:
             return None
         legs = [leg for leg in self._book.legs.values() if leg.tradable and leg.short > 0.0]
         orders = [desk.buy_back(leg.venue, leg.short, "exit") for leg in legs]
