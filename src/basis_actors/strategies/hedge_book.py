@@ -51,6 +51,8 @@ class HedgeBook(msgspec.Struct, frozen=True):
     spot: float
     """Base asset held."""
     spot_cash: float
+    """USDT that spot can be bought with; what a short on the same account needs for its target ratio is no part of it.
+    """
     wallet_cash: float
     gas_owed: float
     """USDT that is owed for gas, 0 or more."""
@@ -133,11 +135,14 @@ def read_hedge_book(terms: HedgeTerms, situation: Situation) -> HedgeBook | None
             able.append(venue)
         # No short is 0.0 and not -0.0, which would be written as such.
         legs[venue] = Leg(leg_terms, -size or 0.0, mark, tradable, cash, margin, notional, ratio)
+    spot_cash = held(terms.spot_cash_key, 0.0)
+    if terms.shared_margin is not None:
+        spot_cash = _beside_margin(legs[terms.shared_margin], terms.margin_target)
     return HedgeBook(
         quote.price,
         quote.fresh,
         held(terms.spot_key, 0.0),
-        held(terms.spot_cash_key, 0.0),
+        spot_cash,
         held(WALLET, 0.0),
         -held(_GAS_OWED, 0.0),
         legs,
@@ -153,3 +158,10 @@ def read_hedge_book(terms: HedgeTerms, situation: Situation) -> HedgeBook | None
         purses,
         book.bound.get(terms.spot_key, 0.0),
     )
+
+
+def _beside_margin(leg: Leg, target: float) -> float:
+    """Cash of a margin account that its short does not need, USDT; nothing while that cannot be computed."""
+    if leg.short and leg.mark is None:
+        return 0.0
+    return max(0.0, min(leg.cash, leg.margin - leg.notional * target))

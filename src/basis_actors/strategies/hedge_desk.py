@@ -36,6 +36,15 @@ class HedgeDesk(ABC):
         """What spot costs at most, as a fraction: the class of the largest order that equity allows."""
         return self._terms.spot_cost(self._book.equity)
 
+    def spot_unit(self, shorts: Mapping[str, float]) -> float:
+        """USDT at the spot exchange for each unit of shorts that are split like `shorts`: spot at its cost, and the
+        margin of the short there where one account pays for both."""
+        unit = self._book.price * (1.0 + self.spot_cost)
+        shared = self._terms.shared_margin
+        if shared is None or not shorts.get(shared):
+            return unit
+        return unit + shorts[shared] / sum(shorts.values()) * self._margin_per_unit(shared)
+
     def target(self, equity: float) -> dict[str, float]:
         """Short by venue that `equity` carries, over the venues that may take risk.
 
@@ -89,7 +98,7 @@ class HedgeDesk(ABC):
             margins[home.venue] += shift
             spot_cash -= shift
         sizes = {v: min(size, max(0.0, margins[v]) / self._margin_per_unit(v)) for v, size in target.items()}
-        total, limit = sum(sizes.values()), spot_cash / unit
+        total, limit = sum(sizes.values()), spot_cash / self.spot_unit(sizes)
         if total > limit:
             sizes = {venue: size * limit / total for venue, size in sizes.items()}
         return self.lots(sizes), shifts

@@ -126,7 +126,7 @@ class HedgeGrowth(HedgeMoves):
         desk = self._desk
         headroom = desk.headroom()
         room = sum(headroom.values())
-        amount = min(room, book.spot_cash / (book.price * (1.0 + desk.spot_cost)))
+        amount = min(room, book.spot_cash / desk.spot_unit(headroom))
         if amount * book.price <= self._least_growth:
             return {}
         return desk.lots({venue: amount * part / room for venue, part in headroom.items()})

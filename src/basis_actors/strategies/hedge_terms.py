@@ -103,6 +103,8 @@ class HedgeTerms(msgspec.Struct, frozen=True):
     """Upper end of it."""
     exit_funding: float
     """Mean funding below which the position is left; minus infinity where it is always held."""
+    shared_margin: str | None
+    """Spot exchange whose cash margins its short as well; None where spot and short are paid from two accounts."""
     routes: frozenset[tuple[str, str]] | None = None
     """From which account domain to which other USDT can be sent; None where it can from each to each."""
 
@@ -169,6 +171,7 @@ def hedge_terms(run: RunConfig, hedge: BasisConfig | MarketNeutralConfig) -> Hed
         margin_target=hedge.margin_target,
         margin_floor=hedge.margin_band_low * hedge.margin_target,
         margin_ceiling=hedge.margin_band_high * hedge.margin_target,
+        shared_margin=spot_venue if spot_venue in legs and home.account != "split" else None,
         exit_funding=-inf if hedge.always_in else hedge.exit_threshold,
     )
 
