@@ -75,6 +75,16 @@ async def test_an_order_below_the_minimum_is_refused(runtime: Runtimes) -> None:
         assert d.bybit.sent == []
 
 
+async def test_a_leg_below_the_minimum_keeps_its_whole_group_from_being_sent(runtime: Runtimes) -> None:
+    async with desk(runtime) as d:
+        d.tick = TickStarted(0, market(price=5_000.0))
+        done = await d.execute(*group(buy("spot", 0.1), short("a", 0.001)))
+        assert [result.error_code for result in done.results] == ["EXEC-004", "EXEC-004"]
+        assert d.binance.sent == d.bybit.sent == []
+        told = [event.error_message or "" for event in d.logged(OperationExecutionEvent)]
+        assert all("notional 5 USD is below the minimum of 10" in message for message in told)
+
+
 @pytest.mark.parametrize("order", [buy("a", 0.1), short("a", 0.1)])
 async def test_a_stale_price_blocks_new_risk(runtime: Runtimes, order: Order) -> None:
     async with desk(runtime) as d:

@@ -49,6 +49,13 @@ FAULTS = [
     ("btc_basis", "asset: BTC", "asset: btc", "asset: is 'btc'; 'BTC' or 'ETH' was expected"),
     ("btc_basis", "  funding_window: 21", "  funding_window: 21.5", "funding_window: is 21.5; a whole number"),
     ("btc_basis", "  funding_minimum: 3", "  funding_minimum: 30", "at most funding_window 21 was expected"),
+    ("usdt_market_neutral", "  dust_delta: 0.002", "  dust_delta: 0", "a fraction above 0 was expected"),
+    (
+        "usdt_market_neutral",
+        "  delta_drift_threshold: 0.02",
+        "  delta_drift_threshold: 0.001",
+        "at least dust_delta 0.002 was expected",
+    ),
     ("btc_basis", "exit_threshold: 0.0", "exit_threshold: 0.1", "at most funding_threshold 0.0001 was expected"),
     ("btc_basis", "margin_ratio_exit_half: 0.20", "margin_ratio_exit_half: 0.40", "less than margin_ratio_reduce 0.3"),
     ("btc_basis", "tight_loop_timeout: 120", "tight_loop_timeout: 20", "= 40 s was expected"),

@@ -16,6 +16,7 @@ from basis_actors.messages.events import (
     OperationExecutionEvent,
     PnLCalculation,
     PositionSnapshot,
+    RiskAssessment,
     StrategyDecision,
 )
 
@@ -48,6 +49,31 @@ def test_net_delta_stays_within_dust(mode: str, leverage: float, history: Path, 
         settings=[ALWAYS_IN, f"strategy_config.leverage={leverage}", *(LOW_LIMITS if leverage > 2.0 else ())],
     )
     is_hedged_from_the_entry_on(run)
+
+
+@pytest.mark.parametrize("mode", ["btc_basis", "eth_basis", "usdt_market_neutral", "usdt_market_neutral_no_leverage"])
+def test_spot_and_short_can_be_paid_from_one_account(mode: str, history: Path, played: Play) -> None:
+    """Cash of a unified account that margins a short buys no spot as well."""
+    settings = [ALWAYS_IN, "strategy_config.spot_venue=bybit"]
+    run = played(mode, data=history, start="2024-05-12", end="2024-07-01", settings=settings)
+    is_hedged_from_the_entry_on(run)
+    assert {order.status for order in run.of(OperationExecutionEvent)} == {"confirmed"}
+    assert not run.codes
+    ratios = [ratio for risk in run.of(RiskAssessment) for ratio in risk.margin_ratio.values()]
+    assert min(ratios) > 0.3, "no leg comes near the ratio that risk reduces at"
+
+
+@pytest.mark.parametrize("settings", [(), (ALWAYS_IN, "risk_limits.max_drawdown=0.001")])
+def test_everything_asked_back_from_a_book_in_cash_is_not_paid_while_gas_is_owed(
+    settings: tuple[str, ...], played: Play
+) -> None:
+    """What the wallet holds is more than equity then: paying it out would leave a debt and nothing else."""
+    flows = [flow("2024-01-05", -100_000.0), flow("2024-01-10", 100_000.0)]
+    run = played("btc_basis", end="2024-01-14", flows=flows, settings=settings)
+    assert run.failure is None
+    assert min(pnl.equity for pnl in run.of(PnLCalculation) if pnl.timestamp > run.flows[0].timestamp) > 99_000.0
+    refused = {text for decision in run.of(StrategyDecision) for text in decision.constraints_violated}
+    assert any(text.startswith("EXEC-004: a withdrawal of 100000.00 USDT is more than equity") for text in refused)
 
 
 @pytest.mark.parametrize("capital", [500.0, 5_000.0, 20_000_000.0])

@@ -87,8 +87,22 @@ def test_attribution_closes_on_real_history_with_deposits_and_withdrawals(
     closes(run)
     nothing_is_overdrawn(run)
     assert paid(run) == pytest.approx(17.75, rel=1e-9)
+    used = {event.operation_type for event in run.of(OperationExecutionEvent)}
+    assert ("unstake" in used) == (route == "queue")
     if lst == "wstETH":
         assert run.of(PnLCalculation)[-1].attribution_total["rewards"] == 0.0
+
+
+def test_a_deposit_is_levered_without_a_gas_reserve(played: Play) -> None:
+    """Rounding does not leave the flash loan short, though nothing but its gas stays in the wallet."""
+    run = played(
+        "eth_leveraged",
+        end="2024-01-15",
+        flows=(flow("2024-01-10", 100.0),),
+        settings=["strategy_config.gas_reserve_eth=0"],
+    )
+    closes(run)
+    assert len(run.of(AtomicOperationGroupEvent)) >= 2, "the entry, and the deposit"
 
 
 @pytest.mark.parametrize("frictionless", [False, True], ids=["with costs", "frictionless"])

@@ -201,9 +201,10 @@ class MarketNeutralConfig(TargetConfig, HedgeConfig, LstConfig):
     stake_allocation_percentage: Annotated[float, Field(gt=0.0, lt=1.0)]
     """Fraction of equity that is staked; the rest is margin."""
     delta_drift_threshold: SmallFraction
-    """Net delta as a fraction of equity that is never left, also while ether is unwound in a hurry.
+    """Net delta as a fraction of equity that is never left, also while ether is unwound in a hurry; dust_delta or more.
 
-    At rest the perps are adjusted from half of dust_delta on.
+    At rest the perps are adjusted from half of dust_delta on. Whatever is unwound loses some delta on the way, so both
+    are above 0.
     """
     loop: LoopConfig | None
     """Leverage of the staked half; null for none."""
@@ -216,6 +217,18 @@ class MarketNeutralConfig(TargetConfig, HedgeConfig, LstConfig):
                 " set loop to null"
             )
             raise Problems((Problem(("unwind_route",), text),))
+        return self
+
+    @model_validator(mode="after")
+    def _leaves_room_to_unwind(self) -> MarketNeutralConfig:
+        if self.dust_delta <= 0.0:
+            text = (
+                f"is {self.dust_delta:g}; what is unwound loses some delta on the way: a fraction above 0 was expected"
+            )
+            raise Problems((Problem(("dust_delta",), text),))
+        if self.delta_drift_threshold < self.dust_delta:
+            text = f"is {self.delta_drift_threshold:g}; at least dust_delta {self.dust_delta:g} was expected"
+            raise Problems((Problem(("delta_drift_threshold",), text),))
         return self
 
     @property

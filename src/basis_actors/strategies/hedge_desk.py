@@ -52,7 +52,7 @@ class HedgeDesk(ABC):
         """
         book = self._book
         perp_cost = sum(share * self._perp_cost(venue) for venue, share in book.weights.items())
-        quantity = equity / (book.price * (1.0 + self.spot_cost + self._margin_target + perp_cost))
+        quantity = max(0.0, equity) / (book.price * (1.0 + self.spot_cost + self._margin_target + perp_cost))
         return self.lots({venue: share * quantity for venue, share in book.weights.items()})
 
     def lots(self, sizes: Mapping[str, float]) -> dict[str, float]:

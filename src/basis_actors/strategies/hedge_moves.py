@@ -139,14 +139,12 @@ class HedgeMoves(ABC):
         What cannot be paid now does not keep the other rules from their work.
         """
         wanted, book = self._wanted, self._book
-        if wanted <= 0.0:
+        if wanted <= 0.0 or self.unpayable():
             return None
         desk = self._desk
         if book.wallet_cash >= wanted:
             order = self._write.transfer(WALLET, f"{EXTERNAL}:BaseToken:USDT", wanted, "pay_out")
             return Found("rebalance", "exit_partial", f"paying out {wanted:.2f} USDT", (order,))
-        if self.unpayable():
-            return None
         missing = wanted - book.wallet_cash
         elsewhere = desk.payable_cash()
         lacking = missing - sum(elsewhere.values())

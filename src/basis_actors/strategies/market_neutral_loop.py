@@ -56,6 +56,8 @@ class LoopStake(PlainStake):
             released = self._released(unwinding)
             if released.loss <= most_loss:
                 return released
+            if most_loss <= 0.0:
+                return None
             eth = 0.99 * released.eth * most_loss / released.loss
 
     def deleverage(self, most_loss: float) -> Released | None:
@@ -70,6 +72,8 @@ class LoopStake(PlainStake):
             released = self._released(unwinding)
             if released.loss <= most_loss:
                 return released
+            if most_loss <= 0.0:
+                return None
             target = ltv - 0.99 * (ltv - target) * most_loss / released.loss
 
     def releverage(self, daily_growth: float) -> tuple[Order, ...]:

@@ -108,6 +108,8 @@ class PlainStake:
         amount = min(lst.amount_for(eth), lst.loose) if eth < lst.loose * lst.eth_per_lst else lst.loose
         loss = amount * lst.eth_per_lst - lst.brings(amount)
         if loss > most_loss:
+            if most_loss <= 0.0:
+                return None
             amount *= most_loss / loss
         worth, brings = amount * lst.eth_per_lst, lst.brings(amount)
         return Released((lst.sell(amount, "unwind"),), brings, worth, worth - brings)

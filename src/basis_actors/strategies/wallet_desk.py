@@ -11,6 +11,10 @@ from basis_actors.strategies.order_writer import EXTERNAL, OrderWriter
 
 __all__ = ["WalletDesk"]
 
+_ROUNDING = 1e-10
+"""Fraction of what lies idle that always stays, so that rounding cannot leave a flash loan or its gas short: more than
+a venue takes for all of a balance, also of one that a loop has multiplied."""
+
 
 class WalletDesk:
     """The share class's own token in the wallet.
@@ -43,7 +47,7 @@ class WalletDesk:
 
     def beside_reserve(self) -> float:
         """What lies idle beside the gas reserve; 0 or more."""
-        return max(0.0, self.idle - self.kept)
+        return max(0.0, self.idle - max(self.kept, _ROUNDING * self.idle))
 
     def can_pay(self, amount: float) -> bool:
         """Whether an amount can be paid out of the wallet now and leaves the reserve, out of which gas is paid."""
