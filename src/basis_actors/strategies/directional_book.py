@@ -103,6 +103,8 @@ class DirectionalBook(msgspec.Struct, frozen=True):
     """Whether new risk may be taken: tradable, and funding is not missing."""
     size: float
     """Signed, in the unit of the position key."""
+    direction: int
+    """1 long, -1 short, 0 flat."""
     cash: float
     """In the margin account."""
     margin: float
@@ -116,11 +118,6 @@ class DirectionalBook(msgspec.Struct, frozen=True):
     gas_owed: float
     """0 or more."""
     equity: float
-
-    @property
-    def direction(self) -> int:
-        """1 long, -1 short, 0 flat."""
-        return (self.size > 0.0) - (self.size < 0.0)
 
 
 def read_directional_book(terms: DirectionalTerms, situation: Situation, missed_limit: int) -> DirectionalBook:
@@ -141,6 +138,7 @@ def read_directional_book(terms: DirectionalTerms, situation: Situation, missed_
         tradable=tradable,
         eligible=tradable and missed is not None and missed < missed_limit,
         size=size,
+        direction=(size > 0.0) - (size < 0.0),
         cash=cash,
         margin=margin,
         notional=notional,

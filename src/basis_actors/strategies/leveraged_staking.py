@@ -65,7 +65,7 @@ class LeveragedMoves(LoopOwnerMoves):
         if rules.rebalance == "off" or loop.collateral <= 0.0 or loop.ltv is None or self._owed_to_owner > 0.0:
             return None
         drifted = self._drift is not None and abs(self._drift) > self._config.position_deviation_threshold
-        floor = rules.target_ltv - rules.ltv_band
+        floor = self._loop_terms.ltv_floor
         if loop.ltv >= floor and not drifted:
             return None
         if loop.ltv >= rules.target_ltv:
@@ -127,9 +127,10 @@ class LeveragedStaking(LstStrategy[LeveragedMoves]):
 
     def decide(self, situation: Situation) -> Decision:
         """Take note of the token's rate, then let the first rule that wants something decide."""
-        quote = situation.market.staking.get(self._terms.lst)
+        market = situation.market
+        quote = market.staking.get(self._terms.lst)
         if quote is not None:
-            self._growth.add(situation.market.ns, quote.eth_per_lst)
+            self._growth.add(market.ns, quote.eth_per_lst)
         return super().decide(situation)
 
     def de_risk(self, situation: Situation) -> Decision | None:

@@ -36,6 +36,7 @@ class LoopMoves(LstMoves):
     ) -> None:
         super().__init__(run, config, terms, situation, drift=drift)
         self._loop_config = config.loop
+        self._loop_terms = loop
         self._limits = run.mode.risk_limits
         self._growth = growth
         self._wary = wary
@@ -104,9 +105,8 @@ class LoopMoves(LstMoves):
 
     def de_lever(self) -> Found | None:
         """Above the band, return to the target."""
-        loop, rules = self._loop, self._loop_config
-        ceiling = rules.target_ltv + rules.ltv_band
-        if rules.rebalance == "off" or loop.ltv is None or loop.ltv <= ceiling:
+        loop, ceiling = self._loop, self._loop_terms.ltv_ceiling
+        if loop.ltv is None or loop.ltv <= ceiling:
             return None
         return self._reduce(f"loan to value {loop.ltv:.4f} is above the band {ceiling:.4f}")
 

@@ -70,8 +70,8 @@ class LstDesk:
         self._situation = situation
         self._write = writer
         self.terms = terms
-        held = situation.positions.get
-        self._staking = quote = situation.market.staking.get(terms.lst)
+        held, market = situation.positions.get, situation.market
+        self._staking = quote = market.staking.get(terms.lst)
         self.known = quote is not None and quote.fresh
         """Whether the protocol's rate is known, and neither it nor the market's too old."""
         self.eth_per_lst = 0.0 if quote is None else quote.eth_per_lst
@@ -79,7 +79,7 @@ class LstDesk:
         """Tokens in the wallet."""
         self.claim = held(terms.claim_key, 0.0)
         """What the queue owes."""
-        self.sellable = quote is not None and quote.market_fresh and "ETH" in situation.market.prices
+        self.sellable = quote is not None and quote.market_fresh and "ETH" in market.prices
         """Whether the market rate is known and not too old, and the price of ETH known, which says how large a sale is.
         It needs no more: it is the way out while the protocol is silent."""
 
