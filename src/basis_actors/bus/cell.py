@@ -90,20 +90,10 @@ class Cell:
         return Envelope(message, self.name, cause, sequence, causation_id or 0, self.correlation_id)
 
     def tell(self, to: str, message: object) -> None:
-        bus = self.bus
-        try:
-            target = bus.cells[to]
-        except KeyError:
-            raise bus.unknown(to, message, self.name) from None
-        parent = self.envelope
-        if parent is None:
-            target.push(self.wrap(message))
-            return
-        # What follows is ``wrap``, inline: this is the path of most messages.
-        bus.sequence = sequence = bus.sequence + 1
-        cause = parent.cause
-        cause.live += 1
-        target.push(Envelope(message, self.name, cause, sequence, parent.sequence, self.correlation_id))
+        target = self.bus.cells.get(to)
+        if target is None:
+            raise self.bus.unknown(to, message, self.name)
+        target.push(self.wrap(message))
 
     def tell_control(self, to: str, message: object) -> None:
         target = self.bus.cells.get(to)
@@ -115,34 +105,18 @@ class Cell:
         targets = self.bus.routes.get(type(message))
         if not targets:
             return
-        parent = self.envelope
-        if parent is None:
-            envelope = self.wrap(message)
-            envelope.cause.live += len(targets) - 1
-        else:
-            # Inline as in ``tell``.
-            bus = self.bus
-            bus.sequence = sequence = bus.sequence + 1
-            cause = parent.cause
-            cause.live += len(targets)
-            envelope = Envelope(message, self.name, cause, sequence, parent.sequence, self.correlation_id)
+        envelope = self.wrap(message)
+        envelope.cause.live += len(targets) - 1
         for target in targets:
             target.push(envelope)
 
     def log(self, event: object) -> None:
-        bus, parent = self.bus, self.envelope
+        bus, envelope = self.bus, self.wrap(event)
         sink = bus.sink_cell
         if sink is None:
-            bus.undeliverable(bus.log_sink or "log sink", self.wrap(event), Reason.NO_LOG_SINK)
-            return
-        if parent is None:
-            sink.push(self.wrap(event))
-            return
-        # Inline as in ``tell``: a tick has as many events as messages.
-        bus.sequence = sequence = bus.sequence + 1
-        cause = parent.cause
-        cause.live += 1
-        sink.push(Envelope(event, self.name, cause, sequence, parent.sequence, self.correlation_id))
+            bus.undeliverable(bus.log_sink or "log sink", envelope, Reason.NO_LOG_SINK)
+        else:
+            sink.push(envelope)
 
     def after(self, delay: float, message: object, new_cause: Cause | None) -> Timer:
         parent = self.envelope

@@ -70,14 +70,15 @@ class VirtualClock(BusClock):
 
     def __init__(self, start_ns: int = 0) -> None:
         super().__init__()
-        self._now = start_ns
+        self.now_ns = start_ns
+        """What ``now`` returns, for the bus."""
 
     def now(self) -> int:
-        return self._now
+        return self.now_ns
 
     def move_to(self, now_ns: int) -> None:
         """For the bus: set the time. Never goes back."""
-        self._now = max(self._now, now_ns)
+        self.now_ns = max(self.now_ns, now_ns)
 
 
 class ManualClock(VirtualClock):
@@ -96,7 +97,7 @@ class ManualClock(VirtualClock):
 
         ``await bus.advance(seconds)`` does the same but lets the actors run between one timer and the next.
         """
-        self.move_to(self._now + nanoseconds(seconds))
+        self.move_to(self.now_ns + nanoseconds(seconds))
         if self._moved is not None:
             self._moved()
 

@@ -70,9 +70,10 @@ class SimBus(Supervised):
         stop_order: Sequence[str] = (),
         drain_seconds: float = 10.0,
     ) -> None:
-        self._virtual = clock or VirtualClock()
+        self.virtual = clock or VirtualClock()
+        """The clock of this bus, which each message and each event is timed with."""
         super().__init__(
-            self._virtual,
+            self.virtual,
             log_sink=log_sink,
             correlation_id=correlation_id,
             stop_order=stop_order,
@@ -152,7 +153,7 @@ class SimBus(Supervised):
     def turn(self, count: int) -> bool:
         """Handle up to ``count`` tokens; False when there are no more."""
         popleft = self.ready.popleft
-        now = self._virtual.now()
+        now = self.virtual.now_ns
         for _ in repeat(None, count):
             try:
                 cell = popleft()
@@ -241,9 +242,9 @@ class SimBus(Supervised):
         if due is None:
             return False
         if limit is not None and due > limit:
-            self._virtual.move_to(limit)
+            self.virtual.move_to(limit)
             return False
-        self._virtual.move_to(due)
+        self.virtual.move_to(due)
         self.timers.fire_next()
         return True
 

@@ -79,6 +79,39 @@ class SimCell(Cell):
         self.inbox.append(envelope)
         self.sim.ready.append(self)
 
+    def tell(self, to: str, message: object) -> None:
+        """As in the base, with what that calls inline, as in ``publish``: nearly all messages go one of these ways."""
+        bus, parent = self.sim, self.envelope
+        if parent is None:
+            super().tell(to, message)
+            return
+        try:
+            target = bus.cells[to]
+        except KeyError:
+            raise bus.unknown(to, message, self.name) from None
+        cause = parent.cause
+        bus.sequence = sequence = bus.sequence + 1
+        cause.live += 1
+        target.inbox.append(Envelope(message, self.name, cause, sequence, parent.sequence, self.correlation_id))
+        bus.ready.append(target)
+
+    def publish(self, message: object) -> None:
+        bus, parent = self.sim, self.envelope
+        if parent is None:
+            super().publish(message)
+            return
+        targets = bus.routes.get(type(message))
+        if not targets:
+            return
+        cause = parent.cause
+        bus.sequence = sequence = bus.sequence + 1
+        cause.live += len(targets)
+        envelope = Envelope(message, self.name, cause, sequence, parent.sequence, self.correlation_id)
+        ready = bus.ready
+        for target in targets:
+            target.inbox.append(envelope)
+            ready.append(target)
+
     def log(self, event: object) -> None:
         """As in the base, but a log sink that has nothing to do takes the event here and now.
 
@@ -89,7 +122,7 @@ class SimCell(Cell):
         if parent is None or sink is None or sink.inbox or sink.envelope is not None or sink.special:
             super().log(event)
             return
-        handler = sink.table.get(type(event)) or sink.catch_all
+        handler = sink.table.get(type(event), sink.catch_all)
         if handler is None:
             super().log(event)
             return
@@ -97,7 +130,7 @@ class SimCell(Cell):
         bus.sequence = sequence = bus.sequence + 1
         sink.envelope = Envelope(event, self.name, cause, sequence, parent.sequence, self.correlation_id)
         sink.handled += 1
-        sink.last_at = bus.clock.now()
+        sink.last_at = bus.virtual.now_ns
         try:
             result = handler(event)
         except BaseException as error:  # noqa: BLE001 - goes to supervision, or ends the run as it is
