@@ -135,10 +135,11 @@ class DomainEventLogger:
         takes no sequence number. Raises BasisError LOG-001 when a full batch cannot be written; nothing is lost by
         that, and the next flush goes on where this one stopped.
         """
-        batch = self._batches.get(type(event))
-        if batch is None:
-            raise _unknown_type(event)
-        sequence, line = self.sequence, self._line
+        try:
+            batch = self._batches[type(event)]
+        except KeyError:
+            raise _unknown_type(event) from None
+        sequence, line, text = self.sequence, self._line, batch.text
         try:
             force_setattr(event, "sequence", sequence)
             force_setattr(event, "real_utc_time", self._clock())
@@ -148,8 +149,8 @@ class DomainEventLogger:
         except _UNENCODABLE as error:
             raise _unencodable(event, error) from error
         # All or nothing from here: no function is called.
-        batch.text += line
-        batch.text += b"\n"
+        text += line
+        text += b"\n"
         batch.lines += 1
         self.sequence = sequence = sequence + 1
         if sequence >= self._due_at:

@@ -84,14 +84,15 @@ class Redactor:
         """Whether certainly none of them hides anything, whatever its name. Nearly all that is logged is such."""
         for value in values:
             kind = type(value)
-            if kind in _PLAIN:
+            # Most are of this one type, which is found out sooner than what a set has.
+            if kind is float or kind in _PLAIN:
                 continue
             if kind is str:
                 clean = value in self._clean or self._string(value, "") is value
             elif kind is dict:
                 clean = self._safe_names.issuperset(value) and self.is_clean(value.values())
             else:
-                clean = (kind is tuple or kind is list) and self.is_clean(value)
+                clean = (kind is tuple or kind is list) and (not value or self.is_clean(value))
             if not clean:
                 return False
         return True

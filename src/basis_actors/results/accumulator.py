@@ -33,16 +33,18 @@ _FROM_MILD_TO_GRAVE: Final = tuple(Severity)
 _IDLE_KINDS: Final = ("BaseToken", "Margin", "Funding", "Payable")
 _NO_TIME: Final = timedelta(0)
 _HOUR: Final = timedelta(hours=1)
+_LIQUIDATION: Final = DeltaSource.LIQUIDATION
+"""Looked up once: a member of an enum is slow to look up."""
 
 
-class _Kind:
+class Kind:
     """Events of one type: how many there were, and who looks into each."""
 
-    __slots__ = ("count", "observe")
+    __slots__ = ("count", "look_into")
 
-    def __init__(self, observe: Callable[[Any], None] | None) -> None:
+    def __init__(self, look_into: Callable[[Any], None]) -> None:
         self.count = 0
-        self.observe = observe
+        self.look_into = look_into
 
 
 class RunStatistics:
@@ -111,7 +113,7 @@ class RunStatistics:
         self._held = ""
         """The position by which it was last seen that not all is cash."""
         self._idle_keys: dict[str, bool] = {}
-        observers: dict[type[DomainEvent], Callable[[Any], None] | None] = {
+        observers: dict[type[DomainEvent], Callable[[Any], None]] = {
             PositionSnapshot: self._position,
             PnLCalculation: self._pnl,
             StrategyDecision: self._decision,
@@ -120,9 +122,12 @@ class RunStatistics:
             ExecutionDeltaEvent: self._delta,
             SystemErrorEvent: self._error,
             RiskAssessment: self._risk,
-            ExposureSnapshot: None if delta_band is None else self._exposure,
+            ExposureSnapshot: _ignore if delta_band is None else self._exposure,
         }
-        self._kinds = {event: _Kind(observers.get(event)) for event in EVENT_TYPES}
+        self.kinds: Mapping[type[DomainEvent], Kind] = {
+            event: Kind(observers.get(event, _ignore)) for event in EVENT_TYPES
+        }
+        """What `observe` looks an event up in."""
 
     @property
     def open_positions(self) -> dict[str, float]:
@@ -131,20 +136,19 @@ class RunStatistics:
 
     def observe(self, event: DomainEvent) -> None:
         """Take one event into account."""
-        kind = self._kinds[type(event)]
+        kind = self.kinds[type(event)]
         kind.count += 1
-        if kind.observe is not None:
-            kind.observe(event)
+        kind.look_into(event)
 
     @property
     def events(self) -> Counter[str]:
         """Events by type."""
-        return Counter({event.__name__: kind.count for event, kind in self._kinds.items() if kind.count})
+        return Counter({event.__name__: kind.count for event, kind in self.kinds.items() if kind.count})
 
     @property
     def ticks(self) -> int:
         """Ticks that came to a decision."""
-        return self._kinds[StrategyDecision].count
+        return self.kinds[StrategyDecision].count
 
     @property
     def time_invested(self) -> float | None:
@@ -265,7 +269,7 @@ class RunStatistics:
         self.groups[group.group_status] += 1
 
     def _delta(self, event: ExecutionDeltaEvent) -> None:
-        if event.source is DeltaSource.LIQUIDATION:
+        if event.source is _LIQUIDATION:
             self.liquidations += 1
 
     def _risk(self, assessment: RiskAssessment) -> None:
@@ -294,3 +298,7 @@ class RunStatistics:
 
 def _is_midnight(moment: datetime) -> bool:
     return not (moment.hour or moment.minute or moment.second or moment.microsecond)
+
+
+def _ignore(_event: DomainEvent) -> None:
+    """For events that are only counted."""
