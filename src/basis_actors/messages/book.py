@@ -44,7 +44,7 @@ class Flow(msgspec.Struct, frozen=True, gc=False):
     amount: float
 
 
-class TickStarted(msgspec.Struct, frozen=True):
+class TickStarted(msgspec.Struct, frozen=True, gc=False):
     """The engine has taken the market of this tick."""
 
     number: int
@@ -56,7 +56,7 @@ class TickStarted(msgspec.Struct, frozen=True):
     """Whether the ledger is compared with every venue once this tick is settled."""
 
 
-class VenueReport(msgspec.Struct, frozen=True):
+class VenueReport(msgspec.Struct, frozen=True, gc=False):
     """Balances and positions as the venue itself shows them, by position key."""
 
     domain: str
@@ -65,7 +65,7 @@ class VenueReport(msgspec.Struct, frozen=True):
     """What the venue found on looking that the ledger may not have applied yet; `balances` contains it."""
 
 
-class TickSettled(msgspec.Struct, frozen=True):
+class TickSettled(msgspec.Struct, frozen=True, gc=False):
     """Every venue has accrued up to the tick."""
 
     tick: TickStarted
@@ -77,7 +77,7 @@ class TickSettled(msgspec.Struct, frozen=True):
     """How much of a position open orders bind, so that it cannot be sold now, by position key."""
 
 
-class Valuation(msgspec.Struct, frozen=True):
+class Valuation(msgspec.Struct, frozen=True, gc=False):
     """A valued ledger; every number is in the share class but for `deltas`, which are asset quantities."""
 
     values: dict[str, float]
@@ -96,7 +96,7 @@ class Valuation(msgspec.Struct, frozen=True):
     """Whether every price in it is within its staleness limit. Reward tokens are waited for by no limit."""
 
 
-class PositionsView(msgspec.Struct, frozen=True):
+class PositionsView(msgspec.Struct, frozen=True, gc=False):
     """The ledger after an update, and what it is worth."""
 
     tick: TickStarted
@@ -113,7 +113,7 @@ class PositionsView(msgspec.Struct, frozen=True):
     """How much of a position open orders bind, by position key, as the venues showed it at the tick."""
 
 
-class ExposureView(msgspec.Struct, frozen=True):
+class ExposureView(msgspec.Struct, frozen=True, gc=False):
     """What the positions risk."""
 
     book: PositionsView
@@ -131,7 +131,7 @@ class RiskLevel(StrEnum):
     CRITICAL = "critical"
 
 
-class RiskView(msgspec.Struct, frozen=True):
+class RiskView(msgspec.Struct, frozen=True, gc=False):
     """The exposure, measured against the limits."""
 
     exposure: ExposureView
@@ -156,7 +156,7 @@ class RiskView(msgspec.Struct, frozen=True):
     """Fall of flow-adjusted equity from its peak, as a fraction."""
 
 
-class BookView(msgspec.Struct, frozen=True):
+class BookView(msgspec.Struct, frozen=True, gc=False):
     """Everything the strategy decides on: positions, exposure, risk, PnL of one moment."""
 
     risk: RiskView

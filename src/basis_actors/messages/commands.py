@@ -75,7 +75,7 @@ class DecisionMade(msgspec.Struct, frozen=True, gc=False):
     """How many orders it wants done; the tick is not over before they have ended."""
 
 
-class VenueSettled(msgspec.Struct, frozen=True):
+class VenueSettled(msgspec.Struct, frozen=True, gc=False):
     """What changed on one venue domain up to a tick."""
 
     domain: str

@@ -48,7 +48,7 @@ class _Timed(msgspec.Struct, frozen=True):
     """Engine time, UTC."""
 
 
-class DomainEvent(_Timed, frozen=True, kw_only=True):
+class DomainEvent(_Timed, frozen=True, kw_only=True, gc=False):
     """What every event carries. All but `timestamp` and `metadata` are None until the event logger writes the line."""
 
     FILE: ClassVar[str] = ""

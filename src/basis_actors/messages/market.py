@@ -130,7 +130,7 @@ class GasQuote(msgspec.Struct, frozen=True, gc=False):
     fresh: bool
 
 
-class MarketState(msgspec.Struct, frozen=True):
+class MarketState(msgspec.Struct, frozen=True, gc=False):
     """The market at one tick."""
 
     timestamp: datetime
