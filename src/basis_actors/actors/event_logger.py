@@ -173,7 +173,8 @@ class EventLogger(Actor):
         # What `observe` does, inline: a tick has seven events.
         kind = self._kinds[type(event)]
         kind.count += 1
-        kind.look_into(event)
+        look_into = kind.look_into
+        look_into(event)
 
     def _take_decision(self, decision: StrategyDecision) -> None:
         """A decision ends a tick, unless orders follow."""
