@@ -7,7 +7,7 @@ from sys import float_info
 from typing import Final
 
 from basis_actors.errors import BasisError
-from basis_actors.finance.keys import STABLE, parse_key
+from basis_actors.finance.keys import STABLE, LedgerKey, parse_key
 from basis_actors.messages.execution import DeltaSource, Settlement
 
 __all__ = ["book_settlement"]
@@ -35,7 +35,6 @@ def book_settlement(
     for a perp delta without a fill price, POS-002 for a key that names no position.
     """
     booked, prices = dict(positions), dict(entries)
-    touched: list[str] = []
     trades_perps = False
     for delta in settlement.deltas:
         key, amount = delta.position_key, delta.delta_amount
@@ -43,30 +42,33 @@ def book_settlement(
         held = booked.get(key, 0.0)
         if info.contract is None:
             total = held + amount
-            touched.append(key)
         else:
             trades_perps = True
             if delta.price is None:
                 raise BasisError("POS-001", f"{_name(settlement)} changes {key} without a fill price")
             fill = info.contract.fill(held, prices.get(key, 0.0), amount, delta.price)
             total, prices[key] = fill.size, fill.entry
-        scale, smallest = max(abs(held), abs(amount)), _SMALLEST.get(info.asset, _SMALLEST_COIN)
-        dust = _DUST * scale
-        if info.venue == "transit":
-            dust = max(dust, smallest)
-        elif dust > smallest:
-            # Of a balance so large a gas fee is less than that, and is still to be paid out of what is left.
-            dust = max(smallest, _ROUNDING * scale)
-        if abs(total) > dust:
+        # What is more than the change is no rounding of it, and nearly every change is an accrual.
+        if abs(total) > abs(amount) or abs(total) > _dust(info, max(abs(held), abs(amount))):
             booked[key] = total
         else:
             booked.pop(key, None)
             prices.pop(key, None)
     # A perp's realised loss may overdraw a margin account; an order never takes more tokens than there are.
     if settlement.source in _ORDERED and not trades_perps:
-        for key in touched:
+        for delta in settlement.deltas:
+            key = delta.position_key
             _refuse_overdraft(key, positions.get(key, 0.0), booked.get(key, 0.0), settlement)
     return booked, prices
+
+
+def _dust(info: LedgerKey, scale: float) -> float:
+    """The most that is left of a position by rounding, `scale` being the larger of what it was and what changed."""
+    dust, smallest = _DUST * scale, _SMALLEST.get(info.asset, _SMALLEST_COIN)
+    if info.venue == "transit":
+        return max(dust, smallest)
+    # Of a balance so large a gas fee is less than that, and is still to be paid out of what is left.
+    return dust if dust <= smallest else max(smallest, _ROUNDING * scale)
 
 
 def _name(settlement: Settlement) -> str:
