@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from sys import intern
 from typing import Final
 
 import msgspec
@@ -94,7 +95,8 @@ parse_key: Final[Callable[[str], LedgerKey]] = _KnownKeys().__getitem__
 
 
 def _take_apart(key: str) -> LedgerKey:
-    parts = key.split(":")
+    # Nearly every look-up by asset or venue is with these: a dictionary knows an interned one without reading it.
+    parts = [intern(part) for part in key.split(":")]
     if len(parts) != 3 or not all(parts) or parts[1] not in _KINDS:
         raise BasisError("POS-002", f"position key {key!r}: expected venue:position_type:symbol with type in {_KINDS}")
     venue, kind, symbol = parts
@@ -110,7 +112,7 @@ def _take_apart(key: str) -> LedgerKey:
             raise BasisError("POS-002", f"position key {key!r}: the symbol of a {kind} is <asset>{suffix}")
         token = symbol.removesuffix(suffix)
     lst = token if token in LST_TOKENS else None
-    asset = "ETH" if lst else _ALIASES.get(token, token)
+    asset = "ETH" if lst else intern(_ALIASES.get(token, token))
     contract = _CONTRACTS.get(kind)
     reserve = None
     if kind in ("aToken", "debtToken"):
