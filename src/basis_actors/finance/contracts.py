@@ -14,7 +14,6 @@ from basis_actors.finance.perps import (
     funding_payment,
     inverse_funding_payment,
     inverse_upnl,
-    linear_upnl,
 )
 
 __all__ = ["INVERSE", "LINEAR", "Contract"]
@@ -73,7 +72,7 @@ class _Linear(Contract):
         return size
 
     def upnl(self, size: float, entry: float, mark: float) -> float:
-        return linear_upnl(size, entry, mark)
+        return size * (mark - entry)
 
     def exit_price(self, size: float, entry: float, profit: float) -> float:
         return entry + profit / size
