@@ -100,10 +100,15 @@ class PnLMonitor(Actor):
 
 def _marks(market: MarketState, entries: Mapping[str, float]) -> dict[str, float]:
     """Every price behind the valuation; `entries` are those of the perps that are open."""
-    marks = {f"S:{asset}": price for asset, price in market.prices.items()}
+    marks: dict[str, float] = {}
+    for asset, price in market.prices.items():
+        marks[f"S:{asset}"] = price
+    perps = market.perps
     for key in entries:
         perp = parse_key(key).perp
-        if perp is not None and (quote := market.perps.get(perp)) is not None and quote.mark is not None:
+        assert perp is not None
+        quote = perps.get(perp)
+        if quote is not None and quote.mark is not None:
             marks[perp] = quote.mark
     for lst, staking in market.staking.items():
         marks[f"rate:{lst}"] = staking.eth_per_lst

@@ -146,10 +146,14 @@ def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) ->
         if info.contract is not None:
             _perp_moves(result, info, amount, before, after)
             continue
-        price_0, price_1 = prices_0.get(info.asset, 0.0), prices_1.get(info.asset, 0.0)
+        asset = info.asset
+        price_0, price_1 = prices_0.get(asset, 0.0), prices_1.get(asset, 0.0)
+        lst, reserve = info.lst, info.reserve
+        if price_0 == price_1 and lst is None and reserve is None:
+            continue
         quantity = amount * info.sign
-        if info.lst is not None:
-            quote_0, quote_1 = market_0.staking.get(info.lst), market_1.staking.get(info.lst)
+        if lst is not None:
+            quote_0, quote_1 = market_0.staking.get(lst), market_1.staking.get(lst)
             if quote_1 is None:
                 continue
             rate_1 = quote_1.eth_per_lst
@@ -163,11 +167,10 @@ def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) ->
             quantity *= rate_1
         else:
             price = quantity * (price_1 - price_0)
-        if info.reserve is None:
-            if price != 0.0:
-                result.add("price", info, price)
+        if reserve is None:
+            result.add("price", info, price)
             continue
-        reserve_0, reserve_1 = market_0.reserves[info.reserve], market_1.reserves[info.reserve]
+        reserve_0, reserve_1 = market_0.reserves[reserve], market_1.reserves[reserve]
         if info.kind == "aToken":
             interest = quantity * (reserve_1.supply_index / reserve_0.supply_index - 1) * price_1
             result.add("lending", info, interest, price)
@@ -191,7 +194,8 @@ def _perp_moves(result: Attribution, info: LedgerKey, size: float, before: Price
     mark_0, mark_1 = quote_0.mark, quote_1.mark
     if mark_0 is None or mark_1 is None:
         return
-    unit_0, unit_1 = before.prices.get(info.paid_in, 0.0), after.prices.get(info.paid_in, 0.0)
+    paid_in = info.paid_in
+    unit_0, unit_1 = before.prices.get(paid_in, 0.0), after.prices.get(paid_in, 0.0)
     if info.inverse:
         result.add("price", info, contract.upnl(size, mark_0, mark_1) * unit_1)
     else:
