@@ -36,7 +36,8 @@ def view(state: MarketState, positions: dict[str, float] = HEDGED, currency: str
 
 def test_where_everything_is_fresh_it_is_equity() -> None:
     book = view(market(44_000.0, 44_010.0, 43_990.0))
-    assert equity_of_one_moment(book, "USDT") == (book.valuation.equity, True)
+    assert book.valuation.fresh
+    assert equity_of_one_moment(book, "USDT") == book.valuation.equity
 
 
 @pytest.mark.parametrize("price", [36_000.0, 44_000.0])
@@ -46,25 +47,29 @@ def test_a_hedge_gains_and_loses_nothing_by_an_old_price(price: float, old: tupl
     there = {where: 40_000.0 if where in old else price for where in ("spot", "near", "far")}
     book = view(market(**there, old=old))
     assert abs(book.valuation.equity - 90_000.0) >= 2_000.0
-    assert equity_of_one_moment(book, "USDT") == (pytest.approx(90_000.0), False)
+    assert not book.valuation.fresh
+    assert equity_of_one_moment(book, "USDT") == pytest.approx(90_000.0)
 
 
 def test_where_nothing_is_fresh_the_last_prices_count() -> None:
     book = view(market(44_000.0, 43_000.0, 42_000.0, old=("spot", "near", "far")))
-    assert equity_of_one_moment(book, "USDT") == (book.valuation.equity, False)
+    assert not book.valuation.fresh
+    assert equity_of_one_moment(book, "USDT") == book.valuation.equity
 
 
 def test_it_is_counted_in_the_share_class() -> None:
     book = view(market(44_000.0, 44_000.0, 40_000.0, old=("far",)), currency="BTC")
-    assert equity_of_one_moment(book, "BTC")[0] == pytest.approx(90_000.0 / 44_000.0)
+    assert equity_of_one_moment(book, "BTC") == pytest.approx(90_000.0 / 44_000.0)
 
 
 def test_old_prices_of_what_is_not_held_and_of_rewards_do_not_matter() -> None:
     state = market(44_000.0, 44_000.0, 44_000.0)
     state = replace(state, stale_prices=("ETH", "EIGEN", "oracle:WETH"))
-    assert equity_of_one_moment(view(state, {SPOT: 1.0, "wallet:BaseToken:EIGEN": 5.0}), "USDT")[1]
+    assert view(state, {SPOT: 1.0, "wallet:BaseToken:EIGEN": 5.0}).valuation.fresh
 
 
 def test_a_perpetual_that_nobody_quotes_is_not_fresh() -> None:
     state = replace(market(44_000.0, 44_000.0, 44_000.0), perps={})
-    assert equity_of_one_moment(view(state), "USDT") == (pytest.approx(94_000.0), False)
+    book = view(state)
+    assert not book.valuation.fresh
+    assert equity_of_one_moment(book, "USDT") == pytest.approx(94_000.0)

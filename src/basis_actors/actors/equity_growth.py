@@ -45,7 +45,8 @@ class EquityGrowth:
                     self._flows += delta.delta_amount * book.prices[parse_key(delta.position_key).asset]
         if not valued:
             return
-        equity, fresh = equity_of_one_moment(book, self._currency)
+        fresh = book.valuation.fresh
+        equity = book.valuation.equity if fresh else equity_of_one_moment(book, self._currency)
         before, largest = self._equity, self._largest
         rounding = _ROUNDING * largest
         growth = self._growth
@@ -88,4 +89,5 @@ class EquityGrowth:
     @property
     def drawdown(self) -> float:
         """Fall from the peak, as a fraction of it."""
-        return max(0.0, 1.0 - self._growth / self._highest)
+        growth, highest = self._growth, self._highest
+        return 0.0 if growth >= highest else 1.0 - growth / highest

@@ -21,7 +21,7 @@ it when all have arrived is the rounding of a sum, which can be more than dust o
 _ROUNDING: Final = 2.0 * float_info.epsilon
 """What one sum of floats may be off, as a fraction of the larger of them."""
 _OVERDRAFT: Final = 1e-9
-_ORDERED: Final = (DeltaSource.EXECUTION, DeltaSource.TRANSFER, DeltaSource.WITHDRAWAL)
+_ORDERED: Final = frozenset((DeltaSource.EXECUTION, DeltaSource.TRANSFER, DeltaSource.WITHDRAWAL))
 
 
 def book_settlement(

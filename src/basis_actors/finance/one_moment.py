@@ -15,15 +15,13 @@ from basis_actors.messages.market import MarketState
 __all__ = ["equity_of_one_moment"]
 
 
-def equity_of_one_moment(book: PositionsView, currency: str) -> tuple[float, bool]:
-    """Equity in the share class `currency`, and whether every price in it is fresh.
+def equity_of_one_moment(book: PositionsView, currency: str) -> float:
+    """Equity in the share class `currency` of a book of which not every price is fresh.
 
     A perpetual whose mark is old counts at the reference price of its asset, and an asset whose price is old at the
     mark of a perpetual; where there is nothing fresh, at its last price. Staking rates stand still while they are old
     and only ever grow, so they make no peak. Reward tokens are waited for by no limit.
     """
-    if book.valuation.fresh:
-        return book.valuation.equity, True
     market = book.tick.market
     assets = [asset for asset in market.stale_prices if asset in book.valuation.deltas and asset not in REWARD_TOKENS]
     perps = dict(market.perps)
@@ -34,7 +32,7 @@ def equity_of_one_moment(book: PositionsView, currency: str) -> tuple[float, boo
             perps[info.perp] = replace(quote, mark=price)
     now = {asset: price for asset in assets if (price := _price(market, asset)) is not None}
     then = replace(market, perps=perps, prices={**market.prices, **now})
-    return value_book(book.positions, book.entries, then, share_class_prices(then, currency)).equity, False
+    return value_book(book.positions, book.entries, then, share_class_prices(then, currency)).equity
 
 
 def _price(market: MarketState, asset: str) -> float | None:

@@ -32,7 +32,7 @@ class DeltaSource(StrEnum):
     """What a venue shows and no trade, payment or transfer explains: the venue is believed."""
 
 
-OWNERS_FLOWS: Final = (DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL, DeltaSource.UNEXPLAINED)
+OWNERS_FLOWS: Final = frozenset((DeltaSource.DEPOSIT, DeltaSource.WITHDRAWAL, DeltaSource.UNEXPLAINED))
 """How the owner's money comes and goes; what comes or goes unexplained is no return either."""
 
 
