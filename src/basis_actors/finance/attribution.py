@@ -59,18 +59,15 @@ class PricedBook(msgspec.Struct, frozen=True):
     """Of the assets, in the share class."""
 
 
-class Attribution:
+class Attribution(msgspec.Struct):
     """A change of equity taken apart: by component, by venue and by asset; amounts in the share class."""
 
-    __slots__ = ("by_asset", "by_venue", "components", "flows")
-
-    def __init__(self) -> None:
-        self.components: dict[str, float] = {}
-        """By component; one that is not in it is zero."""
-        self.by_venue: dict[str, float] = {}
-        self.by_asset: dict[str, float] = {}
-        self.flows = 0.0
-        """Deposits minus withdrawals; no component."""
+    components: dict[str, float] = {}
+    """By component; one that is not in it is zero."""
+    by_venue: dict[str, float] = {}
+    by_asset: dict[str, float] = {}
+    flows: float = 0.0
+    """Deposits minus withdrawals; no component."""
 
     def add(self, component: str, key: LedgerKey, amount: float, price: float = 0.0) -> None:
         """Book `amount` to a component and `price` to that of prices, and both to the venue and asset of `key`."""
@@ -141,13 +138,16 @@ def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) ->
     """Price, basis, staking and interest on what was held at `before`."""
     prices_0, prices_1 = before.prices, after.prices
     market_0, market_1 = before.market, after.market
+    asset, price_0, price_1 = "", 0.0, 0.0
     for key, amount in before.positions.items():
         info = parse_key(key)
         if info.contract is not None:
             _perp_moves(result, info, amount, before, after)
             continue
-        asset = info.asset
-        price_0, price_1 = prices_0.get(asset, 0.0), prices_1.get(asset, 0.0)
+        # Positions in one asset stand together, by and large.
+        if info.asset is not asset:
+            asset = info.asset
+            price_0, price_1 = prices_0.get(asset, 0.0), prices_1.get(asset, 0.0)
         lst, reserve = info.lst, info.reserve
         if price_0 == price_1 and lst is None and reserve is None:
             continue
@@ -157,13 +157,10 @@ def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) ->
             if quote_1 is None:
                 continue
             rate_1 = quote_1.eth_per_lst
-            if quote_0 is None:
-                rate_0, price_0 = rate_1, 0.0
-            else:
-                rate_0 = quote_0.eth_per_lst
+            rate_0, from_price = (rate_1, 0.0) if quote_0 is None else (quote_0.eth_per_lst, price_0)
             if rate_1 != rate_0:
                 result.add("staking", info, quantity * (rate_1 - rate_0) * price_1)
-            price = quantity * rate_0 * (price_1 - price_0)
+            price = quantity * rate_0 * (price_1 - from_price)
             quantity *= rate_1
         else:
             price = quantity * (price_1 - price_0)
