@@ -45,7 +45,8 @@ def value_book(
     A perp is worth its unrealised PnL: size x (mark - entry) USDT, an inverse one N x (1/entry - 1/mark) of its asset.
     What has no known price counts as 0 and is named in `unpriced`, a reward token in `unpriced_rewards`.
     """
-    values: dict[str, float] = {}
+    # Every amount but 0 is replaced by what it is worth.
+    values = dict(positions)
     deltas: dict[str, float] = {}
     unpriced: list[str] = []
     unpriced_rewards: list[str] = []
@@ -55,7 +56,6 @@ def value_book(
     perps, staked = market.perps, market.staking
     for key, amount in positions.items():
         if amount == 0.0:
-            values[key] = 0.0
             continue
         info = parse_key(key)
         asset, contract = info.asset, info.contract
