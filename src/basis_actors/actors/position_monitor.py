@@ -108,21 +108,21 @@ class AppliedSequences:
 
     def __init__(self) -> None:
         self._front: dict[str, int] = {}
-        self._ahead: dict[str, set[int]] = {}
+        self._ahead: set[tuple[str, int]] = set()
 
     def is_new(self, domain: str, sequence: int) -> bool:
         """Whether the settlement `sequence` of `domain` was not applied yet."""
-        return sequence >= self._front.get(domain, 0) and sequence not in self._ahead.get(domain, ())
+        ahead = self._ahead
+        return sequence >= self._front.get(domain, 0) and not (ahead and (domain, sequence) in ahead)
 
     def add(self, domain: str, sequence: int) -> None:
-        """Remember a settlement as applied."""
-        front = self._front.get(domain, 0)
-        if sequence == front and not self._ahead.get(domain):
-            self._front[domain] = front + 1
+        """Remember a settlement that is new as applied."""
+        front, ahead = self._front.get(domain, 0), self._ahead
+        if sequence != front:
+            ahead.add((domain, sequence))
             return
-        ahead = self._ahead.setdefault(domain, set())
-        ahead.add(sequence)
-        while front in ahead:
-            ahead.remove(front)
+        front += 1
+        while ahead and (domain, front) in ahead:
+            ahead.remove((domain, front))
             front += 1
         self._front[domain] = front
