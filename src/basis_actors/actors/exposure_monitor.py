@@ -15,7 +15,8 @@ class ExposureMonitor(Actor):
 
     def __init__(self, currency: str) -> None:
         super().__init__("exposure_monitor")
-        self._neutral = (currency, STABLE)
+        self._currency = currency
+        self._riskless = frozenset((currency, STABLE, *REWARD_TOKENS))
 
     @on(PositionsView)
     def assess(self, book: PositionsView) -> None:
@@ -26,8 +27,7 @@ class ExposureMonitor(Actor):
         market = book.tick.market
         usd_prices = market.prices
         equity = book.valuation.equity
-        neutral = self._neutral
-        unit = usd_prices.get(neutral[0])
+        unit = usd_prices.get(self._currency)
         equity_usd = None if unit is None or book.valuation.unpriced else equity * unit
         exposures: dict[str, AssetExposure] = {}
         net_delta = net_delta_usd = 0.0
@@ -39,7 +39,7 @@ class ExposureMonitor(Actor):
                 continue
             usd_value = quantity * price
             exposures[asset] = AssetExposure(quantity, usd_value, usd_value / equity_usd if equity_usd else 0.0)
-            if asset not in neutral and asset not in REWARD_TOKENS:
+            if asset not in self._riskless:
                 net_delta += quantity * book.prices[asset]
                 net_delta_usd += usd_value
         self.log(
