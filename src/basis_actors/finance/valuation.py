@@ -50,24 +50,28 @@ def value_book(
     deltas: dict[str, float] = {}
     unpriced: list[str] = []
     unpriced_rewards: list[str] = []
-    equity = 0.0
-    unrealized = 0.0
+    equity = unrealized = 0.0
     fresh = True
     perps, staked = market.perps, market.staking
+    asset, held = "", 0.0
+    price: float | None = None
     for key, amount in positions.items():
         if amount == 0.0:
             continue
         info = parse_key(key)
-        asset, contract = info.asset, info.contract
+        # Positions in one asset stand together, by and large.
+        if info.asset is not asset:
+            asset = info.asset
+            price, held = prices.get(asset), deltas.get(asset, 0.0)
+        contract = info.contract
         worth: float | None = None
         if contract is None:
-            price = prices.get(asset)
-            delta = amount * info.sign
+            delta, unit = amount * info.sign, price
             if info.lst is not None:
                 staking = staked.get(info.lst)
                 delta = 0.0 if staking is None else delta * staking.eth_per_lst
-                price = None if staking is None else price
-            worth = None if price is None else delta * price
+                unit = None if staking is None else price
+            worth = None if unit is None else delta * unit
         else:
             assert info.perp is not None
             quote = perps.get(info.perp)
@@ -85,7 +89,7 @@ def value_book(
             (unpriced_rewards if asset in REWARD_TOKENS else unpriced).append(key)
         values[key] = worth
         equity += worth
-        deltas[asset] = deltas.get(asset, 0.0) + delta
+        deltas[asset] = held = held + delta
     for asset in market.stale_prices:
         if asset in deltas and asset not in REWARD_TOKENS:
             fresh = False
