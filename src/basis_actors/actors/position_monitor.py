@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from basis_actors.bus import Actor, on
 from basis_actors.errors import BasisError
 from basis_actors.finance.ledger import book_settlement
@@ -12,6 +14,9 @@ from basis_actors.messages.events import ExecutionDeltaEvent, PositionSnapshot
 from basis_actors.messages.execution import Settlement
 
 __all__ = ["PositionMonitor"]
+
+_TICK: Final = Trigger.TICK
+"""A member of an enum is slow to look up."""
 
 
 class PositionMonitor(Actor):
@@ -39,7 +44,7 @@ class PositionMonitor(Actor):
         """Apply what the venues settled, then show the book to the monitors."""
         self._apply(settled.settlements)
         self._tick, self._bound = settled.tick, settled.bound
-        view = self._announce(Trigger.TICK)
+        view = self._announce(_TICK)
         if settled.reports:
             self.tell("position_update_handler", CheckLedger(view, settled.reports))
 
