@@ -135,75 +135,88 @@ def worth_of(info: LedgerKey, amount: float, book: PricedBook) -> float:
 
 
 def _market_moves(result: Attribution, before: PricedBook, after: PricedBook) -> None:
-    """Price, basis, staking and interest on what was held at `before`."""
+    """Price, basis, staking and interest on what was held at `before`.
+
+    Of a linear perp price is on the reference and basis on the rest of the mark's move; all that an inverse one gains
+    is price, and so is what the currency that a perp pays in makes of the profit there was before.
+    """
     prices_0, prices_1 = before.prices, after.prices
     market_0, market_1 = before.market, after.market
+    perps_0, perps_1 = market_0.perps, market_1.perps
+    # Positions in one asset stand together, by and large: what was looked up for one holds for the next.
     asset, price_0, price_1 = "", 0.0, 0.0
+    base, kind, spot_move, unit_0, unit_1 = "", None, 0.0, 0.0, 0.0
     for key, amount in before.positions.items():
         info = parse_key(key)
-        if info.contract is not None:
-            _perp_moves(result, info, amount, before, after)
+        contract = info.contract
+        if contract is None:
+            if info.asset is not asset:
+                asset = info.asset
+                price_0, price_1 = prices_0.get(asset, 0.0), prices_1.get(asset, 0.0)
+            if info.lst is not None or info.reserve is not None:
+                _accruing_moves(result, info, amount, market_0, market_1, price_0, price_1)
+            elif price_0 != price_1:
+                result.add("price", info, amount * info.sign * (price_1 - price_0))
             continue
-        # Positions in one asset stand together, by and large.
-        if info.asset is not asset:
-            asset = info.asset
-            price_0, price_1 = prices_0.get(asset, 0.0), prices_1.get(asset, 0.0)
-        lst, reserve = info.lst, info.reserve
-        if price_0 == price_1 and lst is None and reserve is None:
+        assert info.perp is not None
+        quote_0, quote_1 = perps_0.get(info.perp), perps_1.get(info.perp)
+        if quote_0 is None or quote_1 is None:
             continue
-        quantity = amount * info.sign
-        if lst is not None:
-            quote_0, quote_1 = market_0.staking.get(lst), market_1.staking.get(lst)
-            if quote_1 is None:
-                continue
-            rate_1 = quote_1.eth_per_lst
-            rate_0, from_price = (rate_1, 0.0) if quote_0 is None else (quote_0.eth_per_lst, price_0)
-            if rate_1 != rate_0:
-                result.add("staking", info, quantity * (rate_1 - rate_0) * price_1)
-            price = quantity * rate_0 * (price_1 - from_price)
-            quantity *= rate_1
+        mark_0, mark_1 = quote_0.mark, quote_1.mark
+        if mark_0 is None or mark_1 is None:
+            continue
+        if info.asset is not base or contract is not kind:
+            base, kind = info.asset, contract
+            spot_0, spot_1 = market_0.prices.get(base), market_1.prices.get(base)
+            # Without a reference price at both ends there is nothing to tell price from basis by.
+            spot_move = 0.0 if spot_0 is None or spot_1 is None else spot_1 - spot_0
+            unit_0, unit_1 = prices_0.get(info.paid_in, 0.0), prices_1.get(info.paid_in, 0.0)
+        if info.inverse:
+            result.add("price", info, contract.upnl(amount, mark_0, mark_1) * unit_1)
         else:
-            price = quantity * (price_1 - price_0)
-        if reserve is None:
-            result.add("price", info, price)
-            continue
-        reserve_0, reserve_1 = market_0.reserves[reserve], market_1.reserves[reserve]
-        if info.kind == "aToken":
-            interest = quantity * (reserve_1.supply_index / reserve_0.supply_index - 1) * price_1
-            result.add("lending", info, interest, price)
+            basis = amount * (mark_1 - mark_0 - spot_move) * unit_1
+            result.add("basis", info, basis, amount * spot_move * unit_1)
+        if unit_1 != unit_0:
+            profit = contract.upnl(amount, before.entries[key], mark_0)
+            result.add("price", info, profit * (unit_1 - unit_0))
+
+
+def _accruing_moves(
+    result: Attribution,
+    info: LedgerKey,
+    amount: float,
+    market_0: MarketState,
+    market_1: MarketState,
+    price_0: float,
+    price_1: float,
+) -> None:
+    """Price, staking and interest of a staked, lent or borrowed token; the prices are those of its asset."""
+    quantity = amount * info.sign
+    if info.lst is not None:
+        quote_0, quote_1 = market_0.staking.get(info.lst), market_1.staking.get(info.lst)
+        if quote_1 is None:
+            return
+        rate_1 = quote_1.eth_per_lst
+        if quote_0 is None:
+            rate_0, price_0 = rate_1, 0.0
         else:
-            interest = quantity * (reserve_1.borrow_index / reserve_0.borrow_index - 1) * price_1
-            result.add("borrow", info, interest, price)
-
-
-def _perp_moves(result: Attribution, info: LedgerKey, size: float, before: PricedBook, after: PricedBook) -> None:
-    """Linear: price on the reference, basis on the rest of the mark's move. Inverse: N x (1/before - 1/now), price.
-
-    What was unrealised before is revalued with the currency that the contract pays in; that is price too.
-    """
-    contract, perp, asset = info.contract, info.perp, info.asset
-    assert contract is not None
-    assert perp is not None
-    market_0, market_1 = before.market, after.market
-    quote_0, quote_1 = market_0.perps.get(perp), market_1.perps.get(perp)
-    if quote_0 is None or quote_1 is None:
-        return
-    mark_0, mark_1 = quote_0.mark, quote_1.mark
-    if mark_0 is None or mark_1 is None:
-        return
-    paid_in = info.paid_in
-    unit_0, unit_1 = before.prices.get(paid_in, 0.0), after.prices.get(paid_in, 0.0)
-    if info.inverse:
-        result.add("price", info, contract.upnl(size, mark_0, mark_1) * unit_1)
+            rate_0 = quote_0.eth_per_lst
+        if rate_1 != rate_0:
+            result.add("staking", info, quantity * (rate_1 - rate_0) * price_1)
+        price = quantity * rate_0 * (price_1 - price_0)
+        quantity *= rate_1
     else:
-        spot_0, spot_1 = market_0.prices.get(asset), market_1.prices.get(asset)
-        # Without a reference price at both ends there is nothing to tell price from basis by.
-        spot_move = 0.0 if spot_0 is None or spot_1 is None else spot_1 - spot_0
-        basis = size * (mark_1 - mark_0 - spot_move) * unit_1
-        result.add("basis", info, basis, size * spot_move * unit_1)
-    if unit_1 != unit_0:
-        profit = contract.upnl(size, before.entries[info.key], mark_0)
-        result.add("price", info, profit * (unit_1 - unit_0))
+        price = quantity * (price_1 - price_0)
+    if info.reserve is None:
+        result.add("price", info, price)
+        return
+    reserve_0, reserve_1 = market_0.reserves[info.reserve], market_1.reserves[info.reserve]
+    if info.kind == "aToken":
+        interest = quantity * (reserve_1.supply_index / reserve_0.supply_index - 1) * price_1
+        result.add("lending", info, interest, price)
+    else:
+        interest = quantity * (reserve_1.borrow_index / reserve_0.borrow_index - 1) * price_1
+        result.add("borrow", info, interest, price)
 
 
 def _mark(info: LedgerKey, book: PricedBook) -> float | None:
