@@ -172,7 +172,7 @@ def test_the_peak_goes_on_where_it_was_left() -> None:
     store = MemoryStore()
     after(view(0, 100.0, paid=100.0), view(1, 120.0), view(5, 90.0), store=store)
     growth = growth_so_far(store, "USDT")
-    growth.take(view(6, 84.0), valued=True)
+    growth.take(view(6, 84.0))
     assert growth.drawdown == pytest.approx(0.3)
 
 

@@ -33,8 +33,8 @@ class EquityGrowth:
         self._growth = growth
         self._highest = highest
 
-    def take(self, book: PositionsView, *, valued: bool) -> None:
-        """Go on to the equity of `book` where it is known.
+    def take(self, book: PositionsView) -> None:
+        """Go on to the equity of `book` where it is known: every position that is no reward has a price.
 
         Money that the owner adds or takes changes equity, but not its growth. Equity that falls to zero or below has
         lost everything, and no later money wins that back.
@@ -43,10 +43,11 @@ class EquityGrowth:
             if settlement.source in OWNERS_FLOWS:
                 for delta in settlement.deltas:
                     self._flows += delta.delta_amount * book.prices[parse_key(delta.position_key).asset]
-        if not valued:
+        valuation = book.valuation
+        if valuation.unpriced:
             return
-        fresh = book.valuation.fresh
-        equity = book.valuation.equity if fresh else equity_of_one_moment(book, self._currency)
+        fresh = valuation.fresh
+        equity = valuation.equity if fresh else equity_of_one_moment(book, self._currency)
         before, largest = self._equity, self._largest
         rounding = _ROUNDING * largest
         growth = self._growth

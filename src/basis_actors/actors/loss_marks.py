@@ -57,7 +57,7 @@ class LossMarks:
         if day != self._day:
             self._day, self._opening = day, self._growth.growth
         self._valued = not view.valuation.unpriced
-        self._growth.take(view, valued=self._valued)
+        self._growth.take(view)
         if self._store is None:
             return
         # The journal tells the next process of no money of the owner that was booked, so it is not to be in no mark.

@@ -200,7 +200,7 @@ class RiskMonitor(Actor):
 
     def _drawdown(self, book: PositionsView, findings: Findings) -> float:
         """Fall from the peak. While a part of the book has no price the last one is kept: equity is not known."""
-        self._growth.take(book, valued=not book.valuation.unpriced)
+        self._growth.take(book)
         drawdown = self._growth.drawdown
         if self._growth.lost:
             text = f"{drawdown:.6g}: equity fell to {book.valuation.equity:.6g}, all that was paid in is lost"
