@@ -209,7 +209,7 @@ async def trade(urls: Sequence[dict[str, str]], folder: Path, ticks: int) -> tup
     )
     run = configured(prepared.run, {"urls": urls[0], "patience": PATIENCE, "timeout_seconds": 10.0})
     strategy = OneOrder(run)
-    state = [prepared.feed.state(ns) for ns in prepared.feed.ticks][-1]
+    state = [prepared.feed.take(ns) for ns in prepared.feed.ticks][-1]
     prepared = dataclasses.replace(prepared, run=run, strategy=strategy)
     clock, bare = WallClock(), Bare(urls[1])
     journal = SqliteJournal(folder / "journal.sqlite")

@@ -104,7 +104,7 @@ def _write_market(options: Options, target: Path) -> None:
         rows = csv.writer(file)
         rows.writerow(("timestamp", "spot", "mark", "funding"))
         for ns in feed.ticks:
-            state = feed.state(ns)
+            state = feed.take(ns)
             spot, quote = state.prices.get("BTC"), state.perps.get(_PERP)
             if spot is not None and quote is not None and quote.mark is not None:
                 paid = sum(stamp.rate for stamp in state.funding if stamp.perp == _PERP and stamp.rate is not None)

@@ -29,9 +29,9 @@ from basis_actors.logs.reader import EventLog
 from basis_actors.messages.book import TickStarted
 from basis_actors.messages.commands import IncomingTransfer
 from basis_actors.messages.events import SystemErrorEvent
-from basis_actors.messages.execution import ExecutionHandshake, Settlement
+from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.orders import Order
-from basis_actors.ports import VenueClient
+from basis_actors.ports import Settling, VenueClient
 from basis_actors.results.summary import RunSummary
 from basis_actors.results.verification import verify
 from basis_actors.services.live import LiveRun
@@ -93,8 +93,8 @@ class Exposed:
     def venues(self) -> tuple[str, ...]:
         return self._venue.venues
 
-    async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
-        return await self._venue.settle(tick)
+    def settle(self, tick: TickStarted) -> Settling:
+        return self._venue.settle(tick)
 
     async def execute(self, order: Order) -> ExecutionHandshake:
         await self._look(f"order {order.operation_id} was not sent")

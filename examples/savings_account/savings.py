@@ -37,7 +37,7 @@ class SavingsAccount(SimulatedDomain):
 
     apr = 0.0
 
-    async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
+    def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
         market, before = tick.market, self._market
         self._market = market
         years = 0.0 if before is None else (market.ns - before.ns) / NS_PER_YEAR

@@ -33,11 +33,16 @@ __all__ = [
     "MarketData",
     "MarketFeed",
     "OrderJournal",
+    "Settling",
     "SignalEndpoint",
     "StateStore",
     "StatusServer",
     "VenueClient",
 ]
+
+
+Settling = tuple[Settlement, ...] | Awaitable[tuple[Settlement, ...]]
+"""What a venue settled, or the wait for it."""
 
 
 class MarketFeed(Protocol):
@@ -47,8 +52,8 @@ class MarketFeed(Protocol):
         """Time of the first tick after `after_ns` (of the first tick of all for None); None when there is no more."""
         ...
 
-    async def take(self, ns: int) -> MarketState:
-        """The market as it is known at `ns`; called once for each tick, in order."""
+    def take(self, ns: int) -> MarketState | Awaitable[MarketState]:
+        """The market as it is known at `ns`, or the wait for it; called once for each tick, in order."""
         ...
 
     async def between(self, ns: int) -> MarketState | None:
@@ -129,9 +134,9 @@ class VenueClient(Protocol):
         """Venue names of orders that this domain carries out: `aave_v3`, `wallet`."""
         ...
 
-    async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
+    def settle(self, tick: TickStarted) -> Settling:
         """Everything that changed the account up to the tick and was not an order: interest, funding, arrivals,
-        liquidations, deposits; by time."""
+        liquidations, deposits; by time. A venue that has to wait for it (`async def`) may have orders open then."""
         ...
 
     async def execute(self, order: Order) -> ExecutionHandshake:

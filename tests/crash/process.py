@@ -85,7 +85,7 @@ def main() -> int:
     )
     run = configured(prepared.run, settings)
     prepared = dataclasses.replace(prepared, run=run)
-    state = [prepared.feed.state(ns) for ns in prepared.feed.ticks][-1]
+    state = [prepared.feed.take(ns) for ns in prepared.feed.ticks][-1]
     clock = WallClock()
     journal = SqliteJournal(Path(settings["journal"]))
     accounts = LiveAccounts(run, journal, load_secrets(), lambda _call: None, Pauses())

@@ -126,12 +126,12 @@ def test_ticks_are_taken_once_each_in_order(bars, feed_of) -> None:
     assert feed.next_tick(HOUR) == 2 * HOUR
     assert feed.next_tick(HOUR + MINUTE) == 2 * HOUR
     assert feed.next_tick(3 * HOUR) is None
-    feed.state(HOUR)
+    feed.take(HOUR)
     with pytest.raises(ValueError, match="in order"):
-        feed.state(HOUR)
+        feed.take(HOUR)
     with pytest.raises(ValueError, match="in order"):
-        feed.state(3 * HOUR)
-    assert feed.state(2 * HOUR).ns == 2 * HOUR
+        feed.take(3 * HOUR)
+    assert feed.take(2 * HOUR).ns == 2 * HOUR
 
 
 @pytest.mark.parametrize(

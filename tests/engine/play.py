@@ -164,8 +164,8 @@ class Tampered:
             changed.append(other)
         return tuple(changed)
 
-    async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
-        return self._tamper(await self._client.settle(tick))
+    def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
+        return self._tamper(self._client.settle(tick))
 
     async def execute(self, order: Order) -> ExecutionHandshake:
         answer = await self._client.execute(order)

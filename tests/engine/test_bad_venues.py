@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 from tests.engine.play import ALWAYS_IN, Played, utc
 
+from basis_actors.data import HistoricalFeed
 from basis_actors.errors import Rejected
 from basis_actors.messages.book import TickStarted
 from basis_actors.messages.events import (
@@ -19,10 +20,10 @@ from basis_actors.messages.events import (
     PositionSnapshot,
     StrategyDecision,
 )
-from basis_actors.messages.execution import ExecutionHandshake, Settlement
+from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import Order
-from basis_actors.ports import MarketFeed, VenueClient
+from basis_actors.ports import Settling, VenueClient
 from basis_actors.times import ns_from_utc
 
 Play = Callable[..., Played]
@@ -43,9 +44,9 @@ class Refusing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
-    async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
+    def settle(self, tick: TickStarted) -> Settling:
         self._closed = tick.market.timestamp >= CLOSED_FROM
-        return await self._client.settle(tick)
+        return self._client.settle(tick)
 
     async def execute(self, order: Order) -> ExecutionHandshake:
         if self._closed:
@@ -56,14 +57,14 @@ class Refusing:
 class FundingTurns:
     """A feed whose funding is received by longs from a moment on."""
 
-    def __init__(self, feed: MarketFeed) -> None:
+    def __init__(self, feed: HistoricalFeed) -> None:
         self._feed = feed
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._feed, name)
 
-    async def take(self, ns: int) -> MarketState:
-        market = await self._feed.take(ns)
+    def take(self, ns: int) -> MarketState:
+        market = self._feed.take(ns)
         if ns < ns_from_utc(PAYS_UNTIL):
             return market
         return replace(market, funding=tuple(replace(stamp, rate=-0.001) for stamp in market.funding))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -41,12 +41,12 @@ class Interrupted:
     async def between(self, ns: int) -> MarketState | None:
         return await self._feed.between(ns)
 
-    async def take(self, ns: int) -> MarketState:
+    def take(self, ns: int) -> MarketState | Awaitable[MarketState]:
         act = self._acts.get(self._count)
         self._count += 1
         if act is not None:
             act(self._run)
-        return await self._feed.take(ns)
+        return self._feed.take(ns)
 
 
 class Run:

@@ -81,7 +81,7 @@ class SharedClock(HandClock):
 def market() -> tuple[RunConfig, MarketState]:
     """The mode, and the one state that its market is in."""
     ready = prepare(BacktestRequest(mode=MODE, start=START, end=START + timedelta(hours=2)))
-    return ready.run, [ready.feed.state(ns) for ns in ready.feed.ticks][-1]
+    return ready.run, [ready.feed.take(ns) for ns in ready.feed.ticks][-1]
 
 
 @dataclass

@@ -32,10 +32,10 @@ from basis_actors.messages.events import (
     PositionSnapshot,
     ReconciliationEvent,
 )
-from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, Settlement
+from basis_actors.messages.execution import DeltaSource, ExecutionHandshake
 from basis_actors.messages.market import MarketState, ReserveState, StakingQuote
 from basis_actors.messages.orders import ExecutionMode, Order, Side
-from basis_actors.ports import VenueClient
+from basis_actors.ports import Settling, VenueClient
 from basis_actors.strategies.order_writer import OrderWriter
 
 RATE, ETH = 1.05, 40.0
@@ -96,8 +96,8 @@ class Troubled:
     def venues(self) -> tuple[str, ...]:
         return self._client.venues
 
-    async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
-        return await self._client.settle(tick)
+    def settle(self, tick: TickStarted) -> Settling:
+        return self._client.settle(tick)
 
     async def report(self) -> dict[str, float]:
         return await self._client.report()

@@ -56,7 +56,9 @@ class Fails:
         self._tick = tick.number
         if self._hangs and self._tick >= self._from:
             await anyio.Event().wait()
-        return await self._venue.settle(tick)
+        settled = self._venue.settle(tick)
+        assert isinstance(settled, tuple)
+        return settled
 
     async def execute(self, order: Order) -> ExecutionHandshake:
         if self._tick >= self._from:

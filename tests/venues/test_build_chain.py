@@ -90,7 +90,7 @@ def test_a_chain_of_a_mode_stakes_at_the_rate_of_the_market() -> None:
     chain = build_simulated_venues(without_friction(configured("eth_staking_only")), clock=StillClock())[0]
     assert isinstance(chain, SimulatedChain)
     state = market(0)
-    at_once(chain.settle(TickStarted(0, state, (Flow(state.timestamp, 10.5),))))
+    chain.settle(TickStarted(0, state, (Flow(state.timestamp, 10.5),)))
     operation = OperationType.STAKE
     order = Order(
         operation_id="stake",

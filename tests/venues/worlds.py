@@ -252,7 +252,7 @@ class Desk:
         self.clock.ns = state.ns
         self.market = state
         started = TickStarted(self.hour, state, tuple(Flow(state.timestamp, amount) for amount in flows))
-        settled = at_once(self.venue.settle(started))
+        settled = self.venue.settle(started)
         self.note(settled)
         return settled
 

@@ -230,19 +230,29 @@ class Engine(Actor):
         """How many ticks have begun."""
         return self._number
 
-    async def _start(self, due: TickDue) -> None:
+    def _start(self, due: TickDue) -> Coroutine[Any, Any, None] | None:
+        """Begin the tick that is due, at once where its market has not to be waited for."""
         if self._ends:
-            return
+            return None
         if self._throttle_ns is not None:
             due = self._newest(due, self._throttle_ns)
             if self.now < self._began_ns + self._throttle_ns:
                 self._wake(self._began_ns + self._throttle_ns, due)
-                return
+                return None
             self._began_ns = self.now
-        market = await self._taken(self._feed.take(due.ns))
-        self._tick_ns = due.ns
+        taking = self._feed.take(due.ns)
+        if not isinstance(taking, MarketState):
+            return self._start_later(due.ns, taking)
+        self._start_with(due.ns, taking)
+        return None
+
+    async def _start_later(self, ns: int, taking: Awaitable[MarketState]) -> None:
+        self._start_with(ns, await self._taken(taking))
+
+    def _start_with(self, ns: int, market: MarketState) -> None:
+        self._tick_ns = ns
         self._begin_tick(market)
-        following = self._feed.next_tick(due.ns)
+        following = self._feed.next_tick(ns)
         if following is None:
             self._last_taken = True
         else:

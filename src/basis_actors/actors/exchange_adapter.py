@@ -75,7 +75,7 @@ class ExchangeAdapter(VenueAdapter):
         for bracket in recalled:
             self.publish(bracket)
         with self._busy("what it holds"):
-            await super().settle(tick)
+            await self._settle(tick, account.settle(tick))
         unseen = account.lost_since is not None or account.left.problem is not None or account.doubt is not None
         if self._tell() and not unseen:
             self.publish(LedgerCompared(account.domain, None))

@@ -5,7 +5,9 @@ It turns the domain's refusals into handshakes; whatever else a venue client rai
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from datetime import datetime
+from typing import Any
 
 from basis_actors.actors.reporting import error_event
 from basis_actors.bus import Actor, on
@@ -23,7 +25,7 @@ from basis_actors.messages.commands import (
 )
 from basis_actors.messages.execution import ExecutionHandshake, ExecutionStatus
 from basis_actors.messages.orders import Order
-from basis_actors.ports import VenueClient
+from basis_actors.ports import Settling, VenueClient
 from basis_actors.times import utc_from_ns
 
 __all__ = ["VenueAdapter"]
@@ -40,9 +42,16 @@ class VenueAdapter(Actor):
         self._simulated = simulated
 
     @on(TickStarted)
-    async def settle(self, tick: TickStarted) -> None:
-        """Accrue up to the tick."""
-        settlements = await self._client.settle(tick)
+    def settle(self, tick: TickStarted) -> Coroutine[Any, Any, None] | None:
+        """Accrue up to the tick; at most ticks nothing of that has to be waited for."""
+        settling = self._client.settle(tick)
+        if tick.reconcile or not isinstance(settling, tuple):
+            return self._settle(tick, settling)
+        self.tell(self._manager, VenueSettled(self._domain, tick, settling))
+        return None
+
+    async def _settle(self, tick: TickStarted, settling: Settling) -> None:
+        settlements = settling if isinstance(settling, tuple) else await settling
         report = await self._report() if tick.reconcile else None
         if report is not None:
             settlements += report.settlements

@@ -71,8 +71,8 @@ def between_ticks(last: MarketState, ns: int) -> MarketState:
 class HistoricalFeed:
     """A market feed over history; made by `build_feed`.
 
-    `take` is called once for each tick in order, as the port says, and never suspends. Ticks are prepared in chunks,
-    so memory does not grow with their number.
+    `take` is called once for each tick in order, as the port says, and never has to be waited for. Ticks are prepared
+    in chunks, so memory does not grow with their number.
     """
 
     def __init__(self, dataset: Dataset, parts: FeedParts, ticks: range) -> None:
@@ -92,12 +92,8 @@ class HistoricalFeed:
         following = after_ns - (after_ns - self.ticks.start) % self.ticks.step + self.ticks.step
         return following if following < self.ticks.stop else None
 
-    async def take(self, ns: int) -> MarketState:
+    def take(self, ns: int) -> MarketState:
         """The market as it is known at `ns`. Raises ValueError when `ns` is not the next tick."""
-        return self.state(ns)
-
-    def state(self, ns: int) -> MarketState:
-        """`take` without await. Raises ValueError when `ns` is not the next tick."""
         if ns != self._due_ns:
             raise ValueError(f"tick {ns} was asked for and {self._due_ns} is next; ticks are taken once each, in order")
         following = ns + self.ticks.step

@@ -23,11 +23,11 @@ class ReplayFeed:
         """Time of the first recorded tick after `after_ns`."""
         return self._feed.next_tick(after_ns)
 
-    async def take(self, ns: int) -> MarketState:
+    def take(self, ns: int) -> MarketState:
         """The market at `ns`, with everything that fell due since the tick that was taken before."""
         states = []
         while self._next is not None and self._next <= ns:
-            states.append(self._feed.state(self._next))
+            states.append(self._feed.take(self._next))
             self._next = self._feed.next_tick(self._next)
         return merged(states)
 

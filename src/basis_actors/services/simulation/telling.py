@@ -77,7 +77,7 @@ def setting_of(mode: str | Path, hours: int = HOURS) -> Setting:
             f"mode {run.mode.mode} protects its positions by stops, which the exchanges of a story do not keep; none is"
             " told of it",
         )
-    states = tuple(prepared.feed.state(ns) for ns in prepared.feed.ticks)
+    states = tuple(prepared.feed.take(ns) for ns in prepared.feed.ticks)
     return Setting(run, prepared.dataset, states, prepared.capital)
 
 

@@ -20,9 +20,9 @@ from basis_actors.messages.exchange import TransferTicket
 from basis_actors.messages.execution import DeltaSource, ExecutionHandshake, PositionDelta, Settlement
 from basis_actors.messages.market import MarketState
 from basis_actors.messages.orders import OperationType, Order
-from basis_actors.ports import VenueClient
 from basis_actors.times import NS_PER_SECOND, utc_from_ns
 from basis_actors.venues.simulated.build import build_simulated_venues, exchange_terms
+from basis_actors.venues.simulated.chain import SimulatedChain
 from basis_actors.venues.simulated.exchange_api import SimulatedExchangeApi
 
 __all__ = ["WalletClient", "World", "WorldClock"]
@@ -73,7 +73,9 @@ class World:
                 self.exchanges[venue.venue] = SimulatedExchangeApi(
                     exchange_terms(venue), self.clock, partial(self._left, venue.venue)
                 )
-        self.chain: VenueClient = build_simulated_venues(run, clock=self.clock)[0]
+        chain = build_simulated_venues(run, clock=self.clock)[0]
+        assert isinstance(chain, SimulatedChain)
+        self.chain = chain
         self._chain_settled: list[Settlement] = []
         self._under_way: list[IncomingTransfer] = []
         self._appointments: list[tuple[int, Callable[[], Awaitable[None]]]] = []
@@ -102,7 +104,7 @@ class World:
             for exchange in self.exchanges.values():
                 await exchange.advance(market)
             flows, self._flows = self._flows, ()
-            self._chain_settled += await self.chain.settle(TickStarted(0, market, flows))
+            self._chain_settled += self.chain.settle(TickStarted(0, market, flows))
 
     async def send(self, target: str, transfer: IncomingTransfer) -> None:
         """Put tokens on their way to an exchange."""

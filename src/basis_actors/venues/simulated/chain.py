@@ -57,7 +57,7 @@ class SimulatedChain(SimulatedDomain):
         self._gas_held = 0.0
         """What the account that gas is paid from held when the transaction began."""
 
-    async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
+    def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
         """Book deposits, arrivals and what the protocols say happened since the last tick, by their stamps.
 
         Money the owner asks back leaves by transfer.

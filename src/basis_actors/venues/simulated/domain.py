@@ -83,7 +83,7 @@ class SimulatedDomain:
         """Venue names of the orders that are carried out here."""
         return self._venues
 
-    async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
+    def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
         """Everything up to the tick that was not an order, by time."""
         raise NotImplementedError
 

@@ -47,7 +47,7 @@ class SimulatedExchange(SimulatedDomain):
         """Average entry price by position key."""
         return {held.key: held.entry for account in self._accounts for held in account.held.values()}
 
-    async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
+    def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
         """Stops and liquidations on the bar just closed, then arrivals and funding in the order of their stamps.
 
         What had arrived when the bar opened is there for it; what arrives within the bar comes too late.

@@ -90,7 +90,7 @@ class SimulatedExchangeApi(KeepsNoStops):
         """Let the account live up to `market`: stops and liquidations, funding, arrivals."""
         self._market = market
         entries = self._exchange.entries
-        for settlement in await self._exchange.settle(TickStarted(0, market)):
+        for settlement in self._exchange.settle(TickStarted(0, market)):
             if settlement.source in _PAYMENTS:
                 self._state_payment(settlement, _PAYMENTS[settlement.source])
             else:

@@ -9,9 +9,9 @@ from basis_actors.data.shocks import span_of
 from basis_actors.errors import Transient
 from basis_actors.messages.book import TickStarted
 from basis_actors.messages.commands import IncomingTransfer
-from basis_actors.messages.execution import ExecutionHandshake, Settlement
+from basis_actors.messages.execution import ExecutionHandshake
 from basis_actors.messages.orders import Order
-from basis_actors.ports import VenueClient
+from basis_actors.ports import Settling, VenueClient
 from basis_actors.venues.simulated.domain import VenueClock
 
 __all__ = ["VenueOutage", "with_outages"]
@@ -39,9 +39,9 @@ class VenueOutage:
         """Venue names of the orders that are carried out here."""
         return self._venue.venues
 
-    async def settle(self, tick: TickStarted) -> tuple[Settlement, ...]:
+    def settle(self, tick: TickStarted) -> Settling:
         """What happened to the account up to the tick, seen or not."""
-        return await self._venue.settle(tick)
+        return self._venue.settle(tick)
 
     async def execute(self, order: Order) -> ExecutionHandshake:
         """Carry out one order. Raises Transient VEN-003 while cut off."""
