@@ -11,9 +11,9 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, pairwise, repeat
+from itertools import accumulate, repeat
 from operator import add
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from msgspec.structs import replace
@@ -37,6 +37,8 @@ from basis_actors.messages.market import FundingStamp, MarketState, RewardStamp
 from basis_actors.times import utc_from_ns
 
 __all__ = ["CHUNK", "FeedParts", "HistoricalFeed", "between_ticks"]
+
+S = TypeVar("S")
 
 CHUNK: Final = 512
 """Ticks prepared at once: enough to spread the cost of numpy calls, few enough to take a few milliseconds."""
@@ -161,27 +163,22 @@ class HistoricalFeed:
     def _funding(self, ticks: NDArray[np.int64]) -> list[tuple[FundingStamp, ...]]:
         """What fell due in (previous tick, tick]; at the first tick of all only what is stamped exactly then."""
         after_ns, last_ns = self._reach(ticks)
-        due: dict[int, list[FundingStamp]] = {}
+        due: list[tuple[int, FundingStamp]] = []
         for series in self._parts.funding:
             begin, end = np.searchsorted(series.ns, [after_ns, last_ns], side="right").tolist()
             at = np.searchsorted(ticks, series.ns[begin:end], side="left").tolist()
-            for tick, row in zip(at, range(begin, end), strict=True):
-                due.setdefault(tick, []).append(series.stamp(row))
-        stamps: list[tuple[FundingStamp, ...]] = [()] * ticks.size
-        for tick, found in due.items():
-            stamps[tick] = tuple(sorted(found, key=lambda stamp: stamp.ns))
-        return stamps
+            due += zip(at, map(series.stamp, range(begin, end)), strict=True)
+        due.sort(key=lambda place: place[1].ns)
+        return _by_tick(due, ticks.size)
 
-    def _rewards(self, ticks: NDArray[np.int64]) -> Iterable[tuple[RewardStamp, ...]]:
+    def _rewards(self, ticks: NDArray[np.int64]) -> list[tuple[RewardStamp, ...]]:
         """What is paid in (previous tick, tick]; at the first tick of all only what is paid exactly then."""
         after_ns, last_ns = self._reach(ticks)
         begin = bisect_right(self._parts.rewards, after_ns, key=_paid_ns)
         end = bisect_right(self._parts.rewards, last_ns, key=_paid_ns)
-        if begin == end:
-            return repeat((), ticks.size)
         paid = self._parts.rewards[begin:end]
-        bounds = [bisect_right(paid, ns, key=_paid_ns) for ns in ticks.tolist()]
-        return [paid[low:high] for low, high in pairwise([0, *bounds])]
+        at = np.searchsorted(ticks, [stamp.ns for stamp in paid], side="left").tolist()
+        return _by_tick(zip(at, paid, strict=True), ticks.size)
 
     def _reach(self, ticks: NDArray[np.int64]) -> tuple[int, int]:
         """What falls due at `ticks` is stamped after the first of these moments, up to and including the second."""
@@ -202,7 +199,12 @@ def _missed(due: DueFunding, ticks: NDArray[np.int64]) -> Lane[int]:
 
 def _names(flags: dict[str, NDArray[np.bool_]], size: int) -> list[tuple[str, ...]]:
     """The names whose flag is set, for each tick."""
-    if not any(flag.any() for flag in flags.values()):
-        return [()] * size
-    rows = zip(*(flag.tolist() for flag in flags.values()), strict=True)
-    return [tuple(name for name, flag in zip(flags, row, strict=True) if flag) for row in rows]
+    return _by_tick(((tick, name) for name, flag in flags.items() for tick in flag.nonzero()[0].tolist()), size)
+
+
+def _by_tick(found: Iterable[tuple[int, S]], size: int) -> list[tuple[S, ...]]:
+    """What was found at each tick, in the order of `found`; few of them have any."""
+    ticks: list[tuple[S, ...]] = [()] * size
+    for tick, one in found:
+        ticks[tick] = (*ticks[tick], one)
+    return ticks
