@@ -181,8 +181,7 @@ class SimulatedChain(SimulatedDomain):
         """Book the wallet's side of what a protocol did, and tell both sides."""
         for delta in booking.wallet:
             self._balances[delta.position_key] = self._balances.get(delta.position_key, 0.0) + delta.delta_amount
-        deltas = (*booking.own, *booking.wallet)
-        return self._tell(booking.source, booking.timestamp, deltas, booking.operation_id)
+        return self._tell(booking.source, booking.timestamp, booking.own + booking.wallet, booking.operation_id)
 
     def _transfer(self, order: Order) -> Executed:
         """Send tokens to another domain or to the owner, or pay gas that is owed."""

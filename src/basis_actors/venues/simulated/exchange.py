@@ -38,7 +38,7 @@ class SimulatedExchange(SimulatedDomain):
         self._terms = terms
         accounts = [PerpAccount(margin) for margin in terms.margin_accounts()]
         self._accounts = accounts
-        self._by_margin = {account.terms.margin_key: account for account in accounts}
+        self._by_margin = {account.margin_key: account for account in accounts}
         self._by_pair = {pair: account for account in accounts for pair in account.quotes}
         self._by_quote = {name: account for account in accounts for name in account.quotes.values()}
 
@@ -61,10 +61,10 @@ class SimulatedExchange(SimulatedDomain):
             for account in self._accounts:
                 if not account.held:
                     continue
-                cash = self._balances.get(account.terms.margin_key, 0.0)
+                cash = self._balances.get(account.margin_key, 0.0)
                 closed = account.close_on_bar(cash, before, market)
                 if closed:
-                    self._book_closed(account.terms.margin_key, closed, market, settled)
+                    self._book_closed(account.margin_key, closed, market, settled)
         for stamp in market.funding:
             owner = self._by_quote.get(stamp.perp)
             delta = None if owner is None else owner.funding(stamp)
@@ -147,7 +147,7 @@ class SimulatedExchange(SimulatedDomain):
         account = self._by_pair.get(order.pair or "")
         if account is None:
             raise unconfigured(order, f"no perpetual {order.pair!r}; there are {sorted(self._by_pair)}")
-        margin_key = account.terms.margin_key
+        margin_key = account.margin_key
         trade = account.trade(order, market, self._balances.get(margin_key, 0.0))
         executed = self._settle_trade(order, trade.deltas, trade.fill, margin_key, trade.fee, account.terms.currency)
         account.keep(trade, self._balances[trade.moved.key])

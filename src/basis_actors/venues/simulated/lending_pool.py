@@ -23,6 +23,8 @@ from basis_actors.venues.simulated.scaled_book import ScaledBook
 
 __all__ = ["LendingAccount"]
 
+_ACCRUAL = DeltaSource.ACCRUAL
+"""Members of an enum are slow to look up."""
 _WRAPPED = {"ETH": "WETH"}
 """Wrapping is implicit: ETH is supplied and borrowed as WETH."""
 
@@ -50,10 +52,11 @@ class LendingAccount(ChainProtocol):
         if not self._supplied and not self._owed:
             return ()
         bookings = []
-        accrued = self._supplied.accrue(market.reserves) + self._owed.accrue(market.reserves)
+        reserves = market.reserves
+        accrued = self._supplied.accrue(reserves) + self._owed.accrue(reserves)
         if accrued:
-            bookings.append(Booking(DeltaSource.ACCRUAL, market.timestamp, tuple(accrued), ()))
-        taken = self._liquidate(market)
+            bookings.append(Booking(_ACCRUAL, market.timestamp, tuple(accrued), ()))
+        taken = self._liquidate(market) if self._owed else []
         if taken:
             bookings.append(Booking(DeltaSource.LIQUIDATION, market.timestamp, tuple(taken), ()))
         return bookings
@@ -63,9 +66,7 @@ class LendingAccount(ChainProtocol):
 
         An account that is still unhealthy afterwards is called again at the next tick.
         """
-        if not self._owed:
-            return []
-        health = self.health(market)
+        health = self._health(self._supplied, self._owed, market)
         if health >= 1.0:
             return []
         pledged = self._pledged()

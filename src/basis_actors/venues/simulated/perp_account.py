@@ -39,6 +39,7 @@ class PerpAccount:
 
     def __init__(self, terms: MarginTerms) -> None:
         self.terms = terms
+        self.margin_key = terms.margin_key
         self.quotes = {pair: f"{terms.venue}:{pair}" for pair in terms.markets}
         self.held: dict[str, HeldPerp] = {}
         self._stops: dict[str, Stops] = {}
@@ -101,7 +102,7 @@ class PerpAccount:
 
     def close_on_bar(self, cash: float, before: MarketState, market: MarketState) -> list[Closed]:
         """What the bar just closed does to the positions; those it closes are gone."""
-        if not self._stops and not self._may_breach(cash, before, market):
+        if not self._stops and len(self.held) == 1 and not self._may_breach(cash, before, market):
             return []
         closed = close_on_bar(self.terms, cash, self.held, self._stops, before, market)
         for close in closed:
@@ -142,9 +143,7 @@ class PerpAccount:
         return cash, needed
 
     def _may_breach(self, cash: float, before: MarketState, market: MarketState) -> bool:
-        """Whether a liquidation is possible on this bar; exact for one position, always true for several."""
-        if len(self.held) > 1:
-            return True
+        """Whether a liquidation is possible on this bar, for the only position of the account."""
         (held,) = self.held.values()
         known = self._guard
         if known is None or known.held is not held or known.cash != cash:
@@ -153,5 +152,7 @@ class PerpAccount:
         start, bar = before.perps[name].mark, market.perps[name]
         assert start is not None, f"{name} was opened without a mark"
         if held.size < 0.0:
-            return start >= price or (bar.mark_high is not None and bar.mark_high >= price)
-        return start <= price or (bar.mark_low is not None and bar.mark_low <= price)
+            high = bar.mark_high
+            return start >= price or (high is not None and high >= price)
+        low = bar.mark_low
+        return start <= price or (low is not None and low <= price)

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+import msgspec
+
 from basis_actors.finance.keys import token_key
 from basis_actors.messages.execution import DeltaSource, PositionDelta
 from basis_actors.messages.market import MarketState
@@ -32,7 +34,7 @@ class Outcome(NamedTuple):
     """What the protocol itself takes from the wallet, less than 0; for the chain to book as a fee of the operation."""
 
 
-class Booking(NamedTuple):
+class Booking(msgspec.Struct, frozen=True, gc=False):
     """What changed by itself, without an order, up to a tick."""
 
     source: DeltaSource
