@@ -12,9 +12,6 @@ RANKS = {level: rank for rank, level in enumerate(RiskLevel)}
 """Levels by gravity, 0 the lowest."""
 
 
-_LOWEST = RiskLevel.LOW
-
-
 class Breach(msgspec.Struct, frozen=True, gc=False):
     """One broken limit."""
 
@@ -26,19 +23,16 @@ class Breach(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-class Findings:
+class Findings(msgspec.Struct):
     """Collects the breaches and warnings of one assessment.
 
     `warning_share` is how close to a limit, as a fraction of it, counts as medium risk.
     """
 
-    __slots__ = ("breaches", "level", "warning_share", "warnings")
-
-    def __init__(self, warning_share: float) -> None:
-        self.warning_share = warning_share
-        self.level = _LOWEST
-        self.warnings: list[str] = []
-        self.breaches: list[Breach] = []
+    warning_share: float
+    level: RiskLevel = RiskLevel.LOW
+    warnings: list[str] = []
+    breaches: list[Breach] = []
 
     def warn(self, text: str) -> None:
         """Something to know before it becomes a breach."""

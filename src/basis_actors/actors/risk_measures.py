@@ -38,6 +38,7 @@ __all__ = [
     "loan_before_liquidation",
     "loan_of",
     "margin_accounts",
+    "measure_accounts",
     "measure_loans",
     "ratio_at_liquidation",
 ]
@@ -129,67 +130,71 @@ def margin_accounts(
     return list(accounts.values()), unknown
 
 
-class Accounts:
+class Accounts(msgspec.Struct, frozen=True):
     """Margin ratio, maintenance ratio and distance to liquidation by venue with an open perp.
 
     Where a venue keeps several margin accounts, the one closest to liquidation speaks for it.
     """
 
-    def __init__(self) -> None:
-        self.ratios: dict[str, float] = {}
-        """(cash + unrealised PnL) / notional."""
-        self.maintenance: dict[str, float] = {}
-        """Maintenance margin / notional."""
-        self.distances: dict[str, float] = {}
-        """Move of the mark against the position that liquidates it; absent where none does."""
+    ratios: dict[str, float]
+    """(cash + unrealised PnL) / notional."""
+    maintenance: dict[str, float]
+    """Maintenance margin / notional."""
+    distances: dict[str, float]
+    """Move of the mark against the position that liquidates it; absent where none does."""
 
-    def measure(
-        self, book: PositionsView, accounts: Iterable[MarginAccount], limits: Limits, findings: Findings
-    ) -> None:
-        """Measure `accounts`, and compare each with the limits.
 
-        Amounts of one account are in the currency of its margin: an inverse perp counts |N| / mark.
-        """
-        positions, entries, quotes = book.positions, book.entries, book.tick.market.perps
-        watched = limits.margin_ratio_reduce * (1.0 + findings.warning_share)
-        multiple = limits.margin_emergency_multiple
-        for account in accounts:
-            net = notional = required = profit = 0.0
-            for perp, key, brackets in account.perps:
-                quote = quotes.get(perp)
-                if quote is None or quote.mark is None:
-                    text = "cannot be computed: its mark is not known"
-                    findings.breach(RiskLevel.CRITICAL, "RISK-006", f"margin of {perp}", text)
-                    continue
-                if not quote.mark_fresh:
-                    findings.warn(f"mark of {perp} is stale")
-                size, mark = positions[key], quote.mark
-                if account.inverse:
-                    worth = abs(size) / mark
-                    required += maintenance_margin(abs(size), brackets) / mark
-                    profit += inverse_upnl(size, entries[key], mark)
-                else:
-                    worth = abs(size) * mark
-                    required += maintenance_margin(worth, brackets)
-                    profit += linear_upnl(size, entries[key], mark)
-                notional += worth
-                net += worth if size > 0.0 else -worth
-            if not notional:  # no mark of it is known
+def measure_accounts(
+    book: PositionsView, accounts: Iterable[MarginAccount], limits: Limits, findings: Findings
+) -> Accounts:
+    """Measure `accounts`, and compare each with the limits.
+
+    Amounts of one account are in the currency of its margin: an inverse perp counts |N| / mark.
+    """
+    positions, entries, quotes = book.positions, book.entries, book.tick.market.perps
+    watched = limits.margin_ratio_reduce * (1.0 + findings.warning_share)
+    multiple = limits.margin_emergency_multiple
+    ratios: dict[str, float] = {}
+    maintenance: dict[str, float] = {}
+    distances: dict[str, float] = {}
+    for account in accounts:
+        net = notional = required = profit = 0.0
+        for perp, key, brackets in account.perps:
+            quote = quotes.get(perp)
+            if quote is None or quote.mark is None:
+                text = "cannot be computed: its mark is not known"
+                findings.breach(RiskLevel.CRITICAL, "RISK-006", f"margin of {perp}", text)
                 continue
-            venue = account.venue
-            ratio = (positions.get(account.cash_key, 0.0) + profit) / notional
-            floor = required / notional
-            if ratio <= watched or ratio <= multiple * floor:
-                _grade_margin(venue, ratio, floor, limits, findings)
-            if venue in self.ratios and self.ratios[venue] - self.maintenance[venue] <= ratio - floor:
-                continue
-            self.ratios[venue], self.maintenance[venue] = ratio, floor
-            far = liquidation_distance_inverse if account.inverse else liquidation_distance_perp
-            distance = far(net, ratio, floor)
-            if distance < inf:
-                self.distances[venue] = distance
+            if not quote.mark_fresh:
+                findings.warn(f"mark of {perp} is stale")
+            size, mark = positions[key], quote.mark
+            if account.inverse:
+                worth = abs(size) / mark
+                required += maintenance_margin(abs(size), brackets) / mark
+                profit += inverse_upnl(size, entries[key], mark)
             else:
-                self.distances.pop(venue, None)
+                worth = abs(size) * mark
+                required += maintenance_margin(worth, brackets)
+                profit += linear_upnl(size, entries[key], mark)
+            notional += worth
+            net += worth if size > 0.0 else -worth
+        if not notional:  # no mark of it is known
+            continue
+        venue = account.venue
+        ratio = (positions.get(account.cash_key, 0.0) + profit) / notional
+        floor = required / notional
+        if ratio <= watched or ratio <= multiple * floor:
+            _grade_margin(venue, ratio, floor, limits, findings)
+        if venue in ratios and ratios[venue] - maintenance[venue] <= ratio - floor:
+            continue
+        ratios[venue], maintenance[venue] = ratio, floor
+        far = liquidation_distance_inverse if account.inverse else liquidation_distance_perp
+        distance = far(net, ratio, floor)
+        if distance < inf:
+            distances[venue] = distance
+        else:
+            distances.pop(venue, None)
+    return Accounts(ratios, maintenance, distances)
 
 
 def _grade_margin(venue: str, ratio: float, maintenance: float, limits: Limits, findings: Findings) -> None:

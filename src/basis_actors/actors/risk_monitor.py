@@ -22,6 +22,7 @@ from basis_actors.actors.risk_measures import (
     loan_before_liquidation,
     loan_of,
     margin_accounts,
+    measure_accounts,
     measure_loans,
     ratio_at_liquidation,
 )
@@ -96,12 +97,10 @@ class RiskMonitor(Actor):
         if keys != self._keys:
             self._keys, self._held = keys, _held(keys, bounds)
         held = self._held
-        accounts = Accounts()
         for perp in held.unmargined:
             text = "cannot be computed: it has no margin table"
             findings.breach(_CRITICAL, "RISK-006", f"margin of {perp}", text)
-        if held.accounts:
-            accounts.measure(book, held.accounts, limits, findings)
+        accounts = measure_accounts(book, held.accounts, limits, findings)
         loans = measure_loans(book, held.loans, limits, findings) if held.loans else NO_LOANS
         pegs = _pegs(book, held.lsts, limits, findings) if held.lsts else {}
         liquidations: list[Settlement] = []
