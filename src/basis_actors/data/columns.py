@@ -28,7 +28,7 @@ class Lane(Generic[T]):
     """One value for each tick of a chunk."""
 
     values: list[T | None]
-    """None while not known."""
+    """None while not known, which is before everything else: what is known once stays known, however old."""
     changed: NDArray[np.bool_]
     """Whether the value differs from that of the tick before."""
 
@@ -120,7 +120,7 @@ def dictionaries(names: Sequence[str], lanes: Sequence[Lane[T]], size: int) -> l
         rows: Iterable[tuple[T | None, ...]] = zip(*columns, strict=True)
         if at.size != size:
             rows = ([column[row] for column in columns] for row in at.tolist())  # type: ignore[misc]
-        if not any(None in column for column in columns):
+        if all(column[0] is not None for column in columns):
             return [dict(zip(names, row)) for row in rows]  # type: ignore[arg-type]  # noqa: B905 - one lane a name
         return [{name: value for name, value in zip(names, row, strict=True) if value is not None} for row in rows]
 
