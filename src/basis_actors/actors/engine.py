@@ -89,6 +89,8 @@ class Engine(Actor):
         """Whether the market of a tick is being taken, which then begins."""
         self._ends = False
         """Whether no tick begins any more."""
+        self.finished = False
+        """Whether the last tick is over."""
         self.market: MarketState | None = None
         """That of the newest tick; None before the first."""
         self.stopped: StopTrading | None = None
@@ -206,11 +208,6 @@ class Engine(Actor):
         self.tell(self.envelope.sender, Pulse(self._number, at_work=self.at_work, next_ns=self._next_ns))
 
     @property
-    def finished(self) -> bool:
-        """Whether the last tick is over."""
-        return self._last_taken and self._awaited is None
-
-    @property
     def at_work(self) -> bool:
         """Whether a tick has begun and is not over; that begins with its market being taken."""
         return self._is_taking or self._awaited is not None
@@ -275,6 +272,7 @@ class Engine(Actor):
         self._reconciled_day = day
         self.market, self._taken_ns = market, market.ns
         self._awaited, self._is_settling, self._got_further = tick.number, True, False
+        self.finished = False
         self._number += 1
         self.publish(tick)
 
@@ -315,11 +313,12 @@ class Engine(Actor):
     def _finish(self) -> Coroutine[Any, Any, None] | None:
         """End the tick at work, and begin the one that fell due meanwhile: only that has to be waited for."""
         self.publish(TickEnded(self._number - 1, self._next_ns))
-        self._awaited = None
+        self._awaited, self.finished = None, self._last_taken
         due, self._due = self._due, None
         if due is not None:
             return self._start(due)
-        self._go_on_closing()
+        if self._extra_ticks is not None:
+            self._go_on_closing()
         return None
 
     def _require_current(self, number: int) -> None:
