@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from basis_actors.bus import ActorFailed, Request
+from basis_actors.bus.cell import Cell
 from basis_actors.bus.handlers import handler_names
 from basis_actors.bus.sim_strands import SimCell
 from basis_actors.messages.events import DomainEvent
@@ -126,8 +127,9 @@ def _traffic() -> tuple[frozenset[Delivered], dict[str, type]]:
 
 @contextmanager
 def _watched(delivered: set[Delivered], classes: dict[str, type]) -> Iterator[None]:
-    """Note what is pushed to any actor of a simulated bus, through either lane."""
+    """Note what is pushed to any actor of a simulated bus, through either lane; verbs that do not push do so here."""
     lanes = {"push": SimCell.push, "push_control": SimCell.push_control}
+    verbs = {"tell": SimCell.tell, "publish": SimCell.publish}
 
     def noting(push: Callable[[SimCell, Any], None]) -> Callable[[SimCell, Any], None]:
         def noted(cell: SimCell, envelope: Any) -> None:
@@ -139,8 +141,10 @@ def _watched(delivered: set[Delivered], classes: dict[str, type]) -> Iterator[No
 
     for lane, push in lanes.items():
         setattr(SimCell, lane, noting(push))
+    for verb in verbs:
+        setattr(SimCell, verb, getattr(Cell, verb))
     try:
         yield
     finally:
-        for lane, push in lanes.items():
-            setattr(SimCell, lane, push)
+        for name, own in (lanes | verbs).items():
+            setattr(SimCell, name, own)

@@ -49,7 +49,7 @@ def modules() -> str:
 
 def port_table() -> str:
     """The protocols by which actors reach what is outside."""
-    kinds = [getattr(ports, name) for name in ports.__all__]
+    kinds = [kind for name in ports.__all__ if isinstance(kind := getattr(ports, name), type)]
     rows = [f"| `{kind.__name__}` | {', '.join(_verbs(kind))} | {opening(kind)} |" for kind in kinds]
     return "\n".join(["| port | methods | |", "| --- | --- | --- |", *rows, ""])
 
