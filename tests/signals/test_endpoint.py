@@ -179,7 +179,7 @@ BAD = {
     "text for a number": (json.dumps({**GOOD, "signal": "0.7"}).encode(), "Expected `float`, got `str`"),
     "no probability": (json.dumps({**GOOD, "signal": -0.7}).encode(), "signal is -0.7; a number from 0 to 1"),
     "too sure": (json.dumps({**GOOD, "confidence": 90}).encode(), "confidence is 90.0; a number from 0 to 1"),
-    "no sd": (json.dumps({**GOOD, "sd": 0}).encode(), "sd is 0.0; a number greater than 0"),
+    "no sd": (json.dumps({**GOOD, "sd": 0}).encode(), "sd is 0.0; a finite number greater than 0"),
     "no zone": (json.dumps({**GOOD, "timestamp": "2024-01-01T00:00:00"}).encode(), "has no time zone"),
     "of the future": (json.dumps({**GOOD, "timestamp": "2024-01-01T00:00:01Z"}).encode(), "is known already"),
     "no date in UTC": (json.dumps({**GOOD, "timestamp": "9999-12-31T23:59:59-14:00"}).encode(), "out of range"),

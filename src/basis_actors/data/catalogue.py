@@ -22,8 +22,8 @@ STAMP: Final = "timestamp"
 class Rule(StrEnum):
     """What a number must be."""
 
-    PRICE = "a number greater than 0"
-    AMOUNT = "a number of 0 or more"
+    PRICE = "a finite number greater than 0"
+    AMOUNT = "a finite number of 0 or more"
     NUMBER = "a finite number"
 
 

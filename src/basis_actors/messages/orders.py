@@ -125,6 +125,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"{who}: amount, prices and tolerance must be finite, got {numbers}")
         if self.amount <= 0.0:
             raise ValueError(f"{who}: amount must be greater than 0, got {self.amount}")
+        if self.slippage_tolerance < 0.0:
+            raise ValueError(f"{who}: slippage_tolerance must be 0 or more, got {self.slippage_tolerance}")
         if not self.expected_deltas:
             raise ValueError(f"{who}: expected_deltas must not be empty")
         self._check_trade(who)

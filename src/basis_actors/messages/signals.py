@@ -29,7 +29,7 @@ class Signal(msgspec.Struct, frozen=True, gc=False):
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name} is {value}; a number from 0 to 1 was expected")
         if not (isfinite(self.sd) and self.sd > 0.0):
-            raise ValueError(f"sd is {self.sd}; a number greater than 0 was expected")
+            raise ValueError(f"sd is {self.sd}; a finite number greater than 0 was expected")
 
 
 class EndpointAnswered(msgspec.Struct, frozen=True):

@@ -43,6 +43,7 @@ def test_an_order_survives_json() -> None:
         ({"amount": float("nan")}, "must be finite"),
         ({"price": float("inf")}, "must be finite"),
         ({"price": -1.0}, "price must be greater than 0"),
+        ({"slippage_tolerance": -0.01}, "slippage_tolerance must be 0 or more"),
         ({"expected_deltas": ()}, "expected_deltas must not be empty"),
         ({"pair": None}, "needs a pair and side LONG or SHORT"),
         ({"side": None}, "needs a pair and side LONG or SHORT"),
