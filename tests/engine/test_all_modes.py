@@ -127,17 +127,23 @@ def test_it_trades_and_nothing_goes_wrong(mode: str, runs: Player) -> None:
     assert ended == {"confirmed"}
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_every_change_of_equity_is_explained(mode: str, runs: Player) -> None:
-    calculations = runs(mode).of(PnLCalculation)
+def is_explained(played: Played) -> None:
+    """Every calculation, one a tick at least, and the sum of them all: by asset, by venue, by component."""
+    calculations = played.of(PnLCalculation)
     for pnl in calculations:
         assert abs(pnl.residual) <= CLOSED * abs(pnl.equity)
         assert abs(pnl.residual_total) <= CLOSED * abs(pnl.equity)
         assert set(pnl.attribution) <= set(COMPONENTS)
+    assert len({pnl.timestamp for pnl in calculations}) == played.ticks
     last = calculations[-1]
     assert sum(last.attribution_total.values()) == pytest.approx(last.total_pnl, abs=CLOSED * last.equity)
     assert sum(last.pnl_by_asset.values()) == pytest.approx(last.total_pnl, abs=CLOSED * last.equity)
     assert sum(last.pnl_by_venue.values()) == pytest.approx(last.total_pnl, abs=CLOSED * last.equity)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_change_of_equity_is_explained(mode: str, runs: Player) -> None:
+    is_explained(runs(mode))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -176,18 +182,32 @@ def test_what_comes_later_changes_nothing_before_it(mode: str, runs: Player, wor
     assert len(upto) > 0.4 * len(whole)
 
 
-@pytest.mark.parametrize("mode", HEDGED)
-def test_a_hedged_mode_stays_hedged(mode: str, runs: Player) -> None:
+def stays_hedged(mode: str, played: Played) -> None:
     """Outside the band never; within the dust from the end of entry on, at every view, also between two groups."""
-    played = runs(mode)
     run = load_mode(mode)
     band, dust = run.mode.risk_limits.max_delta_drift, run.mode.strategy_config.dust_delta
     decisions = played.of(StrategyDecision)
     entered = next(d.timestamp for d in decisions if d.decision_type == "hold" and d.portfolio_state["invested"])
     exposures = played.of(ExposureSnapshot)
+    assert len({exposure.timestamp for exposure in exposures}) == played.ticks
     assert entered < exposures[len(exposures) // 2].timestamp
     for exposure in exposures:
         assert exposure.net_delta_usd is not None
         assert exposure.total_value_usd is not None
         share = abs(exposure.net_delta_usd) / exposure.total_value_usd
         assert share <= (band if exposure.timestamp < entered else dust), exposure.timestamp
+
+
+@pytest.mark.parametrize("mode", HEDGED)
+def test_a_hedged_mode_stays_hedged(mode: str, runs: Player) -> None:
+    stays_hedged(mode, runs(mode))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", MODES)
+def test_the_whole_of_history_is_explained_and_hedged(mode: str, history: Path, tmp_path: Path) -> None:
+    played = play(mode, tmp_path, data=history)
+    assert played.failure is None
+    is_explained(played)
+    if mode in HEDGED:
+        stays_hedged(mode, played)

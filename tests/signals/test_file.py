@@ -102,7 +102,11 @@ BAD = {
     "signal above 1": (HEADER + ROW + "2024-01-01T03:00:00Z,1.5,0.9,0.02\n", "row 2", "1.5; a probability from 0 to 1"),
     "negative signal": (HEADER + "2024-01-01T02:00:00Z,-0.7,0.9,0.02\n", "column 'signal'", "-0.7; a probability"),
     "confidence above 1": (HEADER + "2024-01-01T02:00:00Z,0.7,80,0.02\n", "column 'confidence'", "80.0; a probability"),
-    "sd of 0": (HEADER + "2024-01-01T02:00:00Z,0.7,0.9,0\n", "column 'sd'", "0.0; expected a finite number greater than 0"),
+    "sd of 0": (
+        HEADER + "2024-01-01T02:00:00Z,0.7,0.9,0\n",
+        "column 'sd'",
+        "0.0; expected a finite number greater than 0",
+    ),
     "empty": ("", "signals.csv", "the file is empty"),
 }
 
