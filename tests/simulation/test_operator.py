@@ -61,9 +61,10 @@ def test_who_finds_trading_stopped_lets_it_go_on_after_a_while() -> None:
     assert desk.person.plan is not None
     assert desk.person.plan.command == "resume"
     assert 0.5 * HOUR <= desk.person.plan.ns - NOW <= 12.0 * HOUR
-    desk.person.resumed.append(desk.person.plan.ns)
-    desk.person.refused(desk.person.plan.ns)
-    assert desk.person.resumed == []
+    heard, unheard, again = NOW - HOUR, NOW + HOUR, NOW + 2 * HOUR
+    desk.person.resumed += [heard, unheard, again]
+    desk.person.refused(again, utc_from_ns(NOW))
+    assert desk.person.resumed == [heard], "what a killed process did not hear let nothing go on"
     assert desk.person.plan.command == "resume"
 
 

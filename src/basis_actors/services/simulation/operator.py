@@ -4,6 +4,7 @@ go on after a while.
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -16,7 +17,7 @@ from basis_actors.messages.commands import GetStatus, Kill, Resume
 from basis_actors.messages.safety import Latch, TradingState
 from basis_actors.services.simulation.fate import Fate
 from basis_actors.services.simulation.state_files import StateFiles
-from basis_actors.times import NS_PER_SECOND, utc_from_ns
+from basis_actors.times import NS_PER_SECOND, ns_from_utc, utc_from_ns
 
 __all__ = ["Operator", "Person", "Stop"]
 
@@ -86,9 +87,10 @@ class Person:
         self.stops.append(Stop(now_ns, flatten))
         self._is_gone = self._fate.random.random() < self._fate.rates.left_stopped
 
-    def refused(self, now_ns: int) -> None:
-        """It was said that trading cannot go on."""
-        self.resumed.pop()
+    def refused(self, now_ns: int, since: datetime) -> None:
+        """It was said that trading cannot go on: it is as it was `since`, so nobody heard what was said after that."""
+        told_ns = ns_from_utc(since)
+        self.resumed = [ns for ns in self.resumed if ns <= told_ns]
         self._intend(now_ns, _HOUR, Command.RESUME)
 
     def act_alone(self, files: StateFiles, now_ns: int) -> None:
@@ -147,7 +149,7 @@ class Operator(Actor):
             if answer.refusal is None:
                 person.plan = None
             else:
-                person.refused(self.now)
+                person.refused(self.now, answer.status.latch.since)
                 self._wait()
             return
         kill = Kill(_REASON, _WHO, flatten=person.plan.command is Command.FLATTEN)
