@@ -26,7 +26,6 @@ class HealthMonitor(Actor):
     ) -> None:
         super().__init__("health_monitor")
         self._config = config
-        self._short_inbox = config.degraded_inbox_depth
         self._components = tuple(components)
         self._stats = stats
         self._status: dict[str, str] = {}
@@ -60,15 +59,15 @@ class HealthMonitor(Actor):
 
     def _check(self, component: str) -> None:
         stats = self._stats(component)
+        config = self._config
         failures = self._failures.get(component, 0)
         lost = self._undelivered.get(component, 0)
-        quiet = not failures and not lost and stats.depth < self._short_inbox
+        quiet = not failures and not lost and stats.depth < config.degraded_inbox_depth
         if quiet and self._status.get(component) == "healthy":
             return
-        config = self._config
         checks = {
             "inbox_not_full": stats.depth < config.unhealthy_inbox_depth,
-            "inbox_short": stats.depth < self._short_inbox,
+            "inbox_short": stats.depth < config.degraded_inbox_depth,
             "few_errors": failures < config.degraded_error_count,
             "no_dead_letters": not lost,
         }
